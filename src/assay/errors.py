@@ -1,0 +1,47 @@
+"""Errors that reach a person: one line that says what was wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class AssayError(Exception):
+    """An error that is told in one line, without a traceback.
+
+    Args:
+        what: what was wrong.
+        where: the file, with line or column where it is known.
+        remedy: what the person can do.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | Path | None = None, remedy: str = "") -> None:
+        self.what = what
+        self.where = str(where) if where is not None else None
+        self.remedy = remedy
+        super().__init__(self.line())
+
+    def line(self) -> str:
+        """The message as one line, whatever the parts held."""
+        place = f"{self.where}: " if self.where else ""
+        remedy = f" -> {self.remedy}" if self.remedy else ""
+        return " ".join(f"{place}{self.what}{remedy}".split())
+
+
+class InputError(AssayError):
+    """Bad usage or bad input (exit code 2): nothing was written and earlier results are intact."""
+
+    exit_code = 2
+
+
+class WorkError(AssayError):
+    """The work itself failed (exit code 1): a full disk, a worker that died."""
+
+    exit_code = 1
+
+
+class Stopped(AssayError):
+    """The person asked to stop (Ctrl-C); what is done is kept and a rerun goes on from there."""
+
+    exit_code = 130

@@ -1,0 +1,240 @@
+"""Artifacts: the only place that writes them.
+
+A stage turns inputs into an artifact: a directory whose name is the fingerprint of (stage name, stage version,
+inputs' fingerprints, config). It is built in a staging directory beside its final place, every file is flushed to
+disk, `manifest.json` is written last, and one rename puts the whole into place. So an artifact either exists and is
+whole, or it does not exist:
+
+    store.build(stage, inputs, config, make)
+      found and verified  -> returned at once                       (done work is never redone)
+      found and damaged   -> said in one line, removed, built again (damage is never used)
+      not found           -> make(staging_dir), manifest, fsync, rename
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from assay import __version__
+from assay.errors import InputError, WorkError
+
+log = logging.getLogger("assay.store")
+
+MANIFEST = "manifest.json"
+_STAGING = ".staging-"
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def fingerprint(value: Any) -> str:
+    """32 hex digits (xxh3, 128 bits) of a JSON-like value."""
+    return xxhash.xxh3_128_hexdigest(canonical_json(value).encode())
+
+
+def file_digest(path: Path) -> str:
+    """32 hex digits (xxh3, 128 bits) of a file's bytes, read in pieces of 1 MiB."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of the work. Raise `version` when the stage's output changes for equal inputs and config."""
+
+    name: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished, verified directory and its manifest."""
+
+    path: Path
+    manifest: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        return str(self.manifest["fingerprint"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What the stage wanted remembered beside its files (counts and the like)."""
+        return dict(self.manifest["summary"])
+
+    def file(self, name: str) -> Path:
+        if name not in self.manifest["files"]:
+            raise KeyError(f"{self.path}: no file {name!r} in the manifest")
+        return self.path / name
+
+    def files(self, suffix: str = "") -> list[Path]:
+        return [self.path / name for name in sorted(self.manifest["files"]) if name.endswith(suffix)]
+
+
+class Store:
+    """Content-addressed artifacts below one folder: `root/STAGE/FINGERPRINT/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+
+    def find(self, stage: Stage, inputs: Mapping[str, str], config: Any) -> Artifact | None:
+        """The artifact of these inputs, verified byte by byte; None where there is none (or a damaged one)."""
+        address = _address(stage, inputs, config)
+        path = self.root / stage.name / address[:20]
+        if not path.is_dir():
+            return None
+        damage = damage_of(path)
+        if damage is None:
+            return Artifact(path, json.loads((path / MANIFEST).read_text(encoding="utf-8")))
+        log.warning("%s: %s; building it again", path, damage)
+        shutil.rmtree(path)
+        return None
+
+    def build(
+        self,
+        stage: Stage,
+        inputs: Mapping[str, str],
+        config: Any,
+        make: Callable[[Path], Mapping[str, Any] | None],
+    ) -> Artifact:
+        """The artifact of these inputs: found, or made by `make(staging_dir)`, which may return a summary.
+
+        Raises:
+            WorkError: the disk is full.
+            InputError: the folder cannot be written.
+        """
+        if found := self.find(stage, inputs, config):
+            return found
+        address = _address(stage, inputs, config)
+        final = self.root / stage.name / address[:20]
+        with staged(final) as staging:
+            summary = make(staging)
+            body = {
+                "stage": stage.name,
+                "stage_version": stage.version,
+                "fingerprint": address,
+                "inputs": dict(sorted(inputs.items())),
+                "config": config,
+                "summary": dict(summary or {}),
+                "assay_version": __version__,
+                "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            }
+            write_manifest(staging, body)
+        return Artifact(final, json.loads((final / MANIFEST).read_text(encoding="utf-8")))
+
+    def clear_staging(self) -> None:
+        """Remove what a killed run left half-built. Call it while holding the study's lock."""
+        for left_over in self.root.glob(f"*/{_STAGING}*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+
+
+def _address(stage: Stage, inputs: Mapping[str, str], config: Any) -> str:
+    return fingerprint(
+        {"stage": stage.name, "version": stage.version, "inputs": dict(inputs), "config": config}
+    )
+
+
+def write_manifest(folder: Path, body: Mapping[str, Any]) -> None:
+    """Write `manifest.json` (last) with the size and digest of every file below `folder`, all flushed to disk."""
+    files = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        _fsync(path)
+        name = path.relative_to(folder).as_posix()
+        files[name] = {"bytes": path.stat().st_size, "xxh3_128": file_digest(path)}
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({**body, "files": files}, indent=1, ensure_ascii=False), encoding="utf-8")
+    _fsync(manifest)
+    _fsync(folder)
+
+
+def damage_of(folder: Path) -> str | None:
+    """Why the artifact in `folder` cannot be used; None when it is whole."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        for name, expected in manifest["files"].items():
+            path = folder / name
+            if path.stat().st_size != expected["bytes"] or file_digest(path) != expected["xxh3_128"]:
+                return f"{name} is not what was written"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+        return f"{MANIFEST} is damaged"
+    return None
+
+
+@contextlib.contextmanager
+def staged(final: Path) -> Iterator[Path]:
+    """A fresh folder beside `final` that takes its name on a clean exit and vanishes on an error."""
+    with disk_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        staging = final.parent / f"{_STAGING}{final.name}-{os.getpid()}"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        try:
+            yield staging
+            os.rename(staging, final)
+            _fsync(final.parent)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Replace `path` by `content` in one step: a reader sees the old file or the new one, never a part."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = path.with_name(f"{_STAGING}{path.name}-{os.getpid()}")
+        try:
+            staging.write_bytes(data)
+            _fsync(staging)
+            os.replace(staging, path)
+            _fsync(path.parent)
+        finally:
+            staging.unlink(missing_ok=True)
+
+
+def write_json_atomic(path: Path, value: Any) -> None:
+    """`write_atomic` of a JSON value, indented for people, with no NaN (JSON has none)."""
+    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write below `path` into the errors that a person reads."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WorkError(
+                "the disk is full", where=path, remedy="free some space and run the same command again"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            where = error.filename or path
+            raise InputError("cannot be written", where=where, remedy="choose another --out") from error
+        raise
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
