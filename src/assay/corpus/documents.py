@@ -1,0 +1,161 @@
+"""The documents contract: what a document is, how it is named, and how parts of them are written and read.
+
+    rows -> `batch()` (names and hashes) -> `PartsWriter` (zstd Parquet parts of about 32 MB of text)
+    parts -> `read()` -> Arrow batches, a few MB each, in the order written
+
+A document's id is the hex of a 16-byte xxh3 over (source label, origin relative to the given root, ordinal in the
+file, content): the same text at another place is another document, and its `content_hash` says that they are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xxhash
+
+DOCUMENTS = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("content_hash", pa.string(), nullable=False),
+        pa.field("parent_id", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("origin", pa.string(), nullable=False),
+        pa.field("ordinal", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("language", pa.string()),
+        pa.field("script", pa.string()),
+        pa.field("n_bytes", pa.int64(), nullable=False),
+        pa.field("split", pa.string()),
+    ]
+)
+"""`split` is what the corpus itself declared (train, eval, test) or null; assignments are in the splits artifact."""
+
+PART_BYTES = 32 << 20
+BATCH_BYTES = 4 << 20
+
+
+def document_id(source: str, origin: str, ordinal: int, content: bytes, variant: str = "") -> str:
+    """32 hex digits. `variant` names an altered copy, so that one that happens to equal its parent is not it."""
+    digest = xxhash.xxh3_128(f"{source}\0{origin}\0{ordinal}\0{variant}\0".encode())
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def content_hash(content: bytes) -> str:
+    """32 hex digits (xxh3, 128 bits) of a document's UTF-8 text."""
+    return xxhash.xxh3_128_hexdigest(content)
+
+
+def batch(
+    texts: Sequence[str],
+    sources: Sequence[str],
+    origins: Sequence[str],
+    ordinals: Sequence[int],
+    splits: Sequence[str | None],
+) -> pa.RecordBatch:
+    """Documents with their names; language and script are left null. Texts hold no lone surrogates."""
+    contents = [text.encode() for text in texts]
+    ids = [
+        document_id(source, origin, ordinal, content)
+        for source, origin, ordinal, content in zip(sources, origins, ordinals, contents, strict=True)
+    ]
+    nulls = pa.nulls(len(ids), pa.string())
+    return pa.record_batch(
+        [
+            pa.array(ids, pa.string()),
+            pa.array([content_hash(content) for content in contents], pa.string()),
+            nulls,
+            pa.array(sources, pa.string()),
+            pa.array(origins, pa.string()),
+            pa.array(ordinals, pa.int64()),
+            pa.array(contents, pa.binary()).cast(pa.string()),
+            nulls,
+            nulls,
+            pa.array([len(content) for content in contents], pa.int64()),
+            pa.array(splits, pa.string()),
+        ],
+        schema=DOCUMENTS,
+    )
+
+
+def altered(parents: pa.RecordBatch, text: pa.Array, variant: str) -> pa.RecordBatch:
+    """Copies of `parents` with other text: new ids and hashes, `parent_id` set, everything else kept."""
+    text = text.cast(pa.string())
+    contents = [value.as_buffer().to_pybytes() for value in text]
+    names = zip(*(parents.column(name).to_pylist() for name in ("source", "origin", "ordinal")), strict=True)
+    ids = [document_id(*name, content, variant) for name, content in zip(names, contents, strict=True)]
+    replaced = {
+        "doc_id": pa.array(ids, pa.string()),
+        "content_hash": pa.array([content_hash(content) for content in contents], pa.string()),
+        "parent_id": parents.column("doc_id"),
+        "text": text,
+        "n_bytes": pc.binary_length(text.cast(pa.binary())).cast(pa.int64()),
+    }
+    return pa.record_batch([replaced.get(name, parents.column(name)) for name in DOCUMENTS.names], DOCUMENTS)
+
+
+class PartsWriter:
+    """Writes batches as `NAME-00000.parquet`, ... in `folder`; a part ends when it holds `part_bytes` of data."""
+
+    def __init__(self, folder: Path, name: str, schema: pa.Schema, part_bytes: int = PART_BYTES) -> None:
+        self.folder, self.name, self.schema, self.part_bytes = folder, name, schema, part_bytes
+        self.parts = self.rows = self._bytes = 0
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, rows: pa.RecordBatch | pa.Table) -> None:
+        """Append rows; each call becomes one row group, so keep them to a few MB."""
+        if rows.num_rows == 0:
+            return
+        if self._writer is None:
+            path = self.folder / f"{self.name}-{self.parts:05d}.parquet"
+            self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
+            self.parts += 1
+        table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
+        self._writer.write_table(table.cast(self.schema), row_group_size=max(1, rows.num_rows))
+        self.rows += rows.num_rows
+        self._bytes += rows.nbytes
+        if self._bytes >= self.part_bytes:
+            self.close()
+
+    def close(self) -> None:
+        """End the current part."""
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._bytes = None, 0
+
+    def __enter__(self) -> PartsWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read(
+    parts: Iterable[Path], columns: Sequence[str] | None = None, *, batch_rows: int = 1 << 14
+) -> Iterator[pa.RecordBatch]:
+    """Batches of the parts' rows in the order written; at most one row group is in memory."""
+    for part in parts:
+        with pq.ParquetFile(part) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=list(columns) if columns else None)
+                yield from table.combine_chunks().to_batches(max_chunksize=batch_rows)
+
+
+def uniform(doc_ids: pa.Array) -> npt.NDArray[np.float64]:
+    """A stable number in [0, 1) for each document: the first 13 hex digits of its id as a fraction."""
+    joined = "".join(doc_ids.to_pylist())
+    digits = np.frombuffer(joined.encode("ascii"), dtype=np.uint8).reshape(-1, 32)[:, :13].astype(np.float64)
+    digits -= np.where(digits >= 97, 87, 48)  # "a" is 97 and means 10
+    return np.asarray(digits @ (16.0 ** -np.arange(1, 14)), dtype=np.float64)
+
+
+def keys(doc_ids: pa.Array) -> npt.NDArray[np.uint64]:
+    """The first 64 bits of each id: what joins documents in memory at 8 bytes each."""
+    joined = b"".join(bytes.fromhex(value[:16]) for value in doc_ids.to_pylist())
+    return np.frombuffer(joined, dtype=">u8").astype(np.uint64)

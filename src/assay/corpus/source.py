@@ -1,0 +1,224 @@
+"""Sources: what to read, how, and a stream of documents out of it.
+
+    open_sources(URIs, options) -> listing (files, labels, what was skipped and why)
+        .fingerprint()          -> one digest of all bytes and options: the address of everything built from them
+        .batches(report)        -> Arrow batches of the documents contract, a few MB each; memory does not grow
+
+A file that changed or vanished between the listing and the reading is an error: the fingerprint would lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from assay.corpus import decode, documents, formats
+from assay.corpus.listing import SourceFile, listing, mark_of
+from assay.errors import InputError
+from assay.store import file_digest, fingerprint
+
+_PLACES = 20
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files become documents."""
+
+    source_field: str | None = None
+    """Field whose value is the source label; None: labels come from file and folder names."""
+    text_field: str | None = None
+    """Field that holds the text; None: the first usual name that is there (text, content, body, ...)."""
+    split_field: str | None = "split"
+    """Field that may declare a split (train, valid, validation, dev, eval, test); None: ignored."""
+    encoding: str | None = None
+    """Encoding of text, CSV and JSON files; None: UTF-8, or what a byte-order mark says."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What a bad row or file does: end the reading with an error, or be skipped and counted."""
+    piece_chars: int = 20_000
+    """Longer .txt and .md files are cut into pieces of at most so many characters."""
+
+    def __post_init__(self) -> None:
+        if self.on_error not in ("stop", "skip"):
+            raise InputError(f"on_error is {self.on_error!r}", remedy="use stop or skip")
+        if self.piece_chars < 100:
+            raise InputError(f"piece_chars is {self.piece_chars}", remedy="use at least 100 characters")
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except (LookupError, UnicodeError) as error:
+                raise InputError(
+                    f"no encoding is called {self.encoding!r}", remedy="use one such as gb18030, big5 or latin-1"
+                ) from error
+
+
+@dataclass
+class ReadReport:
+    """What was met on the way; filled while the batches are read."""
+
+    documents: int = 0
+    bytes: int = 0
+    empty: int = 0
+    bad_rows: int = 0
+    bad_files: int = 0
+    places: list[str] = field(default_factory=list)
+
+    def bad(self, error: InputError) -> None:
+        if len(self.places) < _PLACES:
+            self.places.append(error.line())
+
+
+@dataclass(frozen=True)
+class Sources:
+    """An opened list of files. Cheap: nothing but their beginnings was read."""
+
+    files: tuple[SourceFile, ...]
+    options: ReadOptions
+    skipped: tuple[tuple[str, str], ...]
+    notices: tuple[dict[str, str], ...]
+    digests: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(file.size for file in self.files)
+
+    def fingerprint(self) -> str:
+        """32 hex digits of the sorted (origin, label, split, size, digest of the raw bytes) and the options.
+
+        Raises:
+            InputError: a file changed or vanished since the listing.
+        """
+        if not self.digests:
+            with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter's lock
+                for file, digest in zip(self.files, pool.map(_digest, self.files), strict=True):
+                    self.digests[file.origin] = digest
+        rows = sorted([f.origin, f.label, f.split, f.size, self.digests[f.origin]] for f in self.files)
+        return fingerprint({"files": rows, "options": asdict(self.options)})
+
+    def batches(
+        self, report: ReadReport, progress: Callable[[int], None] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Documents in the order of the files, in batches of about 4 MB. `progress` gets the bytes read on disk.
+
+        Raises:
+            InputError: bad input, with file, place and remedy (unless the options say skip).
+        """
+        pending = _Pending()
+        done = 0
+        for file in self.files:
+            for row, position in self._rows(file, report):
+                if not row.text or row.text.isspace():
+                    report.empty += 1
+                    continue
+                pending.add(row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split)
+                if pending.chars >= documents.BATCH_BYTES or len(pending.texts) >= 8192:
+                    yield pending.take(report)
+                    if progress:
+                        progress(done + position)
+            done += file.size
+        if pending.texts:
+            yield pending.take(report)
+        if progress:
+            progress(done)
+
+    def _rows(self, file: SourceFile, report: ReadReport) -> Iterator[tuple[formats.Row, int]]:
+        options = self.options
+        skip = options.on_error == "skip"
+
+        def problem(where: str, what: str, remedy: str) -> None:
+            error = InputError(what, where=where, remedy=remedy)
+            if not skip:
+                raise error
+            report.bad_rows += 1
+            report.bad(error)
+
+        fields = formats.Fields(options.text_field, options.source_field, options.split_field)
+        _unchanged(file)
+        try:
+            with decode.Raw(file.path) as raw:
+                for row in formats.rows(raw, file.kind, fields, options.encoding, options.piece_chars, problem):
+                    yield row, raw.position
+        except InputError as error:
+            if not skip:
+                raise
+            report.bad_files += 1
+            report.bad(error)
+        _unchanged(file)
+
+
+class _Pending:
+    """Rows on their way into a batch."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.texts: list[str] = []
+        self.sources: list[str] = []
+        self.origins: list[str] = []
+        self.ordinals: list[int] = []
+        self.splits: list[str | None] = []
+        self.chars = 0
+
+    def add(self, text: str, source: str, origin: str, ordinal: int, split: str | None) -> None:
+        self.texts.append(text)
+        self.sources.append(source)
+        self.origins.append(origin)
+        self.ordinals.append(ordinal)
+        self.splits.append(split)
+        self.chars += len(text)
+
+    def take(self, report: ReadReport) -> pa.RecordBatch:
+        made = documents.batch(self.texts, self.sources, self.origins, self.ordinals, self.splits)
+        report.documents += made.num_rows
+        report.bytes += sum(made.column("n_bytes").to_pylist())
+        self.clear()
+        return made
+
+
+def open_sources(uris: list[str], options: ReadOptions) -> Sources:
+    """List what is below `uris` (files, folders, or `builtin:starter`, `builtin:python`).
+
+    Raises:
+        InputError: a path does not exist, or nothing can be read there.
+    """
+    from assay.corpus import builtin
+
+    if not uris:
+        raise InputError("no source is given", remedy="name a file or folder, or builtin:starter")
+    notices: list[dict[str, str]] = []
+    paths = []
+    for uri in uris:
+        if uri.startswith("builtin:"):
+            made = builtin.materialise(uri)
+            notices += made.notices
+            paths.append(str(made.folder))
+        else:
+            paths.append(uri)
+    found = listing(paths)
+    return Sources(found.files, options, found.skipped, (*notices, *found.notices))
+
+
+def _digest(file: SourceFile) -> str:
+    _unchanged(file)
+    digest = file_digest(file.path)
+    _unchanged(file)
+    return digest
+
+
+def _unchanged(file: SourceFile) -> None:
+    if mark_of(file.path) != file.mark:
+        raise InputError(
+            "the file changed while it was being read",
+            where=file.path,
+            remedy="wait until nothing writes to it and run again",
+        )
+
+
+def describe(options: ReadOptions) -> dict[str, Any]:
+    """The options as a JSON value, for manifests."""
+    return asdict(options)
