@@ -1,0 +1,187 @@
+"""The answer: headline claims, predictions with hits and misses alike, and the table of all claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from assay.impact.claims import Claim, Text
+from assay.impact.results import StudyResults
+from assay.present.numbers import compact, durations, estimate, percent, significant
+from assay.present.parts import Content, Ids, badge, said, spans, tile
+from assay.present.plots import strip
+from assay.present.tables import Column, table
+from assay.present.words import both
+
+_SIGNS = {
+    "supported": ("strong", "✓"),
+    "indistinguishable": ("quiet", "≈"),
+    "not identifiable": ("unknown", "?"),
+    "hit": ("hit", "✓"),
+    "miss": ("miss", "✕"),
+    "untested": ("unknown", "…"),
+}
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A claim as the page shows it."""
+
+    claim: Claim
+    anchor: str
+    badges: Markup
+    kind: dict[str, str]
+    question: dict[str, str]
+    statement: dict[str, str]
+    estimate: str
+    interval: str
+    detectable: str
+    p_value: str
+
+
+def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
+    """What the sections "answer" and "claims" place."""
+    claims = [_claim(claim, ids) for claim in results.claims]
+    supported = sum(claim.verdict == "supported" for claim in results.claims)
+    return {
+        "tiles": _tiles(results, supported),
+        "headline": [shown for shown in claims if shown.claim.headline],
+        "none_supported": supported == 0,
+        "correction": _correction(results),
+        "predictions": _predictions(results, ids),
+        "claims": claims,
+        "kinds": _choices(claims, "kind"),
+        "verdicts": _choices(claims, "verdict"),
+        "level": percent(results.level),
+        "body_id": ids.new("claims-table"),
+        "caption_id": ids.new("claims-caption"),
+    }
+
+
+def in_both(text: Text) -> dict[str, str]:
+    """A claim's sentence as present's words have it."""
+    return {"en": text.en, "zh": text.zh}
+
+
+def verdict_badge(verdict: str) -> Markup:
+    """The badge of a verdict or an outcome."""
+    tone, sign = _SIGNS[verdict]
+    return badge(both(f"verdict.{verdict}"), tone, sign)
+
+
+def p_value(p: float | None) -> str:
+    """A p-value; tiny ones as a bound."""
+    return "–" if p is None else "<0.0001" if p < 1e-4 else significant(p, 2)
+
+
+def _claim(claim: Claim, ids: Ids) -> ClaimView:
+    value, interval = estimate(claim.estimate, claim.interval)
+    unit = _unit(claim.unit)
+    detectable = "–"
+    if claim.minimum_detectable is not None:
+        detectable = significant(claim.minimum_detectable, 2) + unit
+    return ClaimView(
+        claim=claim,
+        anchor=ids.new(f"claim-{claim.id}"),
+        badges=_badges(claim),
+        kind=both(f"kind.{claim.kind}"),
+        question=in_both(claim.question),
+        statement=in_both(claim.statement),
+        estimate=value + unit,
+        interval=interval,
+        detectable=detectable,
+        p_value=p_value(claim.p_value),
+    )
+
+
+def _badges(claim: Claim) -> Markup:
+    """Where a claim is a prediction its outcome is its verdict; else the verdict, and the outcome beside it."""
+    shown = [] if claim.kind == "prediction" and claim.prediction else [verdict_badge(claim.verdict)]
+    if claim.prediction:
+        shown.append(verdict_badge(claim.outcome.verdict if claim.outcome else "untested"))
+    return Markup(" ").join(shown)
+
+
+def _unit(unit: str) -> str:
+    return f" {unit}" if unit and unit != "%" else unit
+
+
+def _choices(claims: list[ClaimView], what: str) -> list[tuple[str, dict[str, str]]]:
+    """The values that a filter offers, in the order in which they first occur."""
+    values = dict.fromkeys(getattr(shown.claim, what) for shown in claims)
+    return [(value, both(f"{what}.{value}")) for value in values]
+
+
+def _tiles(results: StudyResults, supported: int) -> Markup:
+    tested = [claim.outcome for claim in results.claims if claim.outcome]
+    hits = sum(outcome.verdict == "hit" for outcome in tested)
+    tiles = [
+        tile(
+            both("answer.supported"),
+            both("answer.of", k=supported, n=len(results.claims)),
+            both("answer.corrected"),
+        ),
+        tile(
+            both("answer.hits"),
+            both("answer.of", k=hits, n=len(tested)) if tested else "–",
+            both("answer.registered_first") if tested else both("verdict.untested"),
+        ),
+        tile(
+            both("answer.runs"),
+            str(results.cost.runs),
+            both("answer.per_run", tokens=compact(results.run_tokens)),
+        ),
+        tile(both("answer.time"), durations(results.cost.seconds), results.cost.device),
+    ]
+    return Markup("").join(tiles)
+
+
+def _correction(results: StudyResults) -> Markup:
+    tests = sum(claim.p_value is not None for claim in results.claims)
+    return said(
+        "answer.correction",
+        n=len(results.claims),
+        tests=tests,
+        rate=percent(results.false_discovery_rate),
+        level=percent(results.level),
+    )
+
+
+def _predictions(results: StudyResults, ids: Ids) -> Markup | None:
+    rows: list[list[Content]] = [_prediction(claim) for claim in results.claims if claim.prediction]
+    if not rows:
+        return None
+    missing = 1 - results.level
+    every = round(1 / missing) if missing > 1e-6 else 0
+    caption = (
+        both("predictions.caption", level=percent(results.level), every=every)
+        if every > 1
+        else both("predictions.caption_plain", level=percent(results.level))
+    )
+    names = ("what", "outcome", "picture", "predicted", "measured")
+    columns = [Column(both(f"predictions.{name}"), number=name in ("predicted", "measured")) for name in names]
+    return table(caption, columns, rows, ident=ids.new("predictions-caption"))
+
+
+def _prediction(claim: Claim) -> list[Content]:
+    assert claim.prediction
+    value, interval = estimate(claim.prediction.value, claim.prediction.interval)
+    low, high = claim.prediction.interval
+    measured = claim.outcome.value if claim.outcome else None
+    unit = _unit(claim.unit)
+    measured_text = "–" if measured is None else estimate(measured, (low, high))[0]
+    label = both("predictions.strip", predicted=value, interval=interval, measured=measured_text)
+    when = claim.registered_at
+    question = Markup("{}{}").format(
+        spans(in_both(claim.question)),
+        Markup("<small>{}</small>").format(said("predictions.when", at=when)) if when else "",
+    )
+    return [
+        question,
+        verdict_badge(claim.outcome.verdict if claim.outcome else "untested"),
+        strip(low, high, claim.prediction.value, measured, label),
+        Markup("{}{}<small>{}</small>").format(value, unit, interval),
+        f"{measured_text}{unit}" if measured is not None else "–",
+    ]

@@ -1,0 +1,85 @@
+"""The corpus as it was found: a table per source, and what was not read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from assay.impact.results import SourceProfile, StudyResults
+from assay.present.numbers import NONE, compact, fixed, percent, significant, size
+from assay.present.parts import Content, Ids, fold, said, share_bar
+from assay.present.tables import Column, table
+from assay.present.words import LANGUAGES, both, known
+
+_COLUMNS = (
+    "source",
+    "documents",
+    "size",
+    "share",
+    "languages",
+    "exact",
+    "near",
+    "repetition",
+    "letters",
+    "median",
+    "bytes_per_token",
+    "split",
+)
+
+
+def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
+    """What the section "profile" places."""
+    profile = results.profile
+    columns = [Column(both(f"profile.{name}"), number=name not in ("source", "languages")) for name in _COLUMNS]
+    return {
+        "lead": said(
+            "profile.lead",
+            documents=fixed(sum(source.documents for source in profile), 0),
+            bytes=size(sum(source.bytes for source in profile)),
+        ),
+        "table": table(
+            both("profile.caption"), columns, [_row(source) for source in profile], ident=ids.new("profile-caption")
+        ),
+        "skipped": _skipped(results, ids),
+        "bad_rows": said("profile.bad_rows", n=results.bad_rows)
+        if results.bad_rows
+        else said("profile.no_bad_rows"),
+    }
+
+
+def _row(source: SourceProfile) -> list[Content]:
+    parts = (source.train_documents, source.eval_documents, source.test_documents)
+    return [
+        source.source,
+        fixed(source.documents, 0),
+        size(source.bytes),
+        share_bar(source.share, percent(source.share)),
+        _languages(source.languages),
+        percent(source.exact_duplicates),
+        percent(source.near_duplicates),
+        percent(source.repetition),
+        percent(source.letters),
+        fixed(source.median_chars, 0),
+        NONE if source.bytes_per_token is None else significant(source.bytes_per_token),
+        " / ".join(compact(count) for count in parts),
+    ]
+
+
+def _languages(shares: dict[str, float]) -> dict[str, str]:
+    """The languages of a source, the commonest first."""
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    named = [(known(f"language.{code}", code), percent(share)) for code, share in ordered]
+    return {
+        language: ("，" if language == "zh" else ", ").join(f"{name[language]} {share}" for name, share in named)
+        or NONE
+        for language in LANGUAGES
+    }
+
+
+def _skipped(results: StudyResults, ids: Ids) -> Content:
+    if not results.skipped:
+        return ""
+    columns = [Column(both("profile.file"), number=False), Column(both("profile.reason"), number=False)]
+    body = table(
+        both("profile.skipped_caption"), columns, results.skipped, ident=ids.new("skipped-caption"), quiet=True
+    )
+    return fold(both("profile.skipped", n=len(results.skipped)), body, "paper")

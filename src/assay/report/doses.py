@@ -1,0 +1,95 @@
+"""What each planted defect costs: a curve over its doses, and the clean tokens that it is worth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from assay.impact.results import DosePoint, DoseView, StudyResults
+from assay.present.numbers import NONE, estimate, percent
+from assay.present.parts import Content, Ids, Key, figure, legend, said
+from assay.present.plots import Point, Series, plot
+from assay.present.scales import Axis
+from assay.present.tables import Column, table
+from assay.present.words import both, known
+from assay.report.answer import verdict_badge
+
+PANEL = (430, 300)
+
+
+def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
+    """What the section "doses" places; None where no defect was planted."""
+    held = [dose for dose in results.doses if dose.points]
+    if not held:
+        return None
+    keys = [
+        Key("dot", "accent", both("doses.key_supported")),
+        Key("ring", "accent", both("doses.key_not")),
+    ]
+    return {
+        "legend": legend(keys),
+        "defects": [
+            {
+                "figure": _figure(dose, results.level, ids),
+                "note": dose.note,
+                "table": _table(dose, results.level, ids),
+            }
+            for dose in held
+        ],
+    }
+
+
+def _name(dose: DoseView) -> dict[str, str]:
+    return known(f"defect.{dose.defect}", dose.defect.replace("_", " "))
+
+
+def _figure(dose: DoseView, level: float, ids: Ids) -> Markup:
+    ident = ids.new(f"dose-{dose.defect}")
+    points = sorted(dose.points, key=lambda point: point.dose)
+    drawing = plot(
+        Axis(both("doses.x"), form=percent, include=(0.0,)),
+        Axis(both("doses.y"), include=(0.0,)),
+        [Series([_point(point) for point in points], "accent", "dot", line=True)],
+        ident=ident,
+        baseline=0.0,
+        sizes=[PANEL],
+    )
+    harmed = sum(point.effect.supported for point in points)
+    about = both("doses.about", level=percent(level), harmed=harmed, n=len(points))
+    return figure(drawing, title=_name(dose), about=about, ident=ident)
+
+
+def _point(point: DosePoint) -> Point:
+    effect = point.effect
+    value, interval = estimate(effect.estimate, effect.interval, signed=True)
+    tip = both("doses.tip", dose=percent(point.dose), value=value, interval=interval)
+    return Point(point.dose, effect.estimate, *effect.interval, tip=tip, hollow=not effect.supported)
+
+
+def _table(dose: DoseView, level: float, ids: Ids) -> Markup:
+    columns = [
+        Column(both("doses.dose")),
+        Column(both("doses.verdict"), number=False),
+        Column(both("doses.effect")),
+        Column(both("doses.interval", level=percent(level))),
+        Column(both("doses.lost")),
+    ]
+    rows: list[list[Content]] = []
+    for point in sorted(dose.points, key=lambda point: point.dose):
+        effect = point.effect
+        value, interval = estimate(effect.estimate, effect.interval, signed=True)
+        verdict = verdict_badge("supported" if effect.supported else "indistinguishable")
+        rows.append([percent(point.dose), verdict, value, interval, _lost(point)])
+    caption = both("doses.caption", defect=_name(dose))
+    return table(caption, columns, rows, ident=ids.new(f"dose-{dose.defect}-caption"))
+
+
+def _lost(point: DosePoint) -> Content:
+    """Clean tokens lost with their interval, or why there is no number."""
+    if point.tokens_lost is None:
+        return said("doses.beyond")
+    value, low, high = (percent(share) for share in point.tokens_lost)
+    if value == NONE:
+        return said("doses.beyond")
+    return Markup("{}<small>[{}, {}]</small>").format(value, low, high)

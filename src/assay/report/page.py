@@ -1,0 +1,78 @@
+"""A study's results -> one HTML file, in English and Chinese, that carries everything it shows.
+
+Each section of the page has a module that turns its part of the results into what the template places: `answer`
+(headline, predictions, all claims), `corpus`, `curves` (learning curves and the size law), `doses`, `mixtures`,
+`samples`, `costs`. The order of the page is the order of `templates/study.html`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jinja2
+
+from assay.impact.results import StudyResults
+from assay.present.numbers import compact
+from assay.present.page import environment
+from assay.present.parts import Ids
+from assay.present.words import LANGUAGES, both
+from assay.report import answer, corpus, costs, curves, doses, mixtures, samples
+
+SECTIONS = (
+    "answer",
+    "profile",
+    "curves",
+    "law",
+    "doses",
+    "mixtures",
+    "samples",
+    "claims",
+    "cost",
+    "reproduce",
+    "read",
+)
+
+
+def render(results: StudyResults, language: str = "en") -> str:
+    """The study's page, self-contained, with both languages in it; `language` is the one shown first.
+
+    Raises:
+        ValueError: `language` is neither "en" nor "zh".
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"no language {language!r}; there are {', '.join(LANGUAGES)}")
+    ids = Ids()
+    ids.new("top"), ids.new("main"), ids.new("nav-name"), ids.new("command")
+    for section in SECTIONS:
+        ids.new(section)
+    return _environment().get_template("study.html").render(
+        language=language,
+        page_title=both("page.title", title=results.title),
+        contents=[(name, _name(name)) for name in SECTIONS if _has(results, name)],
+        results=results,
+        parameters=compact(results.parameters),
+        answer=answer.view(results, ids),
+        profile=corpus.view(results, ids),
+        curves=curves.learning(results, ids),
+        law=curves.law(results, ids),
+        doses=doses.view(results, ids),
+        mixtures=mixtures.view(results, ids),
+        samples=samples.view(results, ids),
+        cost=costs.cost(results, ids),
+        reproduce=costs.reproduce(results, ids),
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return environment("assay.report")
+
+
+def _name(section: str) -> dict[str, str]:
+    return both("answer.title" if section == "answer" else f"{section}.nav")
+
+
+def _has(results: StudyResults, section: str) -> bool:
+    """Whether a section is in the page: a study without doses, curves or samples leaves theirs out."""
+    held = {"curves": results.curves, "doses": results.doses, "samples": results.samples}
+    return bool(held.get(section, True))
