@@ -1,0 +1,1 @@
+"""From fleets to claims: plan, design, laws, doses, mixtures, claims."""

@@ -1,0 +1,153 @@
+"""Everything that a study's page shows, as one value (`results.json`).
+
+`impact` computes it, `report` renders it and adds nothing. Losses are bits per byte (bpb) of clean held-out text,
+lower is better; effects are differences in bpb against the natural baseline with the same seed. Intervals are
+(low, high) at `level`.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from assay.impact.claims import Claim, Pair
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Effect(_Value):
+    """A paired difference against the baseline. `supported` is corrected for the study's number of claims."""
+
+    estimate: float
+    interval: Pair
+    p_value: float
+    supported: bool
+
+
+class SourceProfile(_Value):
+    """One source of the corpus as it was found; shares are of documents unless the name says otherwise."""
+
+    source: str
+    documents: int
+    bytes: int
+    share: float  # of the corpus's bytes
+    train_documents: int
+    eval_documents: int
+    test_documents: int
+    languages: dict[str, float]  # language code -> share of documents, the commonest few
+    exact_duplicates: float  # share of documents that repeat an earlier one
+    near_duplicates: float  # share of documents that nearly repeat an earlier one (exact ones included)
+    median_chars: float
+    repetition: float  # mean share of characters in repeated lines
+    letters: float  # mean share of characters that are letters (any script)
+    bytes_per_token: float | None
+
+
+class CurvePoint(_Value):
+    """Mean over seeds of one branch of the trunk."""
+
+    tokens: int
+    bpb: float
+    interval: Pair
+    held_out: bool
+
+
+class Curve(_Value):
+    """Loss against training tokens for one target (`""` is the mean over sources)."""
+
+    target: str
+    points: list[CurvePoint]
+
+
+class LawView(_Value):
+    """bpb = floor + scale * D^-exponent, its band, and the points that it was not fitted on."""
+
+    model: str
+    parameters: dict[str, float]
+    band: list[tuple[float, float, float, float]]  # tokens, predicted, low, high
+    points: list[CurvePoint]
+    prediction: tuple[float, float, float] | None  # registered for the held-out run: value, low, high
+    more_data: list[tuple[float, float, float, float]]  # factor of data, gain in bpb, low, high
+
+
+class DosePoint(_Value):
+    dose: float  # share of the training text that is damaged
+    effect: Effect
+    tokens_lost: tuple[float, float, float] | None  # share of the training tokens: value, low, high; None: off curve
+
+
+class DoseView(_Value):
+    defect: str  # "near_duplicates" | "character_noise"
+    points: list[DosePoint]
+    note: dict[str, str]  # language -> what exactly was planted
+
+
+class MixtureRow(_Value):
+    """One mixture, its shares per source, and its effect on each source's text and on the mean ("")."""
+
+    cell: str
+    label: dict[str, str]  # language -> name
+    weights: dict[str, float]
+    epochs: dict[str, float]  # how often each source's training pool was read
+    effects: dict[str, Effect]
+    held_out: bool
+
+
+class MixtureView(_Value):
+    sources: list[str]
+    natural: dict[str, float]
+    baseline_bpb: dict[str, float]
+    rows: list[MixtureRow]
+
+
+class Sample(_Value):
+    """A held-out document with an extreme loss, for a person to read."""
+
+    source: str
+    doc_id: str
+    origin: str
+    bpb: float
+    extreme: str  # "lowest" | "highest"
+    text: str  # the beginning of what was evaluated
+
+
+class Cost(_Value):
+    seconds: float
+    seconds_by_stage: dict[str, float]
+    training_tokens: int
+    flops: float
+    energy_joules: float
+    energy_how: str  # "measured" | "estimated"
+    runs: int
+    peak_memory_bytes: int
+    tokens_per_second: float
+    device: str
+
+
+class StudyResults(_Value):
+    title: str
+    command: str
+    assay_version: str
+    created_at: str
+    fingerprints: dict[str, str]  # corpus, plan, tokenizer, ... -> hex
+    budget: str
+    level: float
+    n_seeds: int
+    parameters: int  # non-embedding
+    parameters_total: int
+    architecture: str
+    tokenizer: str
+    run_tokens: int  # training tokens of each comparison run
+    false_discovery_rate: float
+    notices: list[dict[str, str]]  # things a reader must know first: skipped rows, fallbacks, small corpora
+    claims: list[Claim]
+    profile: list[SourceProfile]
+    skipped: list[tuple[str, str]]  # origin, reason
+    bad_rows: int
+    curves: list[Curve]
+    law: LawView | None
+    doses: list[DoseView]
+    mixtures: MixtureView | None
+    samples: list[Sample]
+    cost: Cost

@@ -1,0 +1,1 @@
+"""batch -> loss: the architectures, and the protocol by which one trainer trains them all."""

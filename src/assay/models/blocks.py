@@ -1,0 +1,228 @@
+"""The parts that decoders are made of, each with a backward pass of its own.
+
+On a CPU a small model spends more time in the glue (norms, activations, the softmax over the vocabulary, the
+bookkeeping of autograd) than in its matrix products. So the glue between two matrix products is one
+`torch.autograd.Function` here, with the gradient written out by hand, in place where a buffer is ours:
+
+    pre_attention   norm -> q, k, v -> QK-norm -> rotary
+    post_attention  output projection + residual -> norm -> ReLU^2 MLP + residual
+    linear_cross_entropy   norm'ed states -> loss per token, never holding more than a chunk of logits
+
+Each has a `_reference` twin in plain autograd; the tests hold the two equal, values and gradients. Shapes: N = B*T
+rows, D width, H heads, K = D/H, M MLP width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+EPSILON = 1e-6
+
+
+def inverse_rms(x: Tensor) -> Tensor:
+    """1 / sqrt(mean(x^2) + eps) over the last dimension, kept (Zhang and Sennrich 2019, without a gain)."""
+    scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return scale.square_().mul_(1.0 / x.shape[-1]).add_(EPSILON).rsqrt_()
+
+
+def _norm_backward(grad: Tensor, normed: Tensor, scale: Tensor) -> Tensor:
+    """Gradient of x * inverse_rms(x), given its output and its scale; overwrites nothing."""
+    along = torch.linalg.vecdot(grad, normed).mul_(-1.0 / normed.shape[-1]).unsqueeze_(-1)
+    return torch.addcmul(grad, normed, along).mul_(scale)
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        scale = inverse_rms(x)
+        normed = x * scale
+        ctx.save_for_backward(normed, scale)
+        return normed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        normed, scale = ctx.saved_tensors
+        return _norm_backward(grad, normed, scale)
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """x / rms(x) over the last dimension."""
+    return _RMSNorm.apply(x)
+
+
+def rotary_tables(length: int, dim: int, base: float) -> tuple[Tensor, Tensor]:
+    """cos and sin of the rotary angles (Su et al. 2021), each (T, dim/2), float32."""
+    frequency = base ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    angle = torch.outer(torch.arange(length, dtype=torch.float64), frequency)
+    return angle.cos().float(), angle.sin().float()
+
+
+def _rotate(x_BTHK: Tensor, cos_T1K: Tensor, sin_T1K: Tensor, out: Tensor | None = None) -> Tensor:
+    """Rotate the pairs (k, k + K/2) by their angles; with -sin it is the inverse."""
+    half = x_BTHK.shape[-1] // 2
+    first, second = x_BTHK[..., :half], x_BTHK[..., half:]
+    out = torch.empty_like(x_BTHK, memory_format=torch.contiguous_format) if out is None else out
+    torch.mul(first, cos_T1K, out=out[..., :half]).addcmul_(second, sin_T1K, value=-1)
+    torch.mul(second, cos_T1K, out=out[..., half:]).addcmul_(first, sin_T1K)
+    return out
+
+
+class _PreAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x_BTD: Tensor, w_qkv: Tensor, cos: Tensor, sin: Tensor, n_heads: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        B, T, D = x_BTD.shape
+        H, K = n_heads, D // n_heads
+        x_ND = x_BTD.reshape(B * T, D)
+        scale = inverse_rms(x_ND)
+        normed = x_ND * scale
+        qkv = torch.mm(normed, w_qkv.t()).view(B, T, 3 * H, K)
+        qk = qkv[:, :, : 2 * H]
+        qk_scale = inverse_rms(qk)
+        qk_normed = qk * qk_scale
+        rotated = _rotate(qk_normed, cos[:T, None], sin[:T, None])
+        ctx.save_for_backward(normed, scale, w_qkv, qk_normed, qk_scale, cos, sin)
+        q, k, v = rotated[:, :, :H], rotated[:, :, H:], qkv[:, :, 2 * H :]
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        normed, scale, w_qkv, qk_normed, qk_scale, cos, sin = ctx.saved_tensors
+        dq, dk, dv = (grad.transpose(1, 2) for grad in grads)
+        B, T, H, K = dq.shape
+        d_normed = torch.empty_like(qk_normed)
+        cos_T1K, minus_sin = cos[:T, None], sin[:T, None].neg()
+        _rotate(dq, cos_T1K, minus_sin, out=d_normed[:, :, :H])
+        _rotate(dk, cos_T1K, minus_sin, out=d_normed[:, :, H:])
+        d_qkv = dv.new_empty(B, T, 3 * H, K)
+        along = torch.linalg.vecdot(d_normed, qk_normed).mul_(-1.0 / K).unsqueeze_(-1)
+        torch.mul(d_normed.addcmul_(qk_normed, along), qk_scale, out=d_qkv[:, :, : 2 * H])
+        d_qkv[:, :, 2 * H :] = dv
+        d_qkv_ND = d_qkv.view(B * T, 3 * H * K)
+        dw = torch.mm(d_qkv_ND.t(), normed)
+        dx = _norm_backward(torch.mm(d_qkv_ND, w_qkv), normed, scale)
+        return dx.view(B, T, H * K), dw, None, None, None
+
+
+def pre_attention(
+    x_BTD: Tensor, w_qkv: Tensor, cos: Tensor, sin: Tensor, n_heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """RMSNorm, projection to queries, keys and values, QK-norm (Henry et al. 2020) and rotary positions.
+
+    Args:
+        x_BTD: the residual stream.
+        w_qkv: (3D, D), rows in the order q, k, v, each head by head.
+        cos, sin: from `rotary_tables`, at least T rows of K/2.
+
+    Returns:
+        q, k, v, each (B, H, T, K).
+    """
+    return _PreAttention.apply(x_BTD, w_qkv, cos, sin, n_heads)
+
+
+class _PostAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor
+    ) -> Tensor:
+        B, T, D = x_BTD.shape
+        y_ND = y_BHTK.transpose(1, 2).reshape(B * T, D)
+        middle = torch.addmm(x_BTD.reshape(B * T, D), y_ND, w_out.t())
+        scale = inverse_rms(middle)
+        normed = middle * scale
+        hidden = torch.mm(normed, w_up.t()).clamp_min_(0)
+        squared = hidden * hidden
+        out = torch.addmm(middle, squared, w_down.t())
+        ctx.save_for_backward(y_ND, normed, scale, hidden, squared, w_out, w_up, w_down)
+        ctx.heads = y_BHTK.shape[1]
+        return out.view(B, T, D)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BTD: Tensor) -> tuple[Tensor, ...]:
+        y_ND, normed, scale, hidden, squared, w_out, w_up, w_down = ctx.saved_tensors
+        B, T, D = grad_BTD.shape
+        grad = grad_BTD.reshape(B * T, D)
+        dw_down = torch.mm(grad.t(), squared)
+        # d(relu(u)^2) = 2 relu(u): the factor 2 rides on the two products that follow.
+        d_up = torch.mm(grad, w_down).mul_(hidden)
+        dw_up = torch.mm(d_up.t(), normed).mul_(2)
+        d_normed = torch.mm(d_up, w_up).mul_(2)
+        d_middle = _norm_backward(d_normed, normed, scale).add_(grad)
+        dw_out = torch.mm(d_middle.t(), y_ND)
+        dy = torch.mm(d_middle, w_out).view(B, T, ctx.heads, D // ctx.heads).transpose(1, 2)
+        return d_middle.view(B, T, D), dy, dw_out, dw_up, dw_down
+
+
+def post_attention(x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor) -> Tensor:
+    """x + W_out y, then + W_down relu(W_up norm(.))^2 (So et al. 2021, Primer): (B, T, D).
+
+    Args:
+        x_BTD: the residual stream.  y_BHTK: what attention returned.
+        w_out: (D, D).  w_up: (M, D).  w_down: (D, M).
+    """
+    return _PostAttention.apply(x_BTD, y_BHTK, w_out, w_up, w_down)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x_ND: Tensor, w_VD: Tensor, targets_N: Tensor, weights_N: Tensor, chunk: int
+    ) -> tuple[Tensor, Tensor]:
+        wanted = any(ctx.needs_input_grad[:2])
+        losses = torch.empty(len(x_ND), dtype=torch.float32, device=x_ND.device)
+        dx, dw = (torch.empty_like(x_ND), torch.zeros_like(w_VD)) if wanted else (None, None)
+        logits_buffer = x_ND.new_empty(min(chunk, len(x_ND)), len(w_VD))
+        for start in range(0, len(x_ND), chunk):
+            rows = slice(start, start + chunk)
+            x, target = x_ND[rows], targets_N[rows]
+            logits = torch.mm(x, w_VD.t(), out=logits_buffer[: len(x)])
+            probability = torch.softmax(logits, 1, dtype=torch.float32, out=logits if x.dtype is torch.float32 else None)
+            chosen = probability.gather(1, target[:, None])
+            losses[rows] = -chosen.clamp_min(torch.finfo(torch.float32).tiny).log_().squeeze(1)
+            if dx is not None and dw is not None:
+                # The gradient of the logits is weight * (probability - one_hot): the one_hot part is two gathers.
+                weight = weights_N[rows, None]
+                probability = probability.to(x.dtype)
+                weighted = x * weight
+                torch.mm(probability, w_VD, out=dx[rows])
+                dx[rows].sub_(w_VD[target]).mul_(weight)
+                dw.addmm_(probability.t(), weighted).index_add_(0, target, weighted, alpha=-1)
+        ctx.save_for_backward(dx, dw)
+        return (losses * weights_N).sum(), losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _grad_losses: Tensor) -> tuple[Tensor | None, ...]:
+        dx, dw = ctx.saved_tensors
+        return dx.mul_(grad), dw.mul_(grad), None, None, None
+
+
+def linear_cross_entropy(
+    x_ND: Tensor, w_VD: Tensor, targets_N: Tensor, *, ignore: int = -1, chunk: int = 256
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of softmax(x W^T), without ever holding all logits (the idea of Wijmans et al. 2024).
+
+    The gradients are computed along with the loss, chunk by chunk, while the logits are still in cache.
+
+    Args:
+        x_ND: final hidden states.  w_VD: the output matrix.
+        targets_N: int64; positions equal to `ignore` count for nothing.
+        chunk: rows of logits that are held at a time.
+
+    Returns:
+        (mean over the counted positions in nats, loss of each position in nats: 0 where ignored). Only the mean
+        has a gradient.
+    """
+    counted = targets_N != ignore
+    weights = counted.to(torch.float32) / counted.sum().clamp_min(1)
+    mean, losses = _LinearCrossEntropy.apply(x_ND, w_VD, targets_N.clamp_min(0), weights, chunk)
+    return mean, losses * counted

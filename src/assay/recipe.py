@@ -1,0 +1,215 @@
+"""Typed recipes: what a study is asked to do, from defaults, a YAML file and `--set`.
+
+    defaults  <-  recipe.yaml  <-  --set key=value        unknown keys are refused with the nearest known name
+
+Every field's description is its documentation; `explain` prints each value with where it came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from assay.errors import InputError
+from assay.store import fingerprint
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CorpusRecipe(_Section):
+    """How sources are read and held-out text is chosen."""
+
+    source_field: str | None = Field(None, description="field of each row that names its source")
+    text_field: str | None = Field(None, description="field that holds the text; found by name when not given")
+    encoding: str | None = Field(None, description="encoding of the files; UTF-8 (or a byte order mark) when not given")
+    on_error: Literal["stop", "skip"] = Field("stop", description="what a bad row or file does")
+    eval_share: float = Field(0.05, gt=0, le=0.3, description="share of document clusters held out to fit laws on")
+    test_share: float = Field(0.05, gt=0, le=0.3, description="share held out for registered predictions alone")
+
+
+class TokensRecipe(_Section):
+    """The tokenizer and the evaluation text."""
+
+    vocabulary: int | None = Field(None, ge=300, le=65536, description="token ids; derived from the budget when not given")
+    sample_bytes: int = Field(6_000_000, ge=10_000, description="training text of the tokenizer, balanced over sources")
+    eval_tokens: int | None = Field(None, ge=256, description="held-out tokens a source; derived when not given")
+
+
+class TrainRecipe(_Section):
+    """The proxies and how they are trained."""
+
+    seeds: int | None = Field(None, ge=2, le=64, description="runs of each cell, paired by seed; derived when not given")
+    layers: int | None = Field(None, ge=1, le=48, description="decoder layers; derived when not given")
+    width: int | None = Field(None, ge=16, le=4096, multiple_of=16, description="model width; derived when not given")
+    row_tokens: int = Field(64, ge=16, le=1024, description="tokens of context, T")
+    batch_rows: int = Field(16, ge=1, le=4096, description="rows a step, B")
+    matrix_lr: float = Field(0.01, gt=0, description="peak learning rate of Muon")
+    embedding_lr: float = Field(0.02, gt=0, description="peak learning rate of the embedding (AdamW)")
+    head_lr: float = Field(0.01, gt=0, description="peak learning rate of the output matrix (AdamW)")
+    decay_share: float = Field(0.2, gt=0, lt=1, description="share of a run that the learning rate decays over")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="type of the arithmetic; auto: the faster of both in the probe (float32 with --tokens)")
+    workers: int | None = Field(None, ge=1, description="processes of the fleet; one a core when not given")
+
+
+class DesignRecipe(_Section):
+    """The questions, and how finely they are asked."""
+
+    axes: tuple[Literal["size", "quality", "distribution"], ...] = Field(
+        ("size", "quality", "distribution"), description="which questions to ask"
+    )
+    defects: tuple[Literal["near_duplicates", "character_noise"], ...] = Field(
+        ("near_duplicates", "character_noise"), description="damages whose dose-response is measured"
+    )
+    doses: tuple[float, ...] = Field((0.25, 0.5), description="shares of the training text that are damaged")
+    noise_rate: float = Field(0.1, gt=0, lt=1, description="share of characters altered in a damaged document")
+    copies: int = Field(8, ge=1, description="near-copies of each copied document at the highest dose")
+    edit_rate: float = Field(0.03, ge=0, lt=1, description="share of words altered in a near-copy")
+    upweight: float = Field(3.0, gt=1, description="factor on a source's odds in its up-weighted mixture")
+    size_branches: int = Field(6, ge=4, le=12, description="sample sizes that the size law is fitted on")
+    level: float = Field(0.9, gt=0.5, lt=1, description="level of all intervals")
+    false_discovery_rate: float = Field(0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims")
+
+
+class StudyRecipe(_Section):
+    """A study, whole."""
+
+    corpus: CorpusRecipe = CorpusRecipe()
+    tokens: TokensRecipe = TokensRecipe()
+    train: TrainRecipe = TrainRecipe()
+    design: DesignRecipe = DesignRecipe()
+    seed: int = Field(0, ge=0, description="seed of the study: splits, tokenizer sample, runs")
+    title: str | None = Field(None, description="title of the report")
+
+    def fingerprint(self) -> str:
+        return fingerprint(self.model_dump(mode="json"))
+
+
+def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[StudyRecipe, dict[str, str]]:
+    """The recipe of a study, and where each value that is not a default came from (`section.key` -> origin).
+
+    Args:
+        path: a YAML file, or None.
+        overrides: `key=value` strings; the value is read as YAML.
+
+    Raises:
+        InputError: unreadable YAML, an unknown key (with the nearest known one), or a value out of range.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    if path is not None:
+        values = _read_yaml(path)
+        for key, _ in _leaves(values):
+            _check_known(key, f"{path}")
+            origins[key] = str(path)
+    for override in overrides:
+        key, value = _parse_override(override)
+        _put(values, key, value)
+        origins[key] = "--set"
+    try:
+        return StudyRecipe.model_validate(values), origins
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        raise InputError(
+            f"{key}: {first['msg'].lower()} (given: {first['input']!r})",
+            where=origins.get(key, path or "--set"),
+            remedy=_describe(key),
+        ) from error
+
+
+def explain(recipe: StudyRecipe, origins: dict[str, str]) -> list[tuple[str, Any, str]]:
+    """Every value of the recipe: (key, value, where it came from and what it means)."""
+    rows = []
+    for key, field in _fields(StudyRecipe):
+        value: Any = recipe
+        for part in key.split("."):
+            value = getattr(value, part)
+        rows.append((key, value, f"{origins.get(key, 'default')}: {field.description or ''}"))
+    return rows
+
+
+def parse_quantity(text: str, what: str) -> float:
+    """A count such as `5e6`, `2M`, `800k`."""
+    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kKmMgGbB]?)\s*", text)
+    if not match:
+        raise InputError(f"{text!r} is not a number of {what}", where=f"--{what}", remedy="write it like 5e6 or 2M")
+    return float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}[match[2].lower()]
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90s`, `10m`, `1.5h`, `600`."""
+    match = re.fullmatch(r"\s*([0-9.]+)\s*(s|m|min|h)?\s*", text)
+    if not match or float(match[1]) <= 0:
+        raise InputError(f"{text!r} is not a time", where="--budget", remedy="write it like 90s, 10m or 1h")
+    return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, None: 1}[match[2]]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such recipe", where=path, remedy="give the path of a YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise InputError("is not YAML", where=where, remedy="mend it at this place") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError("a recipe is a mapping of sections", where=path, remedy="begin with a line such as `train:`")
+    return values
+
+
+def _parse_override(override: str) -> tuple[str, Any]:
+    key, equals, raw = override.partition("=")
+    key = key.strip()
+    if not equals:
+        raise InputError(f"{override!r} has no '='", where="--set", remedy="write key=value, e.g. train.seeds=5")
+    _check_known(key, "--set")
+    return key, yaml.safe_load(raw)
+
+
+def _check_known(key: str, where: str) -> None:
+    known = [name for name, _ in _fields(StudyRecipe)]
+    if key in known:
+        return
+    by_last = [name for name in known if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
+    nearest = by_last or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+    raise InputError(f"unknown key {key!r}", where=where, remedy=f"the nearest known one is {nearest[0]!r}")
+
+
+def _describe(key: str) -> str:
+    fields = dict(_fields(StudyRecipe))
+    return f"{key} is the {fields[key].description}" if key in fields else "see `assay study --explain`"
+
+
+def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from _fields(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[last] = value

@@ -1,0 +1,1 @@
+"""documents -> token spans: tokenizer, encoding into flat shards, packing, and the sampler."""

@@ -1,0 +1,1 @@
+"""model + data -> checkpoint: one loop for every model, and fleets of it."""

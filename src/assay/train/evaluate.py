@@ -1,0 +1,31 @@
+"""Loss of held-out documents under a model."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from assay.models.protocol import Batch, Model
+from assay.tokens.evalset import EvalSet
+from assay.tokens.pack import segments_of
+
+
+@torch.inference_mode()
+def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: int = 32) -> np.ndarray:
+    """Summed negative log-likelihood (nats) of each document's counted tokens, (documents,) float64."""
+    assert isinstance(model, nn.Module)
+    total = np.zeros(len(data.documents))
+    for start in range(0, len(data.inputs_RT), batch_rows):
+        rows = slice(start, start + batch_rows)
+        inputs = data.inputs_RT[rows]
+        batch = Batch(
+            torch.from_numpy(inputs).to(device),
+            torch.from_numpy(data.targets_RT[rows]).to(device),
+            torch.from_numpy(segments_of(inputs)).to(device),
+        )
+        losses = model.loss(batch).losses_BT.double().cpu().numpy()
+        owner = data.document_RT[rows]
+        counted = owner >= 0
+        total += np.bincount(owner[counted], weights=losses[counted], minlength=len(total))
+    return total

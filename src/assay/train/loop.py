@@ -1,0 +1,123 @@
+"""The one training loop.
+
+A run is a state that walks along a schedule:
+
+    state = initial(spec)                         model, optimizer, step: nothing else
+    train(state, until)                           batch(step) -> loss -> gradients -> update, step by step
+    state.tensors() / state.load()                the whole state as named tensors: copied to branch, saved to resume
+
+A branch copies the state where its decay begins, decays, is evaluated, and hands the copy back: the trunk goes on as
+if it had never been left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from assay.models.decoder import Decoder, DecoderConfig
+from assay.models.protocol import Batch
+from assay.tokens.pack import segments_of
+from assay.tokens.sampler import Sampler
+from assay.train.optimizers import MuonAdamW, OptimizerConfig
+from assay.train.schedules import WarmupStableDecay
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """Everything that decides a run's arithmetic, except its data."""
+
+    model: DecoderConfig
+    optimizer: OptimizerConfig
+    seed: int
+    dtype: str = "float32"
+
+
+class TrainState:
+    """A model on its way: parameters (float32), optimizer state, and the step it stands at.
+
+    With a lower precision the model computes in that type, while the optimizer updates a float32 master copy:
+    weights that are kept in bfloat16 alone stop moving once updates fall below their last digit.
+    """
+
+    def __init__(self, spec: TrainSpec, device: str = "cpu") -> None:
+        generator = torch.Generator().manual_seed(spec.seed)
+        self.model = Decoder(spec.model, generator).to(device)
+        self.masters = dict(self.model.named_parameters())
+        self.device = device
+        self.step = 0
+        dtype = DTYPES[spec.dtype]
+        self._low: dict[str, torch.nn.Parameter] | None = None
+        if dtype != torch.float32:
+            self.masters = {n: torch.nn.Parameter(p.detach().clone()) for n, p in self.masters.items()}
+            self.model.to(dtype)
+            self._low = dict(self.model.named_parameters())
+        self.optimizer = MuonAdamW(self.masters, self.model.roles(), spec.optimizer)
+
+    def update(self, batch: Batch, factor: float) -> Tensor:
+        """One step of training; returns the loss of each position, (B, T) in nats, on the device."""
+        loss = self.model.loss(batch)
+        loss.mean.backward()
+        if self._low is not None:
+            for name, low in self._low.items():
+                if low.grad is not None:
+                    self.masters[name].grad, low.grad = low.grad.float(), None
+        self.optimizer.step(factor)
+        if self._low is not None:
+            self._refresh_low()
+        self.step += 1
+        return loss.losses_BT.detach()
+
+    @torch.no_grad()
+    def _refresh_low(self) -> None:
+        for name, low in (self._low or {}).items():
+            low.copy_(self.masters[name])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The whole state as named tensors (references)."""
+        state = {f"model.{name}": p.detach() for name, p in self.masters.items()}
+        state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
+        return state | {"step": torch.tensor(self.step)}
+
+    def copy(self) -> dict[str, Tensor]:
+        """The whole state as named tensors of its own."""
+        return {name: tensor.clone() for name, tensor in self.tensors().items()}
+
+    @torch.no_grad()
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Go back (or on) to a state that `copy` gave."""
+        for name, parameter in self.masters.items():
+            parameter.copy_(state[f"model.{name}"])
+        prefix = "optimizer."
+        self.optimizer.load({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+        self._refresh_low()
+        self.step = int(state["step"])
+
+
+def to_batch(rows_BT1: np.ndarray, device: str) -> Batch:
+    """(B, T + 1) token ids -> inputs, targets one later, and the documents' segments within each row."""
+    rows = torch.from_numpy(rows_BT1)
+    inputs = rows[:, :-1].contiguous()
+    segments = torch.from_numpy(segments_of(rows_BT1[:, :-1]))
+    return Batch(inputs.to(device), rows[:, 1:].contiguous().to(device), segments.to(device))
+
+
+def train(
+    state: TrainState,
+    sampler: Sampler,
+    schedule: WarmupStableDecay,
+    until: int,
+    on_step: Callable[[int, Tensor], None] | None = None,
+) -> None:
+    """Walk `state` to step `until`. `on_step(step, losses_BT)` is called after each update and may raise to stop."""
+    while state.step < until:
+        step = state.step
+        losses_BT = state.update(to_batch(sampler.batch(step), state.device), schedule.factor(step))
+        if on_step is not None:
+            on_step(step, losses_BT)
