@@ -120,12 +120,12 @@ def all_misses() -> StudyResults:
     return base.model_copy(update={"claims": claims})
 
 
-def _claim(name: str, kind: str, en: str, zh: str, estimate: float, half: float, **changes: Any) -> Claim:
+def _claim(name: str, kind: str, says: Text, estimate: float, half: float, **changes: Any) -> Claim:
     fields: dict[str, Any] = {
         "id": name,
         "kind": kind,
         "question": Text(en=f"What does {name} change?", zh=f"{name} 会带来什么变化？"),
-        "statement": Text(en=en, zh=zh),
+        "statement": says,
         "unit": "bpb",
         "estimate": estimate,
         "interval": (estimate - half, estimate + half),
@@ -143,19 +143,20 @@ def _claim(name: str, kind: str, en: str, zh: str, estimate: float, half: float,
     return Claim(**(fields | changes))
 
 
-def _prediction(name: str, en: str, zh: str, value: float, half: float, measured: float) -> Claim:
+def _prediction(name: str, says: Text, value: float, half: float, measured: float) -> Claim:
     hit = abs(measured - value) <= half
     return _claim(
         name,
         "prediction",
-        en,
-        zh,
+        says,
         measured,
         half / 2,
         registered_at="2031-02-03T04:01:00Z",
         prediction=Prediction(value=value, interval=(value - half, value + half)),
         outcome=Outcome(value=measured, verdict="hit" if hit else "miss"),
-        question=Text(en=f"Prediction of {name}: bpb of the held-out run?", zh=f"{name}：留出运行的 bpb 是多少？"),
+        question=Text(
+            en=f"Prediction of {name}: bpb of the held-out run?", zh=f"{name}：留出运行的 bpb 是多少？"
+        ),
         p_value=None,
         minimum_detectable=None,
     )
@@ -166,8 +167,10 @@ def _claims(chance: random.Random) -> list[Claim]:
         _claim(
             "size/double",
             "size",
-            "Twice the training text would lower the loss by 0.081 bpb [0.074, 0.088], averaged over sources.",
-            "训练文本增加一倍，各来源平均损失将下降 0.081 bpb [0.074, 0.088]。",
+            Text(
+                en="Twice the training text would lower the mean loss by 0.081 bpb [0.074, 0.088].",
+                zh="训练文本增加一倍，平均损失将下降 0.081 bpb [0.074, 0.088]。",
+            ),
             -0.081,
             0.007,
             headline=True,
@@ -175,9 +178,12 @@ def _claims(chance: random.Random) -> list[Claim]:
         _claim(
             "quality/noise-30",
             "quality",
-            "Character noise in 30% of the training text raises the loss by 0.062 bpb [0.055, 0.069], as much as "
-            "leaving out 38% of the clean text [33%, 43%].",
-            "在 30% 的训练文本中加入字符噪声，会使损失上升 0.062 bpb [0.055, 0.069]，相当于少用 38% 的干净文本 [33%, 43%]。",
+            Text(
+                en="Character noise in 30% of the training text raises the loss by 0.062 bpb [0.055, 0.069], "
+                "as much as leaving out 38% of the clean text [33%, 43%].",
+                zh="在 30% 的训练文本中加入字符噪声，会使损失上升 0.062 bpb [0.055, 0.069]，"
+                "相当于少用 38% 的干净文本 [33%, 43%]。",
+            ),
             0.062,
             0.007,
             headline=True,
@@ -185,8 +191,11 @@ def _claims(chance: random.Random) -> list[Claim]:
         _claim(
             "quality/duplicates-30",
             "quality",
-            "Near-duplicates in 30% of the training text cannot be told from none: +0.004 bpb [−0.003, +0.011].",
-            "训练文本中 30% 的近重复，其影响与没有无法区分：+0.004 bpb [−0.003, +0.011]。",
+            Text(
+                en="The effect of near-duplicates in 30% of the training text is indistinguishable from 0: "
+                "+0.004 bpb [−0.003, +0.011].",
+                zh="训练文本中 30% 近重复的影响与 0 无法区分：+0.004 bpb [−0.003, +0.011]。",
+            ),
             0.004,
             0.007,
             headline=True,
@@ -194,9 +203,10 @@ def _claims(chance: random.Random) -> list[Claim]:
         _claim(
             "distribution/三国演义",
             "distribution",
-            "Doubling the share of 三国演义 lowers the loss on its own text by 0.21 bpb [0.19, 0.23] and raises it on "
-            "the others by 0.014 bpb [0.009, 0.019].",
-            "《三国演义》占比加倍，会使其自身文本的损失下降 0.21 bpb [0.19, 0.23]，其他来源则上升 0.014 bpb [0.009, 0.019]。",
+            Text(
+                en="Doubling the share of 三国演义 lowers the loss on its own text by 0.21 bpb [0.19, 0.23].",
+                zh="《三国演义》占比加倍，会使其自身文本的损失下降 0.21 bpb [0.19, 0.23]。",
+            ),
             -0.21,
             0.02,
             headline=True,
@@ -204,8 +214,10 @@ def _claims(chance: random.Random) -> list[Claim]:
         _claim(
             "distribution/order",
             "distribution",
-            "Whether the order of sources matters cannot be answered by this design: every run mixes them evenly.",
-            "本设计无法回答来源顺序是否重要：每次运行都将各来源均匀混合。",
+            Text(
+                en="Whether the order of sources matters cannot be answered: every run mixes them evenly.",
+                zh="无法回答来源顺序是否重要：每次运行都将各来源均匀混合。",
+            ),
             0.0,
             0.0,
             verdict="not identifiable",
@@ -214,31 +226,38 @@ def _claims(chance: random.Random) -> list[Claim]:
         ),
         _prediction(
             "size law",
-            "At 1.6M tokens the law predicted 1.842 bpb [1.820, 1.864]; the run measured 1.851: a hit.",
-            "规模定律预测 1.6M 词元处为 1.842 bpb [1.820, 1.864]；实测 1.851，命中。",
+            Text(
+                en="At 1.6M tokens the law predicted 1.842 bpb [1.820, 1.864]; measured: 1.851, a hit.",
+                zh="规模定律预测 1.6M 词元处为 1.842 bpb [1.820, 1.864]；实测 1.851，命中。",
+            ),
             1.842,
             0.022,
             1.851,
         ),
         _prediction(
             "mixture",
-            "For the held-out mixture 1.93 bpb [1.91, 1.95] was predicted; the run measured 1.96: a miss.",
-            "对留出配比的预测为 1.93 bpb [1.91, 1.95]；实测 1.96，未命中。",
+            Text(
+                en="For the held-out mixture 1.93 bpb [1.91, 1.95] was predicted; measured: 1.96, a miss.",
+                zh="对留出配比的预测为 1.93 bpb [1.91, 1.95]；实测 1.96，未命中。",
+            ),
             1.93,
             0.02,
             1.96,
         ),
     ]
+    effects = [chance.gauss(0.0, 0.03) for _ in range(14)]
     rest = [
         _claim(
             f"mix/{i}",
             "distribution",
-            f"Mixture {i} changes the mean loss by {x:+.3f} bpb.",
-            f"配比 {i} 使平均损失变化 {x:+.3f} bpb。",
+            Text(
+                en=f"Mixture {i} changes the mean loss by {x:+.3f} bpb.",
+                zh=f"配比 {i} 使平均损失变化 {x:+.3f} bpb。",
+            ),
             x,
             0.008,
         )
-        for i, x in enumerate(chance.gauss(0.0, 0.03) for _ in range(14))
+        for i, x in enumerate(effects)
     ]
     return head + rest
 
@@ -326,11 +345,11 @@ def _dose(defect: str, slope: float) -> DoseView:
 
 def _mixtures(sources: tuple[str, ...], chance: random.Random) -> MixtureView:
     natural = {source: 1 / len(sources) for source in sources}
-    rows = [_mixture("uniform", {"en": "Uniform", "zh": "均匀"}, natural, sources, None, chance)]
+    rows = [_mixture("uniform", {"en": "Uniform", "zh": "均匀"}, natural, None, chance)]
     for source in sources:
         label = {"en": f"{source} doubled", "zh": f"{source} 加倍"}
-        rows.append(_mixture(f"up-{source}", label, natural, sources, source, chance))
-    held_out = _mixture("test", {"en": "Optimum", "zh": "最优配比"}, natural, sources, None, chance)
+        rows.append(_mixture(f"up-{source}", label, natural, source, chance))
+    held_out = _mixture("test", {"en": "Optimum", "zh": "最优配比"}, natural, None, chance)
     rows.append(held_out.model_copy(update={"held_out": True}))
     return MixtureView(
         sources=list(sources),
@@ -344,12 +363,11 @@ def _mixture(
     cell: str,
     label: dict[str, str],
     natural: dict[str, float],
-    sources: tuple[str, ...],
     up: str | None,
     chance: random.Random,
 ) -> MixtureRow:
     effects = {}
-    for target in ("", *sources):
+    for target in ("", *natural):
         y = -0.15 - 0.08 * chance.random() if target and target == up else chance.gauss(0.008, 0.012)
         effects[target] = Effect(
             estimate=y, interval=(y - 0.012, y + 0.012), p_value=0.02, supported=abs(y) > 0.016
@@ -358,7 +376,7 @@ def _mixture(
         cell=cell,
         label=label,
         weights={s: w * (2 if s == up else 0.9) for s, w in natural.items()},
-        epochs={s: 0.4 + chance.random() for s in sources},
+        epochs={s: 0.4 + chance.random() for s in natural},
         effects=effects,
         held_out=False,
     )

@@ -1,9 +1,10 @@
-"""Numbers as people read them. Language-neutral, except durations; NONE stands where there is no finite number."""
+"""Numbers as people read them: language-neutral, except durations. NONE stands where there is no number."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 
 from assay.present.words import LANGUAGES, say
 
@@ -13,7 +14,7 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """`value` with so many decimals, thousands separated, a true minus sign, and a plus sign where `signed`."""
+    """`value` with so many decimals, thousands separated, a true minus sign, a plus sign where `signed`."""
     if value is None or not math.isfinite(value):
         return NONE
     text = f"{abs(value):,.{decimals}f}"
@@ -48,7 +49,9 @@ def scientific(value: float | None, digits: int = 2, *, signed: bool = False) ->
 def estimate(value: float, interval: Sequence[float], *, signed: bool = False) -> tuple[str, str]:
     """A value and its interval, both with the decimals that the interval's width deserves.
 
-    The half-width keeps two significant digits: (-0.12345, [-0.151, -0.096]) -> ("−0.123", "[−0.151, −0.096]").
+    The half-width keeps one significant digit, or two where its first three are 100 to 354, which is the
+    rule of the Particle Data Group (Review of Particle Physics, introduction, 5.3):
+    (-0.12345, [-0.151, -0.096]) -> ("−0.123", "[−0.151, −0.096]").
     """
     low, high = interval
     numbers = (value, low, high)
@@ -57,7 +60,8 @@ def estimate(value: float, interval: Sequence[float], *, signed: bool = False) -
     if not finite or max(finite) == 0 or not math.isfinite(half) or half <= 0:
         texts = [significant(x, signed=signed) for x in numbers]
     else:
-        decimals = max(0, 1 - math.floor(math.log10(half)))
+        exponent = _exponent(half, 3)
+        decimals = max(0, (1 if half / 10.0**exponent < 3.545 else 0) - exponent)
         if decimals > 6 and max(finite) < 1e-3:
             texts = [significant(x, signed=signed) for x in numbers]
         else:
@@ -71,8 +75,8 @@ def percent(share: float | None, *, signed: bool = False) -> str:
         return NONE
     value = 100 * share
     if value != 0 and abs(value) < 0.01:
-        return f"<0.01%" if value > 0 else f">{MINUS}0.01%"
-    decimals = 0 if abs(value) >= 99.95 or value == round(value) else 1 if abs(value) >= 1 else 2
+        return "<0.01%" if value > 0 else f">{MINUS}0.01%"
+    decimals = 0 if abs(value) >= 99.95 or abs(value - round(value)) < 1e-9 else 1 if abs(value) >= 1 else 2
     return fixed(value, decimals, signed=signed) + "%"
 
 
@@ -98,7 +102,7 @@ def duration(seconds: float, language: str) -> str:
     if seconds < 9.95:
         return say("duration.s", language, n=fixed(seconds, 1))
     rest = round(seconds)
-    parts = []
+    parts: list[tuple[int, str]] = []
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         count, rest = divmod(rest, length)
         if count or parts:
@@ -110,6 +114,15 @@ def duration(seconds: float, language: str) -> str:
 def durations(seconds: float) -> dict[str, str]:
     """`duration` in both languages."""
     return {language: duration(seconds, language) for language in LANGUAGES}
+
+
+def moment(text: str) -> str:
+    """An ISO 8601 time as people read it: 2031-02-03 04:05 UTC. Other text is left as it is."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return f"{at:%Y-%m-%d %H:%M} {at.tzname() or ''}".strip()
 
 
 def _exponent(value: float, digits: int) -> int:

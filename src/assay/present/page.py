@@ -1,8 +1,9 @@
 """The shell of every page: one HTML file that carries its style and script and asks the network for nothing.
 
-A room that makes pages keeps its Jinja2 templates in its own package, extends `shell.html`, and renders through
-`environment(package)`. In templates: `t(key, **values)` says fixed words in both languages, `b(text)` shows a text
-that is in both languages, `numbers` are the number formats. Autoescaping is on; `Markup` alone passes unescaped.
+A room that makes pages keeps its Jinja2 templates in its own package, extends `shell.html`, and renders
+through `environment(package)`. In templates: `t(key, **values)` says fixed words in both languages, `b(text)`
+shows a text that is in both languages, `numbers` are the number formats. Autoescaping is on; `Markup` alone
+passes unescaped.
 """
 
 from __future__ import annotations

@@ -84,7 +84,8 @@ def share_bar(share: float, text: str) -> Markup:
     """A share as a bar with its number beside it."""
     width = f"{max(0.0, min(share, 1.0)) * 100:.1f}%"
     return Markup(
-        '<span class="share"><span class="share-bar" aria-hidden="true"><i style="width:{}"></i></span>{}</span>'
+        '<span class="share"><span class="share-bar" aria-hidden="true"><i style="width:{}"></i></span>'
+        "{}</span>"
     ).format(width, text)
 
 
@@ -105,9 +106,9 @@ class Key:
 
 
 _MARKS = {
-    "dot": '<line x1="3" y1="7" x2="25" y2="7"/><circle class="fill" cx="14" cy="7" r="4"/>',
-    "ring": '<line x1="3" y1="7" x2="25" y2="7"/><circle class="open" cx="14" cy="7" r="4"/>',
-    "diamond": '<line x1="3" y1="7" x2="25" y2="7"/><path class="fill" d="M14 1l6 6-6 6-6-6z"/>',
+    "dot": '<path class="whisker" d="M14 0v14"/><circle class="fill" cx="14" cy="7" r="3.5"/>',
+    "ring": '<path class="whisker" d="M14 0v14"/><circle class="open" cx="14" cy="7" r="3.5"/>',
+    "diamond": '<path class="whisker" d="M14 0v14"/><path class="fill" d="M14 1l6 6-6 6-6-6z"/>',
     "line": '<line class="curve" x1="2" y1="7" x2="26" y2="7"/>',
     "dashes": '<line class="curve dashed" x1="2" y1="7" x2="26" y2="7"/>',
     "band": '<rect class="band" x="2" y="1" width="24" height="12"/>',
@@ -124,10 +125,12 @@ def legend(keys: Iterable[Key]) -> Markup:
     return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
 
 
-def figure(drawing: Markup, *, title: Content, about: Content, ident: str, keys: Iterable[Key] = ()) -> Markup:
-    """A plot with its title (a heading's worth), its legend, and `about`, the text that stands for the picture.
+def figure(
+    drawing: Markup, *, title: Content, about: Content, ident: str, keys: Iterable[Key] = ()
+) -> Markup:
+    """A plot with its title, its legend, and `about`, the text that stands for the picture.
 
-    `drawing` is labelled by the title and described by `about` through `ident`, the id given to `plots.plot` as well.
+    `drawing` is labelled by the title and described by `about` through `ident`, which `plots.plot` takes as well.
     """
     keys = list(keys)
     return Markup(

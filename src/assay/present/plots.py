@@ -1,9 +1,10 @@
 """Plots as plain SVG: points with intervals, lines, bands, on linear or logarithmic axes.
 
-Hand-made instead of a plotting library, for the reader's sake: a plot weighs some kilobytes, prints exactly, needs no
-script, and its texts are in both languages. Colours and stroke widths are classes of the page's style sheet; shapes
-differ as well, so that nothing is told by colour alone. A plot is drawn at the size at which it is shown (letters keep
-their size): `plot` takes the sizes for wide and narrow pages and the style sheet shows the one that fits.
+Hand-made instead of a plotting library, for the reader's sake: a plot weighs some kilobytes, prints exactly,
+needs no script, and its texts are in both languages. Colours and stroke widths are classes of the page's style
+sheet; shapes differ as well, so that nothing is told by colour alone. A plot is drawn at the size at which it is
+shown (letters keep their size): `plot` takes the sizes for wide and narrow pages and the style sheet shows the
+one that fits.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from assay.present.parts import Content, spans, swapped
 from assay.present.scales import Axis, Scale, extent, ticks, usable, written
 from assay.present.words import LANGUAGES, in_language
 
-WIDE, NARROW = (760, 400), (360, 300)
-_TOP, _RIGHT, _BOTTOM = 14, 14, 46
+WIDE, NARROW = (900, 430), (360, 300)
+_TOP, _RIGHT = 14, 14
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def plot(
     names = ("only",) if len(sizes) == 1 else ("wide", "narrow")
     drawings = []
     for name, (width, height) in zip(names, sizes, strict=True):
-        body = _drawing(x, y, series, bands, baseline, width, height)
+        body = _drawing(x, y, series, bands=bands, baseline=baseline, size=(width, height))
         drawings.append(
             Markup(
                 '<svg class="drawing {name}" viewBox="0 0 {width} {height}" role="img" '
@@ -98,7 +99,7 @@ def plot(
 
 
 def strip(low: float, high: float, predicted: float, measured: float | None, label: Content) -> Markup:
-    """A prediction against its outcome on a short line: the interval, the predicted value, the measured one."""
+    """A prediction against its outcome on a short line: interval, predicted value, measured value."""
     values = [v for v in (low, high, predicted, measured) if v is not None and usable(v)]
     scale = Scale(*extent(values, Axis({})), 8, 152)
     parts = [
@@ -119,23 +120,25 @@ def _drawing(
     x: Axis,
     y: Axis,
     series: Sequence[Series],
+    *,
     bands: Sequence[Band],
     baseline: float | None,
-    width: int,
-    height: int,
+    size: tuple[int, int],
 ) -> Markup:
+    width, height = size
     xs = [p.x for s in series for p in s.points] + [p[0] for b in bands for p in b.points]
     ys = [v for s in series for p in s.points for v in (p.y, p.low, p.high) if v is not None]
     ys += [v for b in bands for p in b.points for v in p[1:]]
     (x_low, x_high), (y_low, y_high) = extent(xs, x), extent(ys, y)
-    y_ticks = ticks(y_low, y_high, max(3, height // 62), y.log)
+    y_ticks = ticks(y_low, y_high, max(3, height // 52), y.log)
     y_texts = written(y_ticks, y.form)
-    left = 30 + 7 * max((len(text) for text in y_texts), default=1)
+    left = (30 if y.label else 10) + 7 * max((len(text) for text in y_texts), default=1)
+    bottom = height - (46 if x.label else 24)
     frame = _Frame(
         Scale(x_low, x_high, left, width - _RIGHT, x.log),
-        Scale(y_low, y_high, height - _BOTTOM, _TOP, y.log),
+        Scale(y_low, y_high, bottom, _TOP, y.log),
     )
-    x_ticks = ticks(x_low, x_high, max(3, (width - left) // 78), x.log)
+    x_ticks = ticks(x_low, x_high, max(3, (width - left) // 64), x.log)
     parts = [_grid(frame, x_ticks, written(x_ticks, x.form), y_ticks, y_texts), _names(frame, x, y, height)]
     if baseline is not None and usable(baseline, y.log) and y_low <= baseline <= y_high:
         parts.append(
@@ -177,11 +180,14 @@ def _grid(
 
 def _names(frame: _Frame, x: Axis, y: Axis, height: int) -> Markup:
     middle_x, middle_y = (frame.x.start + frame.x.end) / 2, (frame.y.start + frame.y.end) / 2
+    if not (x.label and y.label):
+        return Markup("")
     along = Markup('<text class="name" x="{:.0f}" y="{:.0f}" text-anchor="middle">{}</text>').format(
         middle_x, height - 6, _tspans(x.label)
     )
     up = Markup(
-        '<text class="name" x="12" y="{0:.0f}" text-anchor="middle" transform="rotate(-90 12 {0:.0f})">{1}</text>'
+        '<text class="name" x="12" y="{0:.0f}" text-anchor="middle" '
+        'transform="rotate(-90 12 {0:.0f})">{1}</text>'
     ).format(middle_y, _tspans(y.label))
     return along + up
 
@@ -192,7 +198,9 @@ def _tspans(text: Content) -> Markup:
 
 def _band(band: Band, frame: _Frame) -> Markup:
     held = [(x, low, high) for x, low, high in band.points if frame.shows(x, low) and frame.shows(x, high)]
-    corners = [frame.place(x, high) for x, _, high in held] + [frame.place(x, low) for x, low, _ in held[::-1]]
+    corners = [frame.place(x, high) for x, _, high in held] + [
+        frame.place(x, low) for x, low, _ in held[::-1]
+    ]
     if not held:
         return Markup("")
     return Markup('<polygon class="band {}" points="{}"/>').format(band.tone, " ".join(corners))
@@ -217,9 +225,9 @@ def _point(point: Point, series: Series, frame: _Frame) -> Markup:
         top, bottom = frame.y(point.high), frame.y(point.low)
         cap = 6 if series.mark == "bracket" else 3
         kind = "bracket" if series.mark == "bracket" else "whisker"
-        whisker = Markup('<path class="{}" d="M{:.1f} {:.1f}h{}M{:.1f} {:.1f}h{}M{:.1f} {:.1f}V{:.1f}"/>').format(
-            kind, x - cap, top, 2 * cap, x - cap, bottom, 2 * cap, x, top, bottom
-        )
+        whisker = Markup(
+            '<path class="{}" d="M{:.1f} {:.1f}h{}M{:.1f} {:.1f}h{}M{:.1f} {:.1f}V{:.1f}"/>'
+        ).format(kind, x - cap, top, 2 * cap, x - cap, bottom, 2 * cap, x, top, bottom)
     shape = _SHAPES[series.mark](x, y, "open" if point.hollow else "fill")
     return Markup('<g class="point">{}{}{}</g>').format(_title(point.tip), whisker, shape)
 

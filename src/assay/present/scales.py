@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ class Axis:
     """What an axis says and must hold.
 
     Args:
-        label: its name and unit.
+        label: its name and unit; empty where the page says it elsewhere.
         log: logarithmic; values must be positive.
         form: how a tick is written; by default with the decimals that the ticks' step needs.
         include: values that the axis must show beside the data (0 on an axis of differences).
@@ -72,7 +73,7 @@ def written(values: list[float], form: Callable[[float], str] | None) -> list[st
     """The ticks as text, all with the same decimals."""
     if form is not None:
         return [form(value) for value in values]
-    step = min((b - a for a, b in zip(values, values[1:], strict=False)), default=abs(values[0]) if values else 1)
+    step = min((b - a for a, b in itertools.pairwise(values)), default=abs(values[0]) if values else 1)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step > 0 else 0
     return [fixed(value, min(decimals, 9)) for value in values]
 
@@ -80,7 +81,9 @@ def written(values: list[float], form: Callable[[float], str] | None) -> list[st
 def _linear_ticks(low: float, high: float, count: int) -> list[float]:
     rough = (high - low) / max(count, 1)
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    # The nearest of 1, 2, 5, 10 on a logarithmic scale: the limits are the square roots of 2, 10 and 50.
+    factor = next((f for f, limit in ((1, 1.414), (2, 3.162), (5, 7.071)) if rough / power < limit), 10)
+    step = factor * power
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [i * step for i in range(first, last + 1)]
 

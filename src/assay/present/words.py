@@ -1,9 +1,10 @@
-"""The fixed words of every page, in English and Chinese: `words/en.yaml` and `words/zh.yaml`, same keys in both.
+"""The fixed words of every page, in English and Chinese: `words/en.yaml`, `words/zh.yaml`, with the same keys.
 
     say("answer.seeds", "en", n=5)   -> "5 seeds"
     both("answer.seeds", n=5)        -> {"en": "5 seeds", "zh": "5 个随机种子"}
 
-A key is the path through the YAML file, joined by dots. An entry `{one: ..., other: ...}` is chosen by the value `n`.
+A key is the path through the YAML file, joined by dots. An entry `{one: ..., other: ...}` is chosen by the
+value `n`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def words(language: str) -> dict[str, str | dict[str, str]]:
 
 
 def say(key: str, language: str, **values: Any) -> str:
-    """The text of `key` in `language`, with `values` put into its {places}; a value may itself be in both languages.
+    """The text of `key` in `language`, with `values` put into its {places}.
+
+    A value may itself be in both languages.
 
     Raises:
         KeyError: there is no such key, or a place has no value.
@@ -39,7 +42,9 @@ def say(key: str, language: str, **values: Any) -> str:
     entries = words(language)
     if key not in entries:
         near = difflib.get_close_matches(key, entries, n=1)
-        raise KeyError(f"no words for {key!r} in {language}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        raise KeyError(
+            f"no words for {key!r} in {language}" + (f"; did you mean {near[0]!r}?" if near else "")
+        )
     entry = entries[key]
     if isinstance(entry, dict):
         entry = entry["one" if values.get("n") in (1, "1") else "other"]

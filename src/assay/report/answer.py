@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from assay.impact.claims import Claim, Text
 from assay.impact.results import StudyResults
-from assay.present.numbers import compact, durations, estimate, percent, significant
+from assay.present.numbers import compact, durations, estimate, moment, percent, significant
 from assay.present.parts import Content, Ids, badge, said, spans, tile
 from assay.present.plots import strip
 from assay.present.tables import Column, table
@@ -97,7 +97,7 @@ def _claim(claim: Claim, ids: Ids) -> ClaimView:
 
 
 def _badges(claim: Claim) -> Markup:
-    """Where a claim is a prediction its outcome is its verdict; else the verdict, and the outcome beside it."""
+    """A prediction's outcome is its verdict; other claims show their verdict and any outcome beside it."""
     shown = [] if claim.kind == "prediction" and claim.prediction else [verdict_badge(claim.verdict)]
     if claim.prediction:
         shown.append(verdict_badge(claim.outcome.verdict if claim.outcome else "untested"))
@@ -160,9 +160,11 @@ def _predictions(results: StudyResults, ids: Ids) -> Markup | None:
         if every > 1
         else both("predictions.caption_plain", level=percent(results.level))
     )
-    names = ("what", "outcome", "picture", "predicted", "measured")
-    columns = [Column(both(f"predictions.{name}"), number=name in ("predicted", "measured")) for name in names]
-    return table(caption, columns, rows, ident=ids.new("predictions-caption"))
+    names = ("what", "outcome", "predicted", "measured", "picture")
+    columns = [
+        Column(both(f"predictions.{name}"), number=name in ("predicted", "measured")) for name in names
+    ]
+    return table(caption, columns, rows, ident=ids.new("predictions-caption"), kind="predictions", stack=True)
 
 
 def _prediction(claim: Claim) -> list[Content]:
@@ -176,12 +178,12 @@ def _prediction(claim: Claim) -> list[Content]:
     when = claim.registered_at
     question = Markup("{}{}").format(
         spans(in_both(claim.question)),
-        Markup("<small>{}</small>").format(said("predictions.when", at=when)) if when else "",
+        Markup("<small>{}</small>").format(said("predictions.when", at=moment(when))) if when else "",
     )
     return [
         question,
         verdict_badge(claim.outcome.verdict if claim.outcome else "untested"),
-        strip(low, high, claim.prediction.value, measured, label),
         Markup("{}{}<small>{}</small>").format(value, unit, interval),
         f"{measured_text}{unit}" if measured is not None else "–",
+        strip(low, high, claim.prediction.value, measured, label),
     ]

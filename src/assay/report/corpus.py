@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from assay.impact.results import SourceProfile, StudyResults
 from assay.present.numbers import NONE, compact, fixed, percent, significant, size
-from assay.present.parts import Content, Ids, fold, said, share_bar
+from assay.present.parts import Content, Ids, fold, said, share_bar, spans
 from assay.present.tables import Column, table
-from assay.present.words import LANGUAGES, both, known
+from assay.present.words import both, known
 
 _COLUMNS = (
     "source",
@@ -22,14 +24,15 @@ _COLUMNS = (
     "letters",
     "median",
     "bytes_per_token",
-    "split",
 )
 
 
 def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
     """What the section "profile" places."""
     profile = results.profile
-    columns = [Column(both(f"profile.{name}"), number=name not in ("source", "languages")) for name in _COLUMNS]
+    columns = [
+        Column(both(f"profile.{name}"), number=name not in ("source", "languages")) for name in _COLUMNS
+    ]
     return {
         "lead": said(
             "profile.lead",
@@ -37,7 +40,11 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
             bytes=size(sum(source.bytes for source in profile)),
         ),
         "table": table(
-            both("profile.caption"), columns, [_row(source) for source in profile], ident=ids.new("profile-caption")
+            both("profile.caption"),
+            columns,
+            [_row(source) for source in profile],
+            ident=ids.new("profile-caption"),
+            kind="dense",
         ),
         "skipped": _skipped(results, ids),
         "bad_rows": said("profile.bad_rows", n=results.bad_rows)
@@ -47,10 +54,15 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
 
 
 def _row(source: SourceProfile) -> list[Content]:
-    parts = (source.train_documents, source.eval_documents, source.test_documents)
+    parts = said(
+        "profile.split",
+        train=compact(source.train_documents),
+        eval=compact(source.eval_documents),
+        test=compact(source.test_documents),
+    )
     return [
         source.source,
-        fixed(source.documents, 0),
+        Markup("{}<small>{}</small>").format(fixed(source.documents, 0), parts),
         size(source.bytes),
         share_bar(source.share, percent(source.share)),
         _languages(source.languages),
@@ -60,19 +72,20 @@ def _row(source: SourceProfile) -> list[Content]:
         percent(source.letters),
         fixed(source.median_chars, 0),
         NONE if source.bytes_per_token is None else significant(source.bytes_per_token),
-        " / ".join(compact(count) for count in parts),
     ]
 
 
-def _languages(shares: dict[str, float]) -> dict[str, str]:
-    """The languages of a source, the commonest first."""
+def _languages(shares: dict[str, float]) -> Markup:
+    """The three commonest languages of a source, one a line; those below 1 % only where there is no other."""
     ordered = sorted(shares.items(), key=lambda item: -item[1])
-    named = [(known(f"language.{code}", code), percent(share)) for code, share in ordered]
-    return {
-        language: ("，" if language == "zh" else ", ").join(f"{name[language]} {share}" for name, share in named)
-        or NONE
-        for language in LANGUAGES
-    }
+    shown = [item for item in ordered[:3] if item[1] >= 0.01] or ordered[:1]
+    lines = (
+        Markup('<span class="line">{} {}</span>').format(
+            spans(known(f"language.{code}", code)), percent(share)
+        )
+        for code, share in shown
+    )
+    return Markup("").join(lines) or escape(NONE)
 
 
 def _skipped(results: StudyResults, ids: Ids) -> Content:
@@ -80,6 +93,10 @@ def _skipped(results: StudyResults, ids: Ids) -> Content:
         return ""
     columns = [Column(both("profile.file"), number=False), Column(both("profile.reason"), number=False)]
     body = table(
-        both("profile.skipped_caption"), columns, results.skipped, ident=ids.new("skipped-caption"), quiet=True
+        both("profile.skipped_caption"),
+        columns,
+        results.skipped,
+        ident=ids.new("skipped-caption"),
+        quiet=True,
     )
     return fold(both("profile.skipped", n=len(results.skipped)), body, "paper")

@@ -77,6 +77,10 @@ def reproduce(results: StudyResults, ids: Ids) -> dict[str, Any]:
     columns = [Column(both("reproduce.what")), Column(both("reproduce.value"), number=False)]
     return {
         "table": table(
-            both("reproduce.fingerprints"), columns, rows, ident=ids.new("fingerprints-caption"), kind="settings"
+            both("reproduce.fingerprints"),
+            columns,
+            rows,
+            ident=ids.new("fingerprints-caption"),
+            kind="settings",
         )
     }

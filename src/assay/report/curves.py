@@ -14,26 +14,28 @@ from assay.present.scales import Axis, usable
 from assay.present.tables import Column, table
 from assay.present.words import both, known
 
-SMALL = (210, 158)
+SMALL = (232, 176)
 
 
 def learning(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
-    """What the section "curves" places: a small plot per source, all on the same axes, with the mean in each."""
+    """What the section "curves" places: a small plot per source on the same axes, with the mean in each."""
     curves = [curve for curve in results.curves if curve.points]
     if not curves:
         return None
     mean = next((curve for curve in curves if curve.target == ""), None)
     points = [point for curve in curves for point in curve.points]
-    x = Axis(
-        both("curves.tokens"), log=True, form=compact, include=tuple(float(point.tokens) for point in points)
-    )
-    y = Axis(both("curves.bpb"), include=tuple(v for point in points for v in (point.bpb, *point.interval)))
+    x = Axis({}, log=True, form=compact, include=tuple(float(point.tokens) for point in points))
+    y = Axis({}, include=tuple(v for point in points for v in (point.bpb, *point.interval)))
     keys = [Key("dot", "accent", both("curves.key_source"))]
     if mean and len(curves) > 1:
         keys.append(Key("dashes", "plain", both("curves.key_mean")))
     return {
         "lead": said("curves.lead", level=percent(results.level)),
         "legend": legend(keys),
+        "axes": said(
+            "curves.axes",
+            **{"from": compact(min(p.tokens for p in points)), "to": compact(max(p.tokens for p in points))},
+        ),
         "panels": [_panel(curve, mean, x, y, ids) for curve in curves],
         "numbers": _learning_table(curves, ids),
     }
@@ -46,12 +48,7 @@ def _panel(curve: Curve, mean: Curve | None, x: Axis, y: Axis, ids: Ids) -> Mark
         series.append(Series([_point(p) for p in mean.points], "plain", "none", line=True, dashed=True))
     series.append(Series([_point(p) for p in curve.points], "accent", "dot", line=True))
     first, last = curve.points[0], curve.points[-1]
-    about = both(
-        "curves.about",
-        first=significant(first.bpb),
-        last=significant(last.bpb),
-        **{"from": compact(first.tokens), "to": compact(last.tokens)},
-    )
+    about = both("curves.about", first=significant(first.bpb), last=significant(last.bpb))
     drawing = plot(x, y, series, ident=ident, sizes=[SMALL])
     return figure(drawing, title=_target(curve.target), about=about, ident=ident)
 
@@ -69,7 +66,7 @@ def _point(point: CurvePoint) -> Point:
 def _learning_table(curves: list[Curve], ids: Ids) -> Markup:
     sizes = sorted({point.tokens for curve in curves for point in curve.points})
     columns = [Column(both("curves.target")), *(Column(compact(tokens)) for tokens in sizes)]
-    rows = []
+    rows: list[list[Content]] = []
     for curve in curves:
         held = {point.tokens: point for point in curve.points}
         rows.append([_target(curve.target), *(_value(held.get(tokens)) for tokens in sizes)])
@@ -126,7 +123,9 @@ def _law_plot(view: LawView, ident: str) -> Markup:
         Point(
             x,
             y,
-            tip=both("law.law_at", tokens=compact(x), value=significant(y), interval=estimate(y, (low, high))[1]),
+            tip=both(
+                "law.law_at", tokens=compact(x), value=significant(y), interval=estimate(y, (low, high))[1]
+            ),
         )
         for x, y, low, high in view.band
     ]
@@ -205,7 +204,7 @@ def _more_table(view: LawView, level: float, ids: Ids) -> Markup | None:
         Column(both("law.gain")),
         Column(both("law.interval", level=percent(level))),
     ]
-    rows = []
+    rows: list[list[Content]] = []
     for factor, gain, low, high in view.more_data:
         value, interval = estimate(gain, (low, high))
         shown = fixed(factor, 0) if factor == int(factor) else significant(factor)

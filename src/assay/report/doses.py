@@ -33,7 +33,7 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
             {
                 "figure": _figure(dose, results.level, ids),
                 "note": dose.note,
-                "table": _table(dose, results.level, ids),
+                "table": _table(dose, ids),
             }
             for dose in held
         ],
@@ -67,12 +67,11 @@ def _point(point: DosePoint) -> Point:
     return Point(point.dose, effect.estimate, *effect.interval, tip=tip, hollow=not effect.supported)
 
 
-def _table(dose: DoseView, level: float, ids: Ids) -> Markup:
+def _table(dose: DoseView, ids: Ids) -> Markup:
     columns = [
         Column(both("doses.dose")),
         Column(both("doses.verdict"), number=False),
         Column(both("doses.effect")),
-        Column(both("doses.interval", level=percent(level))),
         Column(both("doses.lost")),
     ]
     rows: list[list[Content]] = []
@@ -80,16 +79,21 @@ def _table(dose: DoseView, level: float, ids: Ids) -> Markup:
         effect = point.effect
         value, interval = estimate(effect.estimate, effect.interval, signed=True)
         verdict = verdict_badge("supported" if effect.supported else "indistinguishable")
-        rows.append([percent(point.dose), verdict, value, interval, _lost(point)])
+        change = Markup("{}<small>{}</small>").format(value, interval)
+        rows.append([percent(point.dose), verdict, change, _lost(point)])
     caption = both("doses.caption", defect=_name(dose))
-    return table(caption, columns, rows, ident=ids.new(f"dose-{dose.defect}-caption"))
+    return table(caption, columns, rows, ident=ids.new(f"dose-{dose.defect}-caption"), kind="slim")
+
+
+def _beyond() -> Markup:
+    return Markup('<span class="wraps">{}</span>').format(said("doses.beyond"))
 
 
 def _lost(point: DosePoint) -> Content:
     """Clean tokens lost with their interval, or why there is no number."""
     if point.tokens_lost is None:
-        return said("doses.beyond")
+        return _beyond()
     value, low, high = (percent(share) for share in point.tokens_lost)
     if value == NONE:
-        return said("doses.beyond")
+        return _beyond()
     return Markup("{}<small>[{}, {}]</small>").format(value, low, high)

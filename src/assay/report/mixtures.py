@@ -26,7 +26,11 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
     decimals = _decimals(reach)
     return {
         "scale": heat_scale(
-            reach, both("mixtures.below"), both("mixtures.above"), both("mixtures.unsure"), decimals
+            reach,
+            both("mixtures.below"),
+            both("mixtures.above"),
+            both("mixtures.unsure"),
+            max(0, decimals - 1),
         ),
         "table": _heat_map(mixtures, targets, reach, results.level, ids),
         "held_out": any(row.held_out for row in mixtures.rows),
@@ -43,17 +47,21 @@ def _reach(mixtures: MixtureView) -> float:
 
 
 def _decimals(reach: float) -> int:
-    """Decimals that tell the steps of the scale apart: 0.2 -> 2, 0.04 -> 3."""
-    return max(0, min(6, 1 - math.floor(math.log10(reach))))
+    """Decimals that show a hundredth of the full colour: 0.2 -> 3, 0.04 -> 4."""
+    return max(0, min(6, 2 - math.floor(math.log10(reach))))
 
 
 def _heat_map(mixtures: MixtureView, targets: list[str], reach: float, level: float, ids: Ids) -> Markup:
     names: list[Content] = [target or both("mixtures.mean") for target in targets]
-    head = Markup("").join(Markup('<th scope="col" class="n">{}</th>').format(spans(name)) for name in names)
+    head = Markup("").join(
+        Markup('<th scope="col" class="n"><span class="clamp">{}</span></th>').format(spans(name))
+        for name in names
+    )
     rows = [_baseline(mixtures, targets)]
     for row in mixtures.rows:
         cells = [
-            _cell(row, target, name, level, _decimals(reach)) for target, name in zip(targets, names, strict=True)
+            _cell(row, target, name, level, _decimals(reach))
+            for target, name in zip(targets, names, strict=True)
         ]
         rows.append(heat_row(_row_name(row), cells, reach))
     inner = Markup('<thead><tr><th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody>').format(

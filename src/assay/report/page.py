@@ -1,8 +1,8 @@
 """A study's results -> one HTML file, in English and Chinese, that carries everything it shows.
 
-Each section of the page has a module that turns its part of the results into what the template places: `answer`
-(headline, predictions, all claims), `corpus`, `curves` (learning curves and the size law), `doses`, `mixtures`,
-`samples`, `costs`. The order of the page is the order of `templates/study.html`.
+Each section of the page has a module that turns its part of the results into what the template places:
+`answer` (headline, predictions, all claims), `corpus`, `curves` (learning curves and the size law), `doses`,
+`mixtures`, `samples`, `costs`. The order of the page is the order of `templates/study.html`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 import jinja2
 
 from assay.impact.results import StudyResults
-from assay.present.numbers import compact
+from assay.present.numbers import compact, moment
 from assay.present.page import environment
 from assay.present.parts import Ids
 from assay.present.words import LANGUAGES, both
@@ -33,6 +33,12 @@ SECTIONS = (
 )
 
 
+# Unseen characters that can break a page: controls, and marks that turn the direction of what follows.
+_UNSEEN = dict.fromkeys(
+    [*range(9), 11, 12, *range(14, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+)
+
+
 def render(results: StudyResults, language: str = "en") -> str:
     """The study's page, self-contained, with both languages in it; `language` is the one shown first.
 
@@ -45,22 +51,28 @@ def render(results: StudyResults, language: str = "en") -> str:
     ids.new("top"), ids.new("main"), ids.new("nav-name"), ids.new("command")
     for section in SECTIONS:
         ids.new(section)
-    return _environment().get_template("study.html").render(
-        language=language,
-        page_title=both("page.title", title=results.title),
-        contents=[(name, _name(name)) for name in SECTIONS if _has(results, name)],
-        results=results,
-        parameters=compact(results.parameters),
-        answer=answer.view(results, ids),
-        profile=corpus.view(results, ids),
-        curves=curves.learning(results, ids),
-        law=curves.law(results, ids),
-        doses=doses.view(results, ids),
-        mixtures=mixtures.view(results, ids),
-        samples=samples.view(results, ids),
-        cost=costs.cost(results, ids),
-        reproduce=costs.reproduce(results, ids),
+    page = (
+        _environment()
+        .get_template("study.html")
+        .render(
+            language=language,
+            page_title=both("page.title", title=results.title),
+            contents=[(name, _name(name)) for name in SECTIONS if _has(results, name)],
+            results=results,
+            parameters=compact(results.parameters),
+            created=moment(results.created_at),
+            answer=answer.view(results, ids),
+            profile=corpus.view(results, ids),
+            curves=curves.learning(results, ids),
+            law=curves.law(results, ids),
+            doses=doses.view(results, ids),
+            mixtures=mixtures.view(results, ids),
+            samples=samples.view(results, ids),
+            cost=costs.cost(results, ids),
+            reproduce=costs.reproduce(results, ids),
+        )
     )
+    return page.translate(_UNSEEN).encode("utf-8", "replace").decode("utf-8")
 
 
 @cache
@@ -69,7 +81,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _name(section: str) -> dict[str, str]:
-    return both("answer.title" if section == "answer" else f"{section}.nav")
+    return both(f"{section}.nav")
 
 
 def _has(results: StudyResults, section: str) -> bool:
