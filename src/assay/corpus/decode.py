@@ -1,7 +1,8 @@
-"""From a file's bytes to blocks of UTF-8: decompression and encodings, streamed, with exact places for what is wrong.
+"""From a file's bytes to blocks of UTF-8: decompression and encodings, streamed, with exact places for what
+is wrong.
 
-    path -> raw bytes (their position is the progress) -> gzip or zstd -> byte-order mark or declared encoding
-         -> blocks of bytes that are UTF-8 or say where they are not
+path -> raw bytes (their position is the progress) -> gzip or zstd -> byte-order mark or declared encoding
+     -> blocks of bytes that are UTF-8 or say where they are not
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 
 
 def compression_of(path: Path) -> str | None:
-    """"gzip", "zstd" or None, by the name's end."""
+    """ "gzip", "zstd" or None, by the name's end."""
     return _COMPRESSION.get(path.suffix.lower())
 
 
 class Raw:
-    """A file opened for reading, decompressed if its name says so. `position` counts the bytes on disk read so far."""
+    """A file opened for reading, decompressed if its name says so. `position` counts the bytes on disk read
+    so far."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -66,7 +68,7 @@ class Raw:
             raise InputError(
                 f"the compressed data is cut off or damaged ({' '.join(str(error).split())[:80]})",
                 where=self.path,
-                remedy="copy or download the file again, or pass --on-error skip to go on without the rest of it",
+                remedy="copy or download the file again, or pass --on-error skip to go on without its rest",
             ) from error
 
     def close(self) -> None:
@@ -93,8 +95,9 @@ def vanished(path: Path) -> InputError:
 def blocks(raw: Raw, encoding: str | None, *, strict: bool = True) -> Iterator[bytes]:
     """Blocks of UTF-8 bytes, without a byte-order mark.
 
-    A UTF-8 stream is passed on as it is, cut anywhere, and its lines are checked by whoever splits them, unless
-    `strict`: then every block ends between characters and is checked here. Other encodings are converted.
+    A UTF-8 stream is passed on as it is, cut anywhere, and its lines are checked by whoever splits them,
+    unless `strict`: then every block ends between characters and is checked here. Other encodings are
+    converted.
 
     Raises:
         InputError: bytes that the encoding does not allow, with their offset and line.
@@ -147,13 +150,16 @@ def undecodable(
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:
-    """Whether the sample reads as text in this encoding: it decodes, and holds no control or private characters."""
+    """Whether the sample reads as text in this encoding: it decodes, and holds no control or private
+    characters."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(sample, False)
     except UnicodeDecodeError:
         return False
     odd = sum(
-        1 for c in text[:20_000] if (c < " " and c not in "\t\r\n\f") or "\x7f" <= c <= "\x9f" or "\ue000" <= c <= "\uf8ff"
+        1
+        for c in text[:20_000]
+        if (c < " " and c not in "\t\r\n\f") or "\x7f" <= c <= "\x9f" or "\ue000" <= c <= "\uf8ff"
     )
     return odd * 500 <= min(len(text), 20_000)
 

@@ -3,8 +3,9 @@
     rows -> `batch()` (names and hashes) -> `PartsWriter` (zstd Parquet parts of about 32 MB of text)
     parts -> `read()` -> Arrow batches, a few MB each, in the order written
 
-A document's id is the hex of a 16-byte xxh3 over (source label, origin relative to the given root, ordinal in the
-file, content): the same text at another place is another document, and its `content_hash` says that they are equal.
+A document's id is the hex of a 16-byte xxh3 over (source label, origin relative to the given root, ordinal
+in the file, content): the same text at another place is another document, and its `content_hash` says that
+they are equal.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ DOCUMENTS = pa.schema(
         pa.field("split", pa.string()),
     ]
 )
-"""`split` is what the corpus itself declared (train, eval, test) or null; assignments are in the splits artifact."""
+"""`split` is what the corpus itself declared (train, eval, test) or null; assignments are in the splits
+artifact."""
 
 PART_BYTES = 32 << 20
 BATCH_BYTES = 4 << 20
 
 
 def document_id(source: str, origin: str, ordinal: int, content: bytes, variant: str = "") -> str:
-    """32 hex digits. `variant` names an altered copy, so that one that happens to equal its parent is not it."""
+    """32 hex digits. `variant` names an altered copy, so that one that happens to equal its parent is not
+    it."""
     digest = xxhash.xxh3_128(f"{source}\0{origin}\0{ordinal}\0{variant}\0".encode())
     digest.update(content)
     return digest.hexdigest()
@@ -89,7 +92,10 @@ def altered(parents: pa.RecordBatch, text: pa.Array, variant: str) -> pa.RecordB
     text = text.cast(pa.string())
     contents = [value.as_buffer().to_pybytes() for value in text]
     names = zip(*(parents.column(name).to_pylist() for name in ("source", "origin", "ordinal")), strict=True)
-    ids = [document_id(*name, content, variant) for name, content in zip(names, contents, strict=True)]
+    ids = [
+        document_id(source, origin, ordinal, content, variant)
+        for (source, origin, ordinal), content in zip(names, contents, strict=True)
+    ]
     replaced = {
         "doc_id": pa.array(ids, pa.string()),
         "content_hash": pa.array([content_hash(content) for content in contents], pa.string()),
@@ -101,7 +107,8 @@ def altered(parents: pa.RecordBatch, text: pa.Array, variant: str) -> pa.RecordB
 
 
 class PartsWriter:
-    """Writes batches as `NAME-00000.parquet`, ... in `folder`; a part ends when it holds `part_bytes` of data."""
+    """Writes batches as `NAME-00000.parquet`, ... in `folder`; a part ends when it holds `part_bytes` of
+    data."""
 
     def __init__(self, folder: Path, name: str, schema: pa.Schema, part_bytes: int = PART_BYTES) -> None:
         self.folder, self.name, self.schema, self.part_bytes = folder, name, schema, part_bytes

@@ -1,13 +1,13 @@
 """One reader a format: a file -> rows of (ordinal, text, source, declared split), streamed.
 
-    .jsonl          lines split on b"\\n" only (other line separators may stand inside strings), one object each
-    .json           an array of objects, one object, or objects one after another
+    .jsonl          lines split on b"\\n" only (other line separators may stand inside strings), one object
+    each .json           an array of objects, one object, or objects one after another
     .csv            a header line, then rows; comma, semicolon or tab
     .parquet        one row group at a time
     .txt .md        the text itself; longer ones in pieces cut at blank lines, else line ends, else anywhere
 
-A row that cannot be used goes to `problem(where, what, remedy)`, which raises (stop) or counts (skip). What is wrong
-with a file as a whole is raised as an `InputError`.
+A row that cannot be used goes to `problem(where, what, remedy)`, which raises (stop) or counts (skip). What
+is wrong with a file as a whole is raised as an `InputError`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,18 @@ import pyarrow.parquet as pq
 from assay.corpus import decode
 from assay.errors import InputError
 
-TEXT_FIELDS = ("text", "content", "body", "document", "raw_content", "article", "passage", "文本", "内容", "正文")
+TEXT_FIELDS = (
+    "text",
+    "content",
+    "body",
+    "document",
+    "raw_content",
+    "article",
+    "passage",
+    "文本",
+    "内容",
+    "正文",
+)
 _EVAL = ("valid", "validation", "val", "dev", "eval")
 SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", **dict.fromkeys(_EVAL, "eval")}
 _LARGEST_JSON = 256 << 20  # one JSON value longer than this is a damaged file
@@ -55,7 +66,7 @@ Problem = Callable[[str, str, str], None]
 
 
 def rows(
-    raw: decode.Raw, kind: str, fields: Fields, encoding: str | None, piece_chars: int, problem: Problem
+    raw: decode.Raw, kind: str, fields: Fields, problem: Problem, *, encoding: str | None, piece_chars: int
 ) -> Iterator[Row]:
     """The rows of one file. `kind` is the format's suffix."""
     if kind in (".txt", ".md"):
@@ -91,18 +102,24 @@ def _row(where: str, ordinal: int, record: Any, fields: Fields, problem: Problem
         try:
             text.encode()
         except UnicodeEncodeError:
-            problem(where, f"field {name!r} holds half of a surrogate pair", "mend it or pass --on-error skip")
+            problem(
+                where, f"field {name!r} holds half of a surrogate pair", "mend it or pass --on-error skip"
+            )
             return None
     source: str | None = None
     if fields.source is not None:
         value = record.get(fields.source)
         if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
-            missing = f"no usable field {fields.source!r} to name the source by; fields: {_shown(list(record))}"
+            missing = (
+                f"no usable field {fields.source!r} to name the source by; fields: {_shown(list(record))}"
+            )
             problem(where, missing, _nearest(fields.source, list(record), "--source-field"))
             return None
         source = str(value)
     split = record.get(fields.split) if fields.split else None
-    return Row(ordinal, text, source, SPLIT_WORDS.get(split.strip().lower()) if isinstance(split, str) else None)
+    return Row(
+        ordinal, text, source, SPLIT_WORDS.get(split.strip().lower()) if isinstance(split, str) else None
+    )
 
 
 def text_field(names: Any, wanted: str | None) -> str | None:
@@ -192,7 +209,9 @@ def _json_values(raw: decode.Raw, encoding: str | None, problem: Problem) -> Ite
             value, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             if ended or len(text) - position > _LARGEST_JSON:
-                raise _broken_json(raw.path, line + text.count("\n", position, error.pos), error.msg) from error
+                raise _broken_json(
+                    raw.path, line + text.count("\n", position, error.pos), error.msg
+                ) from error
             wanted = 2 * (len(text) - position) + 1
             continue
         line += text.count("\n", position, end)
@@ -235,8 +254,8 @@ def _parquet(raw: decode.Raw, fields: Fields, problem: Problem) -> Iterator[Row]
     spool = None
     try:
         if decode.compression_of(raw.path):  # Parquet is read from its end: unpack it to disk first
-            spool = tempfile.TemporaryFile()
-            shutil.copyfileobj(raw, spool)  # type: ignore[misc]
+            spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+            shutil.copyfileobj(raw, spool)
             spool.seek(0)
         with pq.ParquetFile(spool or raw.path) as file:
             names = file.schema_arrow.names
@@ -275,7 +294,8 @@ _BLANK = re.compile(r"\n[ \t\r\f\u3000]*\n")
 def pieces(texts: Iterator[str], piece_chars: int) -> Iterator[str]:
     """A long text in pieces of at most `piece_chars` characters that concatenate to it exactly.
 
-    A cut falls after the last blank line in the second half of a piece, else after its last line end, else hard.
+    A cut falls after the last blank line in the second half of a piece, else after its last line end, else
+    hard.
     """
     rest = ""
     for text in texts:

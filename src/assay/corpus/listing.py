@@ -1,14 +1,17 @@
 """From what a person names to the files to read: folders walked in order, labels given, everything else said.
 
-    URIs -> files and folders, each once -> for every file: read it (label, declared split) or skip it (reason)
+    URIs -> files and folders, each once -> for every file: read it (label, declared split) or skip it
+    (reason)
 
 Source labels, where no field names them:
-- one folder: the first-level name below it (a subfolder, or a file's name up to its first dot); where more than
+- one folder: the first-level name below it (a subfolder, or a file's name up to its first dot); where more
+than
   LOOSE_FILES files with as many names lie loose in it, they are one source, named after the folder;
 - one file: its name up to the first dot;
-- several URIs: each is one source under its own name, but a folder that has subfolders keeps its first-level names.
-Split words (`train`, `valid`, `dev`, `test`...) are never labels: `news.valid.jsonl` and `valid/news.jsonl` both
-belong to source `news` and declare the split; `train.jsonl` belongs to the folder that it is in.
+- several URIs: each is one source under its own name, but a folder that has subfolders keeps its first-level
+names. Split words (`train`, `valid`, `dev`, `test`...) are never labels: `news.valid.jsonl` and
+`valid/news.jsonl` both belong to source `news` and declare the split; `train.jsonl` belongs to the folder
+that it is in.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ _NO_DATA = ("readme", "license", "licence", "copying", "notice", "changelog", "d
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to read. `size` is in bytes on disk; `mark` tells whether it is still the file that was listed."""
+    """A file to read. `size` is in bytes on disk; `mark` tells whether it is still the file that was
+    listed."""
 
     path: Path
     origin: str
@@ -89,7 +93,9 @@ def _root(uri: str) -> Path:
     parent = path.parent if path.parent.is_dir() else None
     near = difflib.get_close_matches(path.name, [p.name for p in parent.iterdir()] if parent else [], 1)
     if near and parent:
-        raise InputError("there is no such file or folder", where=uri, remedy=f"did you mean {parent / near[0]}?")
+        raise InputError(
+            "there is no such file or folder", where=uri, remedy=f"did you mean {parent / near[0]}?"
+        )
     raise InputError("there is no such file or folder", where=uri, remedy="check the path")
 
 
@@ -196,7 +202,8 @@ def _own_label(file: SourceFile, name: str) -> str:
 
 
 def _first_level(path: Path, root_name: str) -> str:
-    """The first name of the path that is no split word: "train/news.jsonl" is news, "train.jsonl" the folder's."""
+    """The first name of the path that is no split word: "train/news.jsonl" is news, "train.jsonl" the
+    folder's."""
     for part in (*path.parts[:-1], _label(path.name)):
         if part.lower() not in SPLIT_WORDS:
             return part

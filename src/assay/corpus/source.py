@@ -1,8 +1,9 @@
 """Sources: what to read, how, and a stream of documents out of it.
 
     open_sources(URIs, options) -> listing (files, labels, what was skipped and why)
-        .fingerprint()          -> one digest of all bytes and options: the address of everything built from them
-        .batches(report)        -> Arrow batches of the documents contract, a few MB each; memory does not grow
+        .fingerprint()          -> one digest of all bytes and options: the address of everything built from
+        them .batches(report)        -> Arrow batches of the documents contract, a few MB each; memory does
+        not grow
 
 A file that changed or vanished between the listing and the reading is an error: the fingerprint would lie.
 """
@@ -51,7 +52,8 @@ class ReadOptions:
                 "".encode(self.encoding)
             except (LookupError, UnicodeError) as error:
                 raise InputError(
-                    f"no encoding is called {self.encoding!r}", remedy="use one such as gb18030, big5 or latin-1"
+                    f"no encoding is called {self.encoding!r}",
+                    remedy="use one such as gb18030, big5 or latin-1",
                 ) from error
 
 
@@ -102,7 +104,8 @@ class Sources:
     def batches(
         self, report: ReadReport, progress: Callable[[int], None] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Documents in the order of the files, in batches of about 4 MB. `progress` gets the bytes read on disk.
+        """Documents in the order of the files, in batches of about 4 MB. `progress` gets the bytes read on
+        disk.
 
         Raises:
             InputError: bad input, with file, place and remedy (unless the options say skip).
@@ -114,7 +117,9 @@ class Sources:
                 if not row.text or row.text.isspace():
                     report.empty += 1
                     continue
-                pending.add(row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split)
+                pending.add(
+                    row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split
+                )
                 if pending.chars >= documents.BATCH_BYTES or len(pending.texts) >= 8192:
                     yield pending.take(report)
                     if progress:
@@ -140,7 +145,15 @@ class Sources:
         _unchanged(file)
         try:
             with decode.Raw(file.path) as raw:
-                for row in formats.rows(raw, file.kind, fields, options.encoding, options.piece_chars, problem):
+                read = formats.rows(
+                    raw,
+                    file.kind,
+                    fields,
+                    problem,
+                    encoding=options.encoding,
+                    piece_chars=options.piece_chars,
+                )
+                for row in read:
                     yield row, raw.position
         except InputError as error:
             if not skip:

@@ -1,0 +1,274 @@
+"""The one entry of the room: URIs -> a corpus that is read, scored, de-duplicated, split and profiled.
+
+    sources -> documents (names, language, script) -> signals                    -> profile
+                                                   -> duplicates -> splits       ->
+
+Each arrow is a stage of the store: done work is found again by its fingerprint, a run that was cut off goes
+on with the first stage that is missing. Every stage streams; a corpus may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assay.corpus import dedup, documents, language, profile, signals, split
+from assay.corpus.source import ReadOptions, ReadReport, Sources, open_sources
+from assay.corpus.split import SplitOptions
+from assay.errors import InputError
+from assay.store import Artifact, Stage, Store, fingerprint
+
+Progress = Callable[[str, float, float], None]
+"""stage, done, total: bytes on disk while reading, then bytes of text."""
+
+DOCUMENTS = Stage("documents", 1)
+SIGNALS = Stage("signals", 1)
+DUPLICATES = Stage("duplicates", 1)
+SPLITS = Stage("splits", 1)
+PROFILE = Stage("profile", 1)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A scanned corpus: five artifacts and what a reader must know about them."""
+
+    documents: Artifact
+    signals: Artifact
+    duplicates: Artifact
+    splits: Artifact
+    profile_artifact: Artifact
+    skipped: list[tuple[str, str]]
+    """Files that hold no data, with the reason."""
+    bad_rows: int
+    """Rows and files that were skipped because they are broken."""
+    bad_places: list[str]
+    """The first few of them, each in one line."""
+    empty_documents: int
+    notices: list[dict[str, str]]
+    """Things to be told first, each in "en" and "zh"."""
+    profile: list[dict[str, Any]] = field(repr=False)
+    """One dict a source, with the fields of `SourceProfile`."""
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hex digits: equal for equal documents, signals, duplicates and splits."""
+        parts = (self.documents, self.signals, self.duplicates, self.splits)
+        return fingerprint([part.fingerprint for part in parts])
+
+    @property
+    def sources(self) -> list[str]:
+        return [source["source"] for source in self.profile]
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        return profile.totals(self.profile)
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[str, str], int]:
+        found: dict[str, dict[str, int]] = self.splits.summary["bytes"]
+        return {(source, name): size for source, by in found.items() for name, size in by.items()}
+
+    def bytes(self, source: str, split: str) -> int:
+        """UTF-8 bytes of one source's documents in one split ("train", "eval", "test", "dropped")."""
+        return self._sizes.get((source, split), 0)
+
+    def train_bytes(self, source: str) -> int:
+        """UTF-8 bytes of one source's training documents."""
+        return self.bytes(source, "train")
+
+    def read(
+        self,
+        split: str = "train",
+        columns: Sequence[str] | None = None,
+        sources: Sequence[str] | None = None,
+        below: Mapping[str, float] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Documents of one split in a fixed order, with `split` set to the one assigned. Streams.
+
+        Args:
+            split: train, eval, test or dropped.
+            columns: of the documents contract; None: all.
+            sources: only these.
+            below: for some sources, the share wanted of them: a document is kept when a stable number in [0,
+            1),
+                drawn from its id, is below it. Larger shares contain smaller ones.
+        """
+        wanted = list(columns or documents.DOCUMENTS.names)
+        read = [name for name in dict.fromkeys((*wanted, "doc_id", "source")) if name != "split"]
+        chosen = self._keys(split)
+        names = pa.array(sorted(sources), pa.string()) if sources is not None else None
+        for batch in documents.read(self.documents.files(".parquet"), read):
+            keys = documents.keys(batch.column("doc_id"))
+            at = np.searchsorted(chosen, keys)
+            keep = at < len(chosen)
+            keep[keep] = chosen[at[keep]] == keys[keep]
+            if names is not None:
+                keep &= pc.is_in(batch.column("source"), names).to_numpy(zero_copy_only=False)
+            if below:
+                shares = [below.get(name, 1.0) for name in batch.column("source").to_pylist()]
+                keep &= documents.uniform(batch.column("doc_id")) < np.array(shares)
+            if keep.any():
+                yield _with_split(batch.filter(pa.array(keep)), wanted, split)
+
+    def _keys(self, name: str) -> Any:
+        """The first 64 bits of the ids in one split, sorted: 8 bytes a document in memory."""
+        table = pq.read_table(
+            self.splits.files(".parquet"), columns=["doc_id"], filters=[("split", "==", name)]
+        )
+        return np.sort(documents.keys(table.column("doc_id")))
+
+
+def _with_split(batch: pa.RecordBatch, names: list[str], split: str) -> pa.RecordBatch:
+    label = pa.array([split] * batch.num_rows, pa.string())
+    return pa.record_batch({name: label if name == "split" else batch.column(name) for name in names})
+
+
+def scan(
+    uris: list[str],
+    options: ReadOptions,
+    split_options: SplitOptions,
+    store: Store,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Read, score, de-duplicate, split and profile what `uris` name; what is done already is found in
+    `store`.
+
+    Raises:
+        InputError: bad input, in one line with place and remedy.
+        WorkError: the disk is full.
+    """
+    tell = progress or (lambda stage, done, total: None)
+    sources = open_sources(uris, options)
+    inputs = {"sources": sources.fingerprint()}
+    texts = store.build(DOCUMENTS, inputs, asdict(options), lambda folder: _documents(sources, folder, tell))
+    size = float(texts.summary["bytes"])
+    parts, after = texts.files(".parquet"), {"documents": texts.fingerprint}
+    marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, folder, size, tell))
+    twins = store.build(DUPLICATES, after, _dedup_config(), lambda f: _duplicates(parts, f, size, tell))
+    splits = store.build(
+        SPLITS,
+        {**after, "duplicates": twins.fingerprint},
+        asdict(split_options),
+        lambda folder: _splits(parts, twins.files(".parquet"), split_options, folder),
+    )
+    four = (texts, marks, twins, splits)
+    profiled = store.build(
+        PROFILE,
+        {part.manifest["stage"]: part.fingerprint for part in four},
+        {},
+        lambda folder: _profile([part.files(".parquet") for part in four], folder),
+    )
+    summary = texts.summary
+    return Corpus(
+        *four,
+        profiled,
+        skipped=list(sources.skipped),
+        bad_rows=summary["bad_rows"] + summary["bad_files"],
+        bad_places=summary["places"],
+        empty_documents=summary["empty"],
+        notices=[*sources.notices, *_notices(summary, splits.summary)],
+        profile=json.loads(profiled.file("profile.json").read_text(encoding="utf-8")),
+    )
+
+
+def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]:
+    report, total = ReadReport(), float(sources.n_bytes)
+    with documents.PartsWriter(folder, "documents", documents.DOCUMENTS) as writer:
+        for batch in sources.batches(report, lambda done: tell("documents", done, total)):
+            writer.write(language.annotate(batch))
+    if not report.documents:
+        why = f"{report.empty} are empty" if report.empty else "every row was skipped as broken"
+        raise InputError(
+            f"the sources hold no documents ({why})",
+            where=report.places[0] if report.places else sources.files[0].path,
+            remedy="name files with text in them",
+        )
+    return asdict(report)
+
+
+def _signals(parts: list[Path], folder: Path, total: float, tell: Progress) -> dict[str, Any]:
+    done = 0
+    batches = documents.read(parts, ["doc_id", "text"])
+    with documents.PartsWriter(folder, "signals", signals.SIGNALS) as writer, ThreadPoolExecutor(2) as pool:
+        for group in _pairs(batches):
+            for made in pool.map(signals.signals, group):
+                writer.write(made)
+            done += sum(batch.nbytes for batch in group)
+            tell("signals", min(done, total), total)
+    return {"documents": writer.rows}
+
+
+def _pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Two batches at a time, so that two threads have work and no more is in memory."""
+    while group := [batch for batch in (next(batches, None), next(batches, None)) if batch is not None]:
+        yield group
+
+
+def _dedup_config() -> dict[str, Any]:
+    windows = [dedup.WINDOW, dedup.WINDOW_UNSPACED]
+    return {"bands": dedup.BANDS, "rows": dedup.ROWS, "threshold": dedup.THRESHOLD, "windows": windows}
+
+
+def _duplicates(parts: list[Path], folder: Path, total: float, tell: Progress) -> dict[str, Any]:
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    table, counts = dedup.duplicates(parts, scratch, lambda done: tell("duplicates", min(done, total), total))
+    for path in scratch.iterdir():
+        path.unlink()
+    scratch.rmdir()
+    pq.write_table(table, folder / "duplicates.parquet", compression="zstd")
+    exact = pc.sum(table.column("is_exact_duplicate")).as_py()
+    near = pc.sum(table.column("is_near_duplicate")).as_py()
+    return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": table.num_rows - near}
+
+
+def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path) -> dict[str, Any]:
+    names = ["doc_id", "source", "origin", "ordinal", "n_bytes", "split"]
+    rows = pl.read_parquet(parts, columns=names)
+    rows = rows.join(pl.read_parquet(twins, columns=["doc_id", "cluster"]), on="doc_id")
+    made = split.assign(rows, options)
+    pq.write_table(made.to_arrow().cast(split.SPLITS), folder / "splits.parquet", compression="zstd")
+    sizes = rows.drop("split").join(made.select("doc_id", "split"), on="doc_id")
+    sizes = sizes.group_by("source", "split").agg(pl.col("n_bytes").sum(), pl.len()).sort("source", "split")
+    by_source: dict[str, dict[str, int]] = {}
+    counts: dict[str, int] = {}
+    for source, name, size, count in sizes.iter_rows():
+        by_source.setdefault(source, {})[name] = size
+        counts[name] = counts.get(name, 0) + count
+    return {"bytes": by_source, "documents": counts, "lacking": split.lacking(made, rows)}
+
+
+def _profile(artifacts: list[list[Path]], folder: Path) -> None:
+    texts, marks, twins, splits = artifacts
+    value = profile.profile(documents=texts, signals=marks, duplicates=twins, splits=splits)
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    (folder / "profile.json").write_text(text, encoding="utf-8")
+
+
+def _notices(read: dict[str, Any], splits: dict[str, Any]) -> list[dict[str, str]]:
+    notices = []
+    bad = read["bad_rows"] + read["bad_files"]
+    if bad:
+        first = read["places"][0]
+        en = f"{bad} broken rows or files were skipped, the first at {first}"
+        notices.append({"en": en, "zh": f"跳过了 {bad} 处损坏的行或文件，第一处：{first}"})
+    dropped = splits["documents"].get("dropped", 0)
+    if dropped:
+        en = f"{dropped} documents are kept out of training because they nearly repeat held-out text."
+        notices.append({"en": en, "zh": f"有 {dropped} 篇文档与留出文本几乎相同，不参与训练。"})
+    if splits["lacking"]:
+        names = ", ".join(splits["lacking"])
+        en = f"Too few documents to hold any out in: {names}."
+        notices.append({"en": en, "zh": f"以下来源文档太少，没有留出评测文本：{names}。"})
+    return notices
