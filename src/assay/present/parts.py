@@ -130,7 +130,7 @@ def figure(
 ) -> Markup:
     """A plot with its title, its legend, and `about`, the text that stands for the picture.
 
-    `drawing` is labelled by the title and described by `about` through `ident`, which `plots.plot` takes as well.
+    `drawing` is labelled by the title and described by `about` through `ident`, as given to `plots.plot`.
     """
     keys = list(keys)
     return Markup(

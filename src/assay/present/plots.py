@@ -1,10 +1,10 @@
 """Plots as plain SVG: points with intervals, lines, bands, on linear or logarithmic axes.
 
-Hand-made instead of a plotting library, for the reader's sake: a plot weighs some kilobytes, prints exactly,
-needs no script, and its texts are in both languages. Colours and stroke widths are classes of the page's style
-sheet; shapes differ as well, so that nothing is told by colour alone. A plot is drawn at the size at which it is
-shown (letters keep their size): `plot` takes the sizes for wide and narrow pages and the style sheet shows the
-one that fits.
+Hand-made instead of a plotting library, for the reader's sake: a plot weighs some kilobytes, prints
+exactly, needs no script, and its texts are in both languages. Colours and strokes are classes of the style
+sheet; shapes differ as well, so that nothing is told by colour alone. A plot is drawn at the size at which
+it is shown, so that letters keep their size: `plot` takes a size for wide pages and one for narrow ones,
+and the style sheet shows the one that fits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tables: plain ones and the heat map, with captions, scopes, and a frame that scrolls where they are wide."""
+"""Tables: plain ones and the heat map, with captions, scopes, and a frame that scrolls wide ones."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def framed(caption: Content, inner: Markup, *, ident: str, kind: str = "", quiet
     """`inner` (head and body) as a table with a caption, in a frame that scrolls sideways and says so."""
     return Markup(
         '<div class="frame"><div class="scroll" role="region" aria-labelledby="{ident}">'
-        '<table role="table" class="{kind}"><caption id="{ident}" class="{hidden}"><span class="cap">{caption}</span>'
-        "</caption>{inner}</table></div></div>"
+        '<table role="table" class="{kind}"><caption id="{ident}" class="{hidden}">'
+        '<span class="cap">{caption}</span></caption>{inner}</table></div></div>'
     ).format(ident=ident, kind=kind, hidden="unseen" if quiet else "", caption=spans(caption), inner=inner)
 
 

@@ -1,4 +1,4 @@
-"""The fixed words of every page, in English and Chinese: `words/en.yaml`, `words/zh.yaml`, with the same keys.
+"""The fixed words of every page, in English and Chinese: `words/en.yaml` and `words/zh.yaml`, same keys.
 
     say("answer.seeds", "en", n=5)   -> "5 seeds"
     both("answer.seeds", n=5)        -> {"en": "5 seeds", "zh": "5 个随机种子"}
