@@ -30,7 +30,7 @@ from assay.errors import InputError
 from assay.store import Artifact, Stage, Store, fingerprint
 
 Progress = Callable[[str, float, float], None]
-"""stage, done, total: bytes on disk while reading, then bytes of text."""
+"""stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
 DOCUMENTS = Stage("documents", 1)
 SIGNALS = Stage("signals", 1)
@@ -149,7 +149,7 @@ def scan(
         WorkError: the disk is full.
     """
     tell = progress or (lambda stage, done, total: None)
-    sources = open_sources(uris, options)
+    sources = open_sources(uris, options, progress)
     inputs = {"sources": sources.fingerprint()}
     texts = store.build(DOCUMENTS, inputs, asdict(options), lambda folder: _documents(sources, folder, tell))
     size = float(texts.summary["bytes"])

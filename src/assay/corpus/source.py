@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from assay.corpus import decode, documents, formats
+from assay.corpus import builtin, decode, documents, formats
 from assay.corpus.listing import SourceFile, listing, mark_of
 from assay.errors import InputError
 from assay.store import file_digest, fingerprint
@@ -193,21 +193,23 @@ class _Pending:
         return made
 
 
-def open_sources(uris: list[str], options: ReadOptions) -> Sources:
+def open_sources(
+    uris: list[str], options: ReadOptions, progress: Callable[[str, float, float], None] | None = None
+) -> Sources:
     """List what is below `uris` (files, folders, or `builtin:starter`, `builtin:python`).
+
+    `progress` gets ("fetch", bytes done, bytes in all) while a built-in corpus is fetched.
 
     Raises:
         InputError: a path does not exist, or nothing can be read there.
     """
-    from assay.corpus import builtin
-
     if not uris:
         raise InputError("no source is given", remedy="name a file or folder, or builtin:starter")
     notices: list[dict[str, str]] = []
     paths = []
     for uri in uris:
         if uri.startswith("builtin:"):
-            made = builtin.materialise(uri)
+            made = builtin.materialise(uri, progress)
             notices += made.notices
             paths.append(str(made.folder))
         else:
