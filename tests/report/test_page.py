@@ -174,6 +174,14 @@ def test_hits_and_misses_are_shown_alike() -> None:
     assert "hit" not in re.findall(r'<span class="badge (\w+)">', render(factory.all_misses()))
 
 
+def test_supported_claims_are_counted_as_their_badges_are() -> None:
+    html = render(factory.study())
+    table = html[html.index('<table class="claims') :]
+    supported, effects = table.count('data-verdict="supported"'), table.count("data-row") - 2
+    assert f'<b><span class="l-en" lang="en">{supported} of {effects}</span>' in html
+    assert table.count('class="badge strong"') == supported
+
+
 def test_nothing_supported_is_said_first() -> None:
     sentence = words("en")["answer.none"]
     assert sentence in render(factory.all_misses()) and sentence in render(factory.bare())

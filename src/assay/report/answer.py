@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ class ClaimView:
 
     claim: Claim
     anchor: str
+    verdict: str
     badges: Markup
     kind: dict[str, str]
     question: dict[str, str]
@@ -44,16 +46,17 @@ class ClaimView:
 def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
     """What the sections "answer" and "claims" place."""
     claims = [_claim(claim, ids) for claim in results.claims]
-    supported = sum(claim.verdict == "supported" for claim in results.claims)
+    effects = [shown for shown in claims if not _foretells(shown.claim)]
+    supported = sum(shown.verdict == "supported" for shown in effects)
     return {
-        "tiles": _tiles(results, supported),
+        "tiles": _tiles(results, supported, len(effects)),
         "headline": [shown for shown in claims if shown.claim.headline],
         "none_supported": supported == 0,
         "correction": _correction(results),
         "predictions": _predictions(results, ids),
         "claims": claims,
-        "kinds": _choices(claims, "kind"),
-        "verdicts": _choices(claims, "verdict"),
+        "kinds": _choices("kind", [claim.kind for claim in results.claims]),
+        "verdicts": _choices("verdict", [shown.verdict for shown in claims]),
         "level": percent(results.level),
         "body_id": ids.new("claims-table"),
         "caption_id": ids.new("claims-caption"),
@@ -85,6 +88,7 @@ def _claim(claim: Claim, ids: Ids) -> ClaimView:
     return ClaimView(
         claim=claim,
         anchor=ids.new(f"claim-{claim.id}"),
+        verdict=_verdict(claim),
         badges=_badges(claim),
         kind=both(f"kind.{claim.kind}"),
         question=in_both(claim.question),
@@ -96,11 +100,24 @@ def _claim(claim: Claim, ids: Ids) -> ClaimView:
     )
 
 
+def _foretells(claim: Claim) -> bool:
+    """Whether a claim is a prediction and nothing else; its outcome then stands for its verdict."""
+    return claim.kind == "prediction" and claim.prediction is not None
+
+
+def _outcome(claim: Claim) -> str:
+    return claim.outcome.verdict if claim.outcome else "untested"
+
+
+def _verdict(claim: Claim) -> str:
+    return _outcome(claim) if _foretells(claim) else claim.verdict
+
+
 def _badges(claim: Claim) -> Markup:
-    """A prediction's outcome is its verdict; other claims show their verdict and any outcome beside it."""
-    shown = [] if claim.kind == "prediction" and claim.prediction else [verdict_badge(claim.verdict)]
-    if claim.prediction:
-        shown.append(verdict_badge(claim.outcome.verdict if claim.outcome else "untested"))
+    """A claim's verdict, and where an effect was predicted as well, the outcome beside it."""
+    shown = [verdict_badge(_verdict(claim))]
+    if claim.prediction and not _foretells(claim):
+        shown.append(verdict_badge(_outcome(claim)))
     return Markup(" ").join(shown)
 
 
@@ -108,19 +125,19 @@ def _unit(unit: str) -> str:
     return f" {unit}" if unit and unit != "%" else unit
 
 
-def _choices(claims: list[ClaimView], what: str) -> list[tuple[str, dict[str, str]]]:
+def _choices(what: str, values: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
     """The values that a filter offers, in the order in which they first occur."""
-    values = dict.fromkeys(getattr(shown.claim, what) for shown in claims)
-    return [(value, both(f"{what}.{value}")) for value in values]
+    return [(value, both(f"{what}.{value}")) for value in dict.fromkeys(values)]
 
 
-def _tiles(results: StudyResults, supported: int) -> Markup:
+def _tiles(results: StudyResults, supported: int, effects: int) -> Markup:
+    """The four figures on top; predictions are counted apart from the claims that have a verdict."""
     tested = [claim.outcome for claim in results.claims if claim.outcome]
     hits = sum(outcome.verdict == "hit" for outcome in tested)
     tiles = [
         tile(
             both("answer.supported"),
-            both("answer.of", k=supported, n=len(results.claims)),
+            both("answer.of", k=supported, n=effects),
             both("answer.corrected"),
         ),
         tile(
@@ -182,7 +199,7 @@ def _prediction(claim: Claim) -> list[Content]:
     )
     return [
         question,
-        verdict_badge(claim.outcome.verdict if claim.outcome else "untested"),
+        verdict_badge(_outcome(claim)),
         Markup("{}{}<small>{}</small>").format(value, unit, interval),
         f"{measured_text}{unit}" if measured is not None else "–",
         strip(low, high, claim.prediction.value, measured, label),
