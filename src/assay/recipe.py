@@ -52,9 +52,9 @@ class TrainRecipe(_Section):
     row_tokens: int = Field(64, ge=16, le=1024, description="tokens of context, T")
     batch_rows: int = Field(16, ge=1, le=4096, description="rows a step, B")
     matrix_lr: float = Field(0.01, gt=0, description="peak learning rate of Muon")
-    embedding_lr: float = Field(0.02, gt=0, description="peak learning rate of the embedding (AdamW)")
-    head_lr: float = Field(0.01, gt=0, description="peak learning rate of the output matrix (AdamW)")
-    decay_share: float = Field(0.2, gt=0, lt=1, description="share of a run that the learning rate decays over")
+    embedding_lr: float = Field(0.1, gt=0, description="peak learning rate of the embedding (AdamW)")
+    head_lr: float = Field(0.02, gt=0, description="peak learning rate of the output matrix (AdamW)")
+    decay_share: float = Field(0.25, gt=0, lt=1, description="share of a run that the learning rate decays over")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="type of the arithmetic; auto: the faster of both in the probe (float32 with --tokens)")
     workers: int | None = Field(None, ge=1, description="processes of the fleet; one a core when not given")
 
@@ -73,7 +73,7 @@ class DesignRecipe(_Section):
     copies: int = Field(8, ge=1, description="near-copies of each copied document at the highest dose")
     edit_rate: float = Field(0.03, ge=0, lt=1, description="share of words altered in a near-copy")
     upweight: float = Field(3.0, gt=1, description="factor on a source's odds in its up-weighted mixture")
-    size_branches: int = Field(6, ge=4, le=12, description="sample sizes that the size law is fitted on")
+    size_branches: int = Field(7, ge=5, le=12, description="sample sizes that the size law is fitted on")
     level: float = Field(0.9, gt=0.5, lt=1, description="level of all intervals")
     false_discovery_rate: float = Field(0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims")
 

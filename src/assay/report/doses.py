@@ -41,7 +41,7 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
 
 
 def _name(dose: DoseView) -> dict[str, str]:
-    return known(f"defect.{dose.defect}", dose.defect.replace("_", " "))
+    return known(f"doses.name.{dose.defect}", dose.defect.replace("_", " "))
 
 
 def _figure(dose: DoseView, level: float, ids: Ids) -> Markup:

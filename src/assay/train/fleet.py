@@ -4,19 +4,21 @@ The parent holds one pipe to each worker and hands out jobs, longest first. A wo
 noticed; a parent that dies is noticed by its workers, which stop. Results do not depend on which worker did a job,
 nor on how many there are: a job is a function of its spec and the artifacts that it reads.
 
-    with Fleet(inputs, store, work, workers) as fleet:
-        parts = fleet.run(jobs, on_progress)          # ledger artifacts, in the order of `jobs`
-        more = fleet.run(other_jobs, on_progress)     # the same workers
+    with Fleet(store, work, workers) as fleet:
+        speed = fleet.probe(probe)                    # all workers at once, as they will train
+        parts = fleet.run(inputs, jobs, on_tokens)    # ledger artifacts, in the order of `jobs`
+        more = fleet.run(inputs, other_jobs, ...)     # the same workers
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -27,8 +29,9 @@ from typing import Any
 
 from assay import ledger
 from assay.errors import AssayError, Stopped, WorkError
-from assay.store import Artifact, Store
+from assay.store import Artifact, Store, canonical_json
 from assay.train.job import Job, JobInputs
+from assay.train.probe import Probe
 
 # A step allocates and frees the same large buffers over and over. By default glibc gives buffers above 128 KiB back to
 # the kernel each time and pays page faults to get them again: about a tenth of a small model's step on a CPU.
@@ -41,25 +44,27 @@ WORKER_ENVIRONMENT = {
 }
 
 
+_Task = tuple[str, Any]
+
+
 @dataclass
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    job: int | None = None
+    task: _Task | None = None
 
 
 class Fleet:
     """Workers that train jobs.
 
     Args:
-        inputs: what all jobs read.
         store: where finished jobs go (`ledger/`).
         work: folder for states of unfinished jobs.
         workers: number of processes.
     """
 
-    def __init__(self, inputs: JobInputs, store: Store, work: Path, workers: int) -> None:
-        self.inputs, self.store, self.work, self.n_workers = inputs, store, work, workers
+    def __init__(self, store: Store, work: Path, workers: int) -> None:
+        self.store, self.work, self.n_workers = store, work, workers
         self._workers: list[_Worker] = []
         self._context = multiprocessing.get_context("spawn")
         self._stop: Event = self._context.Event()
@@ -79,12 +84,24 @@ class Fleet:
                 worker.process.kill()
         self._workers.clear()
 
+    def start(self) -> None:
+        """Start all workers now (they take seconds to come up) instead of with the first work."""
+        self._start(self.n_workers)
+
+    def probe(self, probe: Probe) -> list[float]:
+        """Tokens per second of a training step in each worker, all at once."""
+        self._start(self.n_workers)
+        speeds: list[float] = []
+        self._serve([(worker, ("probe", probe)) for worker in self._workers], lambda _, speed: speeds.append(speed))
+        return speeds
+
     def run(
-        self, jobs: Sequence[Job], on_tokens: Callable[[int], None] | None = None
+        self, inputs: JobInputs, jobs: Sequence[Job], on_tokens: Callable[[int], None] | None = None
     ) -> list[Artifact]:
         """Do all jobs that are not done yet.
 
         Args:
+            inputs: what all of them read.
             on_tokens: called with the number of training tokens computed (or found done) since the last call.
 
         Raises:
@@ -92,29 +109,76 @@ class Fleet:
             WorkError: a worker died or failed.
         """
         report = on_tokens or (lambda _: None)
-        fingerprints = self.inputs.fingerprints()
-        parts = [self.store.find(ledger.JOB, fingerprints, job.config()) for job in jobs]
-        for job, part in zip(jobs, parts, strict=True):
-            if part is not None:
+        fingerprints = inputs.fingerprints()
+        waiting = []
+        for job in jobs:
+            if self.store.find(ledger.JOB, fingerprints, job.config()):
                 report(job.tokens)
-        waiting = sorted((i for i, part in enumerate(parts) if part is None), key=lambda i: jobs[i].tokens)
-        try:
-            self._start(min(self.n_workers, len(waiting)))
-            for worker in self._workers:
-                self._hand_out(worker, jobs, waiting)
-            while any(worker.job is not None for worker in self._workers):
-                for pipe in wait([w.pipe for w in self._workers if w.job is not None]):
-                    self._receive(pipe, jobs, waiting, report)
-        except KeyboardInterrupt:
-            self._wind_down()
-            raise Stopped("stopped", remedy="run the same command again to go on from here") from None
-        return [self._found(job) for job in jobs]
+            else:
+                waiting.append(job)
+        waiting.sort(key=lambda job: job.tokens)
 
-    def _found(self, job: Job) -> Artifact:
-        part = self.store.find(ledger.JOB, self.inputs.fingerprints(), job.config())
+        def next_task() -> _Task | None:
+            return ("job", (inputs, waiting.pop())) if waiting else None
+
+        def on_done(worker: _Worker, _: Any) -> None:
+            if task := next_task():
+                self._hand_out(worker, task)
+
+        self._start(min(self.n_workers, len(waiting)))
+        first = [(worker, task) for worker in self._workers if (task := next_task())]
+        self._serve(first, on_done, report)
+        return [self._found(fingerprints, job) for job in jobs]
+
+    def _found(self, fingerprints: Mapping[str, str], job: Job) -> Artifact:
+        part = self.store.find(ledger.JOB, fingerprints, job.config())
         if part is None:
             raise WorkError("a finished run is missing or damaged", where=job.cell, remedy="run the same command again")
         return part
+
+    def _serve(
+        self,
+        first: Sequence[tuple[_Worker, _Task]],
+        on_done: Callable[[_Worker, Any], None],
+        report: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Hand out the first tasks and listen until no worker is busy."""
+        try:
+            for worker, task in first:
+                self._hand_out(worker, task)
+            while busy := {worker.pipe: worker for worker in self._workers if worker.task is not None}:
+                for pipe in wait(list(busy)):
+                    worker = busy[pipe]  # type: ignore[index]
+                    kind, content = self._receive(worker)
+                    if kind == "tokens":
+                        report(content)
+                    else:
+                        worker.task = None
+                        on_done(worker, content)
+        except KeyboardInterrupt:
+            self._wind_down()
+            raise Stopped("stopped", remedy="run the same command again to go on from here") from None
+
+    def _hand_out(self, worker: _Worker, task: _Task) -> None:
+        worker.task = task
+        with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed on receiving
+            worker.pipe.send(task)
+
+    def _receive(self, worker: _Worker) -> tuple[str, Any]:
+        where = worker.task[1][1].cell if worker.task and worker.task[0] == "job" else "probe"
+        try:
+            kind, content = worker.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            worker.process.join(timeout=5)
+            raise WorkError(
+                f"a worker died (exit code {worker.process.exitcode})",
+                where=where,
+                remedy="most often memory ran out: try --set train.workers=1; a rerun goes on from here",
+            ) from None
+        if kind == "error":
+            what, remedy = content
+            raise WorkError(what, where=where, remedy=remedy)
+        return kind, content
 
     def _start(self, wanted: int) -> None:
         """Start workers up to the wanted number; the environment is theirs alone."""
@@ -125,7 +189,7 @@ class Fleet:
                 ours, theirs = self._context.Pipe()
                 process = self._context.Process(
                     target=_work,
-                    args=(theirs, self._stop, self.inputs, str(self.store.root), str(self.work), os.getpid()),
+                    args=(theirs, self._stop, str(self.store.root), str(self.work), os.getpid()),
                     daemon=True,
                 )
                 process.start()
@@ -138,32 +202,6 @@ class Fleet:
                 else:
                     os.environ[key] = value
 
-    def _hand_out(self, worker: _Worker, jobs: Sequence[Job], waiting: list[int]) -> None:
-        worker.job = waiting.pop() if waiting else None
-        if worker.job is not None:
-            worker.pipe.send(jobs[worker.job])
-
-    def _receive(
-        self, pipe: Any, jobs: Sequence[Job], waiting: list[int], report: Callable[[int], None]
-    ) -> None:
-        worker = next(w for w in self._workers if w.pipe is pipe)
-        try:
-            kind, content = pipe.recv()
-        except EOFError:
-            worker.process.join(timeout=5)
-            raise WorkError(
-                f"a worker died (exit code {worker.process.exitcode})",
-                where=jobs[worker.job or 0].cell,
-                remedy="most often memory ran out: use fewer with --set train.workers=1; a rerun goes on from here",
-            ) from None
-        if kind == "tokens":
-            report(content)
-        elif kind == "done":
-            self._hand_out(worker, jobs, waiting)
-        elif kind == "error":
-            what, remedy = content
-            raise WorkError(what, where=jobs[worker.job or 0].cell, remedy=remedy)
-
     def _wind_down(self) -> None:
         """Ask all workers to save and leave; give them a moment."""
         self._stop.set()
@@ -171,16 +209,17 @@ class Fleet:
             worker.process.join(timeout=15)
 
 
-def _work(pipe: Connection, stop: Event, inputs: JobInputs, root: str, work: str, parent: int) -> None:
+def _work(pipe: Connection, stop: Event, root: str, work: str, parent: int) -> None:
     """A worker's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     _die_with_parent()
     import torch
 
     from assay.train.job import JobData, JobStopped, run_job
+    from assay.train.probe import tokens_per_second
 
     torch.set_num_threads(1)
-    data = JobData.open(inputs)
+    opened: dict[str, JobData] = {}
     store = Store(Path(root))
 
     def on_tokens(tokens: int) -> None:
@@ -190,8 +229,15 @@ def _work(pipe: Connection, stop: Event, inputs: JobInputs, root: str, work: str
 
     while True:
         try:
-            job = pipe.recv()
-            run_job(job, data, store, Path(work), on_tokens)
+            kind, content = pipe.recv()
+            if kind == "probe":
+                pipe.send(("done", tokens_per_second(content)))
+                continue
+            inputs, job = content
+            key = canonical_json(inputs.fingerprints())
+            if key not in opened:
+                opened = {key: JobData.open(inputs)}
+            run_job(job, opened[key], store, Path(work), on_tokens)
             pipe.send(("done", None))
         except (EOFError, BrokenPipeError, JobStopped):
             return

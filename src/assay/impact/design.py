@@ -1,0 +1,113 @@
+"""Which cells answer which question, and at what dose or mixture.
+
+A cell is a training distribution; it is run once for each seed. All cells of a seed share initialisation and, as far
+as their mixtures allow, the order of their data, so every comparison with the `natural` cell is paired.
+
+    natural                   the corpus as it is: baseline of every comparison, and the trunk of the size law
+    DEFECT:DOSE               a share of the training text replaced by damaged copies
+    uniform, up:SOURCE        every source alike; one source's odds raised
+    mix:held-out              a mixture that no fit has seen
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Axis = Literal["size", "quality", "distribution"]
+NATURAL = "natural"
+UNIFORM = "uniform"
+HELD_OUT_MIX = "mix:held-out"
+LARGER = "natural:larger"
+NOTICEABLE = 0.05  # a mixture whose shares differ less than this in all (half the L1 distance) is not another one
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training distribution. `fitted` is False where a registered prediction is tested on it."""
+
+    name: str
+    axis: Axis
+    weights: dict[str, float]
+    defect: str | None = None
+    dose: float = 0.0
+    source: str | None = None
+    fitted: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def up(source: str) -> str:
+    """Name of the cell in which a source is up-weighted."""
+    return f"up:{source}"
+
+
+def damaged(defect: str, dose: float) -> str:
+    """Name of the cell in which a share of the text is damaged."""
+    return f"{defect}:{dose:g}"
+
+
+def normalised(weights: dict[str, float]) -> dict[str, float]:
+    """Shares that sum to one."""
+    total = sum(weights.values())
+    return {source: weight / total for source, weight in weights.items()}
+
+
+def uniform(natural: dict[str, float]) -> dict[str, float]:
+    return {source: 1 / len(natural) for source in natural}
+
+
+def upweighted(natural: dict[str, float], source: str, factor: float, most: float) -> dict[str, float]:
+    """The natural mixture with one source's odds multiplied by `factor`, at most up to the share `most`."""
+    share = natural[source]
+    odds = factor * share / (1 - share)
+    raised = min(odds / (1 + odds), max(share, most))
+    rest = (1 - raised) / (1 - share)
+    return {s: raised if s == source else w * rest for s, w in natural.items()}
+
+
+def held_out(natural: dict[str, float], factor: float, most: dict[str, float], seed: int) -> dict[str, float]:
+    """A mixture inside the range of the up-weighted ones: every source's share is multiplied by its own random
+    factor between factor^-0.6 and factor^0.8, and capped."""
+    draws = np.random.default_rng([seed, len(natural)]).uniform(-0.6, 0.8, len(natural))
+    weights = {s: w * factor**u for (s, w), u in zip(sorted(natural.items()), draws, strict=True)}
+    weights = normalised(weights)
+    return normalised({s: min(w, max(most[s], natural[s])) for s, w in weights.items()})
+
+
+def distance(a: dict[str, float], b: dict[str, float]) -> float:
+    """Total variation distance of two mixtures: the share of slots in which they differ."""
+    return 0.5 * sum(abs(a[s] - b[s]) for s in a)
+
+
+def quality_cells(natural: dict[str, float], defects: tuple[str, ...], doses: tuple[float, ...]) -> list[Cell]:
+    return [
+        Cell(damaged(defect, dose), "quality", natural, defect=defect, dose=dose)
+        for defect in defects
+        for dose in sorted(doses)
+    ]
+
+
+def distribution_cells(
+    natural: dict[str, float], sources: list[str], factor: float, most: dict[str, float], seed: int
+) -> list[Cell]:
+    """Uniform (where it is another mixture), one up-weighted mixture for each of `sources`, one held out.
+
+    Args:
+        most: the largest share of each source that its text allows without being read too often.
+    """
+    cells = []
+    even = normalised({s: min(w, max(most[s], natural[s])) for s, w in uniform(natural).items()})
+    if distance(even, natural) >= NOTICEABLE:
+        cells.append(Cell(UNIFORM, "distribution", even))
+    for source in sources:
+        weights = upweighted(natural, source, factor, most[source])
+        if distance(weights, natural) >= NOTICEABLE / 2:
+            cells.append(Cell(up(source), "distribution", weights, source=source))
+    if any(cell.source for cell in cells):
+        mixture = held_out(natural, factor, most, seed)
+        cells.append(Cell(HELD_OUT_MIX, "distribution", mixture, fitted=False))
+    return cells

@@ -1,0 +1,186 @@
+"""From the ledger to numbers with intervals: bits per byte by run and target, and paired differences.
+
+Two things make a measured difference uncertain, and both are counted:
+
+    seeds       another initialisation and order would give another number. Cells share seeds, so the difference is
+                taken seed by seed; its variance is shrunk towards the one pooled over all cells.
+    documents   other held-out documents would give another number: the variance of the mean over documents of their
+                own paired differences (a ratio estimator, since a loss is per byte).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from assay.ledger import Ledger
+from assay.store import Artifact
+
+Split = Literal["eval", "test"]
+MEAN = ""  # the target that is the mean over sources
+POOLED_WEIGHT = 8  # degrees of freedom that the pooled variance counts for against a cell's own (Smyth 2004)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference in bits per byte, with what is needed to judge it."""
+
+    estimate: float
+    se_seeds: float
+    se_documents: float
+    df_seeds: float
+
+    @property
+    def se(self) -> float:
+        return float(np.hypot(self.se_seeds, self.se_documents))
+
+    @cached_property
+    def df(self) -> float:
+        """Welch and Satterthwaite's degrees of freedom; documents are many."""
+        seeds = self.se_seeds**4 / self.df_seeds
+        return float(min(1e6, max(self.df_seeds, self.se**4 / seeds if seeds > 0 else 1e6)))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        half = float(stats.t.ppf(0.5 + level / 2, self.df)) * self.se
+        return self.estimate - half, self.estimate + half
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of no difference."""
+        if self.se == 0:
+            return 1.0 if self.estimate == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.estimate) / self.se, self.df))
+
+    def minimum_detectable(self, threshold: float, power: float = 0.8) -> float:
+        """The smallest true difference that is found at p < `threshold` with probability `power`."""
+        return float(stats.t.isf(threshold / 2, self.df) + stats.t.ppf(power, self.df)) * self.se
+
+
+@dataclass(frozen=True)
+class _Documents:
+    source: np.ndarray  # (documents,) index of the source
+    n_bytes: np.ndarray
+
+
+class Measurements:
+    """Losses of all runs of a study, by cell, tokens and seed.
+
+    Args:
+        ledger, parts: where the runs are.
+        evaluation: split -> table of documents (doc_id, source, n_tokens, n_bytes).
+        splits: which splits to read. The test split is read by registered predictions alone.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        parts: Iterable[Artifact],
+        evaluation: dict[str, pl.DataFrame],
+        splits: tuple[Split, ...] = ("eval",),
+    ) -> None:
+        parts = list(parts)
+        self.sources = sorted(set(evaluation["eval"]["source"]) & set(evaluation["test"]["source"]))
+        self.targets = [MEAN, *self.sources]
+        self._documents = {split: self._document_arrays(evaluation[split]) for split in splits}
+        self._nll: dict[tuple[str, int, int, str], np.ndarray] = {}
+        for split in splits:
+            self._read(ledger, parts, evaluation[split], split)
+        self.seeds = sorted({seed for _, _, seed, _ in self._nll})
+
+    def _document_arrays(self, table: pl.DataFrame) -> _Documents:
+        index = {source: i for i, source in enumerate(self.sources)}
+        source = np.array([index.get(s, -1) for s in table["source"]], dtype=np.int64)
+        return _Documents(source, table["n_bytes"].to_numpy().astype(float))
+
+    def _read(self, ledger: Ledger, parts: list[Artifact], documents: pl.DataFrame, split: Split) -> None:
+        rows = ledger.query(
+            parts,
+            f"""SELECT r.cell, r.D, r.seed, d.doc_id, d.nll FROM document_losses d JOIN runs r USING (run_id)
+                WHERE d.split = '{split}' AND r.status = 'done'""",
+        )
+        order = documents.select("doc_id").with_row_index("place")
+        joined = rows.join(order, on="doc_id").sort("place")
+        for (cell, tokens, seed), group in joined.group_by("cell", "D", "seed", maintain_order=True):
+            if len(group) == len(documents):
+                self._nll[cell, tokens, seed, split] = group["nll"].to_numpy() / np.log(2)
+
+    def has(self, cell: str, tokens: int, split: Split = "eval") -> bool:
+        return all((cell, tokens, seed, split) in self._nll for seed in self.seeds)
+
+    def bits(self, cell: str, tokens: int, split: Split = "eval") -> np.ndarray:
+        """(seeds, documents) bits of each held-out document."""
+        return np.stack([self._nll[cell, tokens, seed, split] for seed in self.seeds])
+
+    def bpb(self, cell: str, tokens: int, split: Split = "eval") -> np.ndarray:
+        """(seeds, targets) bits per byte: the mean over sources first, then each source."""
+        documents = self._documents[split]
+        own = np.stack([documents.source == i for i in range(len(self.sources))])
+        by_source = self.bits(cell, tokens, split) @ own.T / (own @ documents.n_bytes)
+        return np.concatenate([by_source.mean(axis=1, keepdims=True), by_source], axis=1)
+
+    def document_variance(self, a: tuple[str, int], b: tuple[str, int], split: Split = "eval") -> np.ndarray:
+        """(targets,) variance of the difference a - b, averaged over seeds, from the choice of documents."""
+        documents = self._documents[split]
+        change = (self.bits(*a, split) - self.bits(*b, split)).mean(axis=0)
+        by_source = np.array(
+            [_ratio_variance(change[own], documents.n_bytes[own])
+             for own in (documents.source == i for i in range(len(self.sources)))]
+        )  # fmt: skip
+        return np.concatenate([[by_source.sum() / len(by_source) ** 2], by_source])
+
+    def differences(
+        self, cells: list[str], baseline: str, tokens: int, split: Split = "eval"
+    ) -> dict[str, list[Difference]]:
+        """Of each cell against the baseline at the same number of tokens: one difference a target.
+
+        The variance over seeds of a target's paired differences is pooled over the cells and shrunk to: each
+        cell's own counts with its S - 1 degrees of freedom, the pooled one with at most POOLED_WEIGHT.
+        """
+        base = self.bpb(baseline, tokens, split)
+        paired = {cell: self.bpb(cell, tokens, split) - base for cell in cells}
+        n = len(self.seeds)
+        own = {cell: change.var(axis=0, ddof=1) for cell, change in paired.items()}
+        pooled = np.mean(list(own.values()), axis=0)
+        weight = min(POOLED_WEIGHT, (len(cells) - 1) * (n - 1))
+        result = {}
+        for cell, change in paired.items():
+            variance = (weight * pooled + (n - 1) * own[cell]) / (weight + n - 1)
+            documents = self.document_variance((cell, tokens), (baseline, tokens), split)
+            mean, se = change.mean(axis=0), np.sqrt(variance / n)
+            result[cell] = [
+                Difference(float(mean[t]), float(se[t]), float(documents[t] ** 0.5), weight + n - 1)
+                for t in range(len(self.targets))
+            ]
+        return result
+
+    def along_trunk(self, cell: str, longer: int, shorter: int, split: Split = "eval") -> list[Difference]:
+        """Of two branches of the same trunks: what the additional tokens changed, one difference a target."""
+        change = self.bpb(cell, longer, split) - self.bpb(cell, shorter, split)
+        return self.between(change, (cell, longer), (cell, shorter), split)
+
+    def between(
+        self, change: np.ndarray, a: tuple[str, int], b: tuple[str, int], split: Split
+    ) -> list[Difference]:
+        """Differences from (seeds, targets) changes of a against b, with no pooling over cells."""
+        n = len(change)
+        documents = self.document_variance(a, b, split)
+        se = change.std(axis=0, ddof=1) / n**0.5
+        return [
+            Difference(float(change[:, t].mean()), float(se[t]), float(documents[t] ** 0.5), n - 1)
+            for t in range(change.shape[1])
+        ]
+
+
+def _ratio_variance(change: np.ndarray, n_bytes: np.ndarray) -> float:
+    """Variance of sum(change) / sum(bytes) over a random choice of documents (Cochran 1977, section 2.11)."""
+    n = len(change)
+    if n < 2:
+        return float("nan")
+    residual = change - change.sum() / n_bytes.sum() * n_bytes
+    return float(n / (n - 1) * (residual**2).sum() / n_bytes.sum() ** 2)

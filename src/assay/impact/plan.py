@@ -1,0 +1,326 @@
+"""From questions and a budget to cells, seeds and run sizes: the stored plan of a study.
+
+    probe of this machine (or --tokens)  -> training tokens that the budget buys
+    tokens, cells, seeds                 -> tokens of a comparison run, D_c
+    D_c                                  -> sizes of the trunk's branches up to 2 D_c, and the held-out run of 4 D_c
+
+All costs are counted in tokens of training: a token of evaluation costs a third of one. What cannot be afforded is
+dropped, in a fixed order, and said. Every derived value is kept with the reason for it, for `--explain`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from assay.errors import InputError
+from assay.impact import design
+from assay.impact.design import Cell
+from assay.recipe import StudyRecipe
+
+# Proxies by size: layers, width, heads, vocabulary; 0.36, 0.92 and 1.8 million parameters.
+LADDER = ((2, 64, 2, 2048), (3, 96, 3, 3072), (4, 128, 4, 4096))
+TOKENS_PER_PARAMETER = 0.9  # a comparison run on a larger rung reads at least this many tokens a parameter
+MOST_EPOCHS = 4.0  # repeated up to four times, text is worth almost as much as fresh (Muennighoff et al. 2023)
+LEAST_RUN_TOKENS = 40_000  # below this a proxy knows little more than the frequencies of its tokens
+BRANCH_RATIO = 2**0.5
+LARGEST_BRANCH = 2.0  # x D_c
+HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
+WARMUP_STEPS = 10
+EVAL_COST = 1 / 3
+# The tokens that a time budget buys: training steps in the fleet run at this share of the probe's speed (the sampler,
+# the ledger, uneven last jobs), measured over studies on two cores.
+FLEET_EFFICIENCY = 0.85
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Shape(_Value):
+    """The proxy and the machine: what has to be known before the tokenizer is trained."""
+
+    layers: int
+    width: int
+    heads: int
+    vocabulary: int
+    dtype: str
+    workers: int
+    total_tokens: int
+    tokens_per_second: float | None  # of the whole fleet, by the probe; None with --tokens
+    why: list[tuple[str, str, str]]
+
+
+class Plan(_Value):
+    """A study's plan: everything that decides its numbers, besides the corpus."""
+
+    shape: Shape
+    row_tokens: int
+    batch_rows: int
+    seeds: list[int]
+    natural: dict[str, float]
+    run_steps: int
+    branch_steps: list[int]
+    held_out_steps: int
+    decay_share: float
+    eval_tokens: int
+    pool_share: dict[str, float]
+    cells: list[dict[str, Any]]
+    predictions: list[str]
+    planned_tokens: int
+    notices: list[dict[str, str]]
+    why: list[tuple[str, str, str]]
+
+    @property
+    def step_tokens(self) -> int:
+        return self.row_tokens * self.batch_rows
+
+    def cell_list(self) -> list[Cell]:
+        return [Cell(**cell) for cell in self.cells]
+
+    def decay(self, steps: int) -> int:
+        """Steps of the falling learning rate in a run of so many."""
+        return max(1, round(steps * self.decay_share))
+
+
+def choose_shape(
+    recipe: StudyRecipe,
+    tokens: float | None,
+    seconds: float | None,
+    workers: int,
+    n_sources: int,
+    probe: Callable[[tuple[int, int, int, int], str], float],
+) -> Shape:
+    """The proxy's size, the type of the arithmetic, and the tokens that the budget buys.
+
+    Args:
+        tokens: the budget in training tokens, or None.
+        seconds: the time left for training, or None.
+        probe: (layers, width, heads, vocabulary), dtype -> tokens a second of the whole fleet.
+    """
+    why: list[tuple[str, str, str]] = []
+    base = _rung(recipe, LADDER[0])
+    speed, dtype = None, "float32" if recipe.train.dtype == "auto" else recipe.train.dtype
+    if tokens is None:
+        assert seconds is not None
+        speeds = {
+            kind: probe(base, kind)
+            for kind in (("float32", "bfloat16") if recipe.train.dtype == "auto" else (recipe.train.dtype,))
+        }
+        dtype = max(speeds, key=lambda kind: speeds[kind])
+        speed = speeds[dtype]
+        shown = ", ".join(f"{kind} {value:,.0f} tokens/s" for kind, value in speeds.items())
+        why.append(("train.dtype", dtype, f"the fastest in the probe with {workers} workers: {shown}"))
+        tokens = speed * seconds * FLEET_EFFICIENCY
+        reason = f"{seconds:.0f} s left for training x {speed:,.0f} tokens/s x {FLEET_EFFICIENCY} (fleet efficiency)"
+    else:
+        reason = "given with --tokens: the plan does not depend on the machine"
+        why.append(("train.dtype", dtype, "given" if recipe.train.dtype != "auto" else "with --tokens always float32"))
+    rung = _affordable_rung(recipe, tokens, n_sources)
+    if speed is not None and rung != base:
+        tokens *= _cost(base) / _cost(rung)
+        reason += f", scaled to the larger proxy by its FLOPs ({_cost(base) / _cost(rung):.2f})"
+    why.append(("tokens", f"{tokens:,.0f}", reason))
+    sizes = f"{rung[0]} layers x {rung[1]}, vocabulary {rung[3]}"
+    why.append(
+        ("model", sizes, f"the largest proxy whose comparison runs read {TOKENS_PER_PARAMETER} tokens a parameter")
+    )
+    layers, width, heads, vocabulary = rung
+    return Shape(
+        layers=layers, width=width, heads=heads, vocabulary=vocabulary, dtype=dtype, workers=workers,
+        total_tokens=int(tokens), tokens_per_second=speed, why=why,
+    )  # fmt: skip
+
+
+def _rung(recipe: StudyRecipe, rung: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """A rung of the ladder, with what the recipe fixes."""
+    layers, width = recipe.train.layers or rung[0], recipe.train.width or rung[1]
+    heads = rung[2] if width == rung[1] else max(1, width // 32)
+    return layers, width, heads, recipe.tokens.vocabulary or rung[3]
+
+
+def _parameters(rung: tuple[int, int, int, int]) -> int:
+    layers, width, _, vocabulary = rung
+    return 12 * layers * width * width + 2 * vocabulary * width
+
+
+def _cost(rung: tuple[int, int, int, int]) -> int:
+    layers, width, _, vocabulary = rung
+    return 12 * layers * width * width + vocabulary * width
+
+
+def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tuple[int, int, int, int]:
+    rungs = list(dict.fromkeys(_rung(recipe, rung) for rung in LADDER))
+    base = rungs[0]
+    n_cells = n_sources + 3 + len(recipe.design.defects) * len(recipe.design.doses)
+    for rung in reversed(rungs[1:]):
+        run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (n_cells + _trunk_cost(recipe))
+        if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
+            return rung
+    return base
+
+
+def _branch_sizes(recipe: StudyRecipe) -> list[float]:
+    """Sizes of the trunk's branches in D_c, smallest first."""
+    n = recipe.design.size_branches
+    return [LARGEST_BRANCH / BRANCH_RATIO**i for i in reversed(range(n))]
+
+
+def _trunk_cost(recipe: StudyRecipe) -> float:
+    """Tokens computed for a seed's trunk, its branches and the held-out run, in D_c."""
+    decay = recipe.train.decay_share
+    return (1 - decay) * HELD_OUT_SIZE + decay * (sum(_branch_sizes(recipe)) + HELD_OUT_SIZE)
+
+
+@dataclass(frozen=True)
+class SourceText:
+    """Training text of a source, in tokens of the study's tokenizer (measured on its sample)."""
+
+    source: str
+    tokens: float
+    eval_bytes: int
+    test_bytes: int
+
+
+def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Plan:
+    """Cells, seeds and run sizes.
+
+    Raises:
+        InputError: the budget cannot pay for the smallest design, or the corpus cannot feed it.
+    """
+    total = sum(text.tokens for text in texts)
+    natural = {text.source: text.tokens / total for text in texts}
+    step_tokens = recipe.train.row_tokens * recipe.train.batch_rows
+    eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(shape.total_tokens, len(texts))
+    why, notices = list(shape.why), []
+    seeds, doses = recipe.train.seeds or 4, recipe.design.doses
+    targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
+
+    while True:
+        cells = _cells(recipe, natural, targets, doses, {s: 1.0 for s in natural})
+        run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
+        if run_tokens >= LEAST_RUN_TOKENS or shape.total_tokens == 0:
+            break
+        if recipe.train.seeds is None and seeds > 3:
+            seeds -= 1
+        elif len(doses) > 1:
+            doses = doses[-1:]
+            notices.append(_notice("doses", f"{doses[0]:g}"))
+        elif len(targets) > 2:
+            targets = targets[:-1]
+        else:
+            needed = LEAST_RUN_TOKENS / run_tokens * shape.total_tokens
+            raise InputError(
+                f"the budget of {shape.total_tokens:,} training tokens is too small for the smallest study",
+                where="--budget" if shape.tokens_per_second else "--tokens",
+                remedy=f"give at least {needed:,.0f} tokens, or ask fewer questions with --set design.axes=[size]",
+            )
+    if len(targets) < len(texts):
+        notices.append(_notice("sources", str(len(texts) - len(targets))))
+    if recipe.train.seeds is None:
+        # More seeds once runs are long enough that seeds, not run length, limit what can be told apart.
+        seeds = max(seeds, min(8, 4 + int(run_tokens // 400_000)))
+        run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
+    run_tokens, limited = _within_corpus(run_tokens, total)
+    if limited:
+        notices.append(_notice("corpus", f"{total / 1e6:.2f}"))
+    run_steps = max(8, round(run_tokens / step_tokens))
+    most = {s: min(1.0, MOST_EPOCHS * natural[s] * total / (run_steps * step_tokens)) for s in natural}
+    cells = _cells(recipe, natural, targets, doses, most)
+    branches = [max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)]
+    held_out_steps = round(HELD_OUT_SIZE * run_steps)
+    pool_share = _pool_shares(cells, natural, total, held_out_steps * step_tokens, run_steps * step_tokens)
+    why += [
+        ("train.seeds", str(seeds), "paired runs of every cell"),
+        ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
+         f"{len(cells) + 1} cells x {seeds} seeds besides trunk and held-out runs"),
+        ("size_branches", ", ".join(f"{b * step_tokens:,}" for b in branches), "sizes the law is fitted on, ratio 1.41"),
+        ("held_out", f"{held_out_steps * step_tokens:,}", "tokens of the runs that test the size law"),
+        ("eval_tokens", f"{eval_tokens:,}", "held-out tokens a source: evaluation takes about a twentieth of the time"),
+    ]  # fmt: skip
+    predictions = [design.LARGER] if "size" in recipe.design.axes else []
+    predictions += [cell.name for cell in cells if not cell.fitted]
+    planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
+    return Plan(
+        shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
+        seeds=[recipe.seed * 1000 + i for i in range(seeds)], natural=natural, run_steps=run_steps,
+        branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
+        eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
+        predictions=predictions, planned_tokens=planned, notices=notices, why=why,
+    )  # fmt: skip
+
+
+def _cells(
+    recipe: StudyRecipe,
+    natural: dict[str, float],
+    targets: list[str],
+    doses: tuple[float, ...],
+    most: dict[str, float],
+) -> list[Cell]:
+    axes, cells = recipe.design.axes, []
+    if "quality" in axes:
+        cells += design.quality_cells(natural, recipe.design.defects, doses)
+    if "distribution" in axes and len(natural) > 1:
+        factor = recipe.design.upweight
+        cells += design.distribution_cells(natural, targets, factor, most, recipe.seed)
+    return cells
+
+
+def _run_tokens(
+    recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, eval_tokens: int, n_sources: int
+) -> float:
+    """D_c: the budget less evaluation, over what a seed costs in D_c."""
+    runs = len(cells) + recipe.design.size_branches + 1
+    evaluation = EVAL_COST * eval_tokens * n_sources * (runs + 4)  # four runs a seed see the test text as well
+    return (shape.total_tokens / seeds - evaluation) / (len(cells) + _trunk_cost(recipe))
+
+
+def _planned_tokens(
+    recipe: StudyRecipe, cells: list[Cell], run_steps: int, branches: list[int], held_out_steps: int
+) -> int:
+    """Steps that one seed computes."""
+    decay = recipe.train.decay_share
+    trunk = (1 - decay) * held_out_steps + decay * (sum(branches) + held_out_steps)
+    return round(trunk + len(cells) * run_steps)
+
+
+def _eval_tokens(total_tokens: int, n_sources: int) -> int:
+    """Held-out tokens a source: more where there is more to spend."""
+    return int(min(20_000, max(3_000, math.sqrt(total_tokens) * 20 / n_sources)))
+
+
+def _within_corpus(run_tokens: float, total: float) -> tuple[float, bool]:
+    """Runs no longer than the corpus feeds: the held-out run reads it at most once.
+
+    Raises:
+        InputError: the corpus is too small for the smallest run.
+    """
+    most = total / HELD_OUT_SIZE
+    if most < LEAST_RUN_TOKENS:
+        raise InputError(
+            f"the corpus is too small: {total:,.0f} training tokens, and a study needs {LEAST_RUN_TOKENS * 4:,}",
+            remedy="give more text (about 1 MB at least), or a smaller corpus.eval_share",
+        )
+    return min(run_tokens, most), run_tokens > most
+
+
+def _pool_shares(
+    cells: list[Cell], natural: dict[str, float], total: float, held_out_tokens: float, run_tokens: float
+) -> dict[str, float]:
+    """Share of each source's training text that the study reads: four times what its longest run needs, so that
+    seeds see different documents."""
+    shares = {}
+    for source, share in natural.items():
+        most = max([share * held_out_tokens] + [cell.weights[source] * run_tokens for cell in cells])
+        shares[source] = min(1.0, 4 * most / (share * total))
+    return shares
+
+
+def _notice(kind: str, value: str) -> dict[str, str]:
+    from assay.present.words import both
+
+    return both(f"notice.{kind}", value=value)
