@@ -1,0 +1,302 @@
+"""Reading: every kind gives its texts back, labels and splits follow the rule, bad input says where and what to do."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+from assay.corpus import formats
+from assay.corpus.documents import DOCUMENTS
+from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.errors import InputError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+TEXTS = ["one line", "two\nlines\u2028and a separator", "三国演义：第一回。", 'a "quoted", text; with\tall']
+
+
+def read(uri: Path | list[Path], **options: Any) -> tuple[list[dict[str, Any]], ReadReport]:
+    uris = [str(u) for u in (uri if isinstance(uri, list) else [uri])]
+    report = ReadReport()
+    sources = open_sources(uris, ReadOptions(**options))
+    return [row for batch in sources.batches(report) for row in batch.to_pylist()], report
+
+
+def jsonl(rows: list[Any]) -> bytes:
+    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+
+
+def content(kind: str) -> bytes:
+    rows = [{"text": text, "id": i} for i, text in enumerate(TEXTS)]
+    if kind == "jsonl":
+        return jsonl(rows)
+    if kind == "json":
+        return json.dumps(rows, ensure_ascii=False, indent=1).encode()
+    if kind == "csv":
+        out = io.StringIO()
+        writer = csv.DictWriter(out, ["id", "text"], quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue().encode()
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet"])
+@pytest.mark.parametrize("packing", ["", ".gz", ".zst"])
+def test_every_kind_gives_its_texts_back(tmp_path: Path, kind: str, packing: str) -> None:
+    data = content(kind)
+    packed = {"": data, ".gz": gzip.compress(data), ".zst": zstandard.compress(data)}[packing]
+    path = tmp_path / f"tales.{kind}{packing}"
+    path.write_bytes(packed)
+    rows, report = read(path)
+    assert [row["text"] for row in rows] == TEXTS
+    assert [row["ordinal"] for row in rows] == [0, 1, 2, 3]
+    assert {row["source"] for row in rows} == {"tales"}
+    assert len({row["doc_id"] for row in rows}) == 4
+    assert report.bytes == sum(len(text.encode()) for text in TEXTS)
+
+
+def test_the_batches_follow_the_contract(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello")
+    (batch,) = open_sources([str(tmp_path)], ReadOptions()).batches(ReadReport())
+    assert batch.schema == DOCUMENTS
+
+
+def test_json_may_be_one_object_or_objects_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text('{"text": "only"}')
+    (tmp_path / "more.json").write_text('{"text": "first"}\n{"text": "second"}\n')
+    assert sorted(row["text"] for row in read(tmp_path)[0]) == ["first", "only", "second"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(alphabet="ab \n\r\t中文。", max_size=400), max_size=6), st.integers(5, 120))
+def test_pieces_concatenate_to_the_original(blocks: list[str], limit: int) -> None:
+    made = list(formats.pieces(iter(blocks), limit))
+    assert "".join(made) == "".join(blocks)
+    assert all(0 < len(piece) <= limit for piece in made)
+    assert made == list(formats.pieces(iter(["".join(blocks)]), limit))  # however the blocks fall
+
+
+def test_a_long_text_is_cut_at_blank_lines(tmp_path: Path) -> None:
+    paragraphs = [f"paragraph {i} " + "x" * 60 + "\n\n" for i in range(40)]
+    (tmp_path / "long.txt").write_text("".join(paragraphs))
+    rows, _ = read(tmp_path, piece_chars=500)
+    assert len(rows) > 1
+    assert all(row["text"].startswith("paragraph") for row in rows)
+    assert "".join(row["text"] for row in rows) == "".join(paragraphs)
+
+
+def test_labels_and_splits_of_a_folder(tmp_path: Path) -> None:
+    for name in ("news.train.jsonl", "news.valid.jsonl", "train/poems.jsonl", "law/a/b.jsonl", "test.jsonl"):
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jsonl([{"text": name}]))
+    rows, _ = read(tmp_path / "root")
+    found = {row["text"]: (row["source"], row["split"]) for row in rows}
+    assert found == {
+        "news.train.jsonl": ("news", "train"),
+        "news.valid.jsonl": ("news", "eval"),
+        "train/poems.jsonl": ("poems", "train"),
+        "law/a/b.jsonl": ("law", None),
+        "test.jsonl": ("root", "test"),
+    }
+
+
+def test_a_field_names_the_source_and_another_the_split(tmp_path: Path) -> None:
+    rows = [{"text": "a", "domain": "x", "split": "dev"}, {"text": "b", "domain": "y", "split": "fold 1"}]
+    (tmp_path / "all.jsonl").write_bytes(jsonl(rows))
+    made, _ = read(tmp_path, source_field="domain")
+    assert [(row["source"], row["split"]) for row in made] == [("x", "eval"), ("y", None)]
+
+
+def test_several_uris_are_sources_by_their_own_names(tmp_path: Path) -> None:
+    for name in ("en/a.txt", "en/b.txt", "zh/law/a.txt", "zh/news/a.txt", "one.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    rows, _ = read([tmp_path / "en", tmp_path / "zh", tmp_path / "one.txt"])
+    assert {row["text"]: row["source"] for row in rows} == {
+        "en/a.txt": "en", "en/b.txt": "en", "zh/law/a.txt": "law", "zh/news/a.txt": "news", "one.txt": "one",
+    }  # fmt: skip
+
+
+def test_what_is_no_data_is_listed_with_the_reason(tmp_path: Path) -> None:
+    for name in ("a.txt", "README.md", "LICENSE.txt", "picture.png", ".hidden.txt"):
+        (tmp_path / name).write_text("some text")
+    (tmp_path / "noise.txt").write_bytes(b"\0\1\2" * 100)
+    sources = open_sources([str(tmp_path)], ReadOptions())
+    assert [file.origin for file in sources.files] == ["a.txt"]
+    assert {origin for origin, _ in sources.skipped} == {"README.md", "LICENSE.txt", "picture.png", "noise.txt"}
+    assert all(reason for _, reason in sources.skipped)
+
+
+def test_many_loose_files_are_one_source(tmp_path: Path) -> None:
+    for i in range(100):
+        (tmp_path / f"page{i}.txt").write_text(f"page {i}")
+    sources = open_sources([str(tmp_path)], ReadOptions())
+    assert {file.label for file in sources.files} == {tmp_path.name}
+    assert set(sources.notices[0]) == {"en", "zh"}
+
+
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks_are_understood(tmp_path: Path, codec: str) -> None:
+    (tmp_path / "a.txt").write_text("天地玄黄\nhello\n", encoding=codec)
+    (tmp_path / "b.jsonl").write_text('{"text": "天地玄黄"}\n{"text": "second"}\n', encoding=codec)
+    assert [row["text"] for row in read(tmp_path)[0]] == ["天地玄黄\nhello\n", "天地玄黄", "second"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.json"])
+def test_a_wrong_encoding_is_placed_and_the_right_one_named(tmp_path: Path, name: str) -> None:
+    body = {"a.txt": "one\n人民日报社论\n", "a.csv": "text\n人民日报社论\n"}
+    data = body.get(name, '{"text": "one"}\n{"text": "人民日报社论"}\n').encode("gb18030")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    assert caught.value.where == f"{tmp_path / name}:2"
+    assert f"byte {next(i for i, b in enumerate(data) if b > 127)} is not utf-8" in caught.value.what
+    assert "--encoding gb18030" in caught.value.remedy
+    rows, _ = read(tmp_path, encoding="gb18030")
+    assert "人民日报社论" in rows[-1]["text"]
+
+
+def broken(tmp_path: Path, name: str) -> Path:
+    """One file that cannot be read, by its kind of damage."""
+    text = jsonl([{"text": f"document {i} " * 50} for i in range(300)])
+    data = {
+        "line.jsonl": b'{"text": "fine"}\n{"text": "cut\n',
+        "number.jsonl": b'{"text": "fine"}\n{"text": 7}\n',
+        "list.jsonl": b'{"text": "fine"}\n[1]\n',
+        "nothing.csv": b"id,label\n1,x\n",
+        "array.json": b'[{"text": "fine"}, {"text": "cut"',
+        "half.parquet": content("parquet")[:-40],
+        "half.jsonl.gz": gzip.compress(text)[:-200],
+        "half.jsonl.zst": zstandard.compress(text)[:-200],
+        "garbage.jsonl.zst": b"this is not zstd at all",
+        "field.jsonl": b'{"txt": "fine"}\n',
+        "columns.csv": b"id,text\n1,fine\n2,a,b\n",
+        "surrogate.jsonl": b'{"text": "fine"}\n{"text": "\\ud800"}\n',
+    }[name]
+    (tmp_path / name).write_bytes(data)
+    return tmp_path / name
+
+
+BROKEN = {
+    "line.jsonl": (":2:", "broken JSON"),
+    "number.jsonl": (":2", "not a string"),
+    "list.jsonl": (":2", "not an object"),
+    "nothing.csv": (":2", "fields: id, label"),
+    "array.json": (":1", "broken JSON"),
+    "half.parquet": ("", "Parquet"),
+    "half.jsonl.gz": ("", "cut off or damaged"),
+    "half.jsonl.zst": ("", "cut off or damaged"),
+    "garbage.jsonl.zst": ("", "cut off or damaged"),
+    "field.jsonl": (":1", "fields: txt"),
+    "columns.csv": (":3", "3 columns"),
+    "surrogate.jsonl": (":2", "surrogate"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_bad_input_is_one_line_with_place_and_remedy(tmp_path: Path, name: str) -> None:
+    path = broken(tmp_path, name)
+    place, what = BROKEN[name]
+    with pytest.raises(InputError) as caught:
+        read(path)
+    error = caught.value
+    assert error.exit_code == 2
+    assert str(error.where).startswith(f"{path}{place}")
+    assert what in error.what
+    assert error.remedy
+    assert "\n" not in error.line()
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_bad_input_can_be_skipped_and_is_counted(tmp_path: Path, name: str) -> None:
+    broken(tmp_path, name)
+    (tmp_path / "fine.txt").write_text("a good file")
+    rows, report = read(tmp_path, on_error="skip")
+    assert "a good file" in [row["text"] for row in rows]
+    assert report.bad_rows + report.bad_files >= 1
+    assert any(name in place for place in report.places)
+
+
+def test_an_empty_folder_and_one_of_binaries_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="empty"):
+        read(tmp_path)
+    (tmp_path / "a.bin").write_bytes(b"\0" * 100)
+    (tmp_path / "b.txt").write_bytes(b"\0\xff" * 100)
+    with pytest.raises(InputError, match="binary data"):
+        read(tmp_path)
+    with pytest.raises(InputError, match="not a kind"):
+        read(tmp_path / "a.bin")
+
+
+def test_a_path_that_is_not_there_names_its_neighbour(tmp_path: Path) -> None:
+    (tmp_path / "news.jsonl").write_bytes(jsonl([{"text": "x"}]))
+    with pytest.raises(InputError, match="news.jsonl"):
+        read(tmp_path / "new.jsonl")
+
+
+def test_empty_documents_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(jsonl([{"text": t} for t in ("", " \n\u3000", "x")]))
+    rows, report = read(tmp_path)
+    assert len(rows) == 1
+    assert report.empty == 2
+
+
+def test_a_file_that_vanishes_or_changes_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    sources = open_sources([str(tmp_path)], ReadOptions())
+    path.write_text("after, and longer")
+    with pytest.raises(InputError, match="changed"):
+        sources.fingerprint()
+    path.unlink()
+    with pytest.raises(InputError, match="vanished"):
+        list(sources.batches(ReadReport()))
+
+
+def test_the_fingerprint_follows_content_and_options_not_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("content")
+    first = open_sources([str(tmp_path)], ReadOptions()).fingerprint()
+    time.sleep(0.01)
+    path.write_text("content")
+    assert open_sources([str(tmp_path)], ReadOptions()).fingerprint() == first
+    assert open_sources([str(tmp_path)], ReadOptions(piece_chars=500)).fingerprint() != first
+    path.write_text("Content")
+    assert open_sources([str(tmp_path)], ReadOptions()).fingerprint() != first
+
+
+@pytest.mark.parametrize("kind", ["txt", "jsonl", "json"])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
+    line = "the quick brown fox 敏捷的棕色狐狸 jumps over the lazy dog\n" * 20
+    path = tmp_path / f"big.{kind}"
+    size = 60 << 20
+    with path.open("w", encoding="utf-8") as file:
+        row = line if kind == "txt" else json.dumps({"text": line}) + ("\n" if kind == "jsonl" else ",")
+        file.write("[" if kind == "json" else "")
+        file.write(row * (size // len(row.encode())))
+        file.write('{"text": "end"}]' if kind == "json" else "")
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    most = total = 0
+    for batch in open_sources([str(path)], ReadOptions()).batches(ReadReport()):
+        total += sum(batch.column("n_bytes").to_pylist())
+        most = max(most, pa.total_allocated_bytes() - before)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total > size * 0.6
+    assert peak < 48 << 20
+    assert most < 48 << 20
