@@ -7,12 +7,15 @@ import string
 from pathlib import Path
 
 import pytest
+import yaml
 
 from assay.present.words import LANGUAGES, both, known, say, words
 
 SOURCE = Path(__file__).parents[2] / "src" / "assay"
 # Entries found by a name that a study brings along.
-OPEN = ("language.", "defect.", "stage.", "parameter.", "unit.")
+OPEN = ("language.", "stage.", "parameter.", "unit.")
+# Groups that other rooms say.
+FOREIGN = ("statement.", "notice.", "mixture.", "planted.", "progress.")
 
 
 def places(entry: str | dict[str, str]) -> set[str]:
@@ -27,6 +30,21 @@ def test_languages_have_the_same_keys_and_places() -> None:
         assert places(entry) == places(chinese[key]), key
 
 
+def test_no_key_stands_twice() -> None:
+    """YAML would silently take the last of two blocks with one name."""
+
+    def check(node: yaml.Node) -> None:
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value]
+            assert len(names) == len(set(names)), sorted({n for n in names if names.count(n) > 1})
+            for _, value in node.value:
+                check(value)
+
+    for language in LANGUAGES:
+        path = SOURCE / "present" / "words" / f"{language}.yaml"
+        check(yaml.compose(path.read_text(encoding="utf-8")))
+
+
 def test_no_entry_is_empty_and_chinese_is_chinese() -> None:
     for language in LANGUAGES:
         for key, entry in words(language).items():
@@ -37,13 +55,13 @@ def test_no_entry_is_empty_and_chinese_is_chinese() -> None:
     assert all(re.search("[\u4e00-\u9fff]", text) for text in prose)
 
 
-def test_every_key_is_said_somewhere() -> None:
+def test_every_key_of_the_pages_is_said_somewhere() -> None:
     files = [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.html")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in files)
     # A key may be put together: f"kind.{kind}", "read." ~ word ~ "_is", f"{section}.nav".
-    built = {prefix for prefix in re.findall(r'["\']([a-z]+\.)[{"\']', code)}
+    built = {prefix for prefix in re.findall(r'["\']([a-z_.]+\.)[{"\']', code)}
     for key in words("en"):
-        said = f'"{key}"' in code or key.startswith((*OPEN, *built)) or key.endswith(".nav")
+        said = f'"{key}"' in code or key.startswith((*OPEN, *FOREIGN, *built)) or key.endswith(".nav")
         assert said, f"{key} is said nowhere"
 
 
@@ -64,4 +82,4 @@ def test_values_and_plurals() -> None:
         "en": "estimate two",
         "zh": "估计值 二",
     }
-    assert known("defect.unheard_of", "unheard of") == {"en": "unheard of", "zh": "unheard of"}
+    assert known("doses.name.unheard_of", "unheard of") == {"en": "unheard of", "zh": "unheard of"}

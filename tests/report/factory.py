@@ -316,12 +316,12 @@ def _law() -> LawView:
         points.append(CurvePoint(tokens=tokens, bpb=y, interval=(y - 0.015, y + 0.015), held_out=held_out))
     predicted = _bpb(1.6, 1_600_000)
     return LawView(
-        model="bpb = E + A · D^−α",
-        parameters={"floor": 1.6, "scale": 90.0, "exponent": 0.36},
+        model="E + B D^-beta",
+        parameters={"E": 1.6, "B": 90.0, "beta": 0.36},
         band=band,
         points=points,
         prediction=(predicted, predicted - 0.03, predicted + 0.03),
-        more_data=[(2.0, 0.121, 0.11, 0.133), (5.0, 0.24, 0.21, 0.27), (10.0, 0.31, 0.26, 0.36)],
+        more_data=[(2.0, -0.121, -0.133, -0.11), (4.0, -0.24, -0.27, -0.21), (8.0, -0.31, -0.36, -0.26)],
     )
 
 

@@ -177,7 +177,7 @@ def test_hits_and_misses_are_shown_alike() -> None:
 def test_supported_claims_are_counted_as_their_badges_are() -> None:
     html = render(factory.study())
     table = html[html.index('<table class="claims') :]
-    supported, effects = table.count('data-verdict="supported"'), table.count("data-row") - 2
+    supported, effects = table.count('data-verdict="supported"'), table.count('<tr role="row" id=') - 2
     assert f'<b><span class="l-en" lang="en">{supported} of {effects}</span>' in html
     assert table.count('class="badge strong"') == supported
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from assay.impact.claims import Claim, Text
 from assay.impact.results import StudyResults
-from assay.present.numbers import compact, durations, estimate, moment, percent, significant
+from assay.present.numbers import NONE, compact, durations, estimate, moment, percent, significant
 from assay.present.parts import Content, Ids, badge, said, spans, tile
 from assay.present.plots import strip
 from assay.present.tables import Column, table
@@ -38,7 +38,8 @@ class ClaimView:
     question: dict[str, str]
     statement: dict[str, str]
     estimate: str
-    interval: str
+    bounds: str
+    interval: Content
     detectable: str
     p_value: str
 
@@ -50,7 +51,7 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
     supported = sum(shown.verdict == "supported" for shown in effects)
     return {
         "tiles": _tiles(results, supported, len(effects)),
-        "headline": [shown for shown in claims if shown.claim.headline],
+        "headline": [shown for shown in effects if shown.claim.headline],
         "none_supported": supported == 0,
         "correction": _correction(results),
         "predictions": _predictions(results, ids),
@@ -80,7 +81,7 @@ def p_value(p: float | None) -> str:
 
 
 def _claim(claim: Claim, ids: Ids) -> ClaimView:
-    value, interval = estimate(claim.estimate, claim.interval)
+    value, interval = _numbers(claim)
     unit = _unit(claim.unit)
     detectable = "–"
     if claim.minimum_detectable is not None:
@@ -93,11 +94,22 @@ def _claim(claim: Claim, ids: Ids) -> ClaimView:
         kind=both(f"kind.{claim.kind}"),
         question=in_both(claim.question),
         statement=in_both(claim.statement),
-        estimate=value + unit,
+        estimate=value if value == NONE else value + unit,
+        bounds=estimate(claim.estimate, claim.interval)[1],
         interval=interval,
         detectable=detectable,
         p_value=p_value(claim.p_value),
     )
+
+
+def _numbers(claim: Claim) -> tuple[str, Content]:
+    """The value and interval beside a claim: of a prediction, the measured value and the predicted interval."""
+    if claim.prediction is None or not _foretells(claim):
+        value, interval = estimate(claim.estimate, claim.interval)
+        return value, f"{percent(claim.level)} {interval}"
+    interval = estimate(claim.prediction.value, claim.prediction.interval)[1]
+    value = estimate(claim.outcome.value, claim.prediction.interval)[0] if claim.outcome else NONE
+    return value, both("claims.predicted", interval=interval)
 
 
 def _foretells(claim: Claim) -> bool:
@@ -193,8 +205,9 @@ def _prediction(claim: Claim) -> list[Content]:
     measured_text = "–" if measured is None else estimate(measured, (low, high))[0]
     label = both("predictions.strip", predicted=value, interval=interval, measured=measured_text)
     when = claim.registered_at
-    question = Markup("{}{}").format(
+    question = Markup("{}<small>{}</small>{}").format(
         spans(in_both(claim.question)),
+        spans(in_both(claim.statement)),
         Markup("<small>{}</small>").format(said("predictions.when", at=moment(when))) if when else "",
     )
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from assay.impact.results import Curve, CurvePoint, LawView, StudyResults
 from assay.present.numbers import compact, estimate, fixed, percent, significant
@@ -96,13 +96,20 @@ def law(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
             ident=ident,
             keys=_law_keys(view),
         ),
-        "equation": view.model,
+        "equation": _equation(view.model),
         "parameters": [
             (known(f"parameter.{name}", name), significant(value)) for name, value in view.parameters.items()
         ],
         "numbers": _law_table(view, ids),
         "more": _more_table(view, results.level, ids),
     }
+
+
+def _equation(model: str) -> Markup:
+    """The law's right-hand side as it is printed in papers; a form that is not known stays as it is."""
+    return Markup("bpb = {}").format(
+        Markup(escape(model)).replace("B D^-beta", Markup("<i>B</i> · <i>D</i><sup>−β</sup>"))
+    )
 
 
 def _law_keys(view: LawView) -> list[Key]:
@@ -206,7 +213,7 @@ def _more_table(view: LawView, level: float, ids: Ids) -> Markup | None:
     ]
     rows: list[list[Content]] = []
     for factor, gain, low, high in view.more_data:
-        value, interval = estimate(gain, (low, high))
+        value, interval = estimate(gain, (low, high), signed=True)
         shown = fixed(factor, 0) if factor == int(factor) else significant(factor)
         rows.append([both("law.times", factor=shown), value, interval])
     return table(both("law.more_caption"), columns, rows, ident=ids.new("more-caption"), kind="slim")
