@@ -103,7 +103,7 @@ def _claim(claim: Claim, ids: Ids) -> ClaimView:
 
 
 def _numbers(claim: Claim) -> tuple[str, Content]:
-    """The value and interval beside a claim: of a prediction, the measured value and the predicted interval."""
+    """Value and interval beside a claim: of a prediction, the measured value and the registered interval."""
     if claim.prediction is None or not _foretells(claim):
         value, interval = estimate(claim.estimate, claim.interval)
         return value, f"{percent(claim.level)} {interval}"
