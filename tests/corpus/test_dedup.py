@@ -1,4 +1,4 @@
-"""Duplicates: hashed sets equal brute force, clusters are found in English and Chinese, order does not matter."""
+"""Duplicates: hashed sets equal brute force, clusters are found in both languages and in any order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from assay.corpus import dedup, documents
 from corpus_texts import HAN, batch_of, chinese, english
+
+from assay.corpus import dedup, documents
 
 
 def shingle_set(text: str) -> set[str]:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
-from assay.corpus import defects, dedup
-from assay.corpus.documents import DOCUMENTS
 from corpus_texts import batch_of, chinese, english
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from assay.corpus import dedup, defects
+from assay.corpus.documents import DOCUMENTS
 
 TEXT = st.text(alphabet="ab é\n\t,。中文字カ𠀀😀", max_size=80)
 DEFECTS: dict[str, Callable[[pa.RecordBatch, int], pa.RecordBatch]] = {
@@ -93,7 +94,9 @@ def test_copies_are_near_duplicates_and_not_exact(write: Callable[[int, int], st
 
 def test_a_long_document_loses_one_line_in_a_copy() -> None:
     lines = [f"line {i} of the poem" for i in range(40)]
-    copy = defects.near_duplicates(batch_of(["\n".join(lines)]), 1, 0.0, 1).column("text")[0].as_py().split("\n")
+    copy = (
+        defects.near_duplicates(batch_of(["\n".join(lines)]), 1, 0.0, 1).column("text")[0].as_py().split("\n")
+    )
     assert len(copy) in (39, 40)
     assert set(copy) < {*lines, ""}
 

@@ -9,11 +9,12 @@ import numpy as np
 import py3langid
 import pyarrow as pa
 import pytest
-from assay.corpus import characters as ch
-from assay.corpus import language, signals
 from corpus_texts import batch_of, chinese, english
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from assay.corpus import characters as ch
+from assay.corpus import language, signals
 
 TEXT = st.text(alphabet="abZ é'\n\t,。中文字ひカ한1٣𠀀😀", max_size=60)
 
@@ -110,8 +111,9 @@ def test_language_and_script_of_real_sentences() -> None:
 
 
 def test_the_batched_classifier_answers_as_the_library() -> None:
-    texts = [*REAL.values(), *(v[: len(v) // 2] for v in REAL.values()), "SHOUTING IN CAPITALS IS RUDE", "x"]
+    texts = [*REAL.values(), *(v[: len(v) // 2] for v in REAL.values()), "SHOUTING IN CAPITALS IS RUDE"]
     assert language.classify(texts).tolist() == [py3langid.classify(text)[0] for text in texts]
+    assert language.classify(["\u2500", texts[0]]).tolist() == ["und", "en"]
 
 
 def test_a_bounded_stretch_from_the_middle_decides() -> None:

@@ -1,4 +1,4 @@
-"""Reading: every kind gives its texts back, labels and splits follow the rule, bad input says where and what to do."""
+"""Reading: every kind gives its texts back, labels and splits follow the rule, bad input says where."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from assay.corpus import formats
 from assay.corpus.documents import DOCUMENTS
 from assay.corpus.source import ReadOptions, ReadReport, open_sources
 from assay.errors import InputError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TEXTS = ["one line", "two\nlines\u2028and a separator", "三国演义：第一回。", 'a "quoted", text; with\tall']
 
@@ -137,7 +138,12 @@ def test_what_is_no_data_is_listed_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "noise.txt").write_bytes(b"\0\1\2" * 100)
     sources = open_sources([str(tmp_path)], ReadOptions())
     assert [file.origin for file in sources.files] == ["a.txt"]
-    assert {origin for origin, _ in sources.skipped} == {"README.md", "LICENSE.txt", "picture.png", "noise.txt"}
+    assert {origin for origin, _ in sources.skipped} == {
+        "README.md",
+        "LICENSE.txt",
+        "picture.png",
+        "noise.txt",
+    }
     assert all(reason for _, reason in sources.skipped)
 
 
@@ -244,7 +250,7 @@ def test_an_empty_folder_and_one_of_binaries_are_refused(tmp_path: Path) -> None
 
 def test_a_path_that_is_not_there_names_its_neighbour(tmp_path: Path) -> None:
     (tmp_path / "news.jsonl").write_bytes(jsonl([{"text": "x"}]))
-    with pytest.raises(InputError, match="news.jsonl"):
+    with pytest.raises(InputError, match=r"news\.jsonl"):
         read(tmp_path / "new.jsonl")
 
 

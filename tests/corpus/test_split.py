@@ -1,14 +1,15 @@
-"""Splits: no cluster straddles, declarations are honoured, enough is held out, never too much, in any order."""
+"""Splits: no cluster straddles, declarations are honoured, enough is held out and never too much."""
 
 from __future__ import annotations
 
 import polars as pl
 import pytest
-from assay.corpus.split import SplitOptions, assign, lacking
-from assay.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_128_hexdigest
+
+from assay.corpus.split import SplitOptions, assign, lacking
+from assay.errors import InputError
 
 SPLITS = ("train", "eval", "test", "dropped")
 

@@ -92,7 +92,7 @@ def _draws(seeds: ch.U64, offsets: ch.I64, stream: int) -> ch.U64:
     seed."""
     count = np.diff(offsets)
     within = np.arange(offsets[-1], dtype=np.uint64) - np.repeat(offsets[:-1].astype(np.uint64), count)
-    starts = np.repeat(seeds + np.uint64(stream) * np.uint64(0xBF58476D1CE4E5B9), count)
+    starts = np.repeat(seeds + np.uint64(stream * 0xBF58476D1CE4E5B9 % (1 << 64)), count)
     return ch.mix(starts + within * np.uint64(0x9E3779B97F4A7C15))
 
 

@@ -106,7 +106,7 @@ def _automaton() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDAr
 
 
 def classify(texts: list[str]) -> npt.NDArray[np.object_]:
-    """The language code of each text, as `py3langid.classify` gives it."""
+    """The language code of each text, as `py3langid.classify` gives it; "und" where it sees nothing."""
     if not texts:
         return np.empty(0, dtype=object)
     data = [
@@ -121,12 +121,12 @@ def classify(texts: list[str]) -> npt.NDArray[np.object_]:
         scores[:, other] = _NO_SCORE
     labels = np.array(model.nb_classes, dtype=object)
     found = np.empty(len(texts), dtype=object)
-    found[order] = labels[scores.argmax(axis=1)]
+    found[order] = np.where(np.isnan(scores[:, 0]), "und", labels[scores.argmax(axis=1)])
     return found
 
 
 def _scores(data: list[bytes]) -> npt.NDArray[np.float32]:
-    """Log-posterior of every language for texts given longest first."""
+    """Log-posterior of every language for texts given longest first; NaN where no feature occurs."""
     from scipy.sparse import csr_matrix
 
     rows, moves, features = _automaton()
@@ -152,4 +152,5 @@ def _scores(data: list[bytes]) -> npt.NDArray[np.float32]:
     counts.sum_duplicates()
     counts.data = np.log1p(counts.data)
     scores = np.asarray(counts @ np.asarray(model.nb_ptc, dtype=np.float32)) + model.nb_pc
+    scores[np.diff(counts.indptr) == 0] = np.nan
     return scores.astype(np.float32)

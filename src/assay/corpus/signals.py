@@ -35,10 +35,11 @@ SIGNALS = pa.schema(
     ]
 )
 """duplicate_lines: share of characters in lines that repeat an earlier line of the document.
-repeated_10grams: share of 10-character windows that repeat another one (estimated on windows whose hash is 0
-modulo 8). compression: deflated size of the first 4 KiB over their size; repetitive text is low."""
+repeated_10grams: share of 10-character windows that stand in the document more than once.
+compression: deflated size of the first 4 KiB over their size; repetitive text is low."""
 
-_WINDOW, _SAMPLE = 10, 8
+_WINDOW = 10
+_DOCUMENT_BITS = 20  # more documents than a slice of 256 KiB can hold
 _COMPRESSED = 4 << 10
 _WORD = 128  # the bit that no class uses: a word begins here
 _WORD_CHARS = ch.LETTER | ch.DIGIT | ch.MARK
@@ -140,20 +141,20 @@ def _lines(
 
 def _repeated_windows(rolling: ch.Rolling, offsets: ch.I64) -> npt.NDArray[np.float32]:
     count = len(offsets) - 1
+    total = np.maximum(np.diff(offsets) - _WINDOW + 1, 0)
     hashes = rolling.windows(_WINDOW)
-    picked = np.flatnonzero(hashes % np.uint64(_SAMPLE) == 0)
-    document = np.searchsorted(offsets, picked, side="right") - 1
-    inside = picked + _WINDOW <= offsets[document + 1]
-    picked, document = picked[inside], document[inside]
-    key = hashes[picked] ^ ch.mix(document.astype(np.uint64))
-    order = np.argsort(key)
-    ordered = key[order]
-    same = ordered[1:] == ordered[:-1]
-    twin = np.zeros(len(key), dtype=bool)
-    twin[order[1:][same]] = True
-    twin[order[:-1][same]] = True
-    total = np.bincount(document, minlength=count)
-    return (np.bincount(document[twin], minlength=count) / np.maximum(total, 1)).astype(np.float32)
+    inside = np.ones(offsets[-1], dtype=bool)
+    for back in range(1, _WINDOW):  # the windows that would run into the next document
+        at = offsets[1:] - back
+        inside[at[at >= offsets[:-1]]] = False
+    # Document above, hash below: one sort brings equal windows of one document together.
+    key = hashes[np.flatnonzero(inside)] >> np.uint64(_DOCUMENT_BITS)
+    key |= np.repeat(np.arange(count, dtype=np.uint64), total) << np.uint64(64 - _DOCUMENT_BITS)
+    key.sort()
+    same = np.zeros(len(key) + 1, dtype=bool)
+    same[1:-1] = key[1:] == key[:-1]
+    document = (key[same[1:] | same[:-1]] >> np.uint64(64 - _DOCUMENT_BITS)).astype(np.int64)
+    return (np.bincount(document, minlength=count) / np.maximum(total, 1)).astype(np.float32)
 
 
 def compression(text: pa.Array) -> npt.NDArray[np.float32]:

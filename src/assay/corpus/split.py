@@ -206,6 +206,11 @@ def _given(source: pl.DataFrame, options: SplitOptions, names: tuple[str, ...]) 
 def _enough(result: pl.DataFrame, rows: pl.DataFrame) -> None:
     counts = dict(result.group_by("split").len().iter_rows())
     missing = [name for name in ("train", "eval", "test") if not counts.get(name)]
+    if missing == ["train"]:
+        raise InputError(
+            "every document is declared for eval or test, none is left to train on",
+            remedy="add training documents, or do not declare the splits (by a field or a file name)",
+        )
     if missing:
         raise InputError(
             f"{len(rows)} documents in {rows['source'].n_unique()} sources are too few to hold any out"

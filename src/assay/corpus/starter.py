@@ -153,7 +153,8 @@ def news(path: Path) -> Iterator[Document]:
         if line.strip():
             article.append(line.strip())
             size += len(line)
-    yield "199801", "\n".join(article)
+    if article:
+        yield "199801", "\n".join(article)
 
 
 def reviews(path: Path) -> Iterator[Document]:
