@@ -91,7 +91,7 @@ def _archives(
         try:
             archives[pin] = fetch.fetch(pin, index, tell)
         except WorkError as error:
-            log.warning("%s", error.line())
+            log.info("%s", error.line())
             reasons.append(error.what)
         tell(pin.size - (done - before))
     return archives, reasons

@@ -50,7 +50,7 @@ def modules(area: str) -> tuple[Module, ...]:
         parts = path.relative_to(root).parts
         if any(part in _TABLES for part in parts) or path.stat().st_size > _LARGEST:
             continue
-        read = _read(path) if _area(parts) == area else None
+        read = _read(path, apart=area != "tests") if _area(parts) == area else None
         if read:
             found.append(Module("/".join(parts), *read))
     return tuple(found)
@@ -62,11 +62,14 @@ def _area(parts: tuple[str, ...]) -> str:
     return "tools" if parts[0] in _TOOLS else "library"
 
 
-def _read(path: Path) -> tuple[str, str] | None:
-    """The docstrings of a module and its code without them; None where it does not parse."""
+def _read(path: Path, *, apart: bool) -> tuple[str, str] | None:
+    """The docstrings of a module and its code without them (not `apart`: all of it, as code); None where it
+    is broken, as some tests are meant to be."""
     try:
         with tokenize.open(path) as file:
             text = file.read()
+        if not apart:  # parsing the tests takes longer than all else together, and no prose comes from them
+            return "", text
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(text)

@@ -27,6 +27,7 @@ STRETCH = 600
 LEAST_LETTERS = 10
 """With fewer letters than this (4 where the script puts no spaces) a document's language is "und"."""
 _KANA_SHARE = 0.1  # of letters: ordinary Japanese has about a half, Chinese none
+_AT_ONCE = 2048  # documents: the table of what they emit then takes some 15 MB
 _NO_SCORE = np.float32(-3.0e38)
 
 
@@ -109,6 +110,10 @@ def classify(texts: list[str]) -> npt.NDArray[np.object_]:
     """The language code of each text, as `py3langid.classify` gives it; "und" where it sees nothing."""
     if not texts:
         return np.empty(0, dtype=object)
+    return np.concatenate([_classified(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)])
+
+
+def _classified(texts: list[str]) -> npt.NDArray[np.object_]:
     data = [
         unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode("utf-8")
         for text in texts
