@@ -35,7 +35,7 @@ ROW = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=150))
 def test_what_must_always_hold(rows: list[dict[str, object]]) -> None:
     data = frame(rows)
@@ -59,7 +59,7 @@ def test_what_must_always_hold(rows: list[dict[str, object]]) -> None:
             assert held["n_bytes"].sum() <= 0.25 * part["n_bytes"].sum()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(ROW, min_size=30, max_size=80), st.randoms())
 def test_order_does_not_matter(rows: list[dict[str, object]], shuffle: object) -> None:
     data = frame(rows)
