@@ -47,7 +47,10 @@ RUNS = pa.schema(
         ("D", pa.int64()),  # training tokens
         ("U", pa.int64()),  # unique training tokens
         ("C", pa.float64()),  # training FLOPs, the trunk's share included
-        ("computed_tokens", pa.int64()),  # tokens trained on for this row alone (a branch starts at its trunk)
+        (
+            "computed_tokens",
+            pa.int64(),
+        ),  # tokens trained on for this row alone (a branch starts at its trunk)
         ("config", pa.string()),  # fingerprint
         ("status", pa.string()),  # done | failed
         ("wall_seconds", pa.float64()),
@@ -112,6 +115,6 @@ class Ledger:
                     connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({files!r})")
                 else:
                     connection.register(name, schema.empty_table())
-            return connection.execute(sql).pl()
+            return pl.from_arrow(connection.sql(sql).to_arrow_table())  # type: ignore[return-value]
         finally:
             connection.close()

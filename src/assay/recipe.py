@@ -38,7 +38,9 @@ class CorpusRecipe(_Section):
 class TokensRecipe(_Section):
     """The tokenizer and the evaluation text."""
 
-    vocabulary: int | None = Field(None, ge=300, le=65536, description="token ids; derived from the budget when not given")
+    vocabulary: int | None = Field(
+        None, ge=300, le=65536, description="token ids; derived from the budget when not given"
+    )
     sample_bytes: int = Field(6_000_000, ge=10_000, description="training text of the tokenizer, balanced over sources")
     eval_tokens: int | None = Field(None, ge=256, description="held-out tokens a source; derived when not given")
 
@@ -46,7 +48,9 @@ class TokensRecipe(_Section):
 class TrainRecipe(_Section):
     """The proxies and how they are trained."""
 
-    seeds: int | None = Field(None, ge=2, le=64, description="runs of each cell, paired by seed; derived when not given")
+    seeds: int | None = Field(
+        None, ge=2, le=64, description="runs of each cell, paired by seed; derived when not given"
+    )
     layers: int | None = Field(None, ge=1, le=48, description="decoder layers; derived when not given")
     width: int | None = Field(None, ge=16, le=4096, multiple_of=16, description="model width; derived when not given")
     row_tokens: int = Field(64, ge=16, le=1024, description="tokens of context, T")
@@ -55,7 +59,10 @@ class TrainRecipe(_Section):
     embedding_lr: float = Field(0.1, gt=0, description="peak learning rate of the embedding (AdamW)")
     head_lr: float = Field(0.02, gt=0, description="peak learning rate of the output matrix (AdamW)")
     decay_share: float = Field(0.25, gt=0, lt=1, description="share of a run that the learning rate decays over")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="type of the arithmetic; auto: the faster of both in the probe (float32 with --tokens)")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="type of the arithmetic; auto: the faster of both in the probe (float32 with --tokens)",
+    )
     workers: int | None = Field(None, ge=1, description="processes of the fleet; one a core when not given")
 
 
@@ -75,7 +82,9 @@ class DesignRecipe(_Section):
     upweight: float = Field(3.0, gt=1, description="factor on a source's odds in its up-weighted mixture")
     size_branches: int = Field(7, ge=5, le=12, description="sample sizes that the size law is fitted on")
     level: float = Field(0.9, gt=0.5, lt=1, description="level of all intervals")
-    false_discovery_rate: float = Field(0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims")
+    false_discovery_rate: float = Field(
+        0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims"
+    )
 
 
 class StudyRecipe(_Section):

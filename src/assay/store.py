@@ -146,9 +146,7 @@ class Store:
 
 
 def _address(stage: Stage, inputs: Mapping[str, str], config: Any) -> str:
-    return fingerprint(
-        {"stage": stage.name, "version": stage.version, "inputs": dict(inputs), "config": config}
-    )
+    return fingerprint({"stage": stage.name, "version": stage.version, "inputs": dict(inputs), "config": config})
 
 
 def write_manifest(folder: Path, body: Mapping[str, Any]) -> None:

@@ -97,9 +97,7 @@ def _archives(
     return archives, reasons
 
 
-def _build(
-    store: Store, uri: str, recipes: Iterable[starter.Recipe], archives: dict[fetch.Pin, Path]
-) -> Artifact:
+def _build(store: Store, uri: str, recipes: Iterable[starter.Recipe], archives: dict[fetch.Pin, Path]) -> Artifact:
     recipes = tuple(recipes)
 
     def make(folder: Path) -> dict[str, int]:
@@ -157,14 +155,11 @@ def _fallback(reasons: list[str]) -> dict[str, str]:
     return {
         "en": "No package index answered, so this is builtin:python (the running interpreter's own"
         f" documentation and code) instead of builtin:starter. {why}",
-        "zh": "没有软件包索引应答，因此改用 builtin:python（本机 Python 自带的文档与代码）"
-        f"代替 builtin:starter。{why}",
+        "zh": f"没有软件包索引应答，因此改用 builtin:python（本机 Python 自带的文档与代码）代替 builtin:starter。{why}",
     }
 
 
-def _left_out(
-    recipes: Iterable[starter.Recipe], usable: list[starter.Recipe], reasons: list[str]
-) -> dict[str, str]:
+def _left_out(recipes: Iterable[starter.Recipe], usable: list[starter.Recipe], reasons: list[str]) -> dict[str, str]:
     names = ", ".join(r.source for r in recipes if r not in usable)
     return {
         "en": f"The starter corpus lacks {names} ({'; '.join(reasons)}).",

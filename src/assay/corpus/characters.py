@@ -70,9 +70,7 @@ def text_of(points: U32, offsets: I64) -> pa.LargeStringArray:
         widths += points >= bound
     ends = np.zeros(len(points) + 1, dtype=np.int64)
     np.cumsum(widths, out=ends[1:])
-    return pa.LargeStringArray.from_buffers(
-        len(offsets) - 1, pa.py_buffer(ends[offsets].tobytes()), pa.py_buffer(data)
-    )
+    return pa.LargeStringArray.from_buffers(len(offsets) - 1, pa.py_buffer(ends[offsets].tobytes()), pa.py_buffer(data))
 
 
 def slices(batch: pa.RecordBatch, chars: int = 1 << 18) -> Iterator[pa.RecordBatch]:

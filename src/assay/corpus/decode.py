@@ -135,9 +135,7 @@ def blocks(raw: Raw, encoding: str | None, *, strict: bool = True) -> Iterator[b
         block = raw.read()
 
 
-def undecodable(
-    path: Path, name: str, offset: int, line: int, sample: bytes, *, declared: str | None
-) -> InputError:
+def undecodable(path: Path, name: str, offset: int, line: int, sample: bytes, *, declared: str | None) -> InputError:
     """The error for bytes that are not in the expected encoding, with the encoding that would read them."""
     fits = [guess for guess in _GUESSES if guess != name and _decodes(sample, guess)]
     if fits:

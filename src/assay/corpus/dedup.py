@@ -36,9 +36,7 @@ WINDOW, WINDOW_UNSPACED = 24, 5
 """Shingle widths in letters and digits; the second where at least a third of them are of scripts without
 spaces."""
 _UNSPACED_SHARE = 1 / 3
-_SET = (
-    4096  # shingles kept per document when a pair is verified: exact below, an estimate (s.e. < .008) above
-)
+_SET = 4096  # shingles kept per document when a pair is verified: exact below, an estimate (s.e. < .008) above
 _TRIES = 400
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -213,9 +211,7 @@ def _differs(left: pa.Array, right: pa.Array) -> npt.NDArray[np.bool_]:
     return np.asarray(pc.not_equal(left, right).to_numpy(zero_copy_only=False))
 
 
-def _write_bands(
-    parts: list[Path], path: Path, repeats: ch.U64, progress: Callable[[float], None] | None
-) -> None:
+def _write_bands(parts: list[Path], path: Path, repeats: ch.U64, progress: Callable[[float], None] | None) -> None:
     """Band rows of all documents but exact repeats, which follow their first one anyway."""
     done = 0
     schema = pa.schema([("key", pa.uint64()), ("band", pa.uint64())])

@@ -59,11 +59,7 @@ def near_duplicates(batch: pa.RecordBatch, copies: int, edit_rate: float, seed: 
         _altered(batch, kernel, seed * 1_000_003 + copy, f"near_duplicate {edit_rate!r} {seed} {copy}")
         for copy in range(copies)
     ]
-    return (
-        pa.Table.from_batches(made, documents.DOCUMENTS).combine_chunks().to_batches()[0]
-        if len(batch)
-        else batch
-    )
+    return pa.Table.from_batches(made, documents.DOCUMENTS).combine_chunks().to_batches()[0] if len(batch) else batch
 
 
 def shuffle_words(batch: pa.RecordBatch, seed: int) -> pa.RecordBatch:
@@ -156,9 +152,7 @@ def _lengths(begins: ch.I64, total: int) -> ch.I64:
     return np.diff(begins, append=total)
 
 
-def _put_together(
-    points: ch.U32, begins: ch.I64, lengths: ch.I64, documents_in: ch.I64
-) -> tuple[ch.U32, ch.I64]:
+def _put_together(points: ch.U32, begins: ch.I64, lengths: ch.I64, documents_in: ch.I64) -> tuple[ch.U32, ch.I64]:
     """The words one after another, and the documents' offsets in characters."""
     ends = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=ends[1:])
@@ -187,9 +181,7 @@ def _without_a_line(points: ch.U32, offsets: ch.I64, seeds: ch.U64) -> tuple[ch.
     first = np.searchsorted(document, np.arange(len(offsets)))
     count = np.diff(first)
     long = np.flatnonzero(count >= _LEAST_LINES)
-    chosen = first[long] + (ch.mix(seeds[long] + np.uint64(7)) % count[long].astype(np.uint64)).astype(
-        np.int64
-    )
+    chosen = first[long] + (ch.mix(seeds[long] + np.uint64(7)) % count[long].astype(np.uint64)).astype(np.int64)
     lengths = _lengths(begins, len(points))
     lengths[chosen] = 0
     return _put_together(points, begins, lengths, first)

@@ -134,9 +134,7 @@ def fetch(pin: Pin, index: Index, progress: Callable[[int], None] | None = None)
         write_atomic(path, data)
         return path
     why = "; ".join(dict.fromkeys(reasons)) or "no index is configured"
-    raise WorkError(
-        f"{pin.file} could not be fetched ({why})", remedy="check the network or the package index"
-    )
+    raise WorkError(f"{pin.file} could not be fetched ({why})", remedy="check the network or the package index")
 
 
 def _sha256(data: bytes) -> str:

@@ -102,24 +102,18 @@ def _row(where: str, ordinal: int, record: Any, fields: Fields, problem: Problem
         try:
             text.encode()
         except UnicodeEncodeError:
-            problem(
-                where, f"field {name!r} holds half of a surrogate pair", "mend it or pass --on-error skip"
-            )
+            problem(where, f"field {name!r} holds half of a surrogate pair", "mend it or pass --on-error skip")
             return None
     source: str | None = None
     if fields.source is not None:
         value = record.get(fields.source)
         if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
-            missing = (
-                f"no usable field {fields.source!r} to name the source by; fields: {_shown(list(record))}"
-            )
+            missing = f"no usable field {fields.source!r} to name the source by; fields: {_shown(list(record))}"
             problem(where, missing, _nearest(fields.source, list(record), "--source-field"))
             return None
         source = str(value)
     split = record.get(fields.split) if fields.split else None
-    return Row(
-        ordinal, text, source, SPLIT_WORDS.get(split.strip().lower()) if isinstance(split, str) else None
-    )
+    return Row(ordinal, text, source, SPLIT_WORDS.get(split.strip().lower()) if isinstance(split, str) else None)
 
 
 def text_field(names: Any, wanted: str | None) -> str | None:
@@ -209,9 +203,7 @@ def _json_values(raw: decode.Raw, encoding: str | None, problem: Problem) -> Ite
             value, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             if ended or len(text) - position > _LARGEST_JSON:
-                raise _broken_json(
-                    raw.path, line + text.count("\n", position, error.pos), error.msg
-                ) from error
+                raise _broken_json(raw.path, line + text.count("\n", position, error.pos), error.msg) from error
             wanted = 2 * (len(text) - position) + 1
             continue
         line += text.count("\n", position, end)

@@ -58,9 +58,7 @@ def script(points: ch.U32, offsets: ch.I64) -> pa.Array:
     counts = _script_counts(points, offsets)
     kana = counts[:, _number("Hira")] + counts[:, _number("Kana")]
     letters = counts.sum(axis=1)
-    japanese = (
-        (kana > 0) & (kana >= _KANA_SHARE * letters) & (kana + counts[:, _number("Hani")] > letters / 2)
-    )
+    japanese = (kana > 0) & (kana >= _KANA_SHARE * letters) & (kana + counts[:, _number("Hani")] > letters / 2)
     codes = np.array([*ch.SCRIPTS, "Jpan"], dtype=object)
     best = np.where(letters > 0, counts.argmax(axis=1), 0)
     return pa.array(codes[np.where(japanese, len(ch.SCRIPTS), best)], pa.string())
@@ -114,10 +112,7 @@ def classify(texts: list[str]) -> npt.NDArray[np.object_]:
 
 
 def _classified(texts: list[str]) -> npt.NDArray[np.object_]:
-    data = [
-        unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode("utf-8")
-        for text in texts
-    ]
+    data = [unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode("utf-8") for text in texts]
     order = np.argsort([-len(octets) for octets in data], kind="stable")
     scores = _scores([data[i] for i in order])
     model = _model()

@@ -93,9 +93,7 @@ def _root(uri: str) -> Path:
     parent = path.parent if path.parent.is_dir() else None
     near = difflib.get_close_matches(path.name, [p.name for p in parent.iterdir()] if parent else [], 1)
     if near and parent:
-        raise InputError(
-            "there is no such file or folder", where=uri, remedy=f"did you mean {parent / near[0]}?"
-        )
+        raise InputError("there is no such file or folder", where=uri, remedy=f"did you mean {parent / near[0]}?")
     raise InputError("there is no such file or folder", where=uri, remedy="check the path")
 
 
@@ -178,9 +176,7 @@ def _labelled(
     flat = all(len(path.parts) == 1 or path.parts[0].lower() in SPLIT_WORDS for path in paths)
     if several and flat:
         return [_declared(file, path, name) for file, path in zip(files, paths, strict=True)]
-    labelled = [
-        _declared(file, path, _first_level(path, root.name)) for file, path in zip(files, paths, strict=True)
-    ]
+    labelled = [_declared(file, path, _first_level(path, root.name)) for file, path in zip(files, paths, strict=True)]
     loose = {file.label for file, path in zip(labelled, paths, strict=True) if len(path.parts) == 1}
     if len(loose) <= LOOSE_FILES:
         return labelled

@@ -123,9 +123,7 @@ class Corpus:
 
     def _keys(self, name: str) -> Any:
         """The first 64 bits of the ids in one split, sorted: 8 bytes a document in memory."""
-        table = pq.read_table(
-            self.splits.files(".parquet"), columns=["doc_id"], filters=[("split", "==", name)]
-        )
+        table = pq.read_table(self.splits.files(".parquet"), columns=["doc_id"], filters=[("split", "==", name)])
         return np.sort(documents.keys(table.column("doc_id")))
 
 

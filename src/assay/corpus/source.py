@@ -101,9 +101,7 @@ class Sources:
         rows = sorted([f.origin, f.label, f.split, f.size, self.digests[f.origin]] for f in self.files)
         return fingerprint({"files": rows, "options": asdict(self.options)})
 
-    def batches(
-        self, report: ReadReport, progress: Callable[[int], None] | None = None
-    ) -> Iterator[pa.RecordBatch]:
+    def batches(self, report: ReadReport, progress: Callable[[int], None] | None = None) -> Iterator[pa.RecordBatch]:
         """Documents in the order of the files, in batches of about 4 MB. `progress` gets the bytes read on
         disk.
 
@@ -117,9 +115,7 @@ class Sources:
                 if not row.text or row.text.isspace():
                     report.empty += 1
                     continue
-                pending.add(
-                    row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split
-                )
+                pending.add(row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split)
                 if pending.chars >= documents.BATCH_BYTES or len(pending.texts) >= 8192:
                     yield pending.take(report)
                     if progress:

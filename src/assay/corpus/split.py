@@ -51,9 +51,7 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.eval_share + self.test_share <= self.max_share < 1:
-            raise InputError(
-                "eval_share and test_share exceed max_share", remedy="hold out less than a quarter"
-            )
+            raise InputError("eval_share and test_share exceed max_share", remedy="hold out less than a quarter")
 
 
 def assign(documents: pl.DataFrame, options: SplitOptions) -> pl.DataFrame:
@@ -91,9 +89,7 @@ def assign(documents: pl.DataFrame, options: SplitOptions) -> pl.DataFrame:
 
 def _hash(names: pl.Series) -> npt.NDArray[np.float64]:
     """A uniform number in [0, 1) for each name."""
-    return (
-        np.array([xxhash.xxh3_64_intdigest(f"split\0{name}".encode()) for name in names.to_list()]) / 2.0**64
-    )
+    return np.array([xxhash.xxh3_64_intdigest(f"split\0{name}".encode()) for name in names.to_list()]) / 2.0**64
 
 
 def _declared(rows: pl.DataFrame) -> pl.DataFrame:

@@ -10,6 +10,7 @@ interval of the real one, since the noise of seeds alone makes intervals too nar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -31,9 +32,9 @@ class PowerLaw:
     scale: np.ndarray
     exponent: np.ndarray
 
-    def predict(self, tokens: np.ndarray | float) -> np.ndarray:
+    def predict(self, tokens: Sequence[float] | np.ndarray) -> np.ndarray:
         """(draws, len(tokens)) bits per byte."""
-        x = np.atleast_1d(np.asarray(tokens, dtype=float)) / self.unit
+        x = np.asarray(tokens, dtype=float) / self.unit
         return self.floor[:, None] + self.scale[:, None] * x[None, :] ** -self.exponent[:, None]
 
 

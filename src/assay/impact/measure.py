@@ -164,9 +164,7 @@ class Measurements:
         change = self.bpb(cell, longer, split) - self.bpb(cell, shorter, split)
         return self.between(change, (cell, longer), (cell, shorter), split)
 
-    def between(
-        self, change: np.ndarray, a: tuple[str, int], b: tuple[str, int], split: Split
-    ) -> list[Difference]:
+    def between(self, change: np.ndarray, a: tuple[str, int], b: tuple[str, int], split: Split) -> list[Difference]:
         """Differences from (seeds, targets) changes of a against b, with no pooling over cells."""
         n = len(change)
         documents = self.document_variance(a, b, split)

@@ -62,7 +62,12 @@ def features(shares: np.ndarray, natural: np.ndarray, beta: float) -> np.ndarray
 
 
 def fit(
-    shares: np.ndarray, changes: np.ndarray, variances: np.ndarray, natural: np.ndarray, beta: float, df: float
+    shares: np.ndarray,
+    changes: np.ndarray,
+    variances: np.ndarray,
+    natural: np.ndarray,
+    beta: float,
+    df: float,
 ) -> MixtureModel:
     """Generalised ridge regression of measured changes on phi.
 
@@ -85,9 +90,7 @@ def fit(
     return MixtureModel(natural, beta, coefficients, covariance, MISFIT, df)
 
 
-def _solve(
-    phi: np.ndarray, changes: np.ndarray, noise: np.ndarray, size: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _solve(phi: np.ndarray, changes: np.ndarray, noise: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
     """Posterior of the coefficients under a wide normal prior: mean and covariance."""
     precision = np.linalg.inv(noise)
     prior = RIDGE / size * np.eye(phi.shape[1])

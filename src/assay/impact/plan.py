@@ -107,7 +107,7 @@ def choose_shape(
     speed, dtype = None, "float32" if recipe.train.dtype == "auto" else recipe.train.dtype
     if tokens is None:
         assert seconds is not None
-        speeds = {
+        speeds: dict[str, float] = {
             kind: probe(base, kind)
             for kind in (("float32", "bfloat16") if recipe.train.dtype == "auto" else (recipe.train.dtype,))
         }
@@ -119,7 +119,13 @@ def choose_shape(
         reason = f"{seconds:.0f} s left for training x {speed:,.0f} tokens/s x {FLEET_EFFICIENCY} (fleet efficiency)"
     else:
         reason = "given with --tokens: the plan does not depend on the machine"
-        why.append(("train.dtype", dtype, "given" if recipe.train.dtype != "auto" else "with --tokens always float32"))
+        why.append(
+            (
+                "train.dtype",
+                dtype,
+                "given" if recipe.train.dtype != "auto" else "with --tokens always float32",
+            )
+        )
     rung = _affordable_rung(recipe, tokens, n_sources)
     if speed is not None and rung != base:
         tokens *= _cost(base) / _cost(rung)
@@ -127,7 +133,11 @@ def choose_shape(
     why.append(("tokens", f"{tokens:,.0f}", reason))
     sizes = f"{rung[0]} layers x {rung[1]}, vocabulary {rung[3]}"
     why.append(
-        ("model", sizes, f"the largest proxy whose comparison runs read {TOKENS_PER_PARAMETER} tokens a parameter")
+        (
+            "model",
+            sizes,
+            f"the largest proxy whose comparison runs read {TOKENS_PER_PARAMETER} tokens a parameter",
+        )
     )
     layers, width, heads, vocabulary = rung
     return Shape(
@@ -223,7 +233,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
         notices.append(_notice("sources", str(len(texts) - len(targets))))
     if recipe.train.seeds is None:
         # More seeds once runs are long enough that seeds, not run length, limit what can be told apart.
-        seeds = max(seeds, min(8, 4 + int(run_tokens // 400_000)))
+        seeds = max(seeds, min(8, 3 + int(run_tokens // 200_000)))
         run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
     run_tokens, limited = _within_corpus(run_tokens, total)
     if limited:
@@ -231,7 +241,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     run_steps = max(8, round(run_tokens / step_tokens))
     most = {s: min(1.0, MOST_EPOCHS * natural[s] * total / (run_steps * step_tokens)) for s in natural}
     cells = _cells(recipe, natural, targets, doses, most)
-    branches = [max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)]
+    branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
     held_out_steps = round(HELD_OUT_SIZE * run_steps)
     pool_share = _pool_shares(cells, natural, total, held_out_steps * step_tokens, run_steps * step_tokens)
     why += [

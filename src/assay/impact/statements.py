@@ -49,9 +49,7 @@ def predicted_sentence(key: str, prediction: Prediction, measured: float, **valu
     """A registered prediction and what came of it, as a sentence."""
     value, interval = estimate(prediction.value, prediction.interval)
     decimals = len(value.partition(".")[2])
-    return both(
-        f"statement.{key}", predicted=value, interval=interval, measured=f"{measured:.{decimals}f}", **values
-    )
+    return both(f"statement.{key}", predicted=value, interval=interval, measured=f"{measured:.{decimals}f}", **values)
 
 
 def decide(drafts: Sequence[Draft], n_seeds: int, level: float, rate: float) -> list[Claim]:
@@ -59,14 +57,10 @@ def decide(drafts: Sequence[Draft], n_seeds: int, level: float, rate: float) -> 
     judged = [i for i, draft in enumerate(drafts) if math.isfinite(draft.difference.se)]
     found, threshold = discoveries([drafts[i].difference.p_value for i in judged], rate)
     supported = {i for i, hit in zip(judged, found, strict=True) if hit}
-    return [
-        _claim(draft, i in supported, i in judged, n_seeds, level, threshold) for i, draft in enumerate(drafts)
-    ]
+    return [_claim(draft, i in supported, i in judged, n_seeds, level, threshold) for i, draft in enumerate(drafts)]
 
 
-def _claim(
-    draft: Draft, supported: bool, judged: bool, n_seeds: int, level: float, threshold: float
-) -> Claim:
+def _claim(draft: Draft, supported: bool, judged: bool, n_seeds: int, level: float, threshold: float) -> Claim:
     difference = draft.difference
     detectable = difference.minimum_detectable(threshold) if judged else None
     interval = difference.interval(level) if judged else (difference.estimate, difference.estimate)
@@ -97,9 +91,7 @@ def _claim(
     )
 
 
-def _sentence(
-    draft: Draft, supported: bool, interval: tuple[float, float], detectable: float | None
-) -> Both:
+def _sentence(draft: Draft, supported: bool, interval: tuple[float, float], detectable: float | None) -> Both:
     effect = draft.difference.estimate
     target = (
         both("statement.target.all") if draft.target == MEAN

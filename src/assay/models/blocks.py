@@ -19,7 +19,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 EPSILON = 1e-6
 
@@ -130,9 +129,7 @@ def pre_attention(
 
 class _PostAttention(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor) -> Tensor:
         B, T, D = x_BTD.shape
         y_ND = y_BHTK.transpose(1, 2).reshape(B * T, D)
         middle = torch.addmm(x_BTD.reshape(B * T, D), y_ND, w_out.t())
@@ -185,7 +182,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             rows = slice(start, start + chunk)
             x, target = x_ND[rows], targets_N[rows]
             logits = torch.mm(x, w_VD.t(), out=logits_buffer[: len(x)])
-            probability = torch.softmax(logits, 1, dtype=torch.float32, out=logits if x.dtype is torch.float32 else None)
+            probability = torch.softmax(
+                logits, 1, dtype=torch.float32, out=logits if x.dtype is torch.float32 else None
+            )
             chosen = probability.gather(1, target[:, None])
             losses[rows] = -chosen.clamp_min(torch.finfo(torch.float32).tiny).log_().squeeze(1)
             if dx is not None and dw is not None:

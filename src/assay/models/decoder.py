@@ -57,6 +57,8 @@ class Decoder(nn.Module):
         self.w_up = nn.ParameterList([normal(M, D, D**-0.5) for _ in range(config.layers)])
         self.w_down = nn.ParameterList([nn.Parameter(torch.zeros(D, M)) for _ in range(config.layers)])
         cos, sin = blocks.rotary_tables(config.max_length, D // config.heads, config.rotary_base)
+        self.cos: Tensor
+        self.sin: Tensor
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
@@ -84,10 +86,7 @@ class Decoder(nn.Module):
     def roles(self) -> dict[str, Role]:
         """What each parameter is to the optimizer."""
         names = dict(self.named_parameters())
-        return {
-            name: "embedding" if name == "embedding" else "head" if name == "head" else "matrix"
-            for name in names
-        }
+        return {name: "embedding" if name == "embedding" else "head" if name == "head" else "matrix" for name in names}
 
     def n_parameters(self) -> tuple[int, int]:
         """(non-embedding, all): the head counts as embedding, as in Kaplan et al. 2020."""

@@ -22,9 +22,7 @@ _HERE = Path(__file__).parent
 def environment(package: str) -> jinja2.Environment:
     """A Jinja2 environment over `package`'s templates and the shared ones."""
     found = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader(package), jinja2.FileSystemLoader(_HERE / "templates")]
-        ),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(package), jinja2.FileSystemLoader(_HERE / "templates")]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

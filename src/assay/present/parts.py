@@ -39,9 +39,7 @@ def said(key: str, **values: object) -> Markup:
 def swapped(text: Content) -> Markup:
     """Attributes that hold both languages for text that only the script can change (a tooltip, an option)."""
     languages = text if isinstance(text, Mapping) else dict.fromkeys(LANGUAGES, text)
-    return Markup(" ").join(
-        Markup('data-{}="{}"').format(language, languages[language]) for language in LANGUAGES
-    )
+    return Markup(" ").join(Markup('data-{}="{}"').format(language, languages[language]) for language in LANGUAGES)
 
 
 def slug(name: str) -> str:
@@ -84,16 +82,13 @@ def share_bar(share: float, text: str) -> Markup:
     """A share as a bar with its number beside it."""
     width = f"{max(0.0, min(share, 1.0)) * 100:.1f}%"
     return Markup(
-        '<span class="share"><span class="share-bar" aria-hidden="true"><i style="width:{}"></i></span>'
-        "{}</span>"
+        '<span class="share"><span class="share-bar" aria-hidden="true"><i style="width:{}"></i></span>{}</span>'
     ).format(width, text)
 
 
 def fold(summary: Content, body: Content, kind: str = "") -> Markup:
     """Something that opens on demand."""
-    return Markup('<details class="{}"><summary>{}</summary>{}</details>').format(
-        kind, spans(summary), spans(body)
-    )
+    return Markup('<details class="{}"><summary>{}</summary>{}</details>').format(kind, spans(summary), spans(body))
 
 
 @dataclass(frozen=True)
@@ -118,16 +113,12 @@ _MARKS = {
 
 def legend(keys: Iterable[Key]) -> Markup:
     """The legend of a plot, as text beside small drawings of its marks."""
-    item = Markup(
-        '<li><svg class="{}" viewBox="0 0 28 14" width="28" height="14" aria-hidden="true">{}</svg>{}</li>'
-    )
+    item = Markup('<li><svg class="{}" viewBox="0 0 28 14" width="28" height="14" aria-hidden="true">{}</svg>{}</li>')
     items = (item.format(key.tone, Markup(_MARKS[key.mark]), spans(key.text)) for key in keys)
     return Markup('<ul class="legend">{}</ul>').format(Markup("").join(items))
 
 
-def figure(
-    drawing: Markup, *, title: Content, about: Content, ident: str, keys: Iterable[Key] = ()
-) -> Markup:
+def figure(drawing: Markup, *, title: Content, about: Content, ident: str, keys: Iterable[Key] = ()) -> Markup:
     """A plot with its title, its legend, and `about`, the text that stands for the picture.
 
     `drawing` is labelled by the title and described by `about` through `ident`, as given to `plots.plot`.

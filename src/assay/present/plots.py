@@ -151,9 +151,7 @@ def _drawing(
     return Markup("").join(parts)
 
 
-def _grid(
-    frame: _Frame, x_ticks: list[float], x_texts: list[str], y_ticks: list[float], y_texts: list[str]
-) -> Markup:
+def _grid(frame: _Frame, x_ticks: list[float], x_texts: list[str], y_ticks: list[float], y_texts: list[str]) -> Markup:
     left, right, bottom = frame.x.start, frame.x.end, frame.y.start
     parts = []
     for value, text in zip(y_ticks, y_texts, strict=True):
@@ -171,9 +169,7 @@ def _grid(
             ).format(frame.x(value), bottom, bottom + 5, bottom + 18, text)
         )
     parts.append(
-        Markup('<line class="axis" x1="{0:.0f}" y1="{2:.0f}" x2="{1:.0f}" y2="{2:.0f}"/>').format(
-            left, right, bottom
-        )
+        Markup('<line class="axis" x1="{0:.0f}" y1="{2:.0f}" x2="{1:.0f}" y2="{2:.0f}"/>').format(left, right, bottom)
     )
     return Markup("").join(parts)
 
@@ -186,8 +182,7 @@ def _names(frame: _Frame, x: Axis, y: Axis, height: int) -> Markup:
         middle_x, height - 6, _tspans(x.label)
     )
     up = Markup(
-        '<text class="name" x="12" y="{0:.0f}" text-anchor="middle" '
-        'transform="rotate(-90 12 {0:.0f})">{1}</text>'
+        '<text class="name" x="12" y="{0:.0f}" text-anchor="middle" transform="rotate(-90 12 {0:.0f})">{1}</text>'
     ).format(middle_y, _tspans(y.label))
     return along + up
 
@@ -198,9 +193,7 @@ def _tspans(text: Content) -> Markup:
 
 def _band(band: Band, frame: _Frame) -> Markup:
     held = [(x, low, high) for x, low, high in band.points if frame.shows(x, low) and frame.shows(x, high)]
-    corners = [frame.place(x, high) for x, _, high in held] + [
-        frame.place(x, low) for x, low, _ in held[::-1]
-    ]
+    corners = [frame.place(x, high) for x, _, high in held] + [frame.place(x, low) for x, low, _ in held[::-1]]
     if not held:
         return Markup("")
     return Markup('<polygon class="band {}" points="{}"/>').format(band.tone, " ".join(corners))
@@ -225,9 +218,9 @@ def _point(point: Point, series: Series, frame: _Frame) -> Markup:
         top, bottom = frame.y(point.high), frame.y(point.low)
         cap = 6 if series.mark == "bracket" else 3
         kind = "bracket" if series.mark == "bracket" else "whisker"
-        whisker = Markup(
-            '<path class="{}" d="M{:.1f} {:.1f}h{}M{:.1f} {:.1f}h{}M{:.1f} {:.1f}V{:.1f}"/>'
-        ).format(kind, x - cap, top, 2 * cap, x - cap, bottom, 2 * cap, x, top, bottom)
+        whisker = Markup('<path class="{}" d="M{:.1f} {:.1f}h{}M{:.1f} {:.1f}h{}M{:.1f} {:.1f}V{:.1f}"/>').format(
+            kind, x - cap, top, 2 * cap, x - cap, bottom, 2 * cap, x, top, bottom
+        )
     shape = _SHAPES[series.mark](x, y, "open" if point.hollow else "fill")
     return Markup('<g class="point">{}{}{}</g>').format(_title(point.tip), whisker, shape)
 
@@ -241,9 +234,7 @@ def _diamond(x: float, y: float, kind: str) -> Markup:
 
 
 def _bracket(x: float, y: float, kind: str) -> Markup:
-    return Markup('<line class="bracket" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
-        x - 9, y, x + 9, y
-    )
+    return Markup('<line class="bracket" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(x - 9, y, x + 9, y)
 
 
 _SHAPES: dict[str, Callable[[float, float, str], Markup]] = {

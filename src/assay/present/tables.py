@@ -110,9 +110,7 @@ def heat_row(name: Content, cells: Sequence[Heat | None], reach: float, kind: st
         if cell is None:
             parts.append(Markup('<td class="n none">–</td>'))
             continue
-        style = (
-            Markup("") if not cell.sure else Markup(' style="background:{}"').format(heat(cell.value, reach))
-        )
+        style = Markup("") if not cell.sure else Markup(' style="background:{}"').format(heat(cell.value, reach))
         parts.append(
             Markup('<td class="n {}"{} {}>{}</td>').format(
                 "sure" if cell.sure else "unsure", style, _tip(cell.tip), cell.text
@@ -148,6 +146,4 @@ def heat_scale(reach: float, below: Content, above: Content, unsure: Content, de
 def _tip(text: Content) -> Markup:
     if not text:
         return Markup("")
-    return Markup('title="{}" data-tip {}').format(
-        text if isinstance(text, str) else text["en"], swapped(text)
-    )
+    return Markup('title="{}" data-tip {}').format(text if isinstance(text, str) else text["en"], swapped(text))

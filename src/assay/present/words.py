@@ -42,9 +42,7 @@ def say(key: str, language: str, **values: Any) -> str:
     entries = words(language)
     if key not in entries:
         near = difflib.get_close_matches(key, entries, n=1)
-        raise KeyError(
-            f"no words for {key!r} in {language}" + (f"; did you mean {near[0]!r}?" if near else "")
-        )
+        raise KeyError(f"no words for {key!r} in {language}" + (f"; did you mean {near[0]!r}?" if near else ""))
     entry = entries[key]
     if isinstance(entry, dict):
         entry = entry["one" if values.get("n") in (1, "1") else "other"]

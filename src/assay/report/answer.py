@@ -190,9 +190,7 @@ def _predictions(results: StudyResults, ids: Ids) -> Markup | None:
         else both("predictions.caption_plain", level=percent(results.level))
     )
     names = ("what", "outcome", "predicted", "measured", "picture")
-    columns = [
-        Column(both(f"predictions.{name}"), number=name in ("predicted", "measured")) for name in names
-    ]
+    columns = [Column(both(f"predictions.{name}"), number=name in ("predicted", "measured")) for name in names]
     return table(caption, columns, rows, ident=ids.new("predictions-caption"), kind="predictions", stack=True)
 
 

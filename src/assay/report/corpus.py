@@ -30,9 +30,7 @@ _COLUMNS = (
 def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
     """What the section "profile" places."""
     profile = results.profile
-    columns = [
-        Column(both(f"profile.{name}"), number=name not in ("source", "languages")) for name in _COLUMNS
-    ]
+    columns = [Column(both(f"profile.{name}"), number=name not in ("source", "languages")) for name in _COLUMNS]
     return {
         "lead": said(
             "profile.lead",
@@ -47,9 +45,7 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
             kind="dense",
         ),
         "skipped": _skipped(results, ids),
-        "bad_rows": said("profile.bad_rows", n=results.bad_rows)
-        if results.bad_rows
-        else said("profile.no_bad_rows"),
+        "bad_rows": said("profile.bad_rows", n=results.bad_rows) if results.bad_rows else said("profile.no_bad_rows"),
     }
 
 
@@ -80,9 +76,7 @@ def _languages(shares: dict[str, float]) -> Markup:
     ordered = sorted(shares.items(), key=lambda item: -item[1])
     shown = [item for item in ordered[:3] if item[1] >= 0.01] or ordered[:1]
     lines = (
-        Markup('<span class="line">{} {}</span>').format(
-            spans(known(f"language.{code}", code)), percent(share)
-        )
+        Markup('<span class="line">{} {}</span>').format(spans(known(f"language.{code}", code)), percent(share))
         for code, share in shown
     )
     return Markup("").join(lines) or escape(NONE)

@@ -130,9 +130,7 @@ def _law_plot(view: LawView, ident: str) -> Markup:
         Point(
             x,
             y,
-            tip=both(
-                "law.law_at", tokens=compact(x), value=significant(y), interval=estimate(y, (low, high))[1]
-            ),
+            tip=both("law.law_at", tokens=compact(x), value=significant(y), interval=estimate(y, (low, high))[1]),
         )
         for x, y, low, high in view.band
     ]

@@ -54,15 +54,11 @@ def _decimals(reach: float) -> int:
 def _heat_map(mixtures: MixtureView, targets: list[str], reach: float, level: float, ids: Ids) -> Markup:
     names: list[Content] = [target or both("mixtures.mean") for target in targets]
     head = Markup("").join(
-        Markup('<th scope="col" class="n"><span class="clamp">{}</span></th>').format(spans(name))
-        for name in names
+        Markup('<th scope="col" class="n"><span class="clamp">{}</span></th>').format(spans(name)) for name in names
     )
     rows = [_baseline(mixtures, targets)]
     for row in mixtures.rows:
-        cells = [
-            _cell(row, target, name, level, _decimals(reach))
-            for target, name in zip(targets, names, strict=True)
-        ]
+        cells = [_cell(row, target, name, level, _decimals(reach)) for target, name in zip(targets, names, strict=True)]
         rows.append(heat_row(_row_name(row), cells, reach))
     inner = Markup('<thead><tr><th scope="col">{}</th>{}</tr></thead><tbody>{}</tbody>').format(
         said("mixtures.row"), head, Markup("").join(rows)

@@ -48,9 +48,7 @@ class EvalSet:
         return cls(inputs, targets, document, pl.read_parquet(artifact.file("documents.parquet")))
 
 
-def build(
-    stream: TokenStream, spans: pl.DataFrame, token_bytes: np.ndarray, row_tokens: int, budget: int
-) -> EvalSet:
+def build(stream: TokenStream, spans: pl.DataFrame, token_bytes: np.ndarray, row_tokens: int, budget: int) -> EvalSet:
     """Choose and lay out held-out documents.
 
     Args:
@@ -63,7 +61,10 @@ def build(
     Raises:
         InputError: the split is empty.
     """
-    inputs, targets, owners, documents = [], [], [], []
+    inputs: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
+    owners: list[np.ndarray] = []
+    documents: list[pl.DataFrame] = []
     n_documents = 0
     for source in sorted(stream.shards):
         own = spans.filter(pl.col("source") == source).sort("doc_id")
@@ -103,9 +104,7 @@ def _cap(lengths: np.ndarray, budget: int) -> int:
     return low
 
 
-def _flatten(
-    shard: np.ndarray, starts: np.ndarray, lengths: np.ndarray, first: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _flatten(shard: np.ndarray, starts: np.ndarray, lengths: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of the documents on end, and each one's document (-1 for the special token)."""
     flat = np.concatenate([shard[s : s + n] for s, n in zip(starts, lengths, strict=True)]).astype(np.int64)
     owner = np.repeat(np.arange(first, first + len(starts)), lengths)

@@ -87,7 +87,15 @@ def _encode_batch(
         total["documents"] += len(rows)
         total["bytes"] += int(n_bytes[rows].sum())
     shards = [totals[source]["shard"] for source in sources]
-    columns = [batch.column("doc_id").to_pylist(), list(sources), [split] * n, shards, begin, lengths, n_bytes]
+    columns = [
+        batch.column("doc_id").to_pylist(),
+        list(sources),
+        [split] * n,
+        shards,
+        begin,
+        lengths,
+        n_bytes,
+    ]
     return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, SPANS, strict=True)], schema=SPANS)
 
 

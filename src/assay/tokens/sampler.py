@@ -37,7 +37,7 @@ def splitmix64(x: np.ndarray) -> np.ndarray:
 
 def uniform(seed: int, purpose: int, slots: np.ndarray) -> np.ndarray:
     """Uniform numbers in (0, 1), one per slot, for a seed and a purpose."""
-    key = splitmix64(splitmix64(np.uint64(seed)[None]) ^ np.uint64(purpose))
+    key = splitmix64(splitmix64(np.array([seed])) ^ np.uint64(purpose))
     bits = splitmix64(slots.astype(np.uint64) ^ key) >> np.uint64(11)
     return (bits.astype(np.float64) + 0.5) * 2.0**-53
 
@@ -47,7 +47,7 @@ def permuted(index: np.ndarray, n: int, seed: int, purpose: int) -> np.ndarray:
     2002), so that no order is ever stored."""
     half = max(1, (int(n - 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
-    keys = splitmix64(np.arange(4, dtype=np.uint64) + splitmix64(np.uint64([seed])) * np.uint64(2 * purpose + 1))
+    keys = splitmix64(np.arange(4, dtype=np.uint64) + splitmix64(np.array([seed])) * np.uint64(2 * purpose + 1))
 
     def mix(x: np.ndarray) -> np.ndarray:
         left, right = x >> np.uint64(half), x & mask

@@ -245,7 +245,12 @@ def _work(pipe: Connection, stop: Event, root: str, work: str, parent: int) -> N
             pipe.send(("error", (error.line(), "run the same command again once it is mended")))
             return
         except Exception as error:
-            pipe.send(("error", (f"{type(error).__name__}: {error}", traceback.format_exc().splitlines()[-2].strip())))
+            pipe.send(
+                (
+                    "error",
+                    (f"{type(error).__name__}: {error}", traceback.format_exc().splitlines()[-2].strip()),
+                )
+            )
             return
 
 

@@ -33,6 +33,7 @@ from assay.train.evaluate import document_nll
 from assay.train.loop import TrainSpec, TrainState, train
 from assay.train.schedules import WarmupStableDecay
 
+
 class JobStopped(Exception):
     """Raised by `on_tokens` to stop a job; what it has done is saved and it can go on later."""
 
@@ -150,9 +151,7 @@ class _Rows:
     trunk_losses: list[tuple[int, str, int, float]] = field(default_factory=list)  # step, source, tokens, nll
 
 
-def run_job(
-    job: Job, data: JobData, store: Store, work: Path, on_tokens: Callable[[int], None]
-) -> Artifact:
+def run_job(job: Job, data: JobData, store: Store, work: Path, on_tokens: Callable[[int], None]) -> Artifact:
     """Do a job, or find it done; returns its ledger artifact.
 
     Args:
@@ -174,9 +173,7 @@ def run_job(
 
 
 class _Runner:
-    def __init__(
-        self, job: Job, data: JobData, store: Store, work: Path, on_tokens: Callable[[int], None]
-    ) -> None:
+    def __init__(self, job: Job, data: JobData, store: Store, work: Path, on_tokens: Callable[[int], None]) -> None:
         self.job, self.data, self.work, self.on_tokens = job, data, work, on_tokens
         self.sampler = Sampler(job.stream, data.streams, max(b.steps for b in job.branches))
         self.state = TrainState(job.spec, data.device)
@@ -332,6 +329,14 @@ def _binned(run_id: str, steps: list[tuple[int, str, int, float]], total: int) -
         entry[0] += tokens
         entry[1] += nll
     return [
-        {"run_id": run_id, "step": s, "split": "train", "source": source, "n_tokens": int(n), "n_bytes": None, "nll": x}
+        {
+            "run_id": run_id,
+            "step": s,
+            "split": "train",
+            "source": source,
+            "n_tokens": int(n),
+            "n_bytes": None,
+            "nll": x,
+        }
         for (s, source), (n, x) in sorted(bins.items())
     ]

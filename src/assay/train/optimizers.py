@@ -72,9 +72,7 @@ class MuonAdamW:
             {"params": group, "lr": getattr(config, f"{role}_lr"), "peak": getattr(config, f"{role}_lr")}
             for role, group in by_role.items()
         ]
-        self._adamw = torch.optim.AdamW(
-            groups, betas=config.betas, weight_decay=config.weight_decay, fused=True
-        )
+        self._adamw = torch.optim.AdamW(groups, betas=config.betas, weight_decay=config.weight_decay, fused=True)
 
     @torch.no_grad()
     def step(self, factor: float) -> None:

@@ -36,7 +36,7 @@ def tokens_per_second(probe: Probe) -> float:
     batch = Batch(rows[:, :-1].contiguous(), rows[:, 1:].contiguous(), segments)
     for _ in range(3):
         state.update(batch, 0.1)
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + probe.seconds
     while time.perf_counter() < end or len(times) < 3:
         start = time.perf_counter()

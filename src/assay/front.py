@@ -1,0 +1,80 @@
+"""What the verbs do with their options: read them, call the room, print the answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from assay.errors import InputError
+from assay.recipe import explain as explain_recipe
+from assay.recipe import load, parse_duration, parse_quantity
+
+DEFAULT_BUDGET = "10m"
+
+
+def study(
+    *,
+    sources: list[str] | None,
+    budget: str | None,
+    tokens: str | None,
+    out: Path,
+    recipe: Path | None,
+    overrides: list[str],
+    fields: dict[str, str | None],
+    language: str,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """`assay study`."""
+    if language not in ("en", "zh"):
+        raise InputError(f"no language {language!r}", where="--lang", remedy="use en or zh")
+    if budget and tokens:
+        raise InputError("--budget and --tokens are both given", where="assay study", remedy="give one of them")
+    seconds = None if tokens else parse_duration(budget or DEFAULT_BUDGET)
+    wanted_tokens = parse_quantity(tokens, "tokens") if tokens else None
+    defaults = {"on_error": "stop"}
+    own = [f"corpus.{key}={json.dumps(value)}" for key, value in fields.items() if value != defaults.get(key)]
+    loaded, origins = load(recipe, [*own, *overrides])
+
+    from assay import study as room
+
+    request = room.Request(
+        sources=sources or ["builtin:starter"], out=out, recipe=loaded, tokens=wanted_tokens, seconds=seconds,
+        language=language, command=["assay", *sys.argv[1:]],
+    )  # fmt: skip
+    if explain:
+        _print_explanation([*explain_recipe(loaded, origins), *room.explain(request, quiet=as_json)], as_json)
+        return
+    results = room.run(request, quiet=as_json)
+    if as_json:
+        print(json.dumps(room.summary(results, out), ensure_ascii=False))
+        return
+    for sentence in room.told(results.claims, language):
+        print(f"- {sentence}")
+    print(out / "report.html")
+
+
+def _print_explanation(rows: list[tuple[str, object, str]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([{"key": k, "value": str(v), "why": why} for k, v, why in rows], ensure_ascii=False))
+        return
+    for key, value, why in rows:
+        print(f"{key} = {value}\n    {why}")
+
+
+def doctor_env(*, as_json: bool) -> None:
+    """`assay doctor env`."""
+    from assay import doctor
+
+    findings = doctor.environment()
+    if as_json:
+        print(json.dumps(doctor.answer(findings), ensure_ascii=False))
+    else:
+        for finding in findings:
+            print(
+                f"{'ok  ' if finding.ok else 'MEND'} {finding.what}: {finding.found}"
+                + ("" if finding.ok else f" -> {finding.remedy}")
+            )
+    if not all(finding.ok for finding in findings):
+        raise SystemExit(1)

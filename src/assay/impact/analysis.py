@@ -1,0 +1,311 @@
+"""From a finished fleet to what the page shows: drafts of claims, curves, doses, the mixture table.
+
+Everything here reads losses and writes nothing. Effects are against the natural cell with the same seeds and tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from assay.impact import design, doses
+from assay.impact.claims import Claim
+from assay.impact.design import Cell
+from assay.impact.laws import SizeLaw
+from assay.impact.measure import MEAN, Difference, Measurements
+from assay.impact.plan import Plan
+from assay.impact.predictions import Registered, outcome, size_law
+from assay.impact.results import (
+    Curve,
+    CurvePoint,
+    DosePoint,
+    DoseView,
+    Effect,
+    LawView,
+    MixtureRow,
+    MixtureView,
+)
+from assay.impact.statements import Draft, change, predicted_sentence, tokens_text
+from assay.present.numbers import percent
+from assay.present.words import both
+from assay.recipe import DesignRecipe
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """All comparisons of a study.
+
+    Args:
+        plan: what was run.
+        measured: eval losses of all runs (the runs that test predictions included).
+        tested: test losses of the reference runs and of those that test predictions.
+        registered: the predictions.
+        design: level of the intervals, and what was planted.
+    """
+
+    plan: Plan
+    measured: Measurements
+    tested: Measurements
+    registered: Sequence[Registered]
+    design: DesignRecipe
+
+    @cached_property
+    def run_tokens(self) -> int:
+        return self.plan.run_steps * self.plan.step_tokens
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        return [steps * self.plan.step_tokens for steps in self.plan.branch_steps]
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        return self.plan.cell_list()
+
+    @cached_property
+    def law(self) -> SizeLaw:
+        return size_law(self.plan, self.measured)
+
+    @cached_property
+    def effects(self) -> dict[str, list[Difference]]:
+        """Of each cell, one difference a target (the mean over sources first)."""
+        return self.measured.differences([cell.name for cell in self.cells], design.NATURAL, self.run_tokens)
+
+    # Claims
+
+    def drafts(self) -> list[Draft]:
+        """All claims of the study, before the correction for their number."""
+        return [*self._size(), *self._quality(), *self._distribution(), *self._predictions()]
+
+    def _size(self) -> list[Draft]:
+        longest = self.sizes[-1]
+        half = min(self.sizes, key=lambda size: abs(size - longest / 2))
+        found = self.measured.along_trunk(design.NATURAL, longest, half)
+        words = change("doubling", a=tokens_text(half), b=tokens_text(longest))
+        return [
+            Draft(
+                id="size:doubling" + (f"@{target}" if target else ""),
+                kind="size",
+                question="doubling",
+                difference=difference,
+                evidence=[f"{design.NATURAL}@{half}", f"{design.NATURAL}@{longest}"],
+                headline=target == MEAN,
+                change=words,
+                target=target,
+            )
+            for target, difference in zip(self.measured.targets, found, strict=True)
+        ]
+
+    def _lost(self, cell: Cell) -> tuple[float, float, float] | None:
+        level = self.design.level
+        effect = self.effects[cell.name][0]
+        return doses.tokens_lost(self.measured, design.NATURAL, self.sizes, self.run_tokens, effect, level)
+
+    def _quality(self) -> list[Draft]:
+        own = [cell for cell in self.cells if cell.defect]
+        highest = {cell.defect: max(c.dose for c in own if c.defect == cell.defect) for cell in own}
+        return [
+            Draft(
+                id=f"quality:{cell.name}",
+                kind="quality",
+                question="defect",
+                difference=self.effects[cell.name][0],
+                evidence=[design.NATURAL, cell.name],
+                headline=cell.dose == highest[cell.defect],
+                change=change(str(cell.defect), dose=percent(cell.dose)),
+                tokens_lost=self._lost(cell),
+            )
+            for cell in own
+        ]
+
+    def _distribution(self) -> list[Draft]:
+        own = [cell for cell in self.cells if cell.axis == "distribution" and cell.fitted]
+        ranked = sorted(own, key=lambda cell: self.effects[cell.name][0].estimate)
+        extremes = {cell.name for cell in (*ranked[:1], *ranked[-1:])}
+        drafts = []
+        for cell in own:
+            for target, difference in zip(self.measured.targets, self.effects[cell.name], strict=True):
+                drafts.append(
+                    Draft(
+                        id=f"distribution:{cell.name}" + (f"@{target}" if target else ""),
+                        kind="distribution",
+                        question="source" if cell.source else "mixture",
+                        difference=difference,
+                        evidence=[design.NATURAL, cell.name],
+                        headline=target == MEAN and cell.name in extremes,
+                        change=self._mixture_words(cell),
+                        target=target,
+                        source=cell.source,
+                    )
+                )
+        return drafts
+
+    def _mixture_words(self, cell: Cell) -> dict[str, str]:
+        if cell.source is None:
+            return change("uniform")
+        a, b = self.plan.natural[cell.source], cell.weights[cell.source]
+        return change("up", source=cell.source, a=percent(a), b=percent(b))
+
+    def _predictions(self) -> list[Draft]:
+        drafts = []
+        for entry in self.registered:
+            measured, difference = outcome(entry, self.tested)
+            larger = entry.cell == design.LARGER
+            if larger:
+                values: dict[str, Any] = {"tokens": tokens_text(entry.tokens)}
+            else:
+                weights = next(cell.weights for cell in self.cells if cell.name == entry.cell)
+                values = {"mixture": ", ".join(f"{s} {percent(w)}" for s, w in weights.items())}
+            key = "larger" if larger else "held_out_mixture"
+            prediction = entry.prediction()
+            drafts.append(
+                Draft(
+                    id=f"prediction:{'size' if larger else 'mixture'}",
+                    kind="prediction",
+                    question=key,
+                    difference=difference,
+                    evidence=[f"{design.NATURAL}@{entry.reference_tokens}", f"{entry.cell}@{entry.tokens}"],
+                    headline=True,
+                    registered_at=entry.registered_at,
+                    prediction=prediction,
+                    measured=measured,
+                    sentence=predicted_sentence(key, prediction, measured, **values),
+                )
+            )
+        return drafts
+
+    # Views
+
+    def _effect(self, difference: Difference, supported: bool) -> Effect:
+        return Effect(
+            estimate=difference.estimate,
+            interval=difference.interval(self.design.level),
+            p_value=difference.p_value,
+            supported=supported,
+        )
+
+    def _point(self, tokens: int, target: int, held_out: bool) -> CurvePoint:
+        losses = self.measured.bpb(design.NATURAL, tokens)[:, target]
+        n = len(losses)
+        half = float(stats.t.ppf(0.5 + self.design.level / 2, n - 1) * losses.std(ddof=1) / n**0.5)
+        mean = float(losses.mean())
+        return CurvePoint(tokens=tokens, bpb=mean, interval=(mean - half, mean + half), held_out=held_out)
+
+    @cached_property
+    def _held_out_tokens(self) -> int | None:
+        tokens = self.plan.held_out_steps * self.plan.step_tokens
+        return tokens if self.measured.has(design.NATURAL, tokens) else None
+
+    def curves(self) -> list[Curve]:
+        """Held-out loss against training tokens, the mean over sources first."""
+        sizes = sorted({*self.sizes, self.run_tokens})
+        larger = [self._held_out_tokens] if self._held_out_tokens else []
+        return [
+            Curve(
+                target=name,
+                points=[self._point(size, i, False) for size in sizes]
+                + [self._point(size, i, True) for size in larger],
+            )
+            for i, name in enumerate(self.measured.targets)
+        ]
+
+    def law_view(self) -> LawView:
+        """The law, its band, and the registered prediction moved from test to eval text by the level difference of the
+        reference run (which both the prediction and its outcome share)."""
+        law, level = self.law, self.design.level
+        farthest = self.plan.held_out_steps * self.plan.step_tokens * 1.25
+        grid = np.geomspace(self.sizes[0], farthest, 48)
+        points = [self._point(size, 0, False) for size in self.sizes]
+        prediction = None
+        entry = next((e for e in self.registered if e.cell == design.LARGER), None)
+        if entry is not None:
+            level_on_eval = self._point(entry.reference_tokens, 0, False).bpb
+            prediction = tuple(level_on_eval + x for x in entry.change)
+            measured, _ = outcome(entry, self.tested)
+            shift = level_on_eval - entry.anchor
+            own = self._point(entry.tokens, 0, True)
+            half = (own.interval[1] - own.interval[0]) / 2
+            value = measured + shift
+            points.append(
+                CurvePoint(tokens=entry.tokens, bpb=value, interval=(value - half, value + half), held_out=True)
+            )
+        return LawView(
+            model=law.variant.name,
+            parameters={
+                "E": float(law.centre.floor[0]),
+                "B": float(law.centre.scale[0] * law.centre.unit ** law.centre.exponent[0]),
+                "beta": float(law.centre.exponent[0]),
+            },
+            band=[(float(t), *map(float, row)) for t, row in zip(grid, law.band(grid, level), strict=True)],
+            points=points,
+            prediction=prediction,
+            more_data=[
+                (factor, *law.change(factor * self.sizes[-1], self.sizes[-1], level)) for factor in (2.0, 4.0, 8.0)
+            ],
+        )
+
+    def dose_views(self, claims: Sequence[Claim]) -> list[DoseView]:
+        supported = {claim.id for claim in claims if claim.verdict == "supported"}
+        views = []
+        for defect in dict.fromkeys(cell.defect for cell in self.cells if cell.defect):
+            own = [cell for cell in self.cells if cell.defect == defect]
+            note = both(
+                f"planted.{defect}",
+                copies=self.design.copies,
+                edit_rate=percent(self.design.edit_rate),
+                rate=percent(self.design.noise_rate),
+            )
+            points = [
+                DosePoint(
+                    dose=cell.dose,
+                    effect=self._effect(self.effects[cell.name][0], f"quality:{cell.name}" in supported),
+                    tokens_lost=self._lost(cell),
+                )
+                for cell in own
+            ]
+            views.append(DoseView(defect=str(defect), points=points, note=note))
+        return views
+
+    def mixture_view(self, claims: Sequence[Claim], epochs: dict[str, dict[str, float]]) -> MixtureView | None:
+        """The heat map's numbers.
+
+        Args:
+            epochs: cell -> source -> how often its text was read, from the ledger.
+        """
+        own = [cell for cell in self.cells if cell.axis == "distribution"]
+        if not own:
+            return None
+        supported = {claim.id for claim in claims if claim.verdict == "supported"}
+        baseline = self.measured.bpb(design.NATURAL, self.run_tokens).mean(axis=0)
+        rows = []
+        for cell in own:
+            effects = {}
+            for target, difference in zip(self.measured.targets, self.effects[cell.name], strict=True):
+                claim = f"distribution:{cell.name}" + (f"@{target}" if target else "")
+                effects[target] = self._effect(difference, claim in supported)
+            rows.append(
+                MixtureRow(
+                    cell=cell.name,
+                    label=_label(cell),
+                    weights=cell.weights,
+                    epochs=epochs.get(cell.name, {}),
+                    effects=effects,
+                    held_out=not cell.fitted,
+                )
+            )
+        return MixtureView(
+            sources=self.measured.sources,
+            natural=self.plan.natural,
+            baseline_bpb=dict(zip(self.measured.targets, map(float, baseline), strict=True)),
+            rows=rows,
+        )
+
+
+def _label(cell: Cell) -> dict[str, str]:
+    if not cell.fitted:
+        return both("mixture.held_out")
+    return both("mixture.up", source=cell.source) if cell.source else both("mixture.uniform")

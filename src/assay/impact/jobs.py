@@ -1,0 +1,70 @@
+"""From a plan to the fleet's jobs."""
+
+from __future__ import annotations
+
+from assay.impact import design
+from assay.impact.design import Cell
+from assay.impact.plan import WARMUP_STEPS, Plan
+from assay.models.decoder import DecoderConfig
+from assay.recipe import TrainRecipe
+from assay.store import Artifact
+from assay.tokens.sampler import StreamPlan
+from assay.train.job import Branch, Job
+from assay.train.loop import TrainSpec
+from assay.train.optimizers import OptimizerConfig
+
+BOTH = ("eval", "test")
+
+
+def _spec(plan: Plan, recipe: TrainRecipe, vocabulary: int, seed: int) -> TrainSpec:
+    shape = plan.shape
+    model = DecoderConfig(vocabulary, shape.layers, shape.width, shape.heads)
+    rates = OptimizerConfig(matrix_lr=recipe.matrix_lr, embedding_lr=recipe.embedding_lr, head_lr=recipe.head_lr)
+    return TrainSpec(model, rates, seed, shape.dtype)
+
+
+def _stream(plan: Plan, cell: Cell | None, seed: int) -> StreamPlan:
+    return StreamPlan(
+        seed=seed,
+        weights=cell.weights if cell else plan.natural,
+        row_tokens=plan.row_tokens,
+        batch_rows=plan.batch_rows,
+        defect=cell.defect if cell else None,
+        dose=cell.dose if cell else 0.0,
+    )
+
+
+def trunks(plan: Plan, recipe: TrainRecipe, vocabulary: int) -> list[Job]:
+    """One job a seed: natural, with a branch for every size of the law. The runs that predictions are anchored on
+    are evaluated on the test text as well, which nothing else reads."""
+    anchors = {plan.run_steps, plan.branch_steps[-1]}
+    steps = sorted({*plan.branch_steps, plan.run_steps})
+    branches = tuple(Branch(s, plan.decay(s), BOTH if s in anchors else ("eval",)) for s in steps)
+    return [
+        Job(design.NATURAL, "size", _spec(plan, recipe, vocabulary, seed), _stream(plan, None, seed), branches,
+            WARMUP_STEPS, keep=True)
+        for seed in plan.seeds
+    ]  # fmt: skip
+
+
+def cells(plan: Plan, recipe: TrainRecipe, vocabulary: int, *, fitted: bool) -> list[Job]:
+    """One job a cell and seed: those that are fitted, or those that predictions are tested on."""
+    branch = Branch(plan.run_steps, plan.decay(plan.run_steps), ("eval",) if fitted else BOTH)
+    return [
+        Job(cell.name, cell.axis, _spec(plan, recipe, vocabulary, seed), _stream(plan, cell, seed), (branch,),
+            WARMUP_STEPS)
+        for cell in plan.cell_list()
+        if cell.fitted is fitted
+        for seed in plan.seeds
+    ]  # fmt: skip
+
+
+def larger(plan: Plan, recipe: TrainRecipe, vocabulary: int, trunk_parts: list[Artifact]) -> list[Job]:
+    """The runs that test the size law: each goes on from its seed's kept trunk."""
+    last = plan.branch_steps[-1]
+    branch = Branch(plan.held_out_steps, plan.decay(plan.held_out_steps), BOTH)
+    return [
+        Job(design.NATURAL, "size", _spec(plan, recipe, vocabulary, seed), _stream(plan, None, seed), (branch,),
+            WARMUP_STEPS, start=part.fingerprint, start_step=last - plan.decay(last))
+        for seed, part in zip(plan.seeds, trunk_parts, strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,107 @@
+"""What a person sees while they wait: one line a stage, with the time left while it runs. On stderr.
+
+On a terminal a bar moves; elsewhere (a log file) a line is written when a stage begins, every so often, and when it
+ends. Estimates of the time left come from the work done so far in this run, never from the plan.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from assay.present.numbers import duration
+from assay.present.words import say
+
+LOG_EVERY_SECONDS = 20.0
+
+
+class Progress:
+    """Stages of a long work, one after the other.
+
+    Args:
+        language: of what is shown.
+        quiet: show nothing (answers are still printed by the caller).
+    """
+
+    def __init__(self, language: str = "en", *, quiet: bool = False) -> None:
+        self.language, self.quiet = language, quiet
+        self.seconds: dict[str, float] = {}
+        self._name: str | None = None
+        self._began = self._last_log = 0.0
+        self._done = self._total = self._found = 0.0
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                TextColumn("{task.description:<28}"),
+                BarColumn(bar_width=30),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}"),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+        if self._bar is not None:
+            self._bar.stop()
+
+    def stage(self, name: str, total: float = 1.0) -> None:
+        """Begin a stage of `total` units; `name` is a key below `progress` in the words."""
+        if name == self._name:
+            self._total = total
+            return
+        self._end()
+        self._name, self._total, self._done, self._found = name, total, 0.0, 0.0
+        self._began = self._last_log = time.monotonic()
+        text = say(f"progress.{name}", self.language)
+        if self._bar is not None:
+            self._task = self._bar.add_task(text, total=total, left="")
+        elif not self.quiet:
+            print(f"{text} ...", file=sys.stderr, flush=True)
+
+    def to(self, name: str, done: float, total: float) -> None:
+        """The stage `name` stands at `done` of `total`."""
+        self.stage(name, total)
+        self.advance(done - self._done)
+
+    def advance(self, amount: float, *, found: bool = False) -> None:
+        """More is done; `found` says that it was done in an earlier run, so it tells nothing of this one's speed."""
+        self._done += amount
+        self._found += amount if found else 0.0
+        now = time.monotonic()
+        left = self._left(now)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=min(self._done, self._total), total=self._total, left=left)
+        elif not self.quiet and now - self._last_log > LOG_EVERY_SECONDS:
+            self._last_log = now
+            share = f"{min(1.0, self._done / self._total):.0%}" if self._total else ""
+            name = say(f"progress.{self._name}", self.language)
+            print(f"{name}: {share} {left}", file=sys.stderr, flush=True)
+
+    def _left(self, now: float) -> str:
+        fresh, elapsed = self._done - self._found, now - self._began
+        if fresh <= 0 or elapsed < 2 or self._done >= self._total:
+            return ""
+        seconds = (self._total - self._done) / fresh * elapsed
+        return say("progress.left", self.language, time=duration(max(1.0, round(seconds)), self.language))
+
+    def _end(self) -> None:
+        if self._name is None:
+            return
+        self.seconds[self._name] = self.seconds.get(self._name, 0.0) + time.monotonic() - self._began
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._total, total=self._total, left="")
+        self._name = None

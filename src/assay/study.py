@@ -1,0 +1,527 @@
+"""The main job: a corpus goes in, claims come out. This is the way of the data through the house.
+
+    corpus      sources -> documents, signals, duplicates, splits, profile
+    shape       probe of this machine, or --tokens -> proxy, tokens that the budget buys
+    tokenizer   balanced sample -> byte-level BPE
+    plan        cells, seeds, run sizes; stored: a rerun uses the stored one
+    tokens      training pool, damaged copies, evaluation sets
+    fleet       trunks and fitted cells -> ledger
+    predictions fitted on eval text, written down, then tested by held-out runs on test text
+    claims      differences, doses, law, mixtures -> claims.json, results.json, report.html
+
+Every arrow is an artifact of the store, found again on a rerun; so a study that was stopped, or killed, goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from assay import __version__
+from assay.corpus.scan import Corpus, scan
+from assay.corpus.source import ReadOptions
+from assay.corpus.split import SplitOptions
+from assay.errors import InputError, Stopped
+from assay.impact import design, jobs, predictions
+from assay.impact.analysis import Analysis
+from assay.impact.claims import Claim
+from assay.impact.measure import Measurements
+from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
+from assay.impact.plant import damaged_documents
+from assay.impact.results import Cost, Sample, SourceProfile, StudyResults
+from assay.impact.statements import decide
+from assay.ledger import Ledger
+from assay.models.decoder import DecoderConfig
+from assay.present.progress import Progress
+from assay.present.words import both
+from assay.recipe import StudyRecipe
+from assay.report import study as report
+from assay.store import Artifact, Stage, fingerprint, write_json_atomic
+from assay.tokens import evalset
+from assay.tokens.pack import TokenStream, encode_stream
+from assay.tokens.sample import balanced_sample
+from assay.tokens.tokenizer import Encoder, train_tokenizer
+from assay.train import energy
+from assay.train.fleet import Fleet
+from assay.train.job import JobInputs
+from assay.train.probe import Probe
+from assay.workspace import Workspace
+
+SHAPE, TOKENIZER, PLAN = Stage("shape", 1), Stage("tokenizer", 1), Stage("plan", 1)
+STREAM, EVALSET = Stage("stream", 1), Stage("evalset", 1)
+FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
+FINISHING_SHARE = 0.05
+CHECKED_TEXTS = 40  # a source, on which both tokenizer libraries have to agree
+SAMPLE_CHARS = 1200
+_EPOCHS = """SELECT cell, entry.key, entry.value
+    FROM (SELECT DISTINCT ON (cell) cell, epochs FROM runs ORDER BY cell, D), unnest(map_entries(epochs)) AS t(entry)"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for.
+
+    Attributes:
+        sources: URIs.
+        out: folder of the study.
+        recipe: everything else.
+        tokens, seconds: the budget, one of both.
+        language: of progress and of the page's first view.
+        command: as typed.
+    """
+
+    sources: list[str]
+    out: Path
+    recipe: StudyRecipe
+    tokens: float | None
+    seconds: float | None
+    language: str
+    command: list[str]
+
+    def identity(self) -> dict[str, Any]:
+        """What makes it this study and no other."""
+        where = [s if s.startswith("builtin:") else str(Path(s).resolve()) for s in self.sources]
+        budget = {"tokens": self.tokens} if self.tokens is not None else {"seconds": self.seconds}
+        return {"sources": where, "recipe": self.recipe.model_dump(mode="json"), "budget": budget}
+
+    @property
+    def budget_text(self) -> str:
+        if self.tokens is not None:
+            return f"{self.tokens:,.0f} tokens"
+        return f"{(self.seconds or 0) / 60:g} min"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study up to its plan."""
+
+    corpus: Corpus
+    tokenizer: Artifact
+    encoder: Encoder
+    tokens_per_byte: dict[str, float]
+    plan: Plan
+    plan_artifact: Artifact
+
+
+def run(request: Request, *, quiet: bool = False) -> StudyResults:
+    """Do a study, or finish one that was begun, and write its claims and page.
+
+    Raises:
+        InputError: bad input; earlier results are intact.
+        WorkError: the disk is full, a worker died.
+        Stopped: Ctrl-C; a rerun goes on from there.
+    """
+    space = Workspace(request.out)
+    with space.enter({**request.identity(), "command": shlex.join(request.command)} if not _begun(space)
+                     else request.identity()), Progress(request.language, quiet=quiet) as progress:  # fmt: skip
+        try:
+            return _Study(request, space, progress).run()
+        except KeyboardInterrupt:
+            raise Stopped("stopped", remedy="run the same command again to go on from here") from None
+
+
+def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, str]]:
+    """Everything up to the plan; returns each derived value and why it is what it is."""
+    space = Workspace(request.out)
+    with space.enter({**request.identity(), "command": shlex.join(request.command)} if not _begun(space)
+                     else request.identity()), Progress(request.language, quiet=quiet) as progress:  # fmt: skip
+        study = _Study(request, space, progress)
+        with study.fleet:
+            plan = study.prepare().plan
+    cells = ", ".join(cell.name for cell in plan.cell_list())
+    shares = ", ".join(f"{source} {share:.1%}" for source, share in plan.natural.items())
+    return [
+        *plan.why,
+        ("natural", shares, "share of each source's training tokens in the corpus"),
+        ("cells", cells, f"besides {design.NATURAL}; each with {len(plan.seeds)} seeds"),
+        ("predictions", ", ".join(plan.predictions) or "none", "registered before the runs that test them"),
+        ("planned_tokens", f"{plan.planned_tokens:,}", "training tokens that the fleet will compute"),
+    ]
+
+
+def _begun(space: Workspace) -> bool:
+    return space.path("study.json").exists()
+
+
+class _Study:
+    def __init__(self, request: Request, space: Workspace, progress: Progress) -> None:
+        self.request, self.space, self.progress = request, space, progress
+        self.recipe, self.store = request.recipe, space.store
+        self.began = time.monotonic()
+        workers = self.recipe.train.workers or os.cpu_count() or 1
+        self.fleet = Fleet(self.store, space.work, workers)
+
+    def run(self) -> StudyResults:
+        with self.fleet:
+            prepared = self.prepare()
+            inputs = self._tokens(prepared)
+            fitted, everything, registered = self._train(prepared, inputs)
+        self.progress.stage("report")
+        results = self._results(prepared, inputs, everything, registered)
+        write_json_atomic(self.space.path("claims.json"), [c.model_dump(mode="json") for c in results.claims])
+        write_json_atomic(self.space.path("results.json"), results.model_dump(mode="json"))
+        report.write(results, self.space.root, self.request.language)
+        return results
+
+    # From raw text to a plan
+
+    def prepare(self) -> Prepared:
+        if not self.store.root.joinpath(SHAPE.name).exists() and self.request.tokens is None:
+            self.fleet.start()  # workers come up while the corpus is read
+        corpus = self._scan()
+        shape = self._shape(corpus)
+        tokenizer, encoder, per_byte = self._tokenizer(corpus, shape.vocabulary)
+        texts = self._texts(corpus, per_byte)
+
+        def make(folder: Path) -> None:
+            plan = make_plan(self.recipe, shape, texts)
+            (folder / "plan.json").write_text(plan.model_dump_json(indent=1), encoding="utf-8")
+
+        # The shape is an input by value: what the budget buys is part of the plan's address.
+        made = self.store.build(
+            PLAN,
+            {"corpus": corpus.fingerprint, "tokenizer": tokenizer.fingerprint},
+            {"recipe": self.recipe.model_dump(mode="json"), "shape": shape.model_dump(mode="json")},
+            make,
+        )
+        plan = Plan.model_validate_json(made.file("plan.json").read_text(encoding="utf-8"))
+        write_json_atomic(self.space.path("plan.json"), plan.model_dump(mode="json"))
+        return Prepared(corpus, tokenizer, encoder, per_byte, plan, made)
+
+    def _scan(self) -> Corpus:
+        c = self.recipe.corpus
+        corpus = scan(
+            self.request.sources,
+            ReadOptions(source_field=c.source_field, text_field=c.text_field, encoding=c.encoding, on_error=c.on_error),
+            SplitOptions(eval_share=c.eval_share, test_share=c.test_share),
+            self.store,
+            self.progress.to,
+        )
+        before = self.space.remember("corpus.json", {"corpus": corpus.fingerprint})
+        if before != {"corpus": corpus.fingerprint}:
+            raise InputError(
+                "its sources have changed since this study began",
+                where=self.space.root,
+                remedy="choose another --out for the changed corpus",
+            )
+        return corpus
+
+    def _shape(self, corpus: Corpus) -> Shape:
+        request = self.request
+
+        def probe(rung: tuple[int, int, int, int], dtype: str) -> float:
+            layers, width, heads, vocabulary = rung
+            train = self.recipe.train
+            model = DecoderConfig(vocabulary, layers, width, heads)
+            return sum(self.fleet.probe(Probe(model, train.row_tokens, train.batch_rows, dtype)))
+
+        def make(folder: Path) -> None:
+            self.progress.stage("probe")
+            left = None
+            if request.seconds is not None:
+                used = time.monotonic() - self.began
+                left = max(5.0, request.seconds * (1 - FINISHING_SHARE) - used - FINISHING_SECONDS)
+            workers, n = self.fleet.n_workers, len(corpus.sources)
+            shape = choose_shape(self.recipe, request.tokens, left, workers, n, probe)
+            (folder / "shape.json").write_text(shape.model_dump_json(indent=1), encoding="utf-8")
+
+        # Neither the machine nor the time that is left are part of the address: the first measurement stands.
+        config = {"budget": request.identity()["budget"], "recipe": self.recipe.model_dump(mode="json")}
+        made = self.store.build(SHAPE, {"corpus": corpus.fingerprint}, config, make)
+        return Shape.model_validate_json(made.file("shape.json").read_text(encoding="utf-8"))
+
+    def _tokenizer(self, corpus: Corpus, vocabulary: int) -> tuple[Artifact, Encoder, dict[str, float]]:
+        def make(folder: Path) -> dict[str, Any]:
+            self.progress.stage("tokenizer")
+            sample = balanced_sample(corpus, self.recipe.tokens.sample_bytes)
+            content = train_tokenizer((text for texts in sample.values() for text in texts), vocabulary)
+            encoder = Encoder(content)
+            per_byte = {}
+            for source, texts in sample.items():
+                encoder.check_equal([text[:2000] for text in texts[:CHECKED_TEXTS]])
+                ids, offsets = encoder.encode(texts)
+                n_bytes = sum(len(text.encode()) for text in texts)
+                per_byte[source] = (len(ids) + len(offsets) - 1) / max(1, n_bytes)
+            (folder / "tokenizer.json").write_text(content, encoding="utf-8")
+            return {"vocabulary": encoder.vocabulary, "tokens_per_byte": per_byte}
+
+        config = {"vocabulary": vocabulary, "sample_bytes": self.recipe.tokens.sample_bytes}
+        made = self.store.build(TOKENIZER, {"corpus": corpus.fingerprint}, config, make)
+        per_byte = {str(s): float(x) for s, x in made.summary["tokens_per_byte"].items()}
+        return made, Encoder.load(made.file("tokenizer.json")), per_byte
+
+    def _texts(self, corpus: Corpus, per_byte: dict[str, float]) -> list[SourceText]:
+        return [
+            SourceText(s, corpus.train_bytes(s) * per_byte[s], corpus.bytes(s, "eval"), corpus.bytes(s, "test"))
+            for s in corpus.sources
+            if corpus.train_bytes(s) and per_byte[s]
+        ]
+
+    # Tokens
+
+    def _tokens(self, prepared: Prepared) -> JobInputs:
+        plan, corpus = prepared.plan, prepared.corpus
+        defects = list(dict.fromkeys(cell.defect for cell in plan.cell_list() if cell.defect))
+        self.progress.stage("tokens", 4 + len(defects))
+        streams = {
+            "train": self._stream(
+                prepared, "train", corpus.read("train", sources=list(plan.natural), below=plan.pool_share)
+            )
+        }
+        self.progress.advance(1)
+        per_char = {
+            s: max(1, corpus.train_bytes(s)) * x / self._chars(corpus, s) for s, x in prepared.tokens_per_byte.items()
+        }
+        for defect in defects:
+            batches = damaged_documents(defect, corpus, plan, self.recipe.design, per_char, self.recipe.seed)
+            streams[defect] = self._stream(prepared, defect, batches)
+            self.progress.advance(1)
+        evaluation = {}
+        for split in ("eval", "test"):
+            held_out = self._stream(prepared, split, corpus.read(split, sources=list(plan.natural)))
+            evaluation[split] = self._evalset(prepared, held_out)
+            self.progress.advance(1)
+        return JobInputs(streams, evaluation, prepared.tokenizer.fingerprint, fingerprint(self.request.identity()))
+
+    @staticmethod
+    def _chars(corpus: Corpus, source: str) -> float:
+        """Bytes of training text over bytes per character, near enough to size the planted copies."""
+        chinese = next(p["languages"] for p in corpus.profile if p["source"] == source).get("zh", 0.0)
+        return max(1.0, corpus.train_bytes(source) / (1 + 2 * chinese))
+
+    def _stream(self, prepared: Prepared, name: str, batches: Any) -> Artifact:
+        plan = prepared.plan
+        config: dict[str, Any] = {"stream": name, "sources": list(plan.natural)}
+        if name not in ("eval", "test"):
+            config |= {"pool_share": plan.pool_share}
+        if name not in ("eval", "test", "train"):
+            design_values = self.recipe.design.model_dump(mode="json")
+            config |= {
+                "design": design_values,
+                "run_tokens": plan.run_steps * plan.step_tokens,
+                "seed": self.recipe.seed,
+            }
+        inputs = {"corpus": prepared.corpus.fingerprint, "tokenizer": prepared.tokenizer.fingerprint}
+        return self.store.build(
+            STREAM,
+            inputs,
+            config,
+            lambda folder: encode_stream(batches, prepared.encoder, folder, name, list(plan.natural)),
+        )
+
+    def _evalset(self, prepared: Prepared, stream: Artifact) -> Artifact:
+        plan = prepared.plan
+
+        def make(folder: Path) -> dict[str, int]:
+            spans = pl.read_parquet(stream.file("spans.parquet"))
+            data = evalset.build(
+                TokenStream.open(stream),
+                spans,
+                prepared.encoder.token_bytes,
+                plan.row_tokens,
+                plan.eval_tokens,
+            )
+            return data.save(folder)
+
+        config = {"row_tokens": plan.row_tokens, "eval_tokens": plan.eval_tokens}
+        return self.store.build(EVALSET, {"stream": stream.fingerprint}, config, make)
+
+    # Runs
+
+    def _train(
+        self, prepared: Prepared, inputs: JobInputs
+    ) -> tuple[list[Artifact], list[Artifact], list[predictions.Registered]]:
+        plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.encoder.vocabulary
+        trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
+        first = [*trunk_jobs, *jobs.cells(plan, recipe, vocabulary, fitted=True)]
+        total = sum(job.tokens for job in first)
+        self.progress.stage("fleet", total)
+        parts = self.fleet.run(inputs, first, self.progress.advance)
+        self.progress.stage("predictions")
+        registered = self._register(plan, inputs, parts)
+        tests = jobs.cells(plan, recipe, vocabulary, fitted=False)
+        if design.LARGER in plan.predictions:
+            tests += jobs.larger(plan, recipe, vocabulary, parts[: len(trunk_jobs)])
+        self.progress.stage("test", sum(job.tokens for job in tests))
+        return parts, [*parts, *self.fleet.run(inputs, tests, self.progress.advance)], registered
+
+    def _documents(self, inputs: JobInputs) -> dict[str, pl.DataFrame]:
+        return {split: pl.read_parquet(a.file("documents.parquet")) for split, a in inputs.evaluation.items()}
+
+    def _measure(self, inputs: JobInputs, parts: Sequence[Artifact], split: Any) -> Measurements:
+        return Measurements(Ledger(self.store), parts, self._documents(inputs), (split,))
+
+    def _register(self, plan: Plan, inputs: JobInputs, parts: list[Artifact]) -> list[predictions.Registered]:
+        path = self.space.path("predictions.json")
+        if path.exists():  # registered before: what was written then stands
+            return predictions.load(json.loads(path.read_text(encoding="utf-8")))
+        measured, anchors = self._measure(inputs, parts, "eval"), self._measure(inputs, parts, "test")
+        return predictions.register(path, plan, measured, anchors, self.recipe.design.level)
+
+    # What is said
+
+    def _results(
+        self,
+        prepared: Prepared,
+        inputs: JobInputs,
+        parts: list[Artifact],
+        registered: list[predictions.Registered],
+    ) -> StudyResults:
+        plan, recipe = prepared.plan, self.recipe
+        measured = self._measure(inputs, parts, "eval")
+        analysis = Analysis(plan, measured, self._measure(inputs, parts, "test"), registered, recipe.design)
+        claims = decide(analysis.drafts(), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
+        ledger = Ledger(self.store)
+        epochs: dict[str, dict[str, float]] = {}
+        for cell, source, times in ledger.query(parts, _EPOCHS).iter_rows():
+            epochs.setdefault(cell, {})[source] = times
+        shape = plan.shape
+        model = DecoderConfig(prepared.encoder.vocabulary, shape.layers, shape.width, shape.heads)
+        inside = 12 * model.layers * model.width**2
+        return StudyResults(
+            title=recipe.title or ", ".join(Path(s).name or s for s in self.request.sources),
+            command=shlex.join(self.request.command),
+            assay_version=__version__,
+            created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            fingerprints=self._fingerprints(prepared, inputs, parts),
+            budget=self.request.budget_text,
+            level=recipe.design.level,
+            n_seeds=len(plan.seeds),
+            parameters=inside,
+            parameters_total=inside + 2 * model.vocabulary * model.width,
+            architecture=f"decoder, {model.layers} layers x {model.width}, {model.heads} heads, T {plan.row_tokens}",
+            tokenizer=f"byte-level BPE, {model.vocabulary:,}",
+            run_tokens=plan.run_steps * plan.step_tokens,
+            false_discovery_rate=recipe.design.false_discovery_rate,
+            notices=[*prepared.corpus.notices, *plan.notices, *self._notices(prepared, measured)],
+            claims=claims,
+            profile=[
+                SourceProfile(**{**row, "bytes_per_token": _inverse(prepared.tokens_per_byte.get(row["source"]))})
+                for row in prepared.corpus.profile
+            ],
+            skipped=prepared.corpus.skipped,
+            bad_rows=prepared.corpus.bad_rows,
+            curves=analysis.curves(),
+            law=analysis.law_view(),
+            doses=analysis.dose_views(claims),
+            mixtures=analysis.mixture_view(claims, epochs),
+            samples=self._samples(prepared, inputs, measured),
+            cost=self._cost(prepared, ledger, parts),
+        )
+
+    def _notices(self, prepared: Prepared, measured: Measurements) -> list[dict[str, str]]:
+        notices = []
+        unmeasured = sorted(set(prepared.plan.natural) - set(measured.sources))
+        if unmeasured:
+            notices.append(both("notice.no_eval", value=", ".join(unmeasured)))
+        if len(prepared.plan.natural) == 1 and "distribution" in self.recipe.design.axes:
+            notices.append(both("notice.one_source"))
+        return notices
+
+    def _fingerprints(self, prepared: Prepared, inputs: JobInputs, parts: list[Artifact]) -> dict[str, str]:
+        return {
+            "corpus": prepared.corpus.fingerprint,
+            "recipe": self.recipe.fingerprint(),
+            "tokenizer": prepared.tokenizer.fingerprint,
+            "plan": prepared.plan_artifact.fingerprint,
+            **{f"{split} text": artifact.fingerprint for split, artifact in inputs.evaluation.items()},
+            "ledger": fingerprint([part.fingerprint for part in parts]),
+        }
+
+    def _samples(self, prepared: Prepared, inputs: JobInputs, measured: Measurements) -> list[Sample]:
+        """Of each source the two held-out documents with the lowest and the highest loss under the natural runs."""
+        tokens = prepared.plan.run_steps * prepared.plan.step_tokens
+        table = self._documents(inputs)["eval"].with_columns(
+            pl.Series("bits", measured.bits(design.NATURAL, tokens).mean(axis=0))
+        )
+        table = table.filter(pl.col("n_bytes") >= 100).with_columns(bpb=pl.col("bits") / pl.col("n_bytes"))
+        ranked = table.sort("source", "bpb", "doc_id")
+        chosen = {
+            row["doc_id"]: (extreme, row)
+            for extreme, part in (("lowest", ranked.group_by("source", maintain_order=True).head(2)),
+                                  ("highest", ranked.group_by("source", maintain_order=True).tail(2)))
+            for row in part.iter_rows(named=True)
+        }  # fmt: skip
+        texts = {}
+        for batch in prepared.corpus.read("eval", ["doc_id", "origin", "text"]):
+            for row in batch.to_pylist():
+                if row["doc_id"] in chosen:
+                    texts[row["doc_id"]] = row
+        return [
+            Sample(
+                source=row["source"],
+                doc_id=doc_id,
+                origin=texts[doc_id]["origin"],
+                bpb=row["bpb"],
+                extreme=extreme,
+                text=texts[doc_id]["text"].encode()[: row["n_bytes"]].decode("utf-8", "ignore")[:SAMPLE_CHARS],
+            )
+            for doc_id, (extreme, row) in sorted(
+                chosen.items(), key=lambda item: (item[1][1]["source"], item[1][1]["bpb"])
+            )
+        ]
+
+    def _cost(self, prepared: Prepared, ledger: Ledger, parts: list[Artifact]) -> Cost:
+        sums = ledger.query(
+            parts,
+            """SELECT count(*) AS runs, sum(computed_tokens)::BIGINT AS tokens,
+                      sum(C * computed_tokens / D) AS flops, sum(energy_joules) AS joules,
+                      sum(wall_seconds) AS busy FROM runs""",
+        ).row(0, named=True)
+        seconds = self.space.add_seconds(self.progress.seconds)
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        unit = 1 if sys.platform == "darwin" else 1024
+        workers = self.fleet.n_workers
+        return Cost(
+            seconds=sum(seconds.values()),
+            seconds_by_stage=seconds,
+            training_tokens=sums["tokens"],
+            flops=sums["flops"],
+            energy_joules=sums["joules"],
+            energy_how="measured" if energy.measurable() else "estimated",
+            runs=sums["runs"],
+            peak_memory_bytes=(own + workers * child) * unit,
+            tokens_per_second=sums["tokens"] / max(1e-9, sums["busy"]) * workers,
+            device=f"CPU, {workers} workers, {prepared.plan.shape.dtype}",
+        )
+
+
+def _inverse(value: float | None) -> float | None:
+    return 1 / value if value else None
+
+
+def summary(results: StudyResults, out: Path) -> dict[str, Any]:
+    """The answer of `--json`."""
+    tested = [claim.outcome for claim in results.claims if claim.outcome]
+    return {
+        "out": str(out),
+        "claims": str(out / "claims.json"),
+        "report": str(out / report.REPORT),
+        "n_claims": len(results.claims),
+        "n_supported": sum(claim.verdict == "supported" for claim in results.claims),
+        "predictions": {
+            "registered": sum(claim.prediction is not None for claim in results.claims),
+            "tested": len(tested),
+            "hits": sum(outcome.verdict == "hit" for outcome in tested),
+        },
+        "seconds": round(results.cost.seconds, 1),
+        "tokens": results.cost.training_tokens,
+        "assay_version": __version__,
+        "fingerprint": fingerprint(results.fingerprints),
+    }
+
+
+def told(claims: Sequence[Claim], language: str) -> list[str]:
+    """The headline claims as sentences, for the terminal."""
+    return [getattr(claim.statement, language) for claim in claims if claim.headline]
