@@ -165,7 +165,7 @@ class _Study:
         with self.fleet:
             prepared = self.prepare()
             inputs = self._tokens(prepared)
-            fitted, everything, registered = self._train(prepared, inputs)
+            everything, registered = self._train(prepared, inputs)
         self.progress.stage("report")
         results = self._results(prepared, inputs, everything, registered)
         write_json_atomic(self.space.path("claims.json"), [c.model_dump(mode="json") for c in results.claims])
@@ -338,9 +338,7 @@ class _Study:
 
     # Runs
 
-    def _train(
-        self, prepared: Prepared, inputs: JobInputs
-    ) -> tuple[list[Artifact], list[Artifact], list[predictions.Registered]]:
+    def _train(self, prepared: Prepared, inputs: JobInputs) -> tuple[list[Artifact], list[predictions.Registered]]:
         plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.encoder.vocabulary
         trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
         first = [*trunk_jobs, *jobs.cells(plan, recipe, vocabulary, fitted=True)]
@@ -353,7 +351,7 @@ class _Study:
         if design.LARGER in plan.predictions:
             tests += jobs.larger(plan, recipe, vocabulary, parts[: len(trunk_jobs)])
         self.progress.stage("test", sum(job.tokens for job in tests))
-        return parts, [*parts, *self.fleet.run(inputs, tests, self.progress.advance)], registered
+        return [*parts, *self.fleet.run(inputs, tests, self.progress.advance)], registered
 
     def _documents(self, inputs: JobInputs) -> dict[str, pl.DataFrame]:
         return {split: pl.read_parquet(a.file("documents.parquet")) for split, a in inputs.evaluation.items()}

@@ -10,7 +10,6 @@ dropped, in a fixed order, and said. Every derived value is kept with the reason
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +31,8 @@ LARGEST_BRANCH = 2.0  # x D_c
 HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
 WARMUP_STEPS = 10
 EVAL_COST = 1 / 3
+EVAL_SHARE = 0.3  # of a comparison run: with EVAL_COST, a tenth of the time
+LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 2_000, 20_000  # a source
 # The tokens that a time budget buys: training steps in the fleet run at this share of the probe's speed (the sampler,
 # the ledger, uneven last jobs), measured over studies on two cores.
 FLEET_EFFICIENCY = 0.85
@@ -111,8 +112,7 @@ def choose_shape(
             kind: probe(base, kind)
             for kind in (("float32", "bfloat16") if recipe.train.dtype == "auto" else (recipe.train.dtype,))
         }
-        dtype = max(speeds, key=lambda kind: speeds[kind])
-        speed = speeds[dtype]
+        dtype, speed = max(speeds.items(), key=lambda item: item[1])
         shown = ", ".join(f"{kind} {value:,.0f} tokens/s" for kind, value in speeds.items())
         why.append(("train.dtype", dtype, f"the fastest in the probe with {workers} workers: {shown}"))
         tokens = speed * seconds * FLEET_EFFICIENCY
@@ -205,15 +205,15 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     total = sum(text.tokens for text in texts)
     natural = {text.source: text.tokens / total for text in texts}
     step_tokens = recipe.train.row_tokens * recipe.train.batch_rows
-    eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(shape.total_tokens, len(texts))
     why, notices = list(shape.why), []
     seeds, doses = recipe.train.seeds or 4, recipe.design.doses
     targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
 
     while True:
         cells = _cells(recipe, natural, targets, doses, {s: 1.0 for s in natural})
+        eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, shape, cells, seeds, len(texts))
         run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
-        if run_tokens >= LEAST_RUN_TOKENS or shape.total_tokens == 0:
+        if run_tokens >= LEAST_RUN_TOKENS:
             break
         if recipe.train.seeds is None and seeds > 3:
             seeds -= 1
@@ -247,10 +247,10 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     why += [
         ("train.seeds", str(seeds), "paired runs of every cell"),
         ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
-         f"{len(cells) + 1} cells x {seeds} seeds besides trunk and held-out runs"),
+         f"{len(cells) + 1} cells x {seeds} seeds besides the trunk"),
         ("size_branches", ", ".join(f"{b * step_tokens:,}" for b in branches), "sizes the law is fitted on, ratio 1.41"),
         ("held_out", f"{held_out_steps * step_tokens:,}", "tokens of the runs that test the size law"),
-        ("eval_tokens", f"{eval_tokens:,}", "held-out tokens a source: evaluation takes about a twentieth of the time"),
+        ("eval_tokens", f"{eval_tokens:,}", f"held-out tokens a source: in all {EVAL_SHARE:.0%} of a comparison run"),
     ]  # fmt: skip
     predictions = [design.LARGER] if "size" in recipe.design.axes else []
     predictions += [cell.name for cell in cells if not cell.fitted]
@@ -298,9 +298,10 @@ def _planned_tokens(
     return round(trunk + len(cells) * run_steps)
 
 
-def _eval_tokens(total_tokens: int, n_sources: int) -> int:
-    """Held-out tokens a source: more where there is more to spend."""
-    return int(min(20_000, max(3_000, math.sqrt(total_tokens) * 20 / n_sources)))
+def _eval_tokens(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:
+    """Held-out tokens a source: all of them together a share of a comparison run."""
+    run_tokens = shape.total_tokens / seeds / (len(cells) + _trunk_cost(recipe))
+    return int(min(MOST_EVAL_TOKENS, max(LEAST_EVAL_TOKENS, EVAL_SHARE * run_tokens / n_sources)))
 
 
 def _within_corpus(run_tokens: float, total: float) -> tuple[float, bool]:

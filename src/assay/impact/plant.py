@@ -53,15 +53,14 @@ def _parents(
         for source, share in plan.natural.items()
     }
     for batch in corpus.read("train", sources=list(plan.natural), below=plan.pool_share):
-        long_enough = pc.greater_equal(pc.utf8_length(batch.column("text")), COPIED_CHARS // 10)
-        batch = batch.filter(long_enough)
+        long_enough = batch.filter(pc.greater_equal(pc.utf8_length(batch.column("text")), COPIED_CHARS // 10))
         take = []
-        for i, source in enumerate(batch.column("source").to_pylist()):
+        for i, source in enumerate(long_enough.column("source").to_pylist()):
             if wanted[source] > 0:
                 wanted[source] -= 1
                 take.append(i)
         if take:
-            chosen = batch.take(pa.array(take))
+            chosen = long_enough.take(pa.array(take))
             cut = pc.utf8_slice_codeunits(chosen.column("text"), 0, COPIED_CHARS)
             yield chosen.set_column(chosen.schema.get_field_index("text"), chosen.schema.field("text"), cut)
         if all(left <= 0 for left in wanted.values()):

@@ -1,8 +1,9 @@
 """Held-out text, laid out once: which documents, which of their tokens, and what they spell.
 
-From every source as many documents as fit into the token budget take part, each with its first tokens: many short
-looks tell more about a source than a few long ones, because documents differ more than their parts do. Rows are
-packed like training rows; the special token and the filling of the last row count for nothing.
+From every source as many documents as the token budget allows take part, each with one window of its tokens that
+begins at a place drawn from its id: many looks tell more about a source than a few long ones, because documents
+differ more than their parts do, and beginnings (headers, titles) are not what documents are like. Windows are packed
+into rows on end; attention stays within a window, and only the filling of the last row counts for nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from assay.store import Artifact
 from assay.tokens.pack import TokenStream
 from assay.tokens.tokenizer import END_OF_TEXT_ID
 
-MAX_DOCUMENTS = 400
+LEAST_WINDOW_ROWS = 2  # a window is at least this many rows long, where its document is
+NO_DOCUMENT = -1
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class EvalSet:
 
     Attributes:
         inputs_RT, targets_RT: int64 token ids; a target of -1 counts for nothing.
-        document_RT: index into `documents` of the document that each target belongs to, or -1.
+        document_RT: index into `documents` of the document that a position belongs to, or -1: these are also the
+            segments that attention stays within.
         documents: doc_id, source, n_tokens, n_bytes of what is counted of each.
     """
 
@@ -38,13 +41,13 @@ class EvalSet:
 
     def save(self, folder: Path) -> dict[str, int]:
         rows = np.stack([self.inputs_RT, self.targets_RT, self.document_RT]).astype(np.int32)
-        np.save(folder / "rows.npy", rows)
+        np.save(folder / "rows.npy", rows, allow_pickle=False)
         self.documents.write_parquet(folder / "documents.parquet")
         return {"documents": len(self.documents), "tokens": int(self.documents["n_tokens"].sum())}
 
     @classmethod
     def open(cls, artifact: Artifact) -> EvalSet:
-        inputs, targets, document = np.load(artifact.file("rows.npy")).astype(np.int64)
+        inputs, targets, document = np.load(artifact.file("rows.npy"), allow_pickle=False).astype(np.int64)
         return cls(inputs, targets, document, pl.read_parquet(artifact.file("documents.parquet")))
 
 
@@ -53,62 +56,68 @@ def build(stream: TokenStream, spans: pl.DataFrame, token_bytes: np.ndarray, row
 
     Args:
         stream: the encoded split.
-        spans: its spans (doc_id, source, start, length).
+        spans: its spans (doc_id, source, start, length); a span begins with the special token.
         token_bytes: (V,) bytes that each token id spells.
         row_tokens: T.
-        budget: tokens of text a source, at most.
+        budget: tokens of text a source, at most (but at least one document's window).
 
     Raises:
         InputError: the split is empty.
     """
-    inputs: list[np.ndarray] = []
-    targets: list[np.ndarray] = []
-    owners: list[np.ndarray] = []
-    documents: list[pl.DataFrame] = []
-    n_documents = 0
+    windows: list[np.ndarray] = []
+    chosen: list[pl.DataFrame] = []
     for source in sorted(stream.shards):
-        own = spans.filter(pl.col("source") == source).sort("doc_id")
-        chosen = own.head(MAX_DOCUMENTS)  # doc_id is a hash: its order is random, and no file's
-        if chosen.is_empty():
+        own = spans.filter((pl.col("source") == source) & (pl.col("length") > 1)).sort("doc_id")
+        if own.is_empty():
             continue
-        lengths = np.minimum(chosen["length"].to_numpy(), 1 + _cap(chosen["length"].to_numpy() - 1, budget))
-        flat, owner = _flatten(stream.shards[source], chosen["start"].to_numpy(), lengths, n_documents)
-        counted = owner >= 0
-        n_tokens = np.bincount(owner[counted] - n_documents, minlength=len(chosen))
-        n_bytes = np.bincount(
-            owner[counted] - n_documents, weights=token_bytes[flat[counted]], minlength=len(chosen)
-        ).astype(np.int64)
-        documents.append(
-            chosen.select("doc_id", "source").with_columns(
-                pl.Series("n_tokens", n_tokens, pl.Int64), pl.Series("n_bytes", n_bytes, pl.Int64)
-            )
-        )
-        n_documents += len(chosen)
-        for parts, values, filling in (
-            (inputs, flat[:-1], END_OF_TEXT_ID),
-            (targets, np.where(counted, flat, -1)[1:], -1),
-            (owners, owner[1:], -1),
-        ):
-            parts.append(_rows(values, row_tokens, filling))
-    if not documents:
+        own = _windows(own, LEAST_WINDOW_ROWS * row_tokens, budget)
+        shard = stream.shards[source]
+        for start, length in own.select("start", "length").iter_rows():
+            windows.append(shard[start : start + length].astype(np.int64))
+        chosen.append(own)
+    if not windows:
         raise InputError("no held-out text", remedy="give more documents, or a larger corpus.eval_share")
-    return EvalSet(np.concatenate(inputs), np.concatenate(targets), np.concatenate(owners), pl.concat(documents))
+
+    inputs = np.concatenate([window[:-1] for window in windows])
+    targets = np.concatenate([window[1:] for window in windows])
+    lengths = np.array([len(window) - 1 for window in windows])
+    owner = np.repeat(np.arange(len(windows)), lengths)
+    n_bytes = np.bincount(owner, weights=token_bytes[targets], minlength=len(windows)).astype(np.int64)
+    documents = pl.concat(chosen).select("doc_id", "source").with_columns(
+        pl.Series("n_tokens", lengths, pl.Int64), pl.Series("n_bytes", n_bytes, pl.Int64)
+    )  # fmt: skip
+    return EvalSet(
+        _rows(inputs, row_tokens, END_OF_TEXT_ID),
+        _rows(targets, row_tokens, NO_DOCUMENT),
+        _rows(owner, row_tokens, NO_DOCUMENT),
+        documents,
+    )
+
+
+def _windows(spans: pl.DataFrame, least: int, budget: int) -> pl.DataFrame:
+    """One window of each document, as many documents as fit: `start` and `length` (inputs and one more target).
+
+    `doc_id` is a hash: its order is random, and no file's. Where all documents fit, windows grow.
+    """
+    lengths = spans["length"].to_numpy() - 1
+    cap = max(least, _cap(lengths, budget))
+    sizes = np.minimum(lengths, cap)
+    n = max(1, int(np.searchsorted(np.cumsum(sizes), budget, side="right")))
+    spans, lengths, sizes = spans.head(n), lengths[:n], sizes[:n]
+    draw = np.array([int(doc_id[-13:], 16) for doc_id in spans["doc_id"]]) / 16.0**13
+    offset = np.floor(draw * (lengths - sizes + 1)).astype(np.int64)
+    return spans.with_columns(
+        (pl.col("start") + pl.Series(offset)).alias("start"), pl.Series("length", sizes + 1, pl.Int64)
+    )
 
 
 def _cap(lengths: np.ndarray, budget: int) -> int:
-    """The largest cap on document lengths with which their sum stays within the budget (at least 8)."""
-    low, high = 8, int(max(8, lengths.max(initial=8)))
+    """The largest cap on document lengths with which their sum stays within the budget."""
+    low, high = 0, int(lengths.max())
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if np.minimum(lengths, middle).sum() <= budget else (low, middle - 1)
     return low
-
-
-def _flatten(shard: np.ndarray, starts: np.ndarray, lengths: np.ndarray, first: int) -> tuple[np.ndarray, np.ndarray]:
-    """Token ids of the documents on end, and each one's document (-1 for the special token)."""
-    flat = np.concatenate([shard[s : s + n] for s, n in zip(starts, lengths, strict=True)]).astype(np.int64)
-    owner = np.repeat(np.arange(first, first + len(starts)), lengths)
-    return flat, np.where(flat == END_OF_TEXT_ID, -1, owner)
 
 
 def _rows(values: np.ndarray, row_tokens: int, filling: int) -> np.ndarray:

@@ -8,7 +8,6 @@ from torch import nn
 
 from assay.models.protocol import Batch, Model
 from assay.tokens.evalset import EvalSet
-from assay.tokens.pack import segments_of
 
 
 @torch.inference_mode()
@@ -18,11 +17,10 @@ def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: i
     total = np.zeros(len(data.documents))
     for start in range(0, len(data.inputs_RT), batch_rows):
         rows = slice(start, start + batch_rows)
-        inputs = data.inputs_RT[rows]
         batch = Batch(
-            torch.from_numpy(inputs).to(device),
+            torch.from_numpy(data.inputs_RT[rows]).to(device),
             torch.from_numpy(data.targets_RT[rows]).to(device),
-            torch.from_numpy(segments_of(inputs)).to(device),
+            torch.from_numpy(data.document_RT[rows]).to(device),
         )
         losses = model.loss(batch).losses_BT.double().cpu().numpy()
         owner = data.document_RT[rows]
