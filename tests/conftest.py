@@ -1,0 +1,35 @@
+"""For all tests: no network beyond loopback, and the shared data sets where this machine has them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+OFFLINE = TESTS / "offline"
+SHARED = TESTS.parent.parent / "shared" / "data"
+
+# Before anything that a test imports can open a socket; and for the programs and fleet workers that tests start.
+sys.path.insert(0, str(OFFLINE))
+sys.modules.pop("sitecustomize", None)
+import sitecustomize  # noqa: E402, F401
+
+sys.path.remove(str(OFFLINE))
+os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+@pytest.fixture
+def shared() -> Callable[[str], Path]:
+    """`shared("mix-en")`: a data set that lies beside the repository; the test is skipped where it does not."""
+
+    def find(name: str) -> Path:
+        path = SHARED / name
+        if not path.exists():
+            pytest.skip(f"needs the data set {name} in {SHARED.parent.name}/{SHARED.name} beside the repository")
+        return path
+
+    return find

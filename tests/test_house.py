@@ -1,0 +1,89 @@
+"""The house as a whole: rooms import in one direction, the front door opens fast, the suite stays off the network."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {
+    "torch", "numpy", "scipy", "polars", "pyarrow", "duckdb", "tokenizers", "gigatoken", "py3langid", "jinja2", "xxhash",
+}  # fmt: skip  # pydantic is not among them: typer needs it to read a verb's options
+HELP_SECONDS = 0.5
+
+
+def test_rooms_import_only_from_the_rooms_before_them(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert broken == 0, capsys.readouterr().out
+
+
+def test_the_order_of_the_house_is_the_one_in_the_design() -> None:
+    """docs/DESIGN.md lists the rooms from first to last, the contract from last to first."""
+    design = (ROOT / "docs" / "DESIGN.md").read_text(encoding="utf-8")
+    tree = design.split("```")[1]
+    listed = re.findall(r"^  ([a-z]+)(?:\.py|/)", tree, re.MULTILINE)
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = config["tool"]["importlinter"]["contracts"][0]["layers"]
+    contract = [name for layer in reversed(layers) for name in sorted(re.findall(r"[a-z]+", layer))]
+    assert listed == contract
+
+
+def _help(*verb: str) -> str:
+    """A program that prints the help of a verb as the console script does, then the modules that were imported."""
+    return (
+        "import sys, json, atexit\n"
+        f"sys.argv = ['assay', *{verb!r}, '--help']\n"
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))\n"
+        "from assay.cli import main\n"
+        "main()\n"
+    )
+
+
+@pytest.mark.parametrize("verb", [(), ("study",), ("doctor",), ("doctor", "env")])
+def test_help_imports_nothing_heavy(verb: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-c", _help(*verb)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+    imported = set(json.loads(done.stderr.splitlines()[-1]))
+    assert imported & HEAVY == set()
+
+
+def test_help_takes_less_than_half_a_second() -> None:
+    """The fastest of a few, since other programs may hold this machine's cores meanwhile."""
+    program = [sys.executable, "-c", "import sys; sys.argv = ['assay', '--help']; from assay.cli import main; main()"]
+    taken = []
+    for _ in range(12):
+        began = time.perf_counter()
+        subprocess.run(program, capture_output=True, check=True, timeout=60)
+        taken.append(time.perf_counter() - began)
+        if taken[-1] < HELP_SECONDS:
+            return
+    raise AssertionError(f"`assay --help` takes {min(taken):.2f} s at its fastest")
+
+
+BARE = ("assay.models.decoder", "assay.train.optimizers", "assay.train.schedules")
+
+
+def test_models_and_optimizers_import_without_the_rest() -> None:
+    """As on a bare GPU machine, which has torch and numpy and little else."""
+    missing = sorted(HEAVY - {"torch", "numpy"})
+    program = f"import sys\nfor name in {missing}: sys.modules[name] = None\nimport {', '.join(BARE)}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_suite_reaches_no_other_machine() -> None:
+    with pytest.raises(OSError, match="tests do not connect"):
+        socket.create_connection(("192.0.2.1", 9), timeout=1)  # an address for documentation: nobody's
+    program = "import socket; socket.create_connection(('192.0.2.1', 9), timeout=1)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert "tests do not connect" in done.stderr
