@@ -16,7 +16,8 @@ from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {
-    "torch", "numpy", "scipy", "polars", "pyarrow", "duckdb", "tokenizers", "gigatoken", "py3langid", "jinja2", "xxhash",
+    "torch", "numpy", "scipy", "polars", "pyarrow", "duckdb", "tokenizers", "gigatoken", "py3langid", "jinja2",
+    "zstandard", "xxhash",
 }  # fmt: skip  # pydantic is not among them: typer needs it to read a verb's options
 HELP_SECONDS = 0.5
 
