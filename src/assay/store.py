@@ -102,7 +102,10 @@ class Store:
             return None
         damage = damage_of(path)
         if damage is None:
-            return Artifact(path, json.loads((path / MANIFEST).read_text(encoding="utf-8")))
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            if manifest.get("fingerprint") == address and "summary" in manifest:
+                return Artifact(path, manifest)
+            damage = f"{MANIFEST} is another artifact's"
         log.warning("%s: %s; building it again", path, damage)
         shutil.rmtree(path)
         return None
@@ -152,8 +155,10 @@ def _address(stage: Stage, inputs: Mapping[str, str], config: Any) -> str:
 def write_manifest(folder: Path, body: Mapping[str, Any]) -> None:
     """Write `manifest.json` (last) with the size and digest of every file below `folder`, all flushed to disk."""
     files = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(folder.rglob("*")):
         _fsync(path)
+        if path.is_dir():
+            continue
         name = path.relative_to(folder).as_posix()
         files[name] = {"bytes": path.stat().st_size, "xxh3_128": file_digest(path)}
     manifest = folder / MANIFEST
@@ -168,11 +173,13 @@ def damage_of(folder: Path) -> str | None:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for name, expected in manifest["files"].items():
             path = folder / name
+            if not path.is_file():
+                return f"{name} is missing"
             if path.stat().st_size != expected["bytes"] or file_digest(path) != expected["xxh3_128"]:
                 return f"{name} is not what was written"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
-    except (json.JSONDecodeError, KeyError, UnicodeDecodeError):
+    except (ValueError, LookupError, TypeError, AttributeError):  # no JSON, or JSON of another shape
         return f"{MANIFEST} is damaged"
     return None
 
