@@ -8,10 +8,11 @@ Every field's description is its documentation; `explain` prints each value with
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -21,7 +22,7 @@ from assay.store import fingerprint
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CorpusRecipe(_Section):
@@ -75,7 +76,9 @@ class DesignRecipe(_Section):
     defects: tuple[Literal["near_duplicates", "character_noise"], ...] = Field(
         ("near_duplicates", "character_noise"), description="damages whose dose-response is measured"
     )
-    doses: tuple[float, ...] = Field((0.25, 0.5), description="shares of the training text that are damaged")
+    doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (0.25, 0.5), description="shares of the training text that are damaged"
+    )
     noise_rate: float = Field(0.1, gt=0, lt=1, description="share of characters altered in a damaged document")
     copies: int = Field(8, ge=1, description="near-copies of each copied document at the highest dose")
     edit_rate: float = Field(0.03, ge=0, lt=1, description="share of words altered in a near-copy")
@@ -97,8 +100,12 @@ class StudyRecipe(_Section):
     seed: int = Field(0, ge=0, description="seed of the study: splits, tokenizer sample, runs")
     title: str | None = Field(None, description="title of the report")
 
+    def identity(self) -> dict[str, Any]:
+        """All that results depend on: not how the page is called, nor how many processes did the work."""
+        return self.model_dump(mode="json", exclude={"title": True, "train": {"workers"}})
+
     def fingerprint(self) -> str:
-        return fingerprint(self.model_dump(mode="json"))
+        return fingerprint(self.identity())
 
 
 def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[StudyRecipe, dict[str, str]]:
@@ -145,17 +152,20 @@ def explain(recipe: StudyRecipe, origins: dict[str, str]) -> list[tuple[str, Any
     return rows
 
 
+_NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+
+
 def parse_quantity(text: str, what: str) -> float:
     """A count such as `5e6`, `2M`, `800k`."""
-    match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([kKmMgGbB]?)\s*", text)
-    if not match:
+    match = re.fullmatch(rf"\s*({_NUMBER}(?:e[0-9]+)?)\s*([kKmMgGbB]?)\s*", text)
+    if not match or not math.isfinite(float(match[1])):
         raise InputError(f"{text!r} is not a number of {what}", where=f"--{what}", remedy="write it like 5e6 or 2M")
     return float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}[match[2].lower()]
 
 
 def parse_duration(text: str) -> float:
     """Seconds of `90s`, `10m`, `1.5h`, `600`."""
-    match = re.fullmatch(r"\s*([0-9.]+)\s*(s|m|min|h)?\s*", text)
+    match = re.fullmatch(rf"\s*({_NUMBER})\s*(s|m|min|h)?\s*", text)
     if not match or float(match[1]) <= 0:
         raise InputError(f"{text!r} is not a time", where="--budget", remedy="write it like 90s, 10m or 1h")
     return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, None: 1}[match[2]]
@@ -166,6 +176,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("no such recipe", where=path, remedy="give the path of a YAML file") from None
+    except OSError as error:
+        what = f"cannot be read ({(error.strerror or str(error)).lower()})"
+        raise InputError(what, where=path, remedy="give the path of a YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
@@ -174,7 +187,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict):
         raise InputError("a recipe is a mapping of sections", where=path, remedy="begin with a line such as `train:`")
-    return values
+    # A section whose keys are all commented out reads as nothing.
+    return {name: {} if value is None and name in _sections() else value for name, value in values.items()}
 
 
 def _parse_override(override: str) -> tuple[str, Any]:
@@ -183,13 +197,20 @@ def _parse_override(override: str) -> tuple[str, Any]:
     if not equals:
         raise InputError(f"{override!r} has no '='", where="--set", remedy="write key=value, e.g. train.seeds=5")
     _check_known(key, "--set")
-    return key, yaml.safe_load(raw)
+    try:
+        return key, yaml.safe_load(raw)
+    except yaml.YAMLError as error:
+        remedy = f'put quotes around text that holds {{}}[],:#\'", e.g. {key}="..."'
+        raise InputError(f"{raw!r} is not a YAML value", where=f"--set {key}", remedy=remedy) from error
 
 
 def _check_known(key: str, where: str) -> None:
     known = [name for name, _ in _fields(StudyRecipe)]
     if key in known:
         return
+    if key in _sections():
+        example = next(name for name in known if name.startswith(f"{key}."))
+        raise InputError(f"{key} is a section, not a value", where=where, remedy=f"give its keys, such as {example}")
     by_last = [name for name in known if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
     nearest = by_last or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
     raise InputError(f"unknown key {key!r}", where=where, remedy=f"the nearest known one is {nearest[0]!r}")
@@ -198,6 +219,10 @@ def _check_known(key: str, where: str) -> None:
 def _describe(key: str) -> str:
     fields = dict(_fields(StudyRecipe))
     return f"{key} is the {fields[key].description}" if key in fields else "see `assay study --explain`"
+
+
+def _sections() -> set[str]:
+    return {name.partition(".")[0] for name, _ in _fields(StudyRecipe) if "." in name}
 
 
 def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
