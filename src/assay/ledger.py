@@ -22,6 +22,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import dataset
 
 from assay.store import Artifact, Stage, Store
 
@@ -111,10 +112,9 @@ class Ledger:
         try:
             for name, schema in TABLES.items():
                 files = [str(folder / f"{name}.parquet") for folder in folders]
-                if files:
-                    connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({files!r})")
-                else:
-                    connection.register(name, schema.empty_table())
+                # Handed over as a dataset: a path is never read as SQL or as a pattern.
+                found = dataset.dataset(files, schema=schema, format="parquet") if files else schema.empty_table()
+                connection.register(name, found)
             return pl.from_arrow(connection.sql(sql).to_arrow_table())  # type: ignore[return-value]
         finally:
             connection.close()
