@@ -16,7 +16,7 @@ from scipy import stats
 from assay.impact import design, doses
 from assay.impact.claims import Claim
 from assay.impact.design import Cell
-from assay.impact.laws import SizeLaw
+from assay.impact.laws import WINDOWS, SizeLaw
 from assay.impact.measure import MEAN, Difference, Measurements
 from assay.impact.plan import Plan
 from assay.impact.predictions import Registered, outcome, size_law
@@ -218,7 +218,7 @@ class Analysis:
         reference run (which both the prediction and its outcome share)."""
         law, level = self.law, self.design.level
         farthest = self.plan.held_out_steps * self.plan.step_tokens * 1.25
-        grid = np.geomspace(self.sizes[0], farthest, 48)
+        grid = np.geomspace(self.sizes[-max(WINDOWS)], farthest, 48)
         points = [self._point(size, 0, False) for size in self.sizes]
         prediction = None
         entry = next((e for e in self.registered if e.cell == design.LARGER), None)
@@ -234,11 +234,11 @@ class Analysis:
                 CurvePoint(tokens=entry.tokens, bpb=value, interval=(value - half, value + half), held_out=True)
             )
         return LawView(
-            model=law.variant.name,
+            model="E + B D^-beta",
             parameters={
-                "E": float(law.centre.floor[0]),
-                "B": float(law.centre.scale[0] * law.centre.unit ** law.centre.exponent[0]),
-                "beta": float(law.centre.exponent[0]),
+                "E": float(law.shown.floor[0]),
+                "B": float(law.shown.scale[0] * law.shown.unit ** law.shown.exponent[0]),
+                "beta": float(law.shown.exponent[0]),
             },
             band=[(float(t), *map(float, row)) for t, row in zip(grid, law.band(grid, level), strict=True)],
             points=points,

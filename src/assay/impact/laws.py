@@ -3,9 +3,10 @@
     L(D) = E + B D^-beta, with E >= 0 (Hestness et al. 2017; Hoffmann et al. 2022, with N fixed)
 
 For a fixed beta the law is linear in (E, B): non-negative least squares on a grid of beta solves it exactly (variable
-projection), for all bootstrap draws at once. Alternatives (no floor; only the last points) compete by forward
-holdout: fit the first k sizes, predict the one twice as large. The errors of these past forecasts are what widens the
-interval of the real one, since the noise of seeds alone makes intervals too narrow in extrapolation.
+projection), for all bootstrap draws at once. A forecast is the mean of fits with and without a floor to the last
+sizes. Forward holdout calibrates it: fit the first k sizes, predict the one twice as large; the errors of these past
+forecasts widen the interval of the real one, since the noise of seeds alone makes intervals too narrow in
+extrapolation.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from scipy import stats
 
 BETAS = np.geomspace(0.02, 2.0, 240)
 DRAWS = 400
-LEAST_POINTS = 3
 FORECAST_RATIO = 2.0
 
 
@@ -80,44 +80,54 @@ def _linear(basis: np.ndarray, losses: np.ndarray, floor: bool) -> tuple[np.ndar
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to fit: with or without a floor, on all points or the last few."""
+    """A way to fit: with or without a floor, on the last `window` sizes."""
 
     floor: bool
-    window: int | None
+    window: int
 
     def fit(self, tokens: np.ndarray, losses: np.ndarray) -> PowerLaw:
-        kept = slice(-self.window, None) if self.window else slice(None)
         losses = np.atleast_2d(losses)
-        return fit(tokens[kept], losses[:, kept], floor=self.floor)
-
-    @property
-    def name(self) -> str:
-        floor = "E + B D^-beta" if self.floor else "B D^-beta"
-        return floor + (f", last {self.window} sizes" if self.window else "")
+        return fit(tokens[-self.window :], losses[:, -self.window :], floor=self.floor)
 
 
-VARIANTS = [Variant(floor, window) for floor, window in product((True, False), (None, 4, 3))]
+# What lies ahead is like what lies close behind: the whole curve of a small model is steeper at first than any power
+# law. With and without a floor err to opposite sides (no floor: too hopeful where the curve flattens, and the other
+# way round); their mean errs about half as much as the one that did best in the past (LAB_NOTES.md).
+WINDOWS = (4, 3)
+VARIANTS = tuple(Variant(floor, window) for floor, window in product((True, False), WINDOWS))
+
+
+def _ensemble(tokens: np.ndarray, losses: np.ndarray) -> list[PowerLaw]:
+    return [variant.fit(tokens, losses) for variant in VARIANTS]
+
+
+def _predict(laws: Sequence[PowerLaw], tokens: Sequence[float] | np.ndarray) -> np.ndarray:
+    """(variants, draws, len(tokens))."""
+    return np.stack([law.predict(tokens) for law in laws])
 
 
 @dataclass(frozen=True)
 class SizeLaw:
-    """A law of one target, chosen and calibrated.
+    """The law of one target: the mean over VARIANTS, calibrated by its own past forecasts.
 
     Attributes:
-        law: one fit a bootstrap draw over seeds.
-        centre: the fit of the means.
+        tokens: sizes that it was fitted on.
+        laws: one a variant, each with one fit a bootstrap draw over seeds.
+        centres: one a variant, fitted to the means.
         forecast_sd: relative error of past forecasts at FORECAST_RATIO.
         forecast_df: how many they were.
-        noise_sd: relative residual of the means around the fit.
     """
 
-    variant: Variant
     tokens: np.ndarray
-    law: PowerLaw
-    centre: PowerLaw
+    laws: list[PowerLaw]
+    centres: list[PowerLaw]
     forecast_sd: float
     forecast_df: int
-    noise_sd: float
+
+    @property
+    def shown(self) -> PowerLaw:
+        """The variant whose parameters are shown: with a floor, on the longest window."""
+        return self.centres[0]
 
     def change(self, tokens: float, since: float, level: float, other_var: float = 0.0) -> tuple[float, float, float]:
         """Predicted difference between a run of `tokens` and one of `since`: value, low, high.
@@ -125,66 +135,60 @@ class SizeLaw:
         Args:
             other_var: variance from elsewhere (the choice of held-out documents).
         """
-        centre = self.centre.predict([tokens, since])[0]
-        draws = self.law.predict([tokens, since])
-        value = float(centre[0] - centre[1])
-        spread = float(np.var(draws[:, 0] - draws[:, 1]))
+        centre = _predict(self.centres, [tokens, since])[:, 0]
+        each = centre[:, 0] - centre[:, 1]
+        draws = _predict(self.laws, [tokens, since]).mean(axis=0)
         step = np.log(max(tokens / since, 1.0)) / np.log(FORECAST_RATIO)
-        model = (self.forecast_sd * centre[0] * step) ** 2
-        noise = 2 * (self.noise_sd * centre[0]) ** 2
-        half = float(stats.t.ppf(0.5 + level / 2, 2 + self.forecast_df)) * (spread + model + noise + other_var) ** 0.5
+        model = (self.forecast_sd * float(centre[:, 0].mean()) * step) ** 2 + float(each.var(ddof=1))
+        seeds = float(np.var(draws[:, 0] - draws[:, 1]))
+        half = self._quantile(level) * (model + seeds + other_var) ** 0.5
+        value = float(each.mean())
         return value, value - half, value + half
 
     def band(self, tokens: np.ndarray, level: float) -> np.ndarray:
         """(len(tokens), 3) predicted loss, low, high; wider beyond the largest run fitted."""
-        centre = self.centre.predict(tokens)[0]
-        spread = self.law.predict(tokens).var(axis=0)
+        centre = _predict(self.centres, tokens)[:, 0]
+        seeds = _predict(self.laws, tokens).mean(axis=0).var(axis=0)
         beyond = np.maximum(0.0, np.log(tokens / self.tokens.max()) / np.log(FORECAST_RATIO))
-        variance = spread + (self.noise_sd * centre) ** 2 + (self.forecast_sd * centre * beyond) ** 2
-        half = float(stats.t.ppf(0.5 + level / 2, 2 + self.forecast_df)) * variance**0.5
-        return np.stack([centre, centre - half, centre + half], axis=1)
+        mean = centre.mean(axis=0)
+        variance = seeds + centre.var(axis=0, ddof=1) + (self.forecast_sd * mean * beyond) ** 2
+        half = self._quantile(level) * variance**0.5
+        return np.stack([mean, mean - half, mean + half], axis=1)
+
+    def _quantile(self, level: float) -> float:
+        return float(stats.t.ppf(0.5 + level / 2, 2 + self.forecast_df))
 
 
 def fit_size_law(tokens: np.ndarray, losses: np.ndarray, seed: int = 0) -> SizeLaw:
-    """Choose a variant by forward holdout and fit it to bootstrap draws over seeds.
+    """Fit all variants to the means and to bootstrap draws over seeds, and judge their mean by forward holdout.
 
     Args:
         tokens: (points,) sizes, ascending.
         losses: (seeds, points) bits per byte; a seed's points are branches of one trunk and stay together.
     """
     mean = losses.mean(axis=0)
-    scored = [(variant, forecast_errors(variant, tokens, mean)) for variant in VARIANTS]
-    scored = [(variant, errors) for variant, errors in scored if len(errors)]
-    variant, errors = min(scored, key=lambda item: float(np.mean(item[1] ** 2)))
-    # All variants' errors, not only the chosen one's: choosing the smallest of several flatters it.
-    typical = float(np.median([np.mean(e**2) for _, e in scored]) ** 0.5)
-    rng = np.random.default_rng(seed)
-    chosen = rng.integers(0, len(losses), (DRAWS, len(losses)))
-    law = variant.fit(tokens, losses[chosen].mean(axis=1))
-    centre = variant.fit(tokens, mean)
-    residual = (mean / centre.predict(tokens)[0] - 1)[-(variant.window or len(tokens)) :]
-    freedom = max(1, len(residual) - (3 if variant.floor else 2))
+    chosen = np.random.default_rng(seed).integers(0, len(losses), (DRAWS, len(losses)))
+    # The resampled mean of n seeds varies by (n - 1) / n too little.
+    draws = mean + (losses[chosen].mean(axis=1) - mean) * (len(losses) / max(1, len(losses) - 1)) ** 0.5
+    errors = forecast_errors(tokens, mean)
     return SizeLaw(
-        variant,
         tokens,
-        law,
-        centre,
-        forecast_sd=max(float(np.mean(errors**2) ** 0.5), 0.5 * typical),
+        laws=_ensemble(tokens, draws),
+        centres=_ensemble(tokens, mean),
+        forecast_sd=float(np.mean(errors**2) ** 0.5) if len(errors) else 0.0,
         forecast_df=len(errors),
-        noise_sd=float((residual**2).sum() / freedom) ** 0.5,
     )
 
 
-def forecast_errors(variant: Variant, tokens: np.ndarray, losses: np.ndarray) -> np.ndarray:
-    """Relative errors of past forecasts: fit the first k sizes, predict the change to twice the k-th."""
+def forecast_errors(tokens: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    """Relative errors of past forecasts: fit up to the k-th size, predict the change to twice that size."""
     errors = []
-    for k in range(max(LEAST_POINTS, variant.window or 0), len(tokens)):
+    for k in range(max(WINDOWS), len(tokens)):
         later = np.flatnonzero(np.abs(tokens / tokens[k - 1] / FORECAST_RATIO - 1) < 0.2)
         if len(later):
-            law = variant.fit(tokens[:k], losses[:k])
-            predicted = law.predict([tokens[later[0]], tokens[k - 1]])[0]
+            predicted = _predict(_ensemble(tokens[:k], losses[:k]), [tokens[later[0]], tokens[k - 1]])[:, 0]
             change = losses[later[0]] - losses[k - 1]
-            errors.append((predicted[0] - predicted[1] - change) / losses[later[0]])
+            errors.append(((predicted[:, 0] - predicted[:, 1]).mean() - change) / losses[later[0]])
     return np.array(errors)
 
 

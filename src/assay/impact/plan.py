@@ -105,14 +105,15 @@ def choose_shape(
     """
     why: list[tuple[str, str, str]] = []
     base = _rung(recipe, LADDER[0])
-    speed, dtype = None, "float32" if recipe.train.dtype == "auto" else recipe.train.dtype
+    speed: float | None = None
+    dtype: str = "float32" if recipe.train.dtype == "auto" else recipe.train.dtype
     if tokens is None:
         assert seconds is not None
         speeds: dict[str, float] = {
             kind: probe(base, kind)
             for kind in (("float32", "bfloat16") if recipe.train.dtype == "auto" else (recipe.train.dtype,))
         }
-        dtype, speed = max(speeds.items(), key=lambda item: item[1])
+        speed, dtype = max((value, kind) for kind, value in speeds.items())
         shown = ", ".join(f"{kind} {value:,.0f} tokens/s" for kind, value in speeds.items())
         why.append(("train.dtype", dtype, f"the fastest in the probe with {workers} workers: {shown}"))
         tokens = speed * seconds * FLEET_EFFICIENCY

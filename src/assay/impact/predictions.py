@@ -48,21 +48,28 @@ def size_law(plan: Plan, measured: Measurements) -> SizeLaw:
     return fit_size_law(sizes.astype(float), losses)
 
 
-def mixture_model(plan: Plan, measured: Measurements, law: SizeLaw) -> MixtureModel:
-    """The mixture model of the mean over sources, on the fitted mixtures."""
+def slopes(plan: Plan, measured: Measurements) -> np.ndarray:
+    """(targets,) change in loss for an e-fold of data, on the upper half of the trunk's branches; sources only."""
+    sizes = [steps * plan.step_tokens for steps in plan.branch_steps[len(plan.branch_steps) // 2 :]]
+    losses = np.stack([measured.bpb(design.NATURAL, size).mean(axis=0)[1:] for size in sizes])
+    return np.asarray(np.polyfit(np.log(sizes), losses, 1)[0])
+
+
+def mixture_model(plan: Plan, measured: Measurements) -> MixtureModel:
+    """The mixture model of all measured sources, on the fitted mixtures."""
     sources = sorted(plan.natural)
     cells = [cell for cell in plan.cell_list() if cell.axis == "distribution" and cell.fitted]
     run_tokens = plan.run_steps * plan.step_tokens
-    # Pooled over all cells of the study, as everywhere: quality cells are as noisy as mixtures.
-    effects = measured.differences([cell.name for cell in plan.cell_list() if cell.fitted], design.NATURAL, run_tokens)
-    found = [effects[cell.name][0] for cell in cells]
+    # Variances are pooled over all cells of the study, as everywhere: quality cells are as noisy as mixtures.
+    effects = measured.differences([c.name for c in plan.cell_list() if c.fitted], design.NATURAL, run_tokens)
+    found = [effects[cell.name][1:] for cell in cells]
     return mixtures.fit(
         shares=np.array([[cell.weights[s] for s in sources] for cell in cells]),
-        changes=np.array([effect.estimate for effect in found]),
-        variances=np.array([effect.se_seeds**2 for effect in found]),
+        changes=np.array([[effect.estimate for effect in row] for row in found]),
+        variances=np.array([[effect.se_seeds**2 for effect in row] for row in found]),
         natural=np.array([plan.natural[s] for s in sources]),
-        beta=float(law.centre.exponent[0]),
-        df=found[0].df_seeds,
+        slopes=slopes(plan, measured),
+        df=found[0][0].df_seeds,
     )
 
 
@@ -79,7 +86,7 @@ def register(path: Path, plan: Plan, measured: Measurements, anchors: Measuremen
         if cell == design.LARGER:
             registered.append(_larger(plan, measured, anchors, law, level))
         else:
-            registered.append(_mixture(cell, plan, measured, anchors, law, level))
+            registered.append(_mixture(cell, plan, measured, anchors, level))
     write_json_atomic(path, [entry.model_dump(mode="json") for entry in registered])
     return registered
 
@@ -107,11 +114,9 @@ def _larger(plan: Plan, measured: Measurements, anchors: Measurements, law: Size
     )
 
 
-def _mixture(
-    name: str, plan: Plan, measured: Measurements, anchors: Measurements, law: SizeLaw, level: float
-) -> Registered:
+def _mixture(name: str, plan: Plan, measured: Measurements, anchors: Measurements, level: float) -> Registered:
     run_tokens = plan.run_steps * plan.step_tokens
-    model = mixture_model(plan, measured, law)
+    model = mixture_model(plan, measured)
     cell = next(cell for cell in plan.cell_list() if cell.name == name)
     fitted = [c.name for c in plan.cell_list() if c.axis == "distribution" and c.fitted]
     seeds = np.mean([measured.differences(fitted, design.NATURAL, run_tokens)[c][0].se_seeds ** 2 for c in fitted])
