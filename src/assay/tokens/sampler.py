@@ -102,7 +102,8 @@ class Sampler:
         source = np.zeros(len(slots), dtype=np.int64)
         best = np.full(len(slots), np.inf)
         for i, name in enumerate(self.sources):
-            if share := plan.weights.get(name, 0.0):
+            share = plan.weights.get(name, 0.0)
+            if share and self.streams["train"].n_rows(name, plan.row_tokens):  # a few words fill no row
                 time = -np.log(uniform(plan.seed, _RACE + i, slots)) / share
                 source[time < best] = i
                 best = np.minimum(best, time)
@@ -133,9 +134,11 @@ class Sampler:
             name, index = self.sources[source[slot]], int(row[slot])
             stream = self.streams["train"]
             if damaged[slot] and plan.defect is not None:
-                clean_rows = stream.n_rows(name, plan.row_tokens)
-                stream = self.streams[plan.defect]
-                # The damaged copy of a stream follows its documents in order: take the same place in it.
-                index = index * stream.n_rows(name, plan.row_tokens) // clean_rows
+                copy = self.streams[plan.defect]
+                # The damaged copy of a stream follows its documents in order: take the same place in it. Where it has
+                # no row (no document of the source was fit to be damaged), the clean one stays.
+                if rows := copy.n_rows(name, plan.row_tokens):
+                    index = index * rows // stream.n_rows(name, plan.row_tokens)
+                    stream = copy
             out[b] = stream.row(name, index, plan.row_tokens)
         return out

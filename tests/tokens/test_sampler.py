@@ -1,0 +1,198 @@
+"""The sampler: a pure function of (manifest, seed, step), fair to the weights, alike across mixtures and doses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from assay.tokens.pack import TokenStream
+from assay.tokens.sampler import Sampler, StreamPlan, permuted, splitmix64, uniform
+
+T, B = 8, 16
+LENGTHS = {"a": 900, "b": 2500, "c": 400}
+
+
+def stream(offset: int = 0, lengths: dict[str, int] = LENGTHS) -> TokenStream:
+    """Every token of a source differs, so that a row tells where it came from."""
+    starts = np.cumsum([offset, *lengths.values()])
+    return TokenStream(
+        {
+            s: np.arange(start, start + n, dtype=np.uint32)
+            for start, (s, n) in zip(starts, lengths.items(), strict=False)
+        }
+    )
+
+
+STREAMS = {"train": stream(), "noise": stream(10_000), "copies": stream(20_000, {"a": 90, "b": 250, "c": 40})}
+PLAN = StreamPlan(seed=7, weights={"a": 0.2, "b": 0.5, "c": 0.3}, row_tokens=T, batch_rows=B)
+
+
+def sampler(n_steps: int = 60, **changes: object) -> Sampler:
+    return Sampler(replace(PLAN, **changes), STREAMS, n_steps)  # type: ignore[arg-type]
+
+
+def sources(s: Sampler) -> np.ndarray:
+    return s.slots[0]
+
+
+def test_any_step_can_be_computed_at_any_time_by_anybody() -> None:
+    forwards = [sampler().batch(step) for step in range(60)]
+    one = sampler()
+    for step in (59, 0, 31, 31):
+        assert np.array_equal(one.batch(step), forwards[step])
+        assert np.array_equal(sampler().batch(step), forwards[step])
+    assert forwards[0].shape == (B, T + 1)
+    assert forwards[0].dtype == np.int64
+
+
+def test_a_shorter_run_is_the_beginning_of_a_longer_one() -> None:
+    for changes in ({}, {"defect": "noise", "dose": 0.4}):
+        short, long = sampler(10, **changes), sampler(300, **changes)
+        for step in range(10):
+            assert np.array_equal(short.batch(step), long.batch(step))
+
+
+def test_seeds_differ() -> None:
+    one, other = sampler(), sampler(seed=8)
+    assert (sources(one) != sources(other)).mean() > 0.3
+    assert not np.array_equal(one.batch(0), other.batch(0))
+
+
+@given(st.integers(1, 3000), st.integers(0, 2**40), st.integers(0, 2**34))
+@settings(max_examples=60, deadline=None)
+def test_an_order_is_a_bijection(n: int, seed: int, purpose: int) -> None:
+    places = permuted(np.arange(n), n, seed, purpose)
+    assert np.array_equal(np.sort(places), np.arange(n))
+    some = np.arange(0, n, 3)
+    assert np.array_equal(permuted(some, n, seed, purpose), places[some])  # by index, no matter which others
+
+
+def test_orders_are_random() -> None:
+    """Where the first of 50 goes is uniform over seeds, and neighbours do not stay neighbours."""
+    firsts = [int(permuted(np.array([0]), 50, seed, 1)[0]) for seed in range(5000)]
+    assert stats.chisquare(np.bincount(firsts, minlength=50)).pvalue > 1e-4
+    order = permuted(np.arange(1000), 1000, 3, 1)
+    assert abs(stats.spearmanr(np.arange(1000), order).statistic) < 0.12
+    assert (np.abs(np.diff(order)) == 1).mean() < 0.02
+
+
+def test_splitmix64_is_the_published_sequence() -> None:
+    """First outputs of SplitMix64 seeded with 1234567, as listed by Rosetta Code: the states are seed + k * golden."""
+    golden = 0x9E3779B97F4A7C15
+    states = np.array([(1234567 + k * golden) % 2**64 for k in range(5)], dtype=np.uint64)
+    assert splitmix64(states).tolist() == [
+        6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821
+    ]  # fmt: skip
+
+
+def test_uniform_numbers_are_uniform_and_apart() -> None:
+    slots = np.arange(20_000)
+    u, v, w = uniform(1, 1, slots), uniform(2, 1, slots), uniform(1, 2, slots)
+    for x in (u, v, w):
+        assert stats.kstest(x, "uniform").pvalue > 1e-4
+        assert 0 < x.min() < x.max() < 1
+    for x, y in ((u, v), (u, w), (u[1:], u[:-1])):
+        assert abs(np.corrcoef(x, y)[0, 1]) < 0.03
+
+
+def test_within_an_epoch_no_row_is_read_twice() -> None:
+    s = sampler(400)
+    source, row, _ = s.slots
+    for i, name in enumerate(s.sources):
+        n = STREAMS["train"].n_rows(name, T)
+        own = row[source == i]
+        for start in range(0, len(own), n):
+            epoch = own[start : start + n]
+            assert len(np.unique(epoch)) == len(epoch)
+            assert epoch.min() >= 0
+            assert epoch.max() < n
+        if len(own) >= 2 * n:
+            assert not np.array_equal(own[:n], own[n : 2 * n])  # another order each time
+    expected = {n: (source == i).sum() / STREAMS["train"].n_rows(n, T) for i, n in enumerate(s.sources)}
+    assert s.epochs() == pytest.approx(expected)
+
+
+def test_shares_match_the_weights() -> None:
+    counts = np.bincount(sources(sampler(2000)), minlength=3)
+    assert stats.chisquare(counts, np.array([0.2, 0.5, 0.3]) * counts.sum()).pvalue > 1e-4
+
+
+def test_a_source_without_weight_is_never_read() -> None:
+    s = sampler(weights={"a": 0.0, "b": 1.0, "c": 0.0})
+    assert set(sources(s)) == {1}
+    assert s.epochs()["a"] == 0
+    assert set(sources(sampler(weights={"b": 1.0}))) == {1}
+
+
+@given(st.lists(st.floats(0.05, 1), min_size=3, max_size=3), st.integers(0, 2), st.floats(1.01, 20))
+@settings(max_examples=30, deadline=None)
+def test_raising_one_share_never_moves_a_slot_between_two_others(raw: list[float], up: int, factor: float) -> None:
+    before = dict(zip("abc", np.array(raw) / sum(raw), strict=True))
+    raised = np.array([x * (factor if i == up else 1) for i, x in enumerate(raw)])
+    after = dict(zip("abc", raised / raised.sum(), strict=True))
+    one, other = sources(sampler(40, weights=before)), sources(sampler(40, weights=after))
+    moved = one != other
+    assert (other[moved] == up).all()
+
+
+def test_slots_that_stay_keep_their_rows_until_the_first_move() -> None:
+    """What a source gives, in order, is the same in every mixture: only how soon it is reached differs."""
+    one, other = sampler(), sampler(weights={"a": 0.4, "b": 0.4, "c": 0.2})
+    for i in range(3):
+        a, b = (s.slots[1][sources(s) == i] for s in (one, other))
+        n = min(len(a), len(b))
+        assert np.array_equal(a[:n], b[:n])
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+@settings(max_examples=20, deadline=None)
+def test_a_higher_dose_damages_a_superset(x: float, y: float) -> None:
+    low, high = (sampler(30, defect="noise", dose=d).slots[2] for d in sorted((x, y)))
+    assert not (low & ~high).any()
+
+
+def test_the_dose_is_the_share_of_damaged_rows_and_nothing_else_changes() -> None:
+    clean, damaged = sampler(300), sampler(300, defect="noise", dose=0.25)
+    assert np.array_equal(sources(clean), sources(damaged))
+    assert np.array_equal(clean.slots[1], damaged.slots[1])
+    share = damaged.slots[2].mean()
+    assert abs(share - 0.25) < 4 * (0.25 * 0.75 / len(damaged.slots[2])) ** 0.5
+    for step in range(5):
+        a, b = clean.batch(step), damaged.batch(step)
+        hit = damaged.slots[2][step * B : step * B + B]
+        assert np.array_equal(a[~hit], b[~hit])
+        assert np.array_equal(a[hit] + 10_000, b[hit])  # the damaged copy's row at the very place
+    assert not sampler(defect=None, dose=0.5).slots[2].any()
+
+
+def test_a_shorter_damaged_stream_is_read_from_the_right_source() -> None:
+    s = sampler(100, defect="copies", dose=1.0)
+    limits = {"a": (20_000, 20_090), "b": (20_090, 20_340), "c": (20_340, 20_380)}
+    for step in range(100):
+        for slot, row in zip(range(step * B, step * B + B), s.batch(step), strict=True):
+            low, high = limits[s.sources[sources(s)[slot]]]
+            assert low <= row.min()
+            assert row.max() < high
+
+
+def test_a_source_that_fills_no_row_is_left_out() -> None:
+    """A source of a few words (a stray note in a folder) must not end a study."""
+    streams = {"train": stream(0, {"a": 900, "b": T, "c": 0})}
+    s = Sampler(replace(PLAN, weights={"a": 0.4, "b": 0.3, "c": 0.3}), streams, 50)
+    assert set(sources(s)) == {0}
+    assert s.epochs()["b"] == 0
+    s.batch(49)
+
+
+def test_where_no_damaged_row_exists_the_clean_one_stays() -> None:
+    streams = {"train": stream(), "copies": stream(20_000, {"a": 90, "b": 3, "c": 0})}
+    s = Sampler(replace(PLAN, defect="copies", dose=1.0), streams, 20)
+    for step in range(20):
+        for slot, row in zip(range(step * B, step * B + B), s.batch(step), strict=True):
+            damaged = bool((row >= 20_000).all())
+            assert damaged is (s.sources[sources(s)[slot]] == "a")
