@@ -139,7 +139,8 @@ class SizeLaw:
         each = centre[:, 0] - centre[:, 1]
         draws = _predict(self.laws, [tokens, since]).mean(axis=0)
         step = np.log(max(tokens / since, 1.0)) / np.log(FORECAST_RATIO)
-        model = (self.forecast_sd * float(centre[:, 0].mean()) * step) ** 2 + float(each.var(ddof=1))
+        past = (self.forecast_sd * float(centre[:, 0].mean()) * step) ** 2
+        model = max(past, float(each.var(ddof=1)))  # both are the law's misfit, seen from two sides
         seeds = float(np.var(draws[:, 0] - draws[:, 1]))
         half = self._quantile(level) * (model + seeds + other_var) ** 0.5
         value = float(each.mean())
@@ -151,7 +152,7 @@ class SizeLaw:
         seeds = _predict(self.laws, tokens).mean(axis=0).var(axis=0)
         beyond = np.maximum(0.0, np.log(tokens / self.tokens.max()) / np.log(FORECAST_RATIO))
         mean = centre.mean(axis=0)
-        variance = seeds + centre.var(axis=0, ddof=1) + (self.forecast_sd * mean * beyond) ** 2
+        variance = seeds + np.maximum((self.forecast_sd * mean * beyond) ** 2, centre.var(axis=0, ddof=1))
         half = self._quantile(level) * variance**0.5
         return np.stack([mean, mean - half, mean + half], axis=1)
 
@@ -171,11 +172,12 @@ def fit_size_law(tokens: np.ndarray, losses: np.ndarray, seed: int = 0) -> SizeL
     # The resampled mean of n seeds varies by (n - 1) / n too little.
     draws = mean + (losses[chosen].mean(axis=1) - mean) * (len(losses) / max(1, len(losses) - 1)) ** 0.5
     errors = forecast_errors(tokens, mean)
+    weights = np.arange(1, len(errors) + 1)  # the latest forecast is the most like the one that counts
     return SizeLaw(
         tokens,
         laws=_ensemble(tokens, draws),
         centres=_ensemble(tokens, mean),
-        forecast_sd=float(np.mean(errors**2) ** 0.5) if len(errors) else 0.0,
+        forecast_sd=float(np.average(errors**2, weights=weights) ** 0.5) if len(errors) else 0.0,
         forecast_df=len(errors),
     )
 

@@ -249,8 +249,8 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
         ("train.seeds", str(seeds), "paired runs of every cell"),
         ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
          f"{len(cells) + 1} cells x {seeds} seeds besides the trunk"),
-        ("size_branches", ", ".join(f"{b * step_tokens:,}" for b in branches), "sizes the law is fitted on, ratio 1.41"),
-        ("held_out", f"{held_out_steps * step_tokens:,}", "tokens of the runs that test the size law"),
+        ("size_branches", ", ".join(f"{b * step_tokens:,}" for b in branches), "sizes that the law is fitted on"),
+        ("held_out", f"{held_out_steps * step_tokens:,}", "tokens of the runs that test the law"),
         ("eval_tokens", f"{eval_tokens:,}", f"held-out tokens a source: in all {EVAL_SHARE:.0%} of a comparison run"),
     ]  # fmt: skip
     predictions = [design.LARGER] if "size" in recipe.design.axes else []
