@@ -8,7 +8,7 @@ bookkeeping of autograd) than in its matrix products. So the glue between two ma
     post_attention  output projection + residual -> norm -> ReLU^2 MLP + residual
     linear_cross_entropy   norm'ed states -> loss per token, never holding more than a chunk of logits
 
-Each has a `_reference` twin in plain autograd; the tests hold the two equal, values and gradients. Shapes: N = B*T
+The tests hold each equal to its twin in plain autograd, values and gradients. Shapes: N = B*T
 rows, D width, H heads, K = D/H, M MLP width, V vocabulary.
 """
 
@@ -223,5 +223,7 @@ def linear_cross_entropy(
     """
     counted = targets_N != ignore
     weights = counted.to(torch.float32) / counted.sum().clamp_min(1)
+    if not torch.is_grad_enabled():  # a parameter asks for its gradient even then, and evaluation would pay for it
+        x_ND, w_VD = x_ND.detach(), w_VD.detach()
     mean, losses = _LinearCrossEntropy.apply(x_ND, w_VD, targets_N.clamp_min(0), weights, chunk)
     return mean, losses * counted

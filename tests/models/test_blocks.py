@@ -1,0 +1,161 @@
+"""Hand-written gradients against plain autograd and finite differences; rotary positions against transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from plain_decoder import attention_inputs, attention_output, norm
+from torch import Tensor
+from torch.nn import functional
+
+from assay.models import blocks
+
+B, T, D, H, M, BASE = 2, 5, 12, 3, 20, 100.0
+K = D // H
+
+
+def tensors(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(*shape, generator=generator, dtype=dtype).mul_(0.7).requires_grad_() for shape in shapes]
+
+
+def tables(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    cos, sin = blocks.rotary_tables(T + 3, K, BASE)  # longer than needed: only the first T rows count
+    return cos.to(dtype), sin.to(dtype)
+
+
+def own_pre(x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
+    return blocks.pre_attention(x, w, *tables(x.dtype), H)
+
+
+def plain_pre(x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
+    return attention_inputs(x, w, H, BASE)
+
+
+PAIRS: dict[str, tuple[Callable[..., Tensor | tuple[Tensor, ...]], Callable[..., object], list[tuple[int, ...]]]] = {
+    "rms_norm": (blocks.rms_norm, norm, [(B, T, D)]),
+    "pre_attention": (own_pre, plain_pre, [(B, T, D), (3 * D, D)]),
+    "post_attention": (
+        blocks.post_attention, attention_output, [(B, T, D), (B, H, T, K), (D, D), (M, D), (D, M)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_gradients_are_those_of_finite_differences(name: str) -> None:
+    own, _, shapes = PAIRS[name]
+    assert torch.autograd.gradcheck(own, tensors(*shapes), fast_mode=False)
+
+
+@pytest.mark.parametrize(("dtype", "rtol", "atol"), [(torch.float64, 1e-6, 2e-7), (torch.float32, 2e-4, 2e-5)])
+@pytest.mark.parametrize("name", PAIRS)
+def test_values_and_gradients_are_those_of_plain_autograd(
+    name: str, dtype: torch.dtype, rtol: float, atol: float
+) -> None:
+    own, plain, shapes = PAIRS[name]
+    inputs = tensors(*shapes, dtype=dtype)
+    results = []
+    for function in (own, plain):
+        out = function(*inputs)
+        outs = out if isinstance(out, tuple) else (out,)
+        weights = [torch.randn(o.shape, generator=torch.Generator().manual_seed(2), dtype=dtype) for o in outs]
+        grads = torch.autograd.grad(sum((o * w).sum() for o, w in zip(outs, weights, strict=True)), inputs)
+        results.append([*outs, *grads])
+    for mine, expected in zip(*results, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=rtol, atol=atol)
+
+
+def test_inputs_are_not_overwritten() -> None:
+    for own, _, shapes in PAIRS.values():
+        inputs = tensors(*shapes)
+        before = [x.detach().clone() for x in inputs]
+        out = own(*inputs)
+        outs = out if isinstance(out, tuple) else (out,)
+        gradients = [torch.ones_like(o) for o in outs]
+        torch.autograd.grad(outs, inputs, gradients)
+        assert all(torch.equal(x, y) for x, y in zip(inputs, before, strict=True))
+        assert all((g == 1).all() for g in gradients)
+
+
+def test_rotary_positions_are_those_of_transformers() -> None:
+    from transformers import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
+
+    config = LlamaConfig(
+        hidden_size=D, num_attention_heads=H, head_dim=K, max_position_embeddings=64,
+        rope_parameters={"rope_type": "default", "rope_theta": BASE},
+    )  # fmt: skip
+    q, k = (x.detach() for x in tensors((B, H, T, K), (B, H, T, K), dtype=torch.float32))
+    cos, sin = LlamaRotaryEmbedding(config)(q, torch.arange(T)[None])
+    own_cos, own_sin = blocks.rotary_tables(T, K, BASE)
+    torch.testing.assert_close(torch.cat([own_cos, own_cos], 1), cos[0])
+    torch.testing.assert_close(torch.cat([own_sin, own_sin], 1), sin[0])
+    for mine, theirs in zip((q, k), apply_rotary_pos_emb(q, k, cos, sin), strict=True):
+        rotated = blocks._rotate(mine.transpose(1, 2), own_cos[:, None], own_sin[:, None]).transpose(1, 2)
+        torch.testing.assert_close(rotated, theirs)
+
+
+def test_rotary_scores_depend_on_the_distance_alone() -> None:
+    cos, sin = blocks.rotary_tables(40, K, BASE)
+    q, k = torch.randn(2, K, generator=torch.Generator().manual_seed(0))
+    turned = [blocks._rotate(x.expand(1, 40, 1, K), cos[:, None], sin[:, None])[0, :, 0] for x in (q, k)]
+    scores = turned[0] @ turned[1].t()
+    for distance in (0, 1, 7):
+        same = torch.diagonal(scores, -distance)
+        torch.testing.assert_close(same, same[:1].expand_as(same), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 7, 256])
+@pytest.mark.parametrize("ignored", [0, 5, 13])
+def test_linear_cross_entropy_is_that_of_torch(chunk: int, ignored: int) -> None:
+    N, V = 13, 17
+    x, w = tensors((N, D), (V, D), dtype=torch.float32)
+    targets = torch.randint(0, V, (N,), generator=torch.Generator().manual_seed(0))
+    targets[torch.randperm(N, generator=torch.Generator().manual_seed(1))[:ignored]] = -1
+    mean, losses = blocks.linear_cross_entropy(x, w, targets, chunk=chunk)
+    grads = torch.autograd.grad(3 * mean, (x, w))
+
+    x64, w64 = x.detach().double().requires_grad_(), w.detach().double().requires_grad_()
+    plain = functional.cross_entropy(x64 @ w64.t(), targets, ignore_index=-1, reduction="none")
+    plain_mean = plain.sum() / max(1, N - ignored)
+    expected = torch.autograd.grad(3 * plain_mean, (x64, w64))
+    torch.testing.assert_close(losses.double(), plain, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(mean.double(), plain_mean, rtol=1e-5, atol=1e-6)
+    for mine, theirs in zip(grads, expected, strict=True):
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_an_ignored_position_has_no_gradient() -> None:
+    x, w = tensors((4, D), (9, D), dtype=torch.float32)
+    mean, losses = blocks.linear_cross_entropy(x, w, torch.tensor([3, -1, 8, -1]))
+    (grad,) = torch.autograd.grad(mean, x)
+    assert (grad[[1, 3]] == 0).all()
+    assert (grad[[0, 2]] != 0).any(1).all()
+    assert (losses[[1, 3]] == 0).all()
+
+
+def test_a_hopeless_prediction_stays_finite() -> None:
+    x = torch.tensor([[400.0], [-400.0]], requires_grad=True)
+    w = torch.tensor([[1.0], [0.0]], requires_grad=True)
+    mean, losses = blocks.linear_cross_entropy(x, w, torch.tensor([1, 1]))
+    mean.backward()
+    assert torch.isfinite(losses).all()
+    assert losses[0] > 80
+    assert losses[1] == 0
+    torch.testing.assert_close(x.grad, torch.tensor([[0.5], [0.0]]))
+
+
+def test_nothing_but_the_loss_is_computed_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluation costs the forward pass alone, and gives the very numbers of training."""
+    x, w = tensors((6, D), (9, D), dtype=torch.float32)
+    targets = torch.tensor([3, -1, 8, 0, 1, 2])
+    trained = blocks.linear_cross_entropy(x, w, targets)[1].detach()
+    made = []
+    zeros = torch.zeros_like
+    monkeypatch.setattr(torch, "zeros_like", lambda *a, **k: made.append(1) or zeros(*a, **k))
+    with torch.no_grad():
+        evaluated = blocks.linear_cross_entropy(x, w, targets)[1]
+    assert torch.equal(trained, evaluated)
+    assert not made
