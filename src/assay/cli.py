@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, Literal
 
 import typer
 
 from assay import __version__
-from assay.errors import AssayError, InputError
+from assay.errors import AssayError, InputError, Stopped, WorkError
 
 app = typer.Typer(
     name="assay",
@@ -56,8 +60,13 @@ def study(
     source_field: Annotated[str | None, typer.Option(help="Field of each row that names its source.")] = None,
     text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the files; UTF-8 when not given.")] = None,
-    on_error: Annotated[str, typer.Option(help="What a bad row does: stop, or skip (and be counted).")] = "stop",
-    lang: Annotated[str, typer.Option(help="Language of progress and page: en or zh.")] = "en",
+    on_error: Annotated[
+        Literal["stop", "skip"] | None,
+        typer.Option(help="What a bad row or file does: stop, or be skipped and counted. Default stop."),
+    ] = None,
+    lang: Annotated[
+        Literal["en", "zh"], typer.Option(help="Language of progress and page; error lines are always English.")
+    ] = "en",
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every derived value and why, and train nothing.")
     ] = False,
@@ -78,7 +87,10 @@ def study(
 
     front.study(
         sources=sources, budget=budget, tokens=tokens, out=out, recipe=recipe, overrides=set_ or [],
-        fields={"source_field": source_field, "text_field": text_field, "encoding": encoding, "on_error": on_error},
+        options={
+            "corpus.source_field": source_field, "corpus.text_field": text_field,
+            "corpus.encoding": encoding, "corpus.on_error": on_error,
+        },
         language=lang, explain=explain, as_json=json_,
     )  # fmt: skip
 
@@ -99,30 +111,55 @@ def doctor_env(
     front.doctor_env(as_json=json_)
 
 
+STOPPED = Stopped("stopped", remedy="run the same command again to go on from here")
+
+
 def main() -> None:
     """Run a verb; say errors in one line and exit with their code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as under nohup
+        signal.signal(signal.SIGINT, _on_interrupt)
     try:
-        app(standalone_mode=False)
-    except AssayError as error:
+        code = app(standalone_mode=False) or 0
+    except (Exception, KeyboardInterrupt) as error:
         if "--debug" in sys.argv:
             raise
-        print(f"assay: {error.line()}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
-    except typer.Exit as done:
-        raise SystemExit(done.exit_code) from None
-    except KeyboardInterrupt:
-        print("assay: stopped -> run the same command again to go on from here", file=sys.stderr)
-        raise SystemExit(130) from None
-    except Exception as error:
-        _usage_or_raise(error)
+        code = _tell(_in_words(error))
+    else:
+        if code == Stopped.exit_code:  # a Ctrl-C outside of the work, which typer took for itself
+            _tell(STOPPED)
+    raise SystemExit(code)
 
 
-def _usage_or_raise(error: Exception) -> None:
-    show = getattr(error, "format_message", None)
-    if show is None:
-        raise error
-    if not show():  # no arguments at all: the help was printed
-        raise SystemExit(0)
-    wrong = InputError(show().rstrip("."), where="assay", remedy="see --help")
-    print(wrong.line(), file=sys.stderr)
-    raise SystemExit(wrong.exit_code)
+def _tell(error: AssayError | None) -> int:
+    if error is None:  # no arguments at all: the help was printed
+        return 0
+    print(f"assay: {error.line()}", file=sys.stderr)
+    return error.exit_code
+
+
+def _in_words(error: BaseException) -> AssayError | None:
+    if isinstance(error, AssayError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return STOPPED
+    usage = getattr(error, "format_message", None)
+    if usage is not None:
+        return InputError(usage().rstrip("."), remedy="see --help") if usage() else None
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return WorkError(
+        f"{type(error).__name__}: {error}",
+        where=f"{Path(place.filename).name}:{place.lineno}",
+        remedy="this is a defect of assay: run again with --debug and report what is printed",
+    )
+
+
+def _on_interrupt(number: int, frame: FrameType | None) -> None:
+    """The first Ctrl-C stops cleanly, a second one at once."""
+    signal.signal(signal.SIGINT, _on_second_interrupt)
+    raise KeyboardInterrupt
+
+
+def _on_second_interrupt(number: int, frame: FrameType | None) -> None:
+    show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
+    os.write(2, f"{show_cursor}assay: {STOPPED.line()}\n".encode())
+    os._exit(Stopped.exit_code)  # workers end with their parent

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import sys
 from dataclasses import asdict, dataclass
@@ -13,11 +15,8 @@ from typing import Any
 
 from assay import __version__
 from assay.store import fingerprint
+from assay.train.energy import measurable
 
-NEEDED = (
-    "torch", "numpy", "safetensors", "pydantic", "PyYAML", "scipy", "pyarrow", "polars", "duckdb", "zstandard",
-    "xxhash", "tokenizers", "gigatoken", "py3langid", "typer", "rich", "Jinja2",
-)  # fmt: skip
 LEAST_MEMORY_GB, LEAST_DISK_GB = 4.0, 2.0
 
 
@@ -53,32 +52,58 @@ def _python() -> Finding:
 
 
 def _libraries() -> list[Finding]:
+    """What the package says that it needs, against what is there."""
+    remedy = "install assay again: pip install ."
+    try:
+        needed = importlib.metadata.requires("assay") or []
+    except importlib.metadata.PackageNotFoundError:
+        return [Finding("assay", "not installed", False, remedy)]
     findings = []
-    for name in NEEDED:
+    for requirement in needed:
+        name, limits = re.match(r"([\w.-]+)\s*([^;]*)", requirement).groups()  # type: ignore[union-attr]
+        if "extra ==" in requirement:
+            continue
         try:
-            findings.append(Finding(name, importlib.metadata.version(name)))
+            found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            findings.append(Finding(name, "missing", False, "install assay again: pip install ."))
+            findings.append(Finding(name, "missing", False, remedy))
+            continue
+        good = all(_within(found, limit) for limit in limits.split(","))
+        findings.append(Finding(name, found if good else f"{found}, but {limits} is needed", good, remedy))
     return findings
 
 
-def _machine() -> list[Finding]:
-    import torch
+def _within(version: str, limit: str) -> bool:
+    """Whether a version keeps a limit such as `>=2.11` or `<2.14`."""
+    match = re.fullmatch(r"\s*(>=|<)\s*([\d.]+)\s*", limit)
+    if not match:
+        return True
+    found, bound = ([int(part) for part in re.findall(r"\d+", text)[:3]] for text in (version, match[2]))
+    return found >= bound if match[1] == ">=" else found < bound
 
-    cores = os.cpu_count() or 1
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+def _machine() -> list[Finding]:
+    remedy = f"a study wants {LEAST_MEMORY_GB:.0f} GB: try --set train.workers=1"
+    findings = [Finding("memory", f"{_memory_gb():.1f} GB", _memory_gb() >= LEAST_MEMORY_GB, remedy)]
+    try:
+        import torch
+
+        from assay.train.fleet import cores
+    except Exception as error:  # whatever hinders it is what is looked for
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return [*findings, Finding("importing torch", why, False, "install assay again: pip install .")]
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none (studies run on the CPU)"
-    enough = memory >= LEAST_MEMORY_GB
-    return [
-        Finding("processor", f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}"),
-        Finding(
-            "memory",
-            f"{memory:.1f} GB",
-            enough,
-            f"a study wants {LEAST_MEMORY_GB:.0f} GB: try train.workers=1",
-        ),
-        Finding("gpu", gpu),
-    ]
+    processor = f"{cores()} cores, {torch.backends.cpu.get_cpu_capability()}"
+    energy = "measured" if measurable() else "no counter: estimated in reports"
+    return [*findings, Finding("processor", processor), Finding("gpu", gpu), Finding("energy", energy)]
+
+
+def _memory_gb() -> float:
+    """Of the machine, or of the container that this runs in."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or no limit ("max")
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return memory / 1e9
 
 
 def _disk() -> Finding:

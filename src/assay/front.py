@@ -6,9 +6,11 @@ import json
 import sys
 from pathlib import Path
 
+from assay import __version__
 from assay.errors import InputError
 from assay.recipe import explain as explain_recipe
 from assay.recipe import load, parse_duration, parse_quantity
+from assay.store import fingerprint
 
 DEFAULT_BUDGET = "10m"
 
@@ -21,21 +23,18 @@ def study(
     out: Path,
     recipe: Path | None,
     overrides: list[str],
-    fields: dict[str, str | None],
+    options: dict[str, str | None],
     language: str,
     explain: bool,
     as_json: bool,
 ) -> None:
-    """`assay study`."""
-    if language not in ("en", "zh"):
-        raise InputError(f"no language {language!r}", where="--lang", remedy="use en or zh")
+    """`assay study`. `options` are those that stand for a key of the recipe: key -> value, None where not given."""
     if budget and tokens:
         raise InputError("--budget and --tokens are both given", where="assay study", remedy="give one of them")
     seconds = None if tokens else parse_duration(budget or DEFAULT_BUDGET)
     wanted_tokens = parse_quantity(tokens, "tokens") if tokens else None
-    defaults = {"on_error": "stop"}
-    own = [f"corpus.{key}={json.dumps(value)}" for key, value in fields.items() if value != defaults.get(key)]
-    loaded, origins = load(recipe, [*own, *overrides])
+    given = {key: value for key, value in options.items() if value is not None}
+    loaded, origins = load(recipe, overrides, given)
 
     from assay import study as room
 
@@ -57,7 +56,9 @@ def study(
 
 def _print_explanation(rows: list[tuple[str, object, str]], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([{"key": k, "value": str(v), "why": why} for k, v, why in rows], ensure_ascii=False))
+        values = [{"key": key, "value": value, "why": why} for key, value, why in rows]
+        answer = {"values": values, "assay_version": __version__, "fingerprint": fingerprint(values)}
+        print(json.dumps(answer, ensure_ascii=False))
         return
     for key, value, why in rows:
         print(f"{key} = {value}\n    {why}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -108,12 +108,15 @@ class StudyRecipe(_Section):
         return fingerprint(self.identity())
 
 
-def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[StudyRecipe, dict[str, str]]:
+def load(
+    path: Path | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> tuple[StudyRecipe, dict[str, str]]:
     """The recipe of a study, and where each value that is not a default came from (`section.key` -> origin).
 
     Args:
         path: a YAML file, or None.
         overrides: `key=value` strings; the value is read as YAML.
+        options: values of keys that have an option of their own: `corpus.source_field` is `--source-field`.
 
     Raises:
         InputError: unreadable YAML, an unknown key (with the nearest known one), or a value out of range.
@@ -125,6 +128,9 @@ def load(path: Path | None, overrides: Sequence[str] = ()) -> tuple[StudyRecipe,
         for key, _ in _leaves(values):
             _check_known(key, f"{path}")
             origins[key] = str(path)
+    for key, value in (options or {}).items():
+        _put(values, key, value)
+        origins[key] = "--" + key.rsplit(".", 1)[-1].replace("_", "-")
     for override in overrides:
         key, value = _parse_override(override)
         _put(values, key, value)

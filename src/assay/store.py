@@ -28,7 +28,7 @@ from typing import Any
 import xxhash
 
 from assay import __version__
-from assay.errors import InputError, WorkError
+from assay.errors import AssayError, InputError, WorkError
 
 log = logging.getLogger("assay.store")
 
@@ -144,8 +144,8 @@ class Store:
 
     def clear_staging(self) -> None:
         """Remove what a killed run left half-built. Call it while holding the study's lock."""
-        for left_over in self.root.glob(f"*/{_STAGING}*"):
-            shutil.rmtree(left_over, ignore_errors=True)
+        for stage in self.root.glob("*/"):
+            clear_staging(stage)
 
 
 def _address(stage: Stage, inputs: Mapping[str, str], config: Any) -> str:
@@ -201,6 +201,15 @@ def staged(final: Path) -> Iterator[Path]:
             raise
 
 
+def clear_staging(folder: Path) -> None:
+    """Remove what killed runs left half-written directly below `folder`."""
+    for left_over in folder.glob(f"{_STAGING}*"):
+        if left_over.is_dir():
+            shutil.rmtree(left_over, ignore_errors=True)
+        else:
+            left_over.unlink(missing_ok=True)
+
+
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` by `content` in one step: a reader sees the old file or the new one, never a part."""
     data = content.encode("utf-8") if isinstance(content, str) else content
@@ -226,15 +235,23 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals to write below `path` into the errors that a person reads."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except AssayError:
+        raise
+    except Exception as error:
+        if _is_full_disk(error):
             raise WorkError(
                 "the disk is full", where=path, remedy="free some space and run the same command again"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             where = error.filename or path
             raise InputError("cannot be written", where=where, remedy="choose another --out") from error
         raise
+
+
+def _is_full_disk(error: Exception) -> bool:
+    """Libraries that write files in C++ or Rust say so in words, not by number."""
+    words = ("No space left on device", "Disk quota exceeded")
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(w in str(error) for w in words)
 
 
 def _fsync(path: Path) -> None:

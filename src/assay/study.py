@@ -14,13 +14,13 @@ Every arrow is an artifact of the store, found again on a rerun; so a study that
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import resource
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from assay import __version__
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
-from assay.errors import InputError, Stopped
+from assay.errors import AssayError, Stopped
 from assay.impact import design, jobs, predictions
 from assay.impact.analysis import Analysis
 from assay.impact.claims import Claim
@@ -52,7 +52,7 @@ from assay.tokens.pack import TokenStream, encode_stream
 from assay.tokens.sample import balanced_sample
 from assay.tokens.tokenizer import Encoder, train_tokenizer
 from assay.train import energy
-from assay.train.fleet import Fleet
+from assay.train.fleet import Fleet, cores
 from assay.train.job import JobInputs
 from assay.train.probe import Probe
 from assay.workspace import Workspace
@@ -92,7 +92,7 @@ class Request:
         """What makes it this study and no other."""
         where = [s if s.startswith("builtin:") else str(Path(s).resolve()) for s in self.sources]
         budget = {"tokens": self.tokens} if self.tokens is not None else {"seconds": self.seconds}
-        return {"sources": where, "recipe": self.recipe.model_dump(mode="json"), "budget": budget}
+        return {"sources": where, "recipe": self.recipe.identity(), "budget": budget}
 
     @property
     def budget_text(self) -> str:
@@ -121,23 +121,17 @@ def run(request: Request, *, quiet: bool = False) -> StudyResults:
         WorkError: the disk is full, a worker died.
         Stopped: Ctrl-C; a rerun goes on from there.
     """
-    space = Workspace(request.out)
-    with space.enter({**request.identity(), "command": shlex.join(request.command)} if not _begun(space)
-                     else request.identity()), Progress(request.language, quiet=quiet) as progress:  # fmt: skip
-        try:
-            return _Study(request, space, progress).run()
-        except KeyboardInterrupt:
-            raise Stopped("stopped", remedy="run the same command again to go on from here") from None
+    with _opened(request, quiet=quiet) as study:
+        return study.run()
 
 
 def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, str]]:
-    """Everything up to the plan; returns each derived value and why it is what it is."""
-    space = Workspace(request.out)
-    with space.enter({**request.identity(), "command": shlex.join(request.command)} if not _begun(space)
-                     else request.identity()), Progress(request.language, quiet=quiet) as progress:  # fmt: skip
-        study = _Study(request, space, progress)
-        with study.fleet:
-            plan = study.prepare().plan
+    """Everything up to the plan; returns each derived value and why it is what it is.
+
+    Raises: as `run`.
+    """
+    with _opened(request, quiet=quiet) as study, study.fleet:
+        plan = study.prepare().plan
     cells = ", ".join(cell.name for cell in plan.cell_list())
     shares = ", ".join(f"{source} {share:.1%}" for source, share in plan.natural.items())
     return [
@@ -149,8 +143,21 @@ def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, st
     ]
 
 
-def _begun(space: Workspace) -> bool:
-    return space.path("study.json").exists()
+@contextlib.contextmanager
+def _opened(request: Request, *, quiet: bool) -> Iterator[_Study]:
+    """The study in its folder, which is locked; the time it takes is remembered however it ends."""
+    space = Workspace(request.out)
+    with space.enter(request.identity(), shlex.join(request.command)):
+        progress = Progress(request.language, quiet=quiet)
+        try:
+            with progress:
+                yield _Study(request, space, progress)
+        except KeyboardInterrupt:
+            raise Stopped("stopped", remedy="run the same command again to go on from here") from None
+        finally:
+            if space.settled:
+                with contextlib.suppress(AssayError):  # a full disk has been told already
+                    space.add_seconds(progress.take_seconds())
 
 
 class _Study:
@@ -158,12 +165,13 @@ class _Study:
         self.request, self.space, self.progress = request, space, progress
         self.recipe, self.store = request.recipe, space.store
         self.began = time.monotonic()
-        workers = self.recipe.train.workers or os.cpu_count() or 1
+        workers = self.recipe.train.workers or cores()
         self.fleet = Fleet(self.store, space.work, workers)
 
     def run(self) -> StudyResults:
         with self.fleet:
             prepared = self.prepare()
+            self.space.settle(corpus=prepared.corpus.fingerprint, plan=prepared.plan_artifact.fingerprint)
             inputs = self._tokens(prepared)
             everything, registered = self._train(prepared, inputs)
         self.progress.stage("report")
@@ -191,9 +199,10 @@ class _Study:
         made = self.store.build(
             PLAN,
             {"corpus": corpus.fingerprint, "tokenizer": tokenizer.fingerprint},
-            {"recipe": self.recipe.model_dump(mode="json"), "shape": shape.model_dump(mode="json")},
+            {"recipe": self.recipe.identity(), "shape": shape.model_dump(mode="json")},
             make,
         )
+        self.space.check(plan=made.fingerprint)
         plan = Plan.model_validate_json(made.file("plan.json").read_text(encoding="utf-8"))
         write_json_atomic(self.space.path("plan.json"), plan.model_dump(mode="json"))
         return Prepared(corpus, tokenizer, encoder, per_byte, plan, made)
@@ -207,13 +216,7 @@ class _Study:
             self.store,
             self.progress.to,
         )
-        before = self.space.remember("corpus.json", {"corpus": corpus.fingerprint})
-        if before != {"corpus": corpus.fingerprint}:
-            raise InputError(
-                "its sources have changed since this study began",
-                where=self.space.root,
-                remedy="choose another --out for the changed corpus",
-            )
+        self.space.check(corpus=corpus.fingerprint)
         return corpus
 
     def _shape(self, corpus: Corpus) -> Shape:
@@ -226,9 +229,13 @@ class _Study:
             return sum(self.fleet.probe(Probe(model, train.row_tokens, train.batch_rows, dtype)))
 
         def make(folder: Path) -> None:
-            self.progress.stage("probe")
+            if self.space.settled:  # it was lost; what the plan was made from stands
+                plan = Plan.model_validate_json(self.space.path("plan.json").read_text(encoding="utf-8"))
+                (folder / "shape.json").write_text(plan.shape.model_dump_json(indent=1), encoding="utf-8")
+                return
             left = None
             if request.seconds is not None:
+                self.progress.stage("probe")
                 used = time.monotonic() - self.began
                 left = max(5.0, request.seconds * (1 - FINISHING_SHARE) - used - FINISHING_SECONDS)
             workers, n = self.fleet.n_workers, len(corpus.sources)
@@ -236,7 +243,7 @@ class _Study:
             (folder / "shape.json").write_text(shape.model_dump_json(indent=1), encoding="utf-8")
 
         # Neither the machine nor the time that is left are part of the address: the first measurement stands.
-        config = {"budget": request.identity()["budget"], "recipe": self.recipe.model_dump(mode="json")}
+        config = {"budget": request.identity()["budget"], "recipe": self.recipe.identity()}
         made = self.store.build(SHAPE, {"corpus": corpus.fingerprint}, config, make)
         return Shape.model_validate_json(made.file("shape.json").read_text(encoding="utf-8"))
 
@@ -343,7 +350,7 @@ class _Study:
         trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
         first = [*trunk_jobs, *jobs.cells(plan, recipe, vocabulary, fitted=True)]
         total = sum(job.tokens for job in first)
-        self.progress.stage("fleet", total)
+        self.progress.stage("fleet", total, after=plan.planned_tokens - total)
         parts = self.fleet.run(inputs, first, self.progress.advance)
         self.progress.stage("predictions")
         registered = self._register(plan, inputs, parts)
@@ -476,7 +483,7 @@ class _Study:
                       sum(C * computed_tokens / D) AS flops, sum(energy_joules) AS joules,
                       sum(wall_seconds) AS busy FROM runs""",
         ).row(0, named=True)
-        seconds = self.space.add_seconds(self.progress.seconds)
+        seconds = self.space.add_seconds(self.progress.take_seconds())
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         unit = 1 if sys.platform == "darwin" else 1024

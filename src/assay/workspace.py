@@ -1,9 +1,12 @@
 """The folder of a study (`--out`): whose it is, who works in it, and how long it took.
 
-study.json        what was asked (sources, recipe, budget): another study is refused, nothing is overwritten
+study.json        what was asked (sources, recipe, budget); once its plan stands, another study is refused
 .lock             held while somebody works here
 artifacts/        the store          work/   states of unfinished runs
 plan.json, predictions.json, claims.json, results.json, report.html
+
+A study is *settled* when its first run begins: until then the folder holds nothing but stored artifacts, which no
+other study can use by mistake, so a command that failed can be corrected and given again with the same `--out`.
 """
 
 from __future__ import annotations
@@ -12,15 +15,15 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from assay.errors import InputError
-from assay.store import Store, disk_errors, write_json_atomic
+from assay.store import Store, clear_staging, disk_errors, write_json_atomic
 
-IDENTITY = "study.json"
-TIMINGS = "timings.json"
+IDENTITY, TIMINGS, LOCK = "study.json", "timings.json", ".lock"
 
 
 class Workspace:
@@ -35,72 +38,115 @@ class Workspace:
         return self.root / name
 
     @contextlib.contextmanager
-    def enter(self, identity: dict[str, Any]) -> Iterator[None]:
+    def enter(self, identity: Mapping[str, Any], command: str) -> Iterator[None]:
         """Claim the folder for the study `identity` and lock it.
+
+        Args:
+            identity: what makes it this study and no other.
+            command: as typed, to be shown to whoever gives this folder to another study.
 
         Raises:
             InputError: the folder cannot be written, holds something else, or is in use.
         """
-        if self.root.exists() and not self.root.is_dir():
-            raise InputError("is a file", where=self.root, remedy="choose another --out")
-        own = self.root / IDENTITY
-        if own.exists():
-            self._check_same(identity, own)
-        elif self.root.is_dir() and any(p.name != ".lock" for p in self.root.iterdir()):
-            raise InputError(
-                "holds files that are not a study's",
-                where=self.root,
-                remedy="choose an empty or new folder as --out",
-            )
-        with disk_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+        made = self._make_root()
         with self._lock():
-            self.store.clear_staging()
-            if not own.exists():
-                write_json_atomic(own, identity)
-            yield
+            try:
+                self._claim(identity, command)
+                self.store.clear_staging()
+                clear_staging(self.root)
+                yield
+            except InputError:
+                self._leave_no_trace(made)
+                raise
 
-    def _check_same(self, identity: dict[str, Any], own: Path) -> None:
-        try:
-            before = json.loads(own.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise InputError("is damaged", where=own, remedy="choose another --out") from None
-        different = [key for key in identity if before.get(key) != identity[key]]
-        if different:
+    def check(self, **made_from: str) -> None:
+        """See that the study, if it is settled, is made from these (name -> fingerprint).
+
+        Raises:
+            InputError: it is made from others.
+        """
+        before = self._read(IDENTITY).get("settled", {})
+        for name, found in made_from.items():
+            if before.get(name, found) != found:
+                raise InputError(
+                    f"its {name} has changed since this study began",
+                    where=self.root,
+                    remedy=f"undo the change, or choose another --out for the changed {name}",
+                )
+
+    def settle(self, **made_from: str) -> None:
+        """From here on the folder is this study's alone, made from these (name -> fingerprint); see `check`."""
+        self.check(**made_from)
+        if not self.settled:
+            write_json_atomic(self.path(IDENTITY), {**self._read(IDENTITY), "settled": made_from})
+
+    @property
+    def settled(self) -> bool:
+        return bool(self.path(IDENTITY).exists() and self._read(IDENTITY).get("settled"))
+
+    def _make_root(self) -> list[Path]:
+        """The folder, made if need be; returns the folders that were not there before, innermost first."""
+        root = self.root
+        if root.exists() and not root.is_dir():
+            raise InputError("is a file", where=root, remedy="choose another --out")
+        if root.is_dir() and not self.path(IDENTITY).exists() and any(p.name != LOCK for p in root.iterdir()):
             raise InputError(
-                f"holds another study (its {', '.join(different)} differ)",
-                where=self.root,
-                remedy=f"choose another --out, or repeat its command: {before.get('command', 'see study.json')}",
+                "holds files that are not a study's", where=root, remedy="choose an empty or new folder as --out"
             )
+        made = [folder for folder in (root, *root.parents) if not folder.exists()]
+        with disk_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+        return made
+
+    def _claim(self, identity: Mapping[str, Any], command: str) -> None:
+        if self.settled:
+            before = self._read(IDENTITY)
+            if different := [key for key in identity if before.get(key) != identity[key]]:
+                raise InputError(
+                    f"holds another study ({', '.join(different)}: not the same)",
+                    where=self.root,
+                    remedy=f"choose another --out, or repeat its command: {before.get('command', '')}",
+                )
+        else:
+            write_json_atomic(self.path(IDENTITY), {**identity, "command": command})
+
+    def _leave_no_trace(self, made: list[Path]) -> None:
+        """After bad input: folders that were made for nothing are removed again."""
+        if not made or next(self.store.root.glob("*/*/"), None) is not None:
+            return
+        shutil.rmtree(self.store.root, ignore_errors=True)
+        with contextlib.suppress(OSError):  # something else has come into them meanwhile: they stay
+            for name in (IDENTITY, LOCK):
+                self.path(name).unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
+        path = self.path(LOCK)
         with disk_errors(self.root):
-            handle = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(
-                    "another run is working here",
-                    where=self.root,
-                    remedy="wait for it, or choose another --out",
+                    "another run is working here", where=self.root, remedy="wait for it, or choose another --out"
                 ) from None
             yield
         finally:
             os.close(handle)
 
-    def remember(self, name: str, value: Any) -> Any:
-        """Write `name` the first time; afterwards return what was written then."""
-        path = self.root / name
-        if path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))
-        write_json_atomic(path, value)
-        return value
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.path(name)
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise InputError("is damaged", where=path, remedy="choose another --out") from None
 
     def add_seconds(self, by_stage: dict[str, float]) -> dict[str, float]:
         """Add this run's seconds to those of earlier runs of the study; returns the sums."""
-        path = self.root / TIMINGS
+        path = self.path(TIMINGS)
         try:
             sums = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):

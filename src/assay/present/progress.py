@@ -27,10 +27,10 @@ class Progress:
 
     def __init__(self, language: str = "en", *, quiet: bool = False) -> None:
         self.language, self.quiet = language, quiet
-        self.seconds: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
         self._name: str | None = None
-        self._began = self._last_log = 0.0
-        self._done = self._total = self._found = 0.0
+        self._began = self._counted = self._last_log = 0.0
+        self._done = self._total = self._found = self._after = 0.0
         self._bar: Any = None
         self._task: Any = None
 
@@ -54,18 +54,22 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        self._end(whole=error is None)
         if self._bar is not None:
             self._bar.stop()
 
-    def stage(self, name: str, total: float = 1.0) -> None:
-        """Begin a stage of `total` units; `name` is a key below `progress` in the words."""
+    def stage(self, name: str, total: float = 1.0, *, after: float = 0.0) -> None:
+        """Begin a stage of `total` units; `name` is a key below `progress` in the words.
+
+        Args:
+            after: units of the same work that a later stage will do; the time left counts them.
+        """
         if name == self._name:
             self._total = total
             return
         self._end()
-        self._name, self._total, self._done, self._found = name, total, 0.0, 0.0
-        self._began = self._last_log = time.monotonic()
+        self._name, self._total, self._after, self._done, self._found = name, total, after, 0.0, 0.0
+        self._began = self._counted = self._last_log = time.monotonic()
         text = say(f"progress.{name}", self.language)
         if self._bar is not None:
             self._task = self._bar.add_task(text, total=total, left="")
@@ -91,17 +95,29 @@ class Progress:
             name = say(f"progress.{self._name}", self.language)
             print(f"{name}: {share} {left}", file=sys.stderr, flush=True)
 
+    def take_seconds(self) -> dict[str, float]:
+        """Seconds spent in each stage since this was last asked."""
+        self._count()
+        taken, self._seconds = self._seconds, {}
+        return taken
+
     def _left(self, now: float) -> str:
         fresh, elapsed = self._done - self._found, now - self._began
         if fresh <= 0 or elapsed < 2 or self._done >= self._total:
             return ""
-        seconds = (self._total - self._done) / fresh * elapsed
+        seconds = (self._total + self._after - self._done) / fresh * elapsed
         return say("progress.left", self.language, time=duration(max(1.0, round(seconds)), self.language))
 
-    def _end(self) -> None:
+    def _count(self) -> None:
+        if self._name is not None:
+            now = time.monotonic()
+            self._seconds[self._name] = self._seconds.get(self._name, 0.0) + now - self._counted
+            self._counted = now
+
+    def _end(self, *, whole: bool = True) -> None:
         if self._name is None:
             return
-        self.seconds[self._name] = self.seconds.get(self._name, 0.0) + time.monotonic() - self._began
-        if self._bar is not None:
+        self._count()
+        if self._bar is not None and whole:
             self._bar.update(self._task, completed=self._total, total=self._total, left="")
         self._name = None

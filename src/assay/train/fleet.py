@@ -1,8 +1,9 @@
 """A fleet: many jobs at once, one single-threaded worker a core.
 
 The parent holds one pipe to each worker and hands out jobs, longest first. A worker that dies closes its pipe and is
-noticed; a parent that dies is noticed by its workers, which stop. Results do not depend on which worker did a job,
-nor on how many there are: a job is a function of its spec and the artifacts that it reads.
+noticed; a parent that stops or dies closes them all, and its workers save what they have and stop. Results do not
+depend on which worker did a job, nor on how many there are: a job is a function of its spec and the artifacts that it
+reads.
 
     with Fleet(store, work, workers) as fleet:
         speed = fleet.probe(probe)                    # all workers at once, as they will train
@@ -14,15 +15,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import multiprocessing
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,7 +32,7 @@ from typing import Any
 from assay import ledger
 from assay.errors import AssayError, Stopped, WorkError
 from assay.store import Artifact, Store, canonical_json
-from assay.train.job import Job, JobInputs
+from assay.train.job import Job, JobInputs, OnTokens
 from assay.train.probe import Probe
 
 # A step allocates and frees the same large buffers over and over. By default glibc gives buffers above 128 KiB back to
@@ -42,9 +44,23 @@ WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-
+SAVING_SECONDS = 5.0  # that busy workers have to save their state when a fleet ends early
 
 _Task = tuple[str, Any]
+
+
+def cores() -> int:
+    """Cores that this process may use: fewer than the machine's where it is pinned, or in a container with a quota."""
+    pinned = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return max(1, min(pinned, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or no quota ("max")
+        return pinned
+
+
+def _silent(tokens: int, *, found: bool = False) -> None:
+    """Where nobody wants to be told."""
 
 
 @dataclass
@@ -67,7 +83,6 @@ class Fleet:
         self.store, self.work, self.n_workers = store, work, workers
         self._workers: list[_Worker] = []
         self._context = multiprocessing.get_context("spawn")
-        self._stop: Event = self._context.Event()
 
     def __enter__(self) -> Fleet:
         return self
@@ -75,13 +90,14 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
+        """End all workers: a closed pipe tells them, and those that are busy have a moment to save their state."""
         for worker in self._workers:
             worker.pipe.close()
+        end = time.monotonic() + SAVING_SECONDS
         for worker in self._workers:
-            worker.process.join(timeout=10)
-            if worker.process.is_alive():
-                worker.process.kill()
+            worker.process.join(timeout=max(0.0, end - time.monotonic()))
+            worker.process.kill()
+            worker.process.join()
         self._workers.clear()
 
     def start(self) -> None:
@@ -95,25 +111,23 @@ class Fleet:
         self._serve([(worker, ("probe", probe)) for worker in self._workers], lambda _, speed: speeds.append(speed))
         return speeds
 
-    def run(
-        self, inputs: JobInputs, jobs: Sequence[Job], on_tokens: Callable[[int], None] | None = None
-    ) -> list[Artifact]:
+    def run(self, inputs: JobInputs, jobs: Sequence[Job], on_tokens: OnTokens | None = None) -> list[Artifact]:
         """Do all jobs that are not done yet.
 
         Args:
             inputs: what all of them read.
-            on_tokens: called with the number of training tokens computed (or found done) since the last call.
+            on_tokens: called with the number of training tokens computed, or found done, since the last call.
 
         Raises:
             Stopped: the person pressed Ctrl-C; unfinished jobs were saved.
             WorkError: a worker died or failed.
         """
-        report = on_tokens or (lambda _: None)
+        report = on_tokens or _silent
         fingerprints = inputs.fingerprints()
         waiting = []
         for job in jobs:
             if self.store.find(ledger.JOB, fingerprints, job.config()):
-                report(job.tokens)
+                report(job.tokens, found=True)
             else:
                 waiting.append(job)
         waiting.sort(key=lambda job: job.tokens)
@@ -140,7 +154,7 @@ class Fleet:
         self,
         first: Sequence[tuple[_Worker, _Task]],
         on_done: Callable[[_Worker, Any], None],
-        report: Callable[[int], None] = lambda _: None,
+        report: OnTokens = _silent,
     ) -> None:
         """Hand out the first tasks and listen until no worker is busy."""
         try:
@@ -151,12 +165,12 @@ class Fleet:
                     worker = busy[pipe]  # type: ignore[index]
                     kind, content = self._receive(worker)
                     if kind == "tokens":
-                        report(content)
+                        tokens, found = content
+                        report(tokens, found=found)
                     else:
                         worker.task = None
                         on_done(worker, content)
         except KeyboardInterrupt:
-            self._wind_down()
             raise Stopped("stopped", remedy="run the same command again to go on from here") from None
 
     def _hand_out(self, worker: _Worker, task: _Task) -> None:
@@ -176,8 +190,8 @@ class Fleet:
                 remedy="most often memory ran out: try --set train.workers=1; a rerun goes on from here",
             ) from None
         if kind == "error":
-            what, remedy = content
-            raise WorkError(what, where=where, remedy=remedy)
+            what, place, remedy = content
+            raise WorkError(what, where=place or where, remedy=remedy)
         return kind, content
 
     def _start(self, wanted: int) -> None:
@@ -189,7 +203,7 @@ class Fleet:
                 ours, theirs = self._context.Pipe()
                 process = self._context.Process(
                     target=_work,
-                    args=(theirs, self._stop, str(self.store.root), str(self.work), os.getpid()),
+                    args=(theirs, str(self.store.root), str(self.work)),
                     daemon=True,
                 )
                 process.start()
@@ -202,14 +216,8 @@ class Fleet:
                 else:
                     os.environ[key] = value
 
-    def _wind_down(self) -> None:
-        """Ask all workers to save and leave; give them a moment."""
-        self._stop.set()
-        for worker in self._workers:
-            worker.process.join(timeout=15)
 
-
-def _work(pipe: Connection, stop: Event, root: str, work: str, parent: int) -> None:
+def _work(pipe: Connection, root: str, work: str) -> None:
     """A worker's life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     _die_with_parent()
@@ -222,10 +230,11 @@ def _work(pipe: Connection, stop: Event, root: str, work: str, parent: int) -> N
     opened: dict[str, JobData] = {}
     store = Store(Path(root))
 
-    def on_tokens(tokens: int) -> None:
-        pipe.send(("tokens", tokens))
-        if stop.is_set() or os.getppid() != parent:
-            raise JobStopped
+    def on_tokens(tokens: int, *, found: bool = False) -> None:
+        try:
+            pipe.send(("tokens", (tokens, found)))
+        except OSError:  # the parent is winding down, or gone
+            raise JobStopped from None
 
     while True:
         try:
@@ -239,19 +248,21 @@ def _work(pipe: Connection, stop: Event, root: str, work: str, parent: int) -> N
                 opened = {key: JobData.open(inputs)}
             run_job(job, opened[key], store, Path(work), on_tokens)
             pipe.send(("done", None))
-        except (EOFError, BrokenPipeError, JobStopped):
+        except (EOFError, ConnectionError, JobStopped):
             return
         except AssayError as error:
-            pipe.send(("error", (error.line(), "run the same command again once it is mended")))
+            _tell(pipe, error.what, error.where, error.remedy)
             return
         except Exception as error:
-            pipe.send(
-                (
-                    "error",
-                    (f"{type(error).__name__}: {error}", traceback.format_exc().splitlines()[-2].strip()),
-                )
-            )
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            _tell(pipe, f"{type(error).__name__}: {error}", where, "report this as a defect of assay")
             return
+
+
+def _tell(pipe: Connection, what: str, where: str | None, remedy: str) -> None:
+    with contextlib.suppress(OSError):
+        pipe.send(("error", (what, where, remedy)))
 
 
 def _die_with_parent() -> None:

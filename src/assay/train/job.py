@@ -12,11 +12,10 @@ A plain run is a trunk with one branch. A job's result depends on nothing but it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -36,6 +35,12 @@ from assay.train.schedules import WarmupStableDecay
 
 class JobStopped(Exception):
     """Raised by `on_tokens` to stop a job; what it has done is saved and it can go on later."""
+
+
+class OnTokens(Protocol):
+    """Is told how many more tokens are trained on; `found` says that an earlier run did them."""
+
+    def __call__(self, tokens: int, /, *, found: bool = False) -> None: ...
 
 
 SAVE_EVERY_SECONDS = 20.0
@@ -151,12 +156,12 @@ class _Rows:
     trunk_losses: list[tuple[int, str, int, float]] = field(default_factory=list)  # step, source, tokens, nll
 
 
-def run_job(job: Job, data: JobData, store: Store, work: Path, on_tokens: Callable[[int], None]) -> Artifact:
+def run_job(job: Job, data: JobData, store: Store, work: Path, on_tokens: OnTokens) -> Artifact:
     """Do a job, or find it done; returns its ledger artifact.
 
     Args:
         work: folder for the states that let a killed job go on.
-        on_tokens: called after every step with the tokens computed; may raise to stop.
+        on_tokens: called after every step with the tokens computed, and first with those found; may raise to stop.
     """
     if found := store.find(ledger.JOB, data.inputs, job.config()):
         return found
@@ -173,7 +178,7 @@ def run_job(job: Job, data: JobData, store: Store, work: Path, on_tokens: Callab
 
 
 class _Runner:
-    def __init__(self, job: Job, data: JobData, store: Store, work: Path, on_tokens: Callable[[int], None]) -> None:
+    def __init__(self, job: Job, data: JobData, store: Store, work: Path, on_tokens: OnTokens) -> None:
         self.job, self.data, self.work, self.on_tokens = job, data, work, on_tokens
         self.sampler = Sampler(job.stream, data.streams, max(b.steps for b in job.branches))
         self.state = TrainState(job.spec, data.device)
@@ -190,6 +195,8 @@ class _Runner:
             self.next_branch = extra["next_branch"]
             self.rows = _Rows(**extra["rows"])
             self.rows.trunk_losses = [tuple(row) for row in self.rows.trunk_losses]  # type: ignore[misc]
+            decays = sum(branch.decay for branch in self.job.branches[: self.next_branch])
+            self.on_tokens((self.state.step - self.job.start_step + decays) * self._step_tokens, found=True)
         elif self.job.start is not None:
             self.state.load(checkpoint.load(store.root / ledger.JOB.name / self.job.start[:20] / "trunk"))
 
@@ -269,8 +276,8 @@ class _Runner:
                 "axis": job.axis,
                 "defect": stream.defect,
                 "dose": stream.dose,
-                "mixture": list(stream.weights.items()),
-                "epochs": list(epochs.items()),
+                "mixture": dict(stream.weights),
+                "epochs": dict(epochs),
                 "seed": stream.seed,
                 "pair": f"seed-{stream.seed}",
                 "trunk": fingerprint({"cell": job.cell, "seed": stream.seed})[:12],
@@ -310,7 +317,7 @@ class _Runner:
         ledger.write_tables(
             folder,
             {
-                "runs": self.rows.runs,
+                "runs": [_with_maps(run) for run in self.rows.runs],
                 "losses": pa.concat_tables([training, held_out]),
                 "document_losses": pl.concat(documents).to_arrow().cast(ledger.DOCUMENT_LOSSES),
             },
@@ -318,6 +325,11 @@ class _Runner:
         if self.job.keep:
             checkpoint.write(folder / "trunk", self.state.tensors())
         return {"cell": self.job.cell, "seed": self.job.stream.seed, "runs": len(self.rows.runs)}
+
+
+def _with_maps(run: dict[str, Any]) -> dict[str, Any]:
+    """A row of `runs` with its maps as Arrow takes them; as dicts they survive a saved state."""
+    return {name: list(value.items()) if isinstance(value, dict) else value for name, value in run.items()}
 
 
 def _binned(run_id: str, steps: list[tuple[int, str, int, float]], total: int) -> list[dict[str, Any]]:
