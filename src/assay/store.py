@@ -194,11 +194,21 @@ def staged(final: Path) -> Iterator[Path]:
         staging.mkdir()
         try:
             yield staging
-            os.rename(staging, final)
-            _fsync(final.parent)
+            _into_place(staging, final)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
+
+
+def _into_place(staging: Path, final: Path) -> None:
+    """Rename; where another process was quicker with the same artifact, keep its whole one."""
+    try:
+        os.rename(staging, final)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or damage_of(final) is not None:
+            raise
+        shutil.rmtree(staging)
+    _fsync(final.parent)
 
 
 def clear_staging(folder: Path) -> None:

@@ -180,7 +180,7 @@ class Analysis:
 
     # Views
 
-    def _effect(self, difference: Difference, supported: bool) -> Effect:
+    def _effect(self, difference: Difference, supported: bool | None) -> Effect:
         return Effect(
             estimate=difference.estimate,
             interval=difference.interval(self.design.level),
@@ -286,7 +286,7 @@ class Analysis:
             effects = {}
             for target, difference in zip(self.measured.targets, self.effects[cell.name], strict=True):
                 claim = f"distribution:{cell.name}" + (f"@{target}" if target else "")
-                effects[target] = self._effect(difference, claim in supported)
+                effects[target] = self._effect(difference, claim in supported if cell.fitted else None)
             rows.append(
                 MixtureRow(
                     cell=cell.name,

@@ -13,16 +13,17 @@ from assay.impact.claims import Claim, Pair
 
 
 class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Effect(_Value):
-    """A paired difference against the baseline. `supported` is corrected for the study's number of claims."""
+    """A paired difference against the baseline. `supported` is corrected for the study's number of claims; None where
+    nothing is claimed (a held-out mixture)."""
 
     estimate: float
     interval: Pair
     p_value: float
-    supported: bool
+    supported: bool | None
 
 
 class SourceProfile(_Value):
@@ -68,7 +69,8 @@ class LawView(_Value):
     band: list[tuple[float, float, float, float]]  # tokens, predicted, low, high
     points: list[CurvePoint]
     prediction: tuple[float, float, float] | None  # registered for the held-out run: value, low, high
-    more_data: list[tuple[float, float, float, float]]  # factor of data, gain in bpb, low, high
+    # factor on the longest fitted run's data, change in bpb (negative is better), low, high
+    more_data: list[tuple[float, float, float, float]]
 
 
 class DosePoint(_Value):

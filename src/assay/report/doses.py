@@ -55,7 +55,7 @@ def _figure(dose: DoseView, level: float, ids: Ids) -> Markup:
         baseline=0.0,
         sizes=[PANEL],
     )
-    harmed = sum(point.effect.supported for point in points)
+    harmed = sum(bool(point.effect.supported) for point in points)
     about = both("doses.about", level=percent(level), harmed=harmed, n=len(points))
     return figure(drawing, title=_name(dose), about=about, ident=ident)
 

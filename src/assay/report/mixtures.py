@@ -91,7 +91,7 @@ def _cell(row: MixtureRow, target: str, name: Content, level: float, decimals: i
         interval=interval,
     )
     text = fixed(effect.estimate, decimals, signed=True)
-    return Heat(effect.estimate, text, effect.supported, tip)
+    return Heat(effect.estimate, text, effect.supported is not False, tip)
 
 
 def _weights(mixtures: MixtureView, ids: Ids) -> Markup:
