@@ -7,6 +7,8 @@ from torch import Tensor
 
 from assay.models.decoder import Decoder
 
+torch.set_num_threads(1)  # as in a worker of a fleet
+
 
 def norm(x: Tensor) -> Tensor:
     return x / (x.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt()

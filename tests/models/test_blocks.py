@@ -159,3 +159,22 @@ def test_nothing_but_the_loss_is_computed_without_gradients(monkeypatch: pytest.
         evaluated = blocks.linear_cross_entropy(x, w, targets)[1]
     assert torch.equal(trained, evaluated)
     assert not made
+
+
+def test_every_part_computes_in_bfloat16() -> None:
+    x, w = (t.detach().bfloat16().requires_grad_() for t in tensors((13, D), (17, D), dtype=torch.float32))
+    targets = torch.randint(-1, 17, (13,), generator=torch.Generator().manual_seed(0))
+    mean, losses = blocks.linear_cross_entropy(x, w, targets, chunk=5)
+    mine = torch.autograd.grad(mean, (x, w))
+    x64, w64 = x.detach().double().requires_grad_(), w.detach().double().requires_grad_()
+    expected = torch.autograd.grad(functional.cross_entropy(x64 @ w64.t(), targets, ignore_index=-1), (x64, w64))
+    assert losses.dtype == torch.float32
+    for a, b in zip(mine, expected, strict=True):
+        assert a.dtype == torch.bfloat16
+        assert (a.double() - b).norm() < 0.02 * b.norm()
+    for own, plain, shapes in PAIRS.values():
+        inputs = [t.detach().bfloat16() for t in tensors(*shapes, dtype=torch.float32)]
+        outs, exact = own(*inputs), plain(*(t.double() for t in inputs))
+        for a, b in zip(*((o if isinstance(o, tuple) else (o,)) for o in (outs, exact)), strict=True):
+            assert a.dtype == torch.bfloat16
+            assert (a.double() - b).norm() < 0.02 * b.norm()

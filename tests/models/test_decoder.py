@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
 import plain_decoder as reference
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional

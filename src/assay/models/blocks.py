@@ -191,7 +191,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 # The gradient of the logits is weight * (probability - one_hot): the one_hot part is two gathers.
                 weight = weights_N[rows, None]
                 probability = probability.to(x.dtype)
-                weighted = x * weight
+                weighted = (x * weight).to(x.dtype)
                 torch.mm(probability, w_VD, out=dx[rows])
                 dx[rows].sub_(w_VD[target]).mul_(weight)
                 dw.addmm_(probability.t(), weighted).index_add_(0, target, weighted, alpha=-1)

@@ -1,0 +1,111 @@
+"""The loop: it learns, in either precision, and evaluation counts each document's own tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from assay.models.protocol import Batch
+from assay.store import Store
+from assay.tokens.sampler import Sampler
+from assay.train.evaluate import document_nll
+from assay.train.job import JobData
+from assay.train.loop import TrainState, to_batch, train
+from assay.train.probe import Probe, tokens_per_second
+from assay.train.schedules import WarmupStableDecay
+from miniature import MODEL, PLAN, SPEC, data
+
+
+@pytest.fixture(scope="module")
+def job_data(tmp_path_factory: pytest.TempPathFactory) -> JobData:
+    return data(Store(tmp_path_factory.mktemp("store")))
+
+
+def sampler(job_data: JobData, steps: int) -> Sampler:
+    return Sampler(PLAN, job_data.streams, steps)
+
+
+def losses(state: TrainState, job_data: JobData, steps: int) -> list[float]:
+    found: list[float] = []
+    schedule = WarmupStableDecay(5, steps, steps // 4)
+    train(state, sampler(job_data, steps), schedule, steps, lambda _, x: found.append(float(x.float().mean())))
+    return found
+
+
+def test_training_learns_what_there_is_to_learn(job_data: JobData) -> None:
+    found = losses(TrainState(SPEC), job_data, 150)
+    assert found[0] == pytest.approx(np.log(MODEL.vocabulary), rel=1e-3)
+    assert np.mean(found[-10:]) < 0.75 * found[0]
+
+
+def test_bfloat16_trains_and_stays_near_float32(job_data: JobData) -> None:
+    full, low = (TrainState(replace(SPEC, dtype=dtype)) for dtype in ("float32", "bfloat16"))
+    a, b = (losses(state, job_data, 60) for state in (full, low))
+    assert np.abs(np.array(a) - np.array(b)).max() < 0.15
+    assert abs(np.mean(a[-10:]) - np.mean(b[-10:])) < 0.03
+    # The weights that are updated and kept are float32: they move by less than bfloat16 could tell.
+    assert all(t.dtype == torch.float32 for name, t in low.tensors().items() if name.startswith("model."))
+    assert any((t != t.bfloat16().float()).any() for name, t in low.tensors().items() if name.startswith("model."))
+    assert all(p.dtype == torch.bfloat16 for p in low.model.parameters())
+
+
+def test_targets_are_the_inputs_one_later_and_segments_follow_the_documents() -> None:
+    rows = np.array([[4, 5, 0, 6, 7], [0, 1, 2, 3, 4]])
+    batch = to_batch(rows, "cpu")
+    assert batch.inputs_BT.tolist() == [[4, 5, 0, 6], [0, 1, 2, 3]]
+    assert batch.targets_BT.tolist() == [[5, 0, 6, 7], [1, 2, 3, 4]]
+    assert batch.segments_BT is not None
+    assert batch.segments_BT.tolist() == [[0, 0, 1, 1], [1, 1, 1, 1]]
+
+
+def test_the_seed_decides_the_run(job_data: JobData) -> None:
+    one, same, other = (losses(TrainState(replace(SPEC, seed=s)), job_data, 8) for s in (1, 1, 2))
+    assert one == same
+    assert one[1:] != other[1:]
+
+
+@pytest.mark.parametrize("batch_rows", [1, 5, 32])
+def test_a_documents_loss_is_the_sum_over_its_own_tokens(job_data: JobData, batch_rows: int) -> None:
+    state = TrainState(SPEC)
+    losses(state, job_data, 20)
+    data = job_data.evaluation["eval"]
+    found = document_nll(state.model, data, batch_rows=batch_rows)
+    assert found.shape == (len(data.documents),)
+    inputs, targets, owner = (torch.from_numpy(x) for x in (data.inputs_RT, data.targets_RT, data.document_RT))
+    expected = np.zeros(len(data.documents))
+    for row, target, documents in zip(inputs, targets, owner, strict=True):
+        for i in documents.unique().tolist():
+            if i >= 0:  # alone in a row of its own
+                own = documents == i
+                logits = state.model(row[own][None]).detach()[0].double()
+                expected[i] += functional.cross_entropy(logits, target[own], reduction="sum").item()
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_evaluation_changes_nothing(job_data: JobData) -> None:
+    state = TrainState(SPEC)
+    losses(state, job_data, 3)
+    before = state.copy()
+    document_nll(state.model, job_data.evaluation["eval"])
+    assert all(torch.equal(before[name], tensor) for name, tensor in state.tensors().items())
+    assert all(p.grad is None for p in state.model.parameters())
+
+
+def test_gradients_do_not_pile_up(job_data: JobData) -> None:
+    """An update is that of its own batch: the same as that of a state that never saw the one before."""
+    state, batch = TrainState(SPEC), to_batch(sampler(job_data, 1).batch(0), "cpu")
+    fresh = TrainState(SPEC)
+    state.model.loss(batch)  # a loss that nobody went back from
+    for each in (state, fresh):
+        each.update(Batch(batch.inputs_BT, batch.targets_BT, batch.segments_BT), 0.5)
+        each.update(batch, 0.5)
+    assert all(torch.equal(a, b) for a, b in zip(state.tensors().values(), fresh.tensors().values(), strict=True))
+
+
+def test_the_probe_measures() -> None:
+    for dtype in ("float32", "bfloat16"):
+        assert tokens_per_second(Probe(MODEL, row_tokens=8, batch_rows=2, dtype=dtype, seconds=0.05)) > 0
