@@ -144,7 +144,7 @@ def _in_words(error: BaseException) -> AssayError | None:
         return STOPPED
     usage = getattr(error, "format_message", None)
     if usage is not None:
-        return InputError(usage().rstrip("."), remedy="see --help") if usage() else None
+        return InputError(usage().replace("Value error, ", "").rstrip("."), remedy="see --help") if usage() else None
     place = traceback.extract_tb(error.__traceback__)[-1]
     return WorkError(
         f"{type(error).__name__}: {error}",

@@ -56,7 +56,12 @@ class TrainRecipe(_Section):
     width: int | None = Field(None, ge=16, le=4096, multiple_of=16, description="model width; derived when not given")
     row_tokens: int = Field(64, ge=16, le=1024, description="tokens of context, T")
     batch_rows: int = Field(16, ge=1, le=4096, description="rows a step, B")
-    matrix_lr: float = Field(0.01, gt=0, description="peak learning rate of Muon")
+    matrix_optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="optimizer of the matrices inside the layers"
+    )
+    matrix_lr: float = Field(
+        0.01, gt=0, description="peak learning rate of those matrices (AdamW wants about a third of Muon's)"
+    )
     embedding_lr: float = Field(0.1, gt=0, description="peak learning rate of the embedding (AdamW)")
     head_lr: float = Field(0.02, gt=0, description="peak learning rate of the output matrix (AdamW)")
     decay_share: float = Field(0.25, gt=0, lt=1, description="share of a run that the learning rate decays over")
@@ -164,7 +169,7 @@ _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 def parse_quantity(text: str, what: str) -> float:
     """A count such as `5e6`, `2M`, `800k`."""
     match = re.fullmatch(rf"\s*({_NUMBER}(?:e[0-9]+)?)\s*([kKmMgGbB]?)\s*", text)
-    if not match or not math.isfinite(float(match[1])):
+    if not match or not 0 < float(match[1]) < math.inf:
         raise InputError(f"{text!r} is not a number of {what}", where=f"--{what}", remedy="write it like 5e6 or 2M")
     return float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}[match[2].lower()]
 

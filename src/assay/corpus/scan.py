@@ -186,12 +186,10 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
         for batch in sources.batches(report, lambda done: tell("documents", done, total)):
             writer.write(language.annotate(batch))
     if not report.documents:
-        why = f"{report.empty} are empty" if report.empty else "every row was skipped as broken"
-        raise InputError(
-            f"the sources hold no documents ({why})",
-            where=report.places[0] if report.places else sources.files[0].path,
-            remedy="name files with text in them",
-        )
+        if report.places:
+            raise InputError(f"no documents are left, all were skipped as broken; the first: {report.places[0]}")
+        what = f"the sources hold no documents ({report.empty} are empty)"
+        raise InputError(what, where=sources.files[0].path, remedy="name files with text in them")
     return asdict(report)
 
 

@@ -53,6 +53,7 @@ class ReadOptions:
             except (LookupError, UnicodeError) as error:
                 raise InputError(
                     f"no encoding is called {self.encoding!r}",
+                    where="--encoding",
                     remedy="use one such as gb18030, big5 or latin-1",
                 ) from error
 
