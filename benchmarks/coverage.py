@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from common import binomial, store_result, study
 
 TOKENS = "3M"

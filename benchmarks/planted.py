@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from common import binomial, store_result, study
 
 from assay.corpus import defects, documents
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.store import Store
+from common import binomial, store_result, study
 
 SOURCES = ("plays", "bible", "manual")  # of the starter corpus
 SOURCE_BYTES = 2_000_000

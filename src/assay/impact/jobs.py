@@ -19,7 +19,12 @@ BOTH = ("eval", "test")
 def _spec(plan: Plan, recipe: TrainRecipe, vocabulary: int, seed: int) -> TrainSpec:
     shape = plan.shape
     model = DecoderConfig(vocabulary, shape.layers, shape.width, shape.heads)
-    rates = OptimizerConfig(matrix_lr=recipe.matrix_lr, embedding_lr=recipe.embedding_lr, head_lr=recipe.head_lr)
+    rates = OptimizerConfig(
+        matrix=recipe.matrix_optimizer,
+        matrix_lr=recipe.matrix_lr,
+        embedding_lr=recipe.embedding_lr,
+        head_lr=recipe.head_lr,
+    )
     return TrainSpec(model, rates, seed, shape.dtype)
 
 

@@ -206,12 +206,14 @@ class _Runner:
             branch = self.job.branches[index]
             schedule = WarmupStableDecay(self.job.warmup, branch.steps, branch.decay)
             began, meter = time.monotonic(), EnergyMeter()
-            trunk_from = self.state.step
             train(self.state, self.sampler, schedule, schedule.stable_end, self._on_trunk_step)
             kept = self.state.copy()
             self.on_trunk = False
             tail: list[tuple[int, str, int, float]] = []
             train(self.state, self.sampler, schedule, branch.steps, partial(self._on_step, into=tail))
+            # By the plan and not by the clock: a job that was stopped and went on has the same rows.
+            before = self.job.branches[index - 1] if index else None
+            trunk_from = before.steps - before.decay if before else self.job.start_step
             computed = (schedule.stable_end - trunk_from + branch.decay) * self._step_tokens
             self._record(branch, tail, computed, time.monotonic() - began, meter)
             self.state.load(kept)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +34,9 @@ def orthogonalise(g_FRC: Tensor, steps: int = 5) -> Tensor:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Peak learning rates by role, and what they are used with."""
+    """Peak learning rates by role, and what they are used with; `matrix` names the optimizer of matrices."""
 
+    matrix: Literal["muon", "adamw"] = "muon"
     matrix_lr: float = 0.02
     embedding_lr: float = 0.02
     head_lr: float = 0.004
@@ -49,7 +51,8 @@ class MuonAdamW:
 
     Args:
         parameters: by name.
-        roles: what each is: "matrix" goes to Muon, the others to AdamW with their own learning rate.
+        roles: what each is: "matrix" goes to Muon (unless the config says AdamW), the others to AdamW, each role
+            with its own learning rate.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class MuonAdamW:
         self._stacks: dict[tuple[int, ...], list[str]] = {}
         by_role: dict[str, list[nn.Parameter]] = {}
         for name, parameter in parameters.items():
-            if roles[name] == "matrix":
+            if roles[name] == "matrix" and config.matrix == "muon":
                 self._stacks.setdefault(tuple(parameter.shape), []).append(name)
             else:
                 by_role.setdefault(roles[name], []).append(parameter)

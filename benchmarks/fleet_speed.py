@@ -1,0 +1,211 @@
+"""How fast does a fleet train, against the same members one after another in a plain PyTorch loop?
+
+    fleet   single-threaded workers, one a core, each training members of 4 layers, width 128, vocabulary 4096, T 128
+    peer    transformers' GPT-2 of the same shape, float32, torch.compile, two threads, one member after the other
+    bound   the weight products of such a step alone (forward, and both products of the backward pass), in as many
+            single-threaded processes at once as the fleet has workers
+
+Both sides use AdamW and the same batch, random tokens, no evaluation. Rounds alternate, and medians are compared; the
+compilation of the peer and the start of the workers are not counted.
+
+    python benchmarks/fleet_speed.py [--rows 16] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from assay.models.decoder import DecoderConfig
+from assay.store import Artifact, Stage, Store
+from assay.tokens import evalset
+from assay.tokens.pack import SPANS, TokenStream
+from assay.tokens.sampler import StreamPlan
+from assay.train.fleet import WORKER_ENVIRONMENT, Fleet
+from assay.train.job import Branch, Job, JobInputs
+from assay.train.loop import TrainSpec
+from assay.train.optimizers import OptimizerConfig
+from common import store_result
+
+LAYERS, WIDTH, HEADS, VOCABULARY, T = 4, 128, 4, 4096, 128
+SOURCE = "random"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rows", type=int, default=16, help="rows a step, on both sides")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=24, help="steps of a member in a round")
+    parser.add_argument(
+        "--matrix", choices=("adamw", "muon"), default="adamw", help="the fleet's optimizer of matrices"
+    )
+    options = parser.parse_args()
+    workers = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "artifacts")
+        inputs = _inputs(store, options.rows, options.steps)
+        peer, bound = Peer(options.rows), Bound(options.rows, workers)
+        rounds: dict[str, list[float]] = {"fleet": [], "peer": [], "bound": []}
+        with Fleet(store, Path(folder) / "work", workers) as fleet:
+            for number in range(-1, options.rounds):  # round -1 warms everything up
+                jobs = _jobs(options, number, 2 * workers)
+                found = {
+                    "peer": peer.speed(options.steps),
+                    "fleet": _fleet(fleet, inputs, jobs),
+                    "bound": bound.speed(),
+                }
+                for side, speed in found.items() if number >= 0 else ():
+                    rounds[side].append(speed)
+        bound.close()
+    ratios = [f / p for f, p in zip(rounds["fleet"], rounds["peer"], strict=True)]
+    medians = {side: statistics.median(speeds) for side, speeds in rounds.items()}
+    store_result(
+        "fleet_speed",
+        {
+            "shape": {"layers": LAYERS, "width": WIDTH, "vocabulary": VOCABULARY, "T": T, "rows": options.rows},
+            "matrix": options.matrix,
+            "workers": workers,
+            "tokens_per_second": medians,
+            "ratio": statistics.median(ratios),
+            "ratios": [min(ratios), max(ratios)],
+            "share_of_bound": medians["fleet"] / medians["bound"],
+            "rounds": rounds,
+        },
+    )
+
+
+def _inputs(store: Store, rows: int, steps: int) -> JobInputs:
+    """Random tokens as a training stream and a smallest evaluation set."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(0)
+
+    def stream(name: str, tokens: int) -> Artifact:
+        def make(folder: Path) -> dict[str, Any]:
+            ids = rng.integers(1, VOCABULARY, tokens).astype("<u2")
+            ids[:: 5 * T] = 0  # documents of five rows
+            ids.tofile(folder / f"{name}-000.bin")
+            row = {"doc_id": "0" * 32, "source": SOURCE, "split": name, "shard": f"{name}-000.bin",
+                   "start": 0, "length": 2 * T, "n_bytes": tokens}  # fmt: skip
+            pq.write_table(pa.Table.from_pylist([row], schema=SPANS), folder / "spans.parquet")
+            total = {"shard": f"{name}-000.bin", "tokens": tokens, "documents": 1, "bytes": tokens}
+            return {"dtype": "<u2", "split": name, "vocabulary": VOCABULARY, "sources": {SOURCE: total}}
+
+        return store.build(Stage("stream", 1), {}, {"name": name}, make)
+
+    def evaluation(held_out: Artifact) -> Artifact:
+        def make(folder: Path) -> dict[str, int]:
+            import polars as pl
+
+            spans = pl.read_parquet(held_out.file("spans.parquet"))
+            data = evalset.build(TokenStream.open(held_out), spans, np.ones(VOCABULARY, np.int64), T, T)
+            return data.save(folder)
+
+        return store.build(Stage("evalset", 1), {}, {}, make)
+
+    train = stream("train", rows * steps * T * 2)
+    return JobInputs({"train": train}, {"eval": evaluation(stream("eval", 8 * T))}, "none", "fleet_speed")
+
+
+def _jobs(options: argparse.Namespace, number: int, members: int) -> list[Job]:
+    model = DecoderConfig(VOCABULARY, LAYERS, WIDTH, HEADS)
+    rates = OptimizerConfig(matrix=options.matrix)
+    return [
+        Job(f"round {number}", "size", TrainSpec(model, rates, seed), StreamPlan(seed, {SOURCE: 1.0}, T, options.rows),
+            (Branch(options.steps, 1),), 1)
+        for seed in range(100 * (number + 1), 100 * (number + 1) + members)
+    ]  # fmt: skip
+
+
+def _fleet(fleet: Fleet, inputs: JobInputs, jobs: list[Job]) -> float:
+    """Tokens a second of the whole fleet, everything that a job does included."""
+    start = time.perf_counter()
+    fleet.run(inputs, jobs)
+    return sum(job.tokens for job in jobs) / (time.perf_counter() - start)
+
+
+class Peer:
+    """The plain loop: transformers' GPT-2, compiled, two threads."""
+
+    def __init__(self, rows: int) -> None:
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        torch.set_num_threads(2)
+        config = GPT2Config(
+            vocab_size=VOCABULARY, n_positions=T, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, resid_pdrop=0.0,
+            embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, bos_token_id=0, eos_token_id=0,
+        )  # fmt: skip
+        self.rows = rows
+        self.model = GPT2LMHeadModel(config)
+        self.compiled = torch.compile(self.model)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=True)
+
+    def speed(self, steps: int) -> float:
+        """Tokens a second over `steps` steps; members one after another are steps one after another."""
+        ids = torch.randint(1, VOCABULARY, (self.rows, T))
+        start = time.perf_counter()
+        for _ in range(steps):
+            self.compiled(input_ids=ids, labels=ids).loss.backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        return steps * self.rows * T / (time.perf_counter() - start)
+
+
+class Bound:
+    """The weight products alone, in processes of their own."""
+
+    def __init__(self, rows: int, workers: int) -> None:
+        import multiprocessing
+
+        context = multiprocessing.get_context("spawn")
+        os.environ.update(WORKER_ENVIRONMENT)
+        self.rows, self.pipes, self.processes = rows, [], []
+        for _ in range(workers):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_products, args=(theirs, rows), daemon=True)
+            process.start()
+            self.pipes.append(ours)
+            self.processes.append(process)
+
+    def speed(self) -> float:
+        for pipe in self.pipes:
+            pipe.send("go")
+        return sum(float(pipe.recv()) for pipe in self.pipes)
+
+    def close(self) -> None:
+        for pipe in self.pipes:
+            pipe.send("end")
+        for process in self.processes:
+            process.join()
+
+
+def _products(pipe: Any, rows: int) -> None:
+    torch.set_num_threads(1)
+    n, d = rows * T, WIDTH
+    shapes = [(3 * d, d), (d, d), (4 * d, d), (d, 4 * d)] * LAYERS + [(VOCABULARY, d)]
+    weights = [torch.randn(shape) for shape in shapes]
+    buffers = {size: torch.randn(n, size) for size in {size for shape in shapes for size in shape}}
+    gradients = [torch.empty(shape) for shape in shapes]
+    outs = {size: torch.empty(n, size) for size in buffers}
+    while pipe.recv() == "go":
+        start, steps = time.perf_counter(), 6
+        for _ in range(steps):
+            for weight, gradient in zip(weights, gradients, strict=True):
+                into, out_of = weight.shape
+                torch.mm(buffers[out_of], weight.t(), out=outs[into])  # forward
+                torch.mm(buffers[into], weight, out=outs[out_of])  # gradient of the input
+                torch.mm(buffers[into].t(), buffers[out_of], out=gradient)  # gradient of the weight
+        pipe.send(steps * n / (time.perf_counter() - start))
+
+
+if __name__ == "__main__":
+    main()
