@@ -65,7 +65,7 @@ def stream(store: Store, name: str, seed: int, count: int = 60) -> Artifact:
 
 def evaluation(store: Store, split: str, seed: int) -> Artifact:
     held_out = stream(store, split, seed, 6)
-    spans = pl.read_parquet(held_out.file("spans.parquet"))
+    spans = pl.read_parquet(held_out.file("spans.parquet"), glob=False)
     token_bytes = np.arange(VOCABULARY) % 4
 
     def make(folder: Path) -> dict[str, int]:
@@ -94,7 +94,7 @@ def with_seed(job: Job, seed: int) -> Job:
 def tables(part: Artifact) -> dict[str, pl.DataFrame]:
     """The job's ledger, without what two equal runs may differ in."""
     return {
-        name: pl.read_parquet(part.file(f"{name}.parquet")).drop(*(ledger.TIMES if name == "runs" else ()))
+        name: pl.read_parquet(part.file(f"{name}.parquet"), glob=False).drop(*(ledger.TIMES if name == "runs" else ()))
         for name in ledger.TABLES
     }
 

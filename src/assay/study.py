@@ -330,7 +330,7 @@ class _Study:
         plan = prepared.plan
 
         def make(folder: Path) -> dict[str, int]:
-            spans = pl.read_parquet(stream.file("spans.parquet"))
+            spans = pl.read_parquet(stream.file("spans.parquet"), glob=False)
             data = evalset.build(
                 TokenStream.open(stream),
                 spans,
@@ -361,7 +361,9 @@ class _Study:
         return [*parts, *self.fleet.run(inputs, tests, self.progress.advance)], registered
 
     def _documents(self, inputs: JobInputs) -> dict[str, pl.DataFrame]:
-        return {split: pl.read_parquet(a.file("documents.parquet")) for split, a in inputs.evaluation.items()}
+        return {
+            split: pl.read_parquet(a.file("documents.parquet"), glob=False) for split, a in inputs.evaluation.items()
+        }
 
     def _measure(self, inputs: JobInputs, parts: Sequence[Artifact], split: Any) -> Measurements:
         return Measurements(Ledger(self.store), parts, self._documents(inputs), (split,))

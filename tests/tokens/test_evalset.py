@@ -110,10 +110,11 @@ def test_the_choice_does_not_depend_on_the_order_of_files() -> None:
     assert np.array_equal(one.inputs_RT, other.inputs_RT)
 
 
-def test_it_is_read_as_it_was_saved(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["plain", "run [1]", "a*b?", "[]", "试验"])
+def test_it_is_read_as_it_was_saved(tmp_path: Path, folder: str) -> None:
     stream, spans = corpus({"a": [30, 3, 70], "b": [50]})
     data = evalset.build(stream, spans, TOKEN_BYTES, 16, 100)
-    found = EvalSet.open(Store(tmp_path).build(Stage("evalset", 1), {}, {}, data.save))
+    found = EvalSet.open(Store(tmp_path / folder).build(Stage("evalset", 1), {}, {}, data.save))
     for name in ("inputs_RT", "targets_RT", "document_RT"):
         assert np.array_equal(getattr(found, name), getattr(data, name))
         assert getattr(found, name).dtype == np.int64

@@ -231,8 +231,8 @@ def _duplicates(parts: list[Path], folder: Path, total: float, tell: Progress) -
 
 def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path) -> dict[str, Any]:
     names = ["doc_id", "source", "origin", "ordinal", "n_bytes", "split"]
-    rows = pl.read_parquet(parts, columns=names)
-    rows = rows.join(pl.read_parquet(twins, columns=["doc_id", "cluster"]), on="doc_id")
+    rows = pl.read_parquet(parts, columns=names, glob=False)
+    rows = rows.join(pl.read_parquet(twins, columns=["doc_id", "cluster"], glob=False), on="doc_id")
     made = split.assign(rows, options)
     pq.write_table(made.to_arrow().cast(split.SPLITS), folder / "splits.parquet", compression="zstd")
     sizes = rows.drop("split").join(made.select("doc_id", "split"), on="doc_id")

@@ -48,7 +48,7 @@ class EvalSet:
     @classmethod
     def open(cls, artifact: Artifact) -> EvalSet:
         inputs, targets, document = np.load(artifact.file("rows.npy"), allow_pickle=False).astype(np.int64)
-        return cls(inputs, targets, document, pl.read_parquet(artifact.file("documents.parquet")))
+        return cls(inputs, targets, document, pl.read_parquet(artifact.file("documents.parquet"), glob=False))
 
 
 def build(stream: TokenStream, spans: pl.DataFrame, token_bytes: np.ndarray, row_tokens: int, budget: int) -> EvalSet:
