@@ -81,10 +81,18 @@ class Analysis:
         """All claims of the study, before the correction for their number."""
         return [*self._size(), *self._quality(), *self._distribution(), *self._predictions()]
 
+    @cached_property
+    def _doublings(self) -> list[int]:
+        """Pairs of branches (shorter, longer) with twice the tokens, in the upper half of the sizes."""
+        pairs = []
+        for longer in self.sizes[len(self.sizes) // 2 :]:
+            shorter = min(self.sizes, key=lambda size: abs(size - longer / 2))
+            pairs += [shorter, longer]
+        return pairs
+
     def _size(self) -> list[Draft]:
-        longest = self.sizes[-1]
-        half = min(self.sizes, key=lambda size: abs(size - longest / 2))
-        found = self.measured.along_trunk(design.NATURAL, longest, half)
+        half, longest = self._doublings[-2:]
+        found = self.measured.along_trunk(design.NATURAL, self._doublings)
         words = change("doubling", a=tokens_text(half), b=tokens_text(longest))
         return [
             Draft(

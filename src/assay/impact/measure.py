@@ -152,27 +152,40 @@ class Measurements:
         for cell, change in paired.items():
             variance = (weight * pooled + (n - 1) * own[cell]) / (weight + n - 1)
             documents = self.document_variance((cell, tokens), (baseline, tokens), split)
-            mean, se = change.mean(axis=0), np.sqrt(variance / n)
-            result[cell] = [
-                Difference(float(mean[t]), float(se[t]), float(documents[t] ** 0.5), weight + n - 1)
-                for t in range(len(self.targets))
-            ]
+            result[cell] = self._judged(change.mean(axis=0), variance / n, documents, weight + n - 1)
         return result
 
-    def along_trunk(self, cell: str, longer: int, shorter: int, split: Split = "eval") -> list[Difference]:
-        """Of two branches of the same trunks: what the additional tokens changed, one difference a target."""
-        change = self.bpb(cell, longer, split) - self.bpb(cell, shorter, split)
-        return self.between(change, (cell, longer), (cell, shorter), split)
+    @staticmethod
+    def _judged(mean: np.ndarray, seeds: np.ndarray, documents: np.ndarray, df: float) -> list[Difference]:
+        """One difference a target, from the means and their two variances."""
+        return [
+            Difference(float(m), float(s**0.5), float(d**0.5), df)
+            for m, s, d in zip(mean, seeds, documents, strict=True)
+        ]
+
+    def along_trunk(self, cell: str, sizes: list[int], split: Split = "eval") -> list[Difference]:
+        """What the tokens from one branch of the same trunks to a longer one changed, one difference a target.
+
+        Args:
+            sizes: tokens of branches in pairs, ..., (shorter, longer), each pair as far apart as the last one, which
+                is the one that is measured; the variance over seeds is pooled over all of them.
+        """
+        pairs = list(zip(sizes[::2], sizes[1::2], strict=True))
+        changes = [self.bpb(cell, longer, split) - self.bpb(cell, shorter, split) for shorter, longer in pairs]
+        n = len(self.seeds)
+        own = changes[-1].var(axis=0, ddof=1)
+        pooled = np.mean([change.var(axis=0, ddof=1) for change in changes], axis=0)
+        weight = min(POOLED_WEIGHT, (len(pairs) - 1) * (n - 1))
+        variance = (weight * pooled + (n - 1) * own) / (weight + n - 1)
+        shorter, longer = pairs[-1]
+        documents = self.document_variance((cell, longer), (cell, shorter), split)
+        return self._judged(changes[-1].mean(axis=0), variance / n, documents, weight + n - 1)
 
     def between(self, change: np.ndarray, a: tuple[str, int], b: tuple[str, int], split: Split) -> list[Difference]:
         """Differences from (seeds, targets) changes of a against b, with no pooling over cells."""
         n = len(change)
         documents = self.document_variance(a, b, split)
-        se = change.std(axis=0, ddof=1) / n**0.5
-        return [
-            Difference(float(change[:, t].mean()), float(se[t]), float(documents[t] ** 0.5), n - 1)
-            for t in range(change.shape[1])
-        ]
+        return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
 
 
 def _ratio_variance(change: np.ndarray, n_bytes: np.ndarray) -> float:

@@ -224,11 +224,14 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
         elif len(targets) > 2:
             targets = targets[:-1]
         else:
-            needed = LEAST_RUN_TOKENS / run_tokens * shape.total_tokens
+            lacking = (LEAST_RUN_TOKENS - run_tokens) * (len(cells) + _trunk_cost(recipe)) * seeds
+            needed = 1.05 * (shape.total_tokens + lacking)  # a larger budget measures on a little more text, too
+            timed = bool(shape.tokens_per_second)
+            more = f"{needed / shape.total_tokens:.1f} times the time" if timed else f"{needed:,.0f} tokens"
             raise InputError(
                 f"the budget of {shape.total_tokens:,} training tokens is too small for the smallest study",
-                where="--budget" if shape.tokens_per_second else "--tokens",
-                remedy=f"give at least {needed:,.0f} tokens, or ask fewer questions with --set design.axes=[size]",
+                where="--budget" if timed else "--tokens",
+                remedy=f"give at least {more}, or ask fewer questions with --set design.axes=[size]",
             )
     if len(targets) < len(texts):
         notices.append(_notice("sources", str(len(texts) - len(targets))))
