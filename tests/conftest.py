@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 TESTS = Path(__file__).parent
 OFFLINE = TESTS / "offline"
@@ -20,6 +21,12 @@ import sitecustomize  # noqa: E402, F401
 
 sys.path.remove(str(OFFLINE))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(OFFLINE), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+# The same examples in every run, so that a run says something about the change that it was made for, and no deadline,
+# since this machine may be busy. `make test PYTEST_ARGS=--hypothesis-profile=explore` looks for new ones.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=500)
+settings.load_profile("fixed")
 
 
 @pytest.fixture
