@@ -140,9 +140,12 @@ class Workspace:
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path(name)
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError):
-            raise InputError("is damaged", where=path, remedy="choose another --out") from None
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise InputError("is damaged", where=path, remedy="choose another --out")
+        return value
 
     def add_seconds(self, by_stage: dict[str, float]) -> dict[str, float]:
         """Add this run's seconds to those of earlier runs of the study; returns the sums."""

@@ -90,9 +90,11 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all workers: a closed pipe tells them, and those that are busy have a moment to save their state."""
+        """End all workers: idle ones at once; busy ones see a closed pipe, and have a moment to save their state."""
         for worker in self._workers:
             worker.pipe.close()
+            if worker.task is None:
+                worker.process.kill()
         end = time.monotonic() + SAVING_SECONDS
         for worker in self._workers:
             worker.process.join(timeout=max(0.0, end - time.monotonic()))

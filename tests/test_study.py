@@ -1,0 +1,175 @@
+"""The main job through the real command: what it answers, and that stopping, killing or damaging it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import TINY, Running, assay, claims, write_texts
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_texts(tmp_path_factory.mktemp("corpus") / "文本")
+
+
+@pytest.fixture(scope="module")
+def explained(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """`--explain --json` in a new folder."""
+    out = tmp_path_factory.mktemp("study") / "研究"
+    done = assay("study", texts, *TINY, "--out", out, "--explain", "--json")
+    assert done.returncode == 0, done.stderr
+    return out, json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def finished(texts: Path, explained: tuple[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any], str]:
+    """A whole study in the folder of `explained`: folder, answer, stderr."""
+    out, _ = explained
+    done = assay("study", texts, *TINY, "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    return out, json.loads(done.stdout), done.stderr
+
+
+def test_the_answer_has_the_keys_that_programs_rely_on(finished: tuple[Path, dict[str, Any], str]) -> None:
+    out, answer, stderr = finished
+    assert stderr == ""
+    assert set(answer) == {
+        "out", "claims", "report", "n_claims", "n_supported", "predictions", "seconds", "tokens", "assay_version",
+        "fingerprint",
+    }  # fmt: skip
+    assert answer["out"] == str(out)
+    assert answer["predictions"] == {"registered": 2, "tested": 2, "hits": answer["predictions"]["hits"]}
+    assert answer["n_claims"] == len(json.loads(Path(answer["claims"]).read_text(encoding="utf-8"))) > 5
+    assert Path(answer["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert 0 < answer["tokens"] <= 850_000
+
+
+def test_explain_trains_nothing_and_the_study_follows_its_plan(
+    explained: tuple[Path, dict[str, Any]], finished: tuple[Path, dict[str, Any], str]
+) -> None:
+    out, explanation = explained
+    assert {"values", "assay_version", "fingerprint"} == set(explanation)
+    values = {row["key"]: row["value"] for row in explanation["values"]}
+    assert str(values["train.seeds"]) == "2"
+    assert all(row["why"] for row in explanation["values"])
+    plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
+    assert values["planned_tokens"] == f"{plan['planned_tokens']:,}"
+    assert len(list((out / "artifacts" / "plan").iterdir())) == 1  # the run made no other
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_rerun_changes_nothing_mends_damage_and_speaks_chinese(
+    texts: Path, finished: tuple[Path, dict[str, Any], str], tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    shutil.copytree(finished[0], out)
+    before = (out / "claims.json").read_bytes()
+    damaged = [next((out / "artifacts").glob(pattern)) for pattern in ("stream/*/*.bin", "ledger/*/losses.parquet")]
+    for path in damaged:
+        _flip(path)
+    done = assay("study", texts, *TINY, "--set", "train.workers=1", "--lang", "zh", "--out", out)
+    assert done.returncode == 0, done.stderr
+    for path in damaged:
+        assert f"{path.parent}: {path.name} is not what was written; building it again" in done.stderr
+    assert (out / "claims.json").read_bytes() == before
+    assert "训练" in done.stderr
+    assert "- " in done.stdout
+    assert 'lang="zh' in (out / "report.html").read_text(encoding="utf-8")
+
+    began = time.monotonic()
+    again = assay("study", texts, *TINY, "--out", out, "--json")
+    assert again.returncode == 0
+    assert time.monotonic() - began < 15  # nothing but reading what is there; on a busy machine
+    assert (out / "claims.json").read_bytes() == before
+    assert json.loads(again.stdout)["fingerprint"] == finished[1]["fingerprint"]
+
+
+@linux
+def test_stopped_killed_and_rerun_a_study_ends_the_same(
+    texts: Path, finished: tuple[Path, dict[str, Any], str], tmp_path: Path
+) -> None:
+    out, log = tmp_path / "study", tmp_path / "log"
+
+    def start() -> Running:
+        return Running(log, "study", texts, *TINY, "--out", out)
+
+    for stage, clean in (("Scoring documents", True), ("Training the fleet", True), ("Training the fleet", False)):
+        run = start()
+        run.wait_for(stage)
+        if stage == "Training the fleet":
+            time.sleep(3)  # workers come up
+            assert run.workers()
+        run.signal(signal.SIGINT)
+        if not clean:
+            time.sleep(0.01)
+            run.signal(signal.SIGINT)
+        began = time.monotonic()
+        assert run.end(20) == (130, ["assay: stopped -> run the same command again to go on from here"])
+        assert time.monotonic() - began < (10 if clean else 2)
+        assert run.left_over() == []
+
+    run = start()
+    run.wait_for("Training the fleet")
+    time.sleep(2)
+    os.kill(run.workers()[0], signal.SIGKILL)
+    code, lines = run.end(20)
+    assert code == 1
+    assert len(lines) == 1
+    assert "a worker died (exit code -9) -> most often memory ran out: try --set train.workers=1" in lines[0]
+    assert run.left_over() == []
+
+    rng = random.Random(5)
+    for _ in range(5):
+        run = start()
+        time.sleep(rng.uniform(2, 9))
+        os.kill(run.process.pid, signal.SIGKILL)  # the parent alone: its workers have to follow
+        run.process.wait(5)
+        assert run.left_over() == []
+    done = assay("study", texts, *TINY, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert claims(out) == claims(finished[0])
+    assert not list(out.rglob(".staging-*"))
+
+
+def test_another_study_or_a_changed_corpus_is_refused(
+    texts: Path, finished: tuple[Path, dict[str, Any], str], tmp_path: Path
+) -> None:
+    out = finished[0]
+    before = {path: path.read_bytes() for path in out.glob("*.json")}
+    other = assay("study", texts, "--tokens", "9M", "--out", out)
+    assert other.returncode == 2
+    assert other.stderr.startswith(f"assay: {out}: holds another study (recipe, budget: not the same) -> choose ")
+    assert "repeat its command: assay study" in other.stderr
+
+    changed = tmp_path / "文本"
+    shutil.copytree(texts, changed)
+    moved = tmp_path / "study"
+    shutil.copytree(out, moved)
+    identity = json.loads((moved / "study.json").read_text(encoding="utf-8"))
+    (moved / "study.json").write_text(json.dumps({**identity, "sources": [str(changed)]}), encoding="utf-8")
+    with (changed / "letters.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "one more document"}\n')
+    refused = assay("study", changed, *TINY, "--out", moved, "--json")
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    remedy = "undo the change, or choose another --out for the changed corpus"
+    assert refused.stderr == f"assay: {moved}: its corpus has changed since this study began -> {remedy}\n"
+    assert before == {path: path.read_bytes() for path in out.glob("*.json")}
