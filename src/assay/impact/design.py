@@ -71,11 +71,14 @@ def upweighted(natural: dict[str, float], source: str, factor: float, most: floa
 
 def held_out(natural: dict[str, float], factor: float, most: dict[str, float], seed: int) -> dict[str, float]:
     """A mixture inside the range of the up-weighted ones: every source's share is multiplied by its own random
-    factor between factor^-0.6 and factor^0.8, and capped."""
+    factor between factor^-0.6 and factor^0.8."""
     draws = np.random.default_rng([seed, len(natural)]).uniform(-0.6, 0.8, len(natural))
     weights = {s: w * factor**u for (s, w), u in zip(sorted(natural.items()), draws, strict=True)}
     weights = normalised(weights)
-    return normalised({s: min(w, max(most[s], natural[s])) for s, w in weights.items()})
+    # As far towards it as every source stays within its up-weighted share (which its cap limits, too).
+    limits = {s: upweighted(natural, s, factor, most[s])[s] for s in natural}
+    reach = min([1.0] + [(limits[s] - natural[s]) / (w - natural[s]) for s, w in weights.items() if w > limits[s]])
+    return {s: natural[s] + reach * (w - natural[s]) for s, w in weights.items()}
 
 
 def distance(a: dict[str, float], b: dict[str, float]) -> float:

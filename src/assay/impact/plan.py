@@ -10,6 +10,7 @@ dropped, in a fixed order, and said. Every derived value is kept with the reason
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -224,10 +225,13 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
         elif len(targets) > 2:
             targets = targets[:-1]
         else:
-            lacking = (LEAST_RUN_TOKENS - run_tokens) * (len(cells) + _trunk_cost(recipe)) * seeds
-            needed = 1.05 * (shape.total_tokens + lacking)  # a larger budget measures on a little more text, too
+            needed = _enough(recipe, shape, cells, seeds, len(texts))
             timed = bool(shape.tokens_per_second)
-            more = f"{needed / shape.total_tokens:.1f} times the time" if timed else f"{needed:,.0f} tokens"
+            more = (
+                f"{math.ceil(10 * needed / max(1, shape.total_tokens)) / 10:.1f} times the time"
+                if timed
+                else f"{needed:,.0f} tokens"
+            )
             raise InputError(
                 f"the budget of {shape.total_tokens:,} training tokens is too small for the smallest study",
                 where="--budget" if timed else "--tokens",
@@ -291,6 +295,17 @@ def _run_tokens(
     runs = len(cells) + recipe.design.size_branches + 1
     evaluation = EVAL_COST * eval_tokens * n_sources * (runs + 4)  # four runs a seed see the test text as well
     return (shape.total_tokens / seeds - evaluation) / (len(cells) + _trunk_cost(recipe))
+
+
+def _enough(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:
+    """A budget that pays for the smallest run of so many cells and seeds; a larger budget evaluates more, too."""
+    tokens, run_tokens = max(1, shape.total_tokens), 0.0
+    while run_tokens < LEAST_RUN_TOKENS:
+        tokens = math.ceil(1.05 * tokens)
+        larger = shape.model_copy(update={"total_tokens": tokens})
+        eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, larger, cells, seeds, n_sources)
+        run_tokens = _run_tokens(recipe, larger, cells, seeds, eval_tokens, n_sources)
+    return tokens
 
 
 def _planned_tokens(

@@ -1,0 +1,156 @@
+"""The plan: never dearer than the budget, never longer than the corpus, a reason for every value."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from assay.errors import InputError
+from assay.impact import design, jobs
+from assay.impact.plan import LEAST_RUN_TOKENS, MOST_EPOCHS, Plan, Shape, SourceText, choose_shape, make_plan
+from assay.recipe import StudyRecipe, load
+
+RECIPE = StudyRecipe()
+
+
+def no_probe(*_: object) -> float:
+    raise AssertionError("the plan of --tokens does not look at the machine")
+
+
+def shape(tokens: float, n_sources: int, recipe: StudyRecipe = RECIPE) -> Shape:
+    return choose_shape(recipe, tokens, None, 2, n_sources, no_probe)
+
+
+def texts(sizes: list[float]) -> list[SourceText]:
+    return [SourceText(f"s{i}", tokens, 10**6, 10**6) for i, tokens in enumerate(sizes)]
+
+
+def plan(tokens: float, sizes: list[float], recipe: StudyRecipe = RECIPE) -> Plan:
+    return make_plan(recipe, shape(tokens, len(sizes), recipe), texts(sizes))
+
+
+def computed_tokens(found: Plan) -> int:
+    """Training tokens of all jobs, as the fleet will count them."""
+    train = RECIPE.train
+    fleet = [*jobs.trunks(found, train, 2048)]
+    fleet += [*jobs.cells(found, train, 2048, fitted=True), *jobs.cells(found, train, 2048, fitted=False)]
+    longest, last = found.held_out_steps, found.branch_steps[-1]
+    larger = (longest - found.decay(longest)) - (last - found.decay(last)) + found.decay(longest)
+    if design.LARGER not in found.predictions:
+        larger = 0
+    return sum(job.tokens for job in fleet) + larger * found.step_tokens * len(found.seeds)
+
+
+budgets = st.floats(1e5, 3e8)
+corpora = st.lists(st.floats(1e4, 3e8), min_size=1, max_size=9)
+
+
+@settings(max_examples=150, deadline=None)
+@given(budgets, corpora, st.booleans())
+def test_a_plan_fits_its_budget_and_its_corpus_or_is_refused_in_one_line(
+    tokens: float, sizes: list[float], fixed: bool
+) -> None:
+    recipe = load(None, ["train.seeds=3"])[0] if fixed else RECIPE
+    try:
+        found = plan(tokens, sizes, recipe)
+    except InputError as error:
+        assert "\n" not in error.line()
+        assert error.remedy
+        return
+    # Evaluation is part of the budget, too; rounding to whole steps may add a little.
+    step = found.step_tokens
+    slack = 1 + 2 * step / LEAST_RUN_TOKENS * (1 + len(found.branch_steps))
+    assert found.planned_tokens <= tokens * slack
+    assert computed_tokens(found) <= tokens * slack
+    assert found.held_out_steps * step <= sum(sizes) + 4 * step
+    assert sum(found.natural.values()) == pytest.approx(1)
+    assert len(set(found.seeds)) == len(found.seeds) >= (3 if fixed else 2)
+    assert found.branch_steps == sorted(set(found.branch_steps))
+    run = found.run_steps * step
+    assert run >= LEAST_RUN_TOKENS - step
+    for cell in found.cell_list():
+        assert sum(cell.weights.values()) == pytest.approx(1)
+        for source, weight in cell.weights.items():
+            # No mixture reads a source more than so often, unless the natural one does.
+            limit = max(MOST_EPOCHS * found.natural[source] * sum(sizes), found.natural[source] * run)
+            if cell.source == source:
+                assert weight * run <= limit * (1 + 1e-6)
+    assert all(0 < share <= 1 for share in found.pool_share.values())
+    assert Plan.model_validate_json(found.model_dump_json()) == found
+
+
+def test_what_is_planned_is_what_the_fleet_computes() -> None:
+    found = plan(2e7, [3e7, 2e7, 1e7])
+    assert computed_tokens(found) == pytest.approx(found.planned_tokens, rel=0.02)
+
+
+@pytest.mark.parametrize("tokens", [0.0, 1e3, 1e5])
+def test_a_budget_that_is_too_small_is_refused_with_one_that_is_not(tokens: float) -> None:
+    with pytest.raises(InputError, match="too small") as caught:
+        plan(tokens, [3e7, 3e7])
+    assert "--tokens" in caught.value.line()
+
+
+def test_the_budget_that_is_asked_for_is_enough() -> None:
+    with pytest.raises(InputError) as caught:
+        plan(4e5, [3e7, 3e7, 2e7])
+    needed = float(caught.value.remedy.split("at least ")[1].split(" tokens")[0].replace(",", ""))
+    plan(needed, [3e7, 3e7, 2e7])
+
+
+@pytest.mark.parametrize("sizes", [[1e4], [5e4, 5e4], [1.0]])
+def test_a_corpus_that_is_too_small_is_refused(sizes: list[float]) -> None:
+    with pytest.raises(InputError, match="corpus is too small") as caught:
+        plan(1e8, sizes)
+    assert "more text" in caught.value.remedy
+
+
+def test_every_derived_value_has_a_reason() -> None:
+    found = plan(2e7, [3e7, 2e7, 1e7])
+    keys = [key for key, _, _ in found.why]
+    assert {"train.dtype", "tokens", "model", "train.seeds", "run_tokens", "size_branches", "held_out"} <= set(keys)
+    assert all(value and reason for _, value, reason in found.why)
+
+
+def test_axes_that_are_not_asked_about_cost_nothing() -> None:
+    for axes, expected in (("[size]", set()), ("[quality]", {"quality"}), ("[size, distribution]", {"distribution"})):
+        recipe = load(None, [f"design.axes={axes}"])[0]
+        found = plan(2e7, [3e7, 2e7, 1e7], recipe)
+        assert {cell.axis for cell in found.cell_list()} == expected
+        assert (design.LARGER in found.predictions) is ("size" in axes)
+        assert (design.HELD_OUT_MIX in found.predictions) is ("distribution" in axes)
+
+
+def test_one_source_has_no_mixtures() -> None:
+    assert {cell.axis for cell in plan(2e7, [1e8]).cell_list()} == {"quality"}
+
+
+def test_a_larger_budget_never_buys_less() -> None:
+    runs = [plan(tokens, [3e8, 2e8]) for tokens in (3e6, 1e7, 5e7, 2e8)]
+    work = [p.run_steps * p.step_tokens * len(p.seeds) for p in runs]
+    assert work == sorted(work)
+    assert [p.shape.width for p in runs] == sorted(p.shape.width for p in runs)
+
+
+def test_a_time_budget_is_turned_into_tokens_by_the_faster_arithmetic() -> None:
+    speeds = {"float32": 10_000.0, "bfloat16": 25_000.0}
+    found = choose_shape(RECIPE, None, 60.0, 2, 3, lambda rung, dtype: speeds[dtype])
+    assert found.dtype == "bfloat16"
+    assert found.tokens_per_second == 25_000
+    assert 0 < found.total_tokens <= 25_000 * 60
+    fixed = load(None, ["train.dtype=float32"])[0]
+    assert choose_shape(fixed, None, 60.0, 2, 3, lambda rung, dtype: speeds[dtype]).dtype == "float32"
+
+
+def test_jobs_are_paired_by_seed_and_go_on_from_their_trunk() -> None:
+    found = plan(2e7, [3e7, 2e7, 1e7])
+    trunks = jobs.trunks(found, RECIPE.train, 2048)
+    assert [job.stream.seed for job in trunks] == found.seeds == [job.spec.seed for job in trunks]
+    assert all(job.keep for job in trunks)
+    for fitted in (True, False):
+        for job in jobs.cells(found, RECIPE.train, 2048, fitted=fitted):
+            pair = next(trunk for trunk in trunks if trunk.stream.seed == job.stream.seed)
+            assert job.spec == pair.spec  # the same initialisation
+            assert {branch.steps for branch in job.branches} <= {branch.steps for branch in pair.branches}
+            assert all(("test" in branch.splits) is not fitted for branch in job.branches)
