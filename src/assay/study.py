@@ -33,17 +33,14 @@ from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.errors import AssayError, Stopped
 from assay.impact import design, jobs, predictions
-from assay.impact.analysis import Analysis
 from assay.impact.claims import Claim
-from assay.impact.measure import Measurements
+from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
 from assay.impact.plant import damaged_documents
-from assay.impact.results import Cost, Sample, SourceProfile, StudyResults
-from assay.impact.statements import decide
+from assay.impact.results import Cost, StudyResults
 from assay.ledger import Ledger
 from assay.models.decoder import DecoderConfig
 from assay.present.progress import Progress
-from assay.present.words import both
 from assay.recipe import StudyRecipe
 from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
@@ -62,9 +59,6 @@ STREAM, EVALSET = Stage("stream", 1), Stage("evalset", 1)
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05
 CHECKED_TEXTS = 40  # a source, on which both tokenizer libraries have to agree
-SAMPLE_CHARS = 1200
-_EPOCHS = """SELECT cell, entry.key, entry.value
-    FROM (SELECT DISTINCT ON (cell) cell, epochs FROM runs ORDER BY cell, D), unnest(map_entries(epochs)) AS t(entry)"""
 
 
 @dataclass(frozen=True)
@@ -95,22 +89,14 @@ class Request:
         return {"sources": where, "recipe": self.recipe.identity(), "budget": budget}
 
     @property
+    def title(self) -> str:
+        return self.recipe.title or ", ".join(Path(s).name or s for s in self.sources)
+
+    @property
     def budget_text(self) -> str:
         if self.tokens is not None:
             return f"{self.tokens:,.0f} tokens"
         return f"{(self.seconds or 0) / 60:g} min"
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A study up to its plan."""
-
-    corpus: Corpus
-    tokenizer: Artifact
-    encoder: Encoder
-    tokens_per_byte: dict[str, float]
-    plan: Plan
-    plan_artifact: Artifact
 
 
 def run(request: Request, *, quiet: bool = False) -> StudyResults:
@@ -175,7 +161,11 @@ class _Study:
             inputs = self._tokens(prepared)
             everything, registered = self._train(prepared, inputs)
         self.progress.stage("report")
-        results = self._results(prepared, inputs, everything, registered)
+        results = findings(
+            Finished(prepared, self.recipe, self.store, inputs, everything, registered),
+            asked=Asked(self.request.title, shlex.join(self.request.command), self.request.budget_text),
+            cost=self._cost(prepared, everything),
+        )
         write_json_atomic(self.space.path("claims.json"), [c.model_dump(mode="json") for c in results.claims])
         write_json_atomic(self.space.path("results.json"), results.model_dump(mode="json"))
         report.write(results, self.space.root, self.request.language)
@@ -360,131 +350,24 @@ class _Study:
         self.progress.stage("test", sum(job.tokens for job in tests))
         return [*parts, *self.fleet.run(inputs, tests, self.progress.advance)], registered
 
-    def _documents(self, inputs: JobInputs) -> dict[str, pl.DataFrame]:
-        return {
-            split: pl.read_parquet(a.file("documents.parquet"), glob=False) for split, a in inputs.evaluation.items()
-        }
-
-    def _measure(self, inputs: JobInputs, parts: Sequence[Artifact], split: Any) -> Measurements:
-        return Measurements(Ledger(self.store), parts, self._documents(inputs), (split,))
-
     def _register(self, plan: Plan, inputs: JobInputs, parts: list[Artifact]) -> list[predictions.Registered]:
         path = self.space.path("predictions.json")
         if path.exists():  # registered before: what was written then stands
             return predictions.load(json.loads(path.read_text(encoding="utf-8")))
-        measured, anchors = self._measure(inputs, parts, "eval"), self._measure(inputs, parts, "test")
+        measured, anchors = (measurements(self.store, inputs, parts, split) for split in ("eval", "test"))
         return predictions.register(path, plan, measured, anchors, self.recipe.design.level)
 
-    # What is said
-
-    def _results(
-        self,
-        prepared: Prepared,
-        inputs: JobInputs,
-        parts: list[Artifact],
-        registered: list[predictions.Registered],
-    ) -> StudyResults:
-        plan, recipe = prepared.plan, self.recipe
-        measured = self._measure(inputs, parts, "eval")
-        analysis = Analysis(plan, measured, self._measure(inputs, parts, "test"), registered, recipe.design)
-        claims = decide(analysis.drafts(), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
-        ledger = Ledger(self.store)
-        epochs: dict[str, dict[str, float]] = {}
-        for cell, source, times in ledger.query(parts, _EPOCHS).iter_rows():
-            epochs.setdefault(cell, {})[source] = times
-        shape = plan.shape
-        model = DecoderConfig(prepared.encoder.vocabulary, shape.layers, shape.width, shape.heads)
-        inside = 12 * model.layers * model.width**2
-        return StudyResults(
-            title=recipe.title or ", ".join(Path(s).name or s for s in self.request.sources),
-            command=shlex.join(self.request.command),
-            assay_version=__version__,
-            created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            fingerprints=self._fingerprints(prepared, inputs, parts),
-            budget=self.request.budget_text,
-            level=recipe.design.level,
-            n_seeds=len(plan.seeds),
-            parameters=inside,
-            parameters_total=inside + 2 * model.vocabulary * model.width,
-            architecture=f"decoder, {model.layers} layers x {model.width}, {model.heads} heads, T {plan.row_tokens}",
-            tokenizer=f"byte-level BPE, {model.vocabulary:,}",
-            run_tokens=plan.run_steps * plan.step_tokens,
-            false_discovery_rate=recipe.design.false_discovery_rate,
-            notices=[*prepared.corpus.notices, *plan.notices, *self._notices(prepared, measured)],
-            claims=claims,
-            profile=[
-                SourceProfile(**{**row, "bytes_per_token": _inverse(prepared.tokens_per_byte.get(row["source"]))})
-                for row in prepared.corpus.profile
-            ],
-            skipped=prepared.corpus.skipped,
-            bad_rows=prepared.corpus.bad_rows,
-            curves=analysis.curves(),
-            law=analysis.law_view(),
-            doses=analysis.dose_views(claims),
-            mixtures=analysis.mixture_view(claims, epochs),
-            samples=self._samples(prepared, inputs, measured),
-            cost=self._cost(prepared, ledger, parts),
-        )
-
-    def _notices(self, prepared: Prepared, measured: Measurements) -> list[dict[str, str]]:
-        notices = []
-        unmeasured = sorted(set(prepared.plan.natural) - set(measured.sources))
-        if unmeasured:
-            notices.append(both("notice.no_eval", value=", ".join(unmeasured)))
-        if len(prepared.plan.natural) == 1 and "distribution" in self.recipe.design.axes:
-            notices.append(both("notice.one_source"))
-        return notices
-
-    def _fingerprints(self, prepared: Prepared, inputs: JobInputs, parts: list[Artifact]) -> dict[str, str]:
-        return {
-            "corpus": prepared.corpus.fingerprint,
-            "recipe": self.recipe.fingerprint(),
-            "tokenizer": prepared.tokenizer.fingerprint,
-            "plan": prepared.plan_artifact.fingerprint,
-            **{f"{split} text": artifact.fingerprint for split, artifact in inputs.evaluation.items()},
-            "ledger": fingerprint([part.fingerprint for part in parts]),
-        }
-
-    def _samples(self, prepared: Prepared, inputs: JobInputs, measured: Measurements) -> list[Sample]:
-        """Of each source the two held-out documents with the lowest and the highest loss under the natural runs."""
-        tokens = prepared.plan.run_steps * prepared.plan.step_tokens
-        table = self._documents(inputs)["eval"].with_columns(
-            pl.Series("bits", measured.bits(design.NATURAL, tokens).mean(axis=0))
-        )
-        table = table.filter(pl.col("n_bytes") >= 100).with_columns(bpb=pl.col("bits") / pl.col("n_bytes"))
-        ranked = table.sort("source", "bpb", "doc_id")
-        chosen = {
-            row["doc_id"]: (extreme, row)
-            for extreme, part in (("lowest", ranked.group_by("source", maintain_order=True).head(2)),
-                                  ("highest", ranked.group_by("source", maintain_order=True).tail(2)))
-            for row in part.iter_rows(named=True)
-        }  # fmt: skip
-        texts = {}
-        for batch in prepared.corpus.read("eval", ["doc_id", "origin", "text"]):
-            for row in batch.to_pylist():
-                if row["doc_id"] in chosen:
-                    texts[row["doc_id"]] = row
-        return [
-            Sample(
-                source=row["source"],
-                doc_id=doc_id,
-                origin=texts[doc_id]["origin"],
-                bpb=row["bpb"],
-                extreme=extreme,
-                text=texts[doc_id]["text"].encode()[: row["n_bytes"]].decode("utf-8", "ignore")[:SAMPLE_CHARS],
-            )
-            for doc_id, (extreme, row) in sorted(
-                chosen.items(), key=lambda item: (item[1][1]["source"], item[1][1]["bpb"])
-            )
-        ]
-
-    def _cost(self, prepared: Prepared, ledger: Ledger, parts: list[Artifact]) -> Cost:
-        sums = ledger.query(
-            parts,
-            """SELECT count(*) AS runs, sum(computed_tokens)::BIGINT AS tokens,
+    def _cost(self, prepared: Prepared, parts: list[Artifact]) -> Cost:
+        sums = (
+            Ledger(self.store)
+            .query(
+                parts,
+                """SELECT count(*) AS runs, sum(computed_tokens)::BIGINT AS tokens,
                       sum(C * computed_tokens / D) AS flops, sum(energy_joules) AS joules,
                       sum(wall_seconds) AS busy FROM runs""",
-        ).row(0, named=True)
+            )
+            .row(0, named=True)
+        )
         seconds = self.space.add_seconds(self.progress.take_seconds())
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -502,10 +385,6 @@ class _Study:
             tokens_per_second=sums["tokens"] / max(1e-9, sums["busy"]) * workers,
             device=f"CPU, {workers} workers, {prepared.plan.shape.dtype}",
         )
-
-
-def _inverse(value: float | None) -> float | None:
-    return 1 / value if value else None
 
 
 def summary(results: StudyResults, out: Path) -> dict[str, Any]:

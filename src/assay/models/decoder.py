@@ -34,6 +34,11 @@ class DecoderConfig:
     rotary_base: float = 1024.0
     max_length: int = 1024
 
+    def n_parameters(self) -> tuple[int, int]:
+        """(non-embedding, all): the head counts as embedding, as in Kaplan et al. 2020."""
+        inside = self.layers * self.width**2 * (4 + 2 * self.mlp_ratio)
+        return inside, inside + self.vocabulary * self.width * (1 if self.tied else 2)
+
     def as_dict(self) -> dict[str, int | float | bool]:
         return asdict(self)
 
@@ -89,10 +94,8 @@ class Decoder(nn.Module):
         return {name: "embedding" if name == "embedding" else "head" if name == "head" else "matrix" for name in names}
 
     def n_parameters(self) -> tuple[int, int]:
-        """(non-embedding, all): the head counts as embedding, as in Kaplan et al. 2020."""
-        total = sum(parameter.numel() for parameter in self.parameters())
-        outside = self.embedding.numel() + (0 if self.config.tied else self.head.numel())
-        return total - outside, total
+        """(non-embedding, all)."""
+        return self.config.n_parameters()
 
     def flops_per_token(self, length: int) -> float:
         """Training FLOPs a token: 6 per weight of every matrix product, and 6 T D a layer for causal attention.

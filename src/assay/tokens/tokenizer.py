@@ -88,6 +88,10 @@ class Encoder:
         offsets = np.asarray(layout.offsets.data, dtype=np.int64)
         return np.asarray(layout.content.data)[offsets[0] : offsets[-1]], offsets - offsets[0]
 
+    def decode(self, ids: np.ndarray) -> str:
+        """The text that token ids spell; bytes that are no whole character at an end become U+FFFD."""
+        return bytes(self._tokenizer.decode(ids.astype(np.uint32))).decode("utf-8", "replace")
+
     def check_equal(self, texts: Sequence[str]) -> None:
         """Compare with `tokenizers`, the library that learned the merges.
 

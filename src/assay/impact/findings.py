@@ -1,0 +1,199 @@
+"""From finished runs to everything that a study says: `results.json`, whose claims are `claims.json`.
+
+ledger + evaluation sets -> measurements -> analysis -> drafts -> claims -> StudyResults
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from assay import __version__
+from assay.corpus.scan import Corpus
+from assay.impact import design
+from assay.impact.analysis import Analysis
+from assay.impact.measure import Measurements
+from assay.impact.plan import Plan
+from assay.impact.predictions import Registered
+from assay.impact.results import Cost, Sample, SourceProfile, StudyResults
+from assay.impact.statements import decide
+from assay.ledger import Ledger
+from assay.models.decoder import DecoderConfig
+from assay.present.words import both
+from assay.recipe import StudyRecipe
+from assay.store import Artifact, Store, fingerprint
+from assay.tokens.evalset import EvalSet
+from assay.tokens.tokenizer import Encoder
+from assay.train.job import JobInputs
+
+SAMPLES = 2  # documents shown at each end of a source
+LEAST_SAMPLE_BYTES = 100
+SAMPLE_CHARS = 1200
+_EPOCHS = """SELECT cell, entry.key, entry.value
+    FROM (SELECT DISTINCT ON (cell) cell, epochs FROM runs ORDER BY cell, D), unnest(map_entries(epochs)) AS t(entry)"""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study up to its plan."""
+
+    corpus: Corpus
+    tokenizer: Artifact
+    encoder: Encoder
+    tokens_per_byte: dict[str, float]
+    plan: Plan
+    plan_artifact: Artifact
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study whose runs are done: `parts` are their ledger artifacts."""
+
+    prepared: Prepared
+    recipe: StudyRecipe
+    store: Store
+    inputs: JobInputs
+    parts: list[Artifact]
+    registered: list[Registered]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the study was asked for, in words."""
+
+    title: str
+    command: str
+    budget: str
+
+
+def measurements(
+    store: Store, inputs: JobInputs, parts: Sequence[Artifact], split: Literal["eval", "test"]
+) -> Measurements:
+    """The losses of finished runs on one split."""
+    documents = {
+        name: pl.read_parquet(artifact.file("documents.parquet"), glob=False)
+        for name, artifact in inputs.evaluation.items()
+    }
+    return Measurements(Ledger(store), parts, documents, (split,))
+
+
+def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
+    """Everything that the page shows."""
+    prepared, recipe, plan = finished.prepared, finished.recipe, finished.prepared.plan
+    measured = measurements(finished.store, finished.inputs, finished.parts, "eval")
+    tested = measurements(finished.store, finished.inputs, finished.parts, "test")
+    analysis = Analysis(plan, measured, tested, finished.registered, recipe.design)
+    claims = decide(analysis.drafts(), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
+    shape = plan.shape
+    model = DecoderConfig(prepared.encoder.vocabulary, shape.layers, shape.width, shape.heads)
+    inside, total = model.n_parameters()
+    return StudyResults(
+        title=asked.title,
+        command=asked.command,
+        assay_version=__version__,
+        created_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        fingerprints=_fingerprints(finished),
+        budget=asked.budget,
+        level=recipe.design.level,
+        n_seeds=len(plan.seeds),
+        parameters=inside,
+        parameters_total=total,
+        architecture=f"decoder, {model.layers} layers x {model.width}, {model.heads} heads, T {plan.row_tokens}",
+        tokenizer=f"byte-level BPE, {model.vocabulary:,}",
+        run_tokens=plan.run_steps * plan.step_tokens,
+        false_discovery_rate=recipe.design.false_discovery_rate,
+        notices=[*prepared.corpus.notices, *plan.notices, *_notices(finished, measured)],
+        claims=claims,
+        profile=_profile(prepared),
+        skipped=prepared.corpus.skipped,
+        bad_rows=prepared.corpus.bad_rows,
+        curves=analysis.curves(),
+        law=analysis.law_view(),
+        doses=analysis.dose_views(claims),
+        mixtures=analysis.mixture_view(claims, _epochs(finished)),
+        samples=_samples(finished, measured),
+        cost=cost,
+    )
+
+
+def _profile(prepared: Prepared) -> list[SourceProfile]:
+    rows = []
+    for row in prepared.corpus.profile:
+        per_byte = prepared.tokens_per_byte.get(row["source"])
+        rows.append(SourceProfile(**{**row, "bytes_per_token": 1 / per_byte if per_byte else None}))
+    return rows
+
+
+def _epochs(finished: Finished) -> dict[str, dict[str, float]]:
+    """Cell -> source -> how often its training text was read."""
+    epochs: dict[str, dict[str, float]] = {}
+    for cell, source, times in Ledger(finished.store).query(finished.parts, _EPOCHS).iter_rows():
+        epochs.setdefault(cell, {})[source] = times
+    return epochs
+
+
+def _notices(finished: Finished, measured: Measurements) -> list[dict[str, str]]:
+    notices, natural = [], finished.prepared.plan.natural
+    if unmeasured := sorted(set(natural) - set(measured.sources)):
+        notices.append(both("notice.no_eval", value=", ".join(unmeasured)))
+    if len(natural) == 1 and "distribution" in finished.recipe.design.axes:
+        notices.append(both("notice.one_source"))
+    return notices
+
+
+def _fingerprints(finished: Finished) -> dict[str, str]:
+    prepared = finished.prepared
+    return {
+        "corpus": prepared.corpus.fingerprint,
+        "recipe": finished.recipe.fingerprint(),
+        "tokenizer": prepared.tokenizer.fingerprint,
+        "plan": prepared.plan_artifact.fingerprint,
+        **{f"{split} text": artifact.fingerprint for split, artifact in finished.inputs.evaluation.items()},
+        "ledger": fingerprint([part.fingerprint for part in finished.parts]),
+    }
+
+
+def _samples(finished: Finished, measured: Measurements) -> list[Sample]:
+    """Of each source the held-out documents with the lowest and the highest loss under the natural runs, with the
+    text that was evaluated."""
+    prepared = finished.prepared
+    tokens = prepared.plan.run_steps * prepared.plan.step_tokens
+    data = EvalSet.open(finished.inputs.evaluation["eval"])
+    bits = pl.Series("bits", measured.bits(design.NATURAL, tokens).mean(axis=0))
+    table = data.documents.with_row_index("place").with_columns(bits)
+    table = table.with_columns(bpb=pl.col("bits") / pl.col("n_bytes"))
+    ranked = table.filter(pl.col("n_bytes") >= LEAST_SAMPLE_BYTES).sort("source", "bpb", "doc_id")
+    by_source = ranked.group_by("source", maintain_order=True)
+    lowest = by_source.head(SAMPLES).with_columns(extreme=pl.lit("lowest"))
+    highest = by_source.tail(SAMPLES).with_columns(extreme=pl.lit("highest"))
+    chosen = pl.concat([lowest, highest]).unique("doc_id", keep="first").sort("source", "bpb")
+    origins = _origins(prepared.corpus, set(chosen["doc_id"]))
+    samples = []
+    for row in chosen.iter_rows(named=True):
+        ids = data.targets_RT[data.document_RT == row["place"]]
+        text = prepared.encoder.decode(np.asarray(ids))
+        samples.append(
+            Sample(
+                source=row["source"],
+                doc_id=row["doc_id"],
+                origin=origins[row["doc_id"]],
+                bpb=row["bpb"],
+                extreme=row["extreme"],
+                text=text[:SAMPLE_CHARS],
+            )
+        )
+    return samples
+
+
+def _origins(corpus: Corpus, doc_ids: set[str]) -> dict[str, str]:
+    found = {}
+    for batch in corpus.read("eval", ["doc_id", "origin"]):
+        for doc_id, origin in zip(batch.column("doc_id").to_pylist(), batch.column("origin").to_pylist(), strict=True):
+            if doc_id in doc_ids:
+                found[doc_id] = origin
+    return found
