@@ -77,8 +77,8 @@ class Running:
         """Processes of the fleet that are alive."""
         return [pid for pid, command in self._session() if "spawn_main" in command]
 
-    def left_over(self, within: float = 3.0) -> list[tuple[int, str]]:
-        """Processes of the session that are still alive a moment after its end."""
+    def left_over(self, within: float = 20.0) -> list[tuple[int, str]]:
+        """Processes of the session that outlive it; one that was still importing has to come to its end first."""
         end = time.monotonic() + within
         while (left := self._session()) and time.monotonic() < end:
             time.sleep(0.05)

@@ -139,7 +139,7 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
     rng = random.Random(5)
     for _ in range(5):
         run = start()
-        time.sleep(rng.uniform(2, 9))
+        time.sleep(rng.uniform(1, 8))
         os.kill(run.process.pid, signal.SIGKILL)  # the parent alone: its workers have to follow
         run.process.wait(5)
         assert run.left_over() == []
