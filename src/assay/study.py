@@ -340,7 +340,7 @@ class _Study:
         trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
         first = [*trunk_jobs, *jobs.cells(plan, recipe, vocabulary, fitted=True)]
         total = sum(job.tokens for job in first)
-        self.progress.stage("fleet", total, after=plan.planned_tokens - total)
+        self.progress.stage("fleet", total, after=max(0, plan.planned_tokens - total))
         parts = self.fleet.run(inputs, first, self.progress.advance)
         self.progress.stage("predictions")
         registered = self._register(plan, inputs, parts)

@@ -39,9 +39,10 @@ class Progress:
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
+            from rich.table import Column
 
             self._bar = Bar(
-                TextColumn("{task.description:<28}"),
+                TextColumn("{task.description}", table_column=Column(min_width=28)),  # Chinese is two cells wide
                 BarColumn(bar_width=30),
                 TextColumn("{task.percentage:>3.0f}%"),
                 TimeElapsedColumn(),
