@@ -169,17 +169,21 @@ _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
 def parse_quantity(text: str, what: str) -> float:
     """A count such as `5e6`, `2M`, `800k`."""
     match = re.fullmatch(rf"\s*({_NUMBER}(?:e[0-9]+)?)\s*([kKmMgGbB]?)\s*", text)
-    if not match or not 0 < float(match[1]) < math.inf:
+    units = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}
+    value = float(match[1]) * units[match[2].lower()] if match else 0.0
+    if not 0 < value < math.inf:
         raise InputError(f"{text!r} is not a number of {what}", where=f"--{what}", remedy="write it like 5e6 or 2M")
-    return float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "b": 1e9}[match[2].lower()]
+    return value
 
 
 def parse_duration(text: str) -> float:
     """Seconds of `90s`, `10m`, `1.5h`, `600`."""
     match = re.fullmatch(rf"\s*({_NUMBER})\s*(s|m|min|h)?\s*", text)
-    if not match or float(match[1]) <= 0:
+    units = {"s": 1, "m": 60, "min": 60, "h": 3600, None: 1}
+    value = float(match[1]) * units[match[2]] if match else 0.0
+    if not 0 < value < math.inf:
         raise InputError(f"{text!r} is not a time", where="--budget", remedy="write it like 90s, 10m or 1h")
-    return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600, None: 1}[match[2]]
+    return value
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
