@@ -37,7 +37,7 @@ def environment() -> list[Finding]:
 
 def answer(findings: list[Finding]) -> dict[str, Any]:
     """The findings as the JSON answer."""
-    rows = [asdict(finding) for finding in findings]
+    rows = [{**asdict(finding), "remedy": "" if finding.ok else finding.remedy} for finding in findings]
     return {
         "ok": all(finding.ok for finding in findings),
         "findings": rows,
