@@ -36,7 +36,7 @@ def test_a_recipe_is_read_explained_and_planned(path: Path) -> None:
     said = re.search(r"--tokens (\S+)", content)
     tokens = parse_quantity(said[1], "tokens") if said else TEN_MINUTES
     shape = choose_shape(recipe, tokens, None, workers=2, n_sources=3, probe=_no_probe)
-    texts = [SourceText(name, 500_000, 80_000, 80_000) for name in ("books", "news", "talk")]
+    texts = [SourceText(name, 500_000, 400) for name in ("books", "news", "talk")]
     plan = make_plan(recipe, shape, texts)
     assert len(plan.seeds) == recipe.train.seeds
     wanted = {(defect, dose) for defect in recipe.design.defects for dose in recipe.design.doses}

@@ -258,8 +258,9 @@ class _Study:
         return made, Encoder.load(made.file("tokenizer.json")), per_byte
 
     def _texts(self, corpus: Corpus, per_byte: dict[str, float]) -> list[SourceText]:
+        documents = {row["source"]: row["train_documents"] for row in corpus.profile}
         return [
-            SourceText(s, corpus.train_bytes(s) * per_byte[s], corpus.bytes(s, "eval"), corpus.bytes(s, "test"))
+            SourceText(s, corpus.train_bytes(s) * per_byte[s], documents[s])
             for s in corpus.sources
             if corpus.train_bytes(s) and per_byte[s]
         ]

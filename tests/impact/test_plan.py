@@ -23,7 +23,7 @@ def shape(tokens: float, n_sources: int, recipe: StudyRecipe = RECIPE) -> Shape:
 
 
 def texts(sizes: list[float]) -> list[SourceText]:
-    return [SourceText(f"s{i}", tokens, 10**6, 10**6) for i, tokens in enumerate(sizes)]
+    return [SourceText(f"s{i}", tokens, 1000) for i, tokens in enumerate(sizes)]
 
 
 def plan(tokens: float, sizes: list[float], recipe: StudyRecipe = RECIPE) -> Plan:

@@ -89,7 +89,7 @@ def distance(a: dict[str, float], b: dict[str, float]) -> float:
 def quality_cells(natural: dict[str, float], defects: tuple[str, ...], doses: tuple[float, ...]) -> list[Cell]:
     return [
         Cell(damaged(defect, dose), "quality", natural, defect=defect, dose=dose)
-        for defect in defects
+        for defect in dict.fromkeys(defects)
         for dose in sorted(doses)
     ]
 

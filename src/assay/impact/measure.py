@@ -85,7 +85,7 @@ class Measurements:
         splits: tuple[Split, ...] = ("eval",),
     ) -> None:
         parts = list(parts)
-        self.sources = sorted(set(evaluation["eval"]["source"]) & set(evaluation["test"]["source"]))
+        self.sources = sorted(_measurable(evaluation["eval"]) & _measurable(evaluation["test"]))
         self.targets = [MEAN, *self.sources]
         self._documents = {split: self._document_arrays(evaluation[split]) for split in splits}
         self._nll: dict[tuple[str, int, int, str], np.ndarray] = {}
@@ -186,6 +186,11 @@ class Measurements:
         n = len(change)
         documents = self.document_variance(a, b, split)
         return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
+
+
+def _measurable(documents: pl.DataFrame) -> set[str]:
+    """Sources with at least two documents: one alone says nothing of how much documents differ."""
+    return {source for source, n in documents.group_by("source").len().iter_rows() if n >= 2}
 
 
 def _ratio_variance(change: np.ndarray, n_bytes: np.ndarray) -> float:

@@ -31,6 +31,7 @@ BRANCH_RATIO = 2**0.5
 LARGEST_BRANCH = 2.0  # x D_c
 HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
 WARMUP_STEPS = 10
+POOL_TIMES, POOL_DOCUMENTS = 4.0, 40
 EVAL_COST = 1 / 3
 EVAL_SHARE = 0.3  # of a comparison run: with EVAL_COST, a tenth of the time
 LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 2_000, 20_000  # a source
@@ -194,8 +195,7 @@ class SourceText:
 
     source: str
     tokens: float
-    eval_bytes: int
-    test_bytes: int
+    documents: int
 
 
 def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Plan:
@@ -208,7 +208,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     natural = {text.source: text.tokens / total for text in texts}
     step_tokens = recipe.train.row_tokens * recipe.train.batch_rows
     why, notices = list(shape.why), []
-    seeds, doses = recipe.train.seeds or 4, recipe.design.doses
+    seeds, doses = recipe.train.seeds or 4, tuple(sorted(set(recipe.design.doses)))
     targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
 
     while True:
@@ -251,7 +251,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     cells = _cells(recipe, natural, targets, doses, most)
     branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
     held_out_steps = round(HELD_OUT_SIZE * run_steps)
-    pool_share = _pool_shares(cells, natural, total, held_out_steps * step_tokens, run_steps * step_tokens)
+    pool_share = _pool_shares(cells, texts, held_out_steps * step_tokens, run_steps * step_tokens)
     why += [
         ("train.seeds", str(seeds), "paired runs of every cell"),
         ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
@@ -339,14 +339,16 @@ def _within_corpus(run_tokens: float, total: float) -> tuple[float, bool]:
 
 
 def _pool_shares(
-    cells: list[Cell], natural: dict[str, float], total: float, held_out_tokens: float, run_tokens: float
+    cells: list[Cell], texts: list[SourceText], held_out_tokens: float, run_tokens: float
 ) -> dict[str, float]:
-    """Share of each source's training text that the study reads: four times what its longest run needs, so that
-    seeds see different documents."""
+    """Share of each source's training text that the study reads: POOL_TIMES what its longest run needs, so that seeds
+    see different documents, and about POOL_DOCUMENTS documents at least."""
+    total = sum(text.tokens for text in texts)
     shares = {}
-    for source, share in natural.items():
-        most = max([share * held_out_tokens] + [cell.weights[source] * run_tokens for cell in cells])
-        shares[source] = min(1.0, 4 * most / (share * total))
+    for text in texts:
+        longest = max([text.tokens / total * held_out_tokens, *(c.weights[text.source] * run_tokens for c in cells)])
+        enough = max(POOL_TIMES * longest / text.tokens, POOL_DOCUMENTS / max(1, text.documents))
+        shares[text.source] = min(1.0, enough)
     return shares
 
 

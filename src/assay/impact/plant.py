@@ -45,22 +45,22 @@ def damaged_documents(
 def _parents(
     corpus: Corpus, plan: Plan, design: DesignRecipe, tokens_per_char: dict[str, float]
 ) -> Iterator[pa.RecordBatch]:
-    """The documents that are copied: of each source as many (at least one) as make up, with their copies, the text
-    that the highest dose replaces."""
+    """The documents that are copied: of each source as many (at least COPIED_CHARS of them) as make up, with their
+    copies, the text that the highest dose replaces."""
     replaced = max(design.doses) * plan.run_steps * plan.step_tokens
     wanted = {
-        source: max(1.0, share * replaced / design.copies / (COPIED_CHARS * tokens_per_char[source]))
+        source: max(COPIED_CHARS, share * replaced / design.copies / tokens_per_char[source])
         for source, share in plan.natural.items()
     }
     for batch in corpus.read("train", sources=list(plan.natural), below=plan.pool_share):
-        long_enough = batch.filter(pc.greater_equal(pc.utf8_length(batch.column("text")), COPIED_CHARS // 10))
+        lengths = pc.utf8_length(batch.column("text")).to_pylist()
         take = []
-        for i, source in enumerate(long_enough.column("source").to_pylist()):
+        for i, (source, length) in enumerate(zip(batch.column("source").to_pylist(), lengths, strict=True)):
             if wanted[source] > 0:
-                wanted[source] -= 1
+                wanted[source] -= min(length, COPIED_CHARS)
                 take.append(i)
         if take:
-            chosen = long_enough.take(pa.array(take))
+            chosen = batch.take(pa.array(take))
             cut = pc.utf8_slice_codeunits(chosen.column("text"), 0, COPIED_CHARS)
             yield chosen.set_column(chosen.schema.get_field_index("text"), chosen.schema.field("text"), cut)
         if all(left <= 0 for left in wanted.values()):
