@@ -8,9 +8,7 @@ import pyarrow as pa
 
 from assay.corpus import documents
 
-WORDS = [
-    a + b for a in ("ka", "lo", "mi", "ner", "tus", "vel", "sor") for b in ("dan", "fe", "gim", "hol", "ra")
-]
+WORDS = [a + b for a in ("ka", "lo", "mi", "ner", "tus", "vel", "sor") for b in ("dan", "fe", "gim", "hol", "ra")]
 HAN = "天地玄黄宇宙洪荒日月盈昃辰宿列张寒来暑往秋收冬藏闰余成岁律吕调阳云腾致雨露结为霜金生丽水玉出昆冈"
 
 

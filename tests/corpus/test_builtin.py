@@ -45,9 +45,7 @@ class Stand(http.server.BaseHTTPRequestHandler):
         if self.path == "/simple/thing/":
             if self.as_json:
                 kind = "application/vnd.pypi.simple.v1+json"
-                body = json.dumps(
-                    {"files": [{"filename": "thing-1.0.tar.gz", "url": "../../f/thing-1.0.tar.gz"}]}
-                )
+                body = json.dumps({"files": [{"filename": "thing-1.0.tar.gz", "url": "../../f/thing-1.0.tar.gz"}]})
             else:
                 kind, body = "text/html", '<a href="../../f/thing-1.0.tar.gz#sha256=0">thing</a>'
             self.answer(kind, body.encode())
@@ -173,9 +171,7 @@ def small_interpreter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     interpreter.modules.cache_clear()
 
 
-def test_no_index_means_the_interpreters_own_text_and_a_notice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_index_means_the_interpreters_own_text_and_a_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_interpreter(monkeypatch, tmp_path)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     sources = open_sources(["builtin:starter"], ReadOptions())
@@ -184,9 +180,7 @@ def test_no_index_means_the_interpreters_own_text_and_a_notice(
     assert "builtin:python" in sources.notices[0]["zh"]
     assert {file.label for file in sources.files} == {"python-docs", "python-code", "python-tests"}
     rows = [row for batch in sources.batches(ReadReport()) for row in batch.to_pylist()]
-    prose = [
-        row["source"] for row in rows if "at some length" in row["text"] and "tests" not in row["source"]
-    ]
+    prose = [row["source"] for row in rows if "at some length" in row["text"] and "tests" not in row["source"]]
     assert prose == ["python-docs"] * 3  # and not in the code again
     again = builtin.materialise("builtin:python")
     assert not again.notices
@@ -232,9 +226,7 @@ def test_news_is_joined_and_cut_at_headlines(tmp_path: Path) -> None:
 
 
 def test_reviews_stand_once(tmp_path: Path) -> None:
-    path = sdist(
-        tmp_path / "s.tar.gz", {"s/sentiment/pos.txt": "好\n好\n\n很好\n", "s/sentiment/neg.txt": "差\n"}
-    )
+    path = sdist(tmp_path / "s.tar.gz", {"s/sentiment/pos.txt": "好\n好\n\n很好\n", "s/sentiment/neg.txt": "差\n"})
     assert [text for _, text in starter.reviews(path)] == ["差", "好", "很好"]
 
 

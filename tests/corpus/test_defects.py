@@ -94,9 +94,7 @@ def test_copies_are_near_duplicates_and_not_exact(write: Callable[[int, int], st
 
 def test_a_long_document_loses_one_line_in_a_copy() -> None:
     lines = [f"line {i} of the poem" for i in range(40)]
-    copy = (
-        defects.near_duplicates(batch_of(["\n".join(lines)]), 1, 0.0, 1).column("text")[0].as_py().split("\n")
-    )
+    copy = defects.near_duplicates(batch_of(["\n".join(lines)]), 1, 0.0, 1).column("text")[0].as_py().split("\n")
     assert len(copy) in (39, 40)
     assert set(copy) < {*lines, ""}
 

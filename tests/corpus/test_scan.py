@@ -74,9 +74,7 @@ def test_a_share_of_a_source_is_stable_and_nested(folder: Path, tmp_path: Path) 
     everything, half, tenth = ids(), ids(english=0.5), ids(english=0.1)
     assert tenth < half < everything
     english_ids = {
-        i
-        for b in corpus.read(columns=["doc_id"], sources=["english"])
-        for i in b.column("doc_id").to_pylist()
+        i for b in corpus.read(columns=["doc_id"], sources=["english"]) for i in b.column("doc_id").to_pylist()
     }
     assert len(half & english_ids) == pytest.approx(len(english_ids) / 2, rel=0.3)
     assert everything - english_ids == half - english_ids
@@ -102,9 +100,7 @@ def test_done_work_is_found_and_equal_work_is_equal(
     assert scanned(folder, tmp_path / "a").profile == first.profile
 
 
-def test_a_run_that_was_cut_off_goes_on(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_cut_off_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 

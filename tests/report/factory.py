@@ -47,9 +47,7 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         "command": "assay study builtin:starter --tokens 5e6 --lang en --out study-starter",
         "assay_version": "0.0.0-test",
         "created_at": "2031-02-03 04:05 UTC",
-        "fingerprints": {
-            name: f"{chance.getrandbits(128):032x}" for name in ("corpus", "tokenizer", "plan", "ledger")
-        },
+        "fingerprints": {name: f"{chance.getrandbits(128):032x}" for name in ("corpus", "tokenizer", "plan", "ledger")},
         "budget": "10m",
         "level": LEVEL,
         "n_seeds": 5,
@@ -154,9 +152,7 @@ def _prediction(name: str, says: Text, value: float, half: float, measured: floa
         registered_at="2031-02-03T04:01:00Z",
         prediction=Prediction(value=value, interval=(value - half, value + half)),
         outcome=Outcome(value=measured, verdict="hit" if hit else "miss"),
-        question=Text(
-            en=f"Prediction of {name}: bpb of the held-out run?", zh=f"{name}：留出运行的 bpb 是多少？"
-        ),
+        question=Text(en=f"Prediction of {name}: bpb of the held-out run?", zh=f"{name}：留出运行的 bpb 是多少？"),
         p_value=None,
         minimum_detectable=None,
     )
@@ -295,9 +291,7 @@ def _curves(floors: dict[str, float]) -> list[Curve]:
         points = []
         for tokens in sizes:
             y = _bpb(floor, tokens)
-            points.append(
-                CurvePoint(tokens=tokens, bpb=y, interval=(y - 0.02, y + 0.02), held_out=tokens > 1_000_000)
-            )
+            points.append(CurvePoint(tokens=tokens, bpb=y, interval=(y - 0.02, y + 0.02), held_out=tokens > 1_000_000))
         curves.append(Curve(target=target, points=points))
     return curves
 
@@ -369,9 +363,7 @@ def _mixture(
     effects = {}
     for target in ("", *natural):
         y = -0.15 - 0.08 * chance.random() if target and target == up else chance.gauss(0.008, 0.012)
-        effects[target] = Effect(
-            estimate=y, interval=(y - 0.012, y + 0.012), p_value=0.02, supported=abs(y) > 0.016
-        )
+        effects[target] = Effect(estimate=y, interval=(y - 0.012, y + 0.012), p_value=0.02, supported=abs(y) > 0.016)
     return MixtureRow(
         cell=cell,
         label=label,
