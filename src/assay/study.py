@@ -40,6 +40,7 @@ from assay.impact.plant import damaged_documents
 from assay.impact.results import Cost, StudyResults
 from assay.ledger import Ledger
 from assay.models.decoder import DecoderConfig
+from assay.present.numbers import compact
 from assay.present.progress import Progress
 from assay.recipe import StudyRecipe
 from assay.report import study as report
@@ -95,7 +96,7 @@ class Request:
     @property
     def budget_text(self) -> str:
         if self.tokens is not None:
-            return f"{self.tokens:,.0f} tokens"
+            return f"{compact(self.tokens)} tokens"
         return f"{(self.seconds or 0) / 60:g} min"
 
 

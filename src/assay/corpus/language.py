@@ -76,6 +76,10 @@ def _script_counts(points: ch.U32, offsets: ch.I64) -> npt.NDArray[np.int64]:
     return counts.astype(np.int64)
 
 
+# Labels that the library gives to short and classical Chinese documents; their written forms are Chinese.
+_AS_ZH = {"wuu": "zh", "lzh": "zh"}
+
+
 def language(text: pa.Array, points: ch.U32, offsets: ch.I64) -> pa.Array:
     """py3langid's code ("en", "zh", ...) for each document; "und" where there are too few letters to tell."""
     classes = ch.classes()[points]
@@ -86,6 +90,8 @@ def language(text: pa.Array, points: ch.U32, offsets: ch.I64) -> pa.Array:
     chosen = np.flatnonzero(enough)
     found = np.full(len(texts), "und", dtype=object)
     found[chosen] = classify([texts[i] for i in chosen])
+    for code, standard in _AS_ZH.items():
+        found[found == code] = standard
     return pa.array(found, pa.string())
 
 

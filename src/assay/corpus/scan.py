@@ -32,7 +32,7 @@ from assay.store import Artifact, Stage, Store, fingerprint
 Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
-DOCUMENTS = Stage("documents", 1)
+DOCUMENTS = Stage("documents", 2)
 SIGNALS = Stage("signals", 1)
 DUPLICATES = Stage("duplicates", 1)
 SPLITS = Stage("splits", 1)
