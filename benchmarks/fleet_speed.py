@@ -27,8 +27,9 @@ import torch
 from assay.models.decoder import DecoderConfig
 from assay.store import Artifact, Stage, Store
 from assay.tokens import evalset
-from assay.tokens.pack import SPANS, TokenStream
+from assay.tokens.pack import SPANS
 from assay.tokens.sampler import StreamPlan
+from assay.tokens.stream import TokenStream
 from assay.train.fleet import WORKER_ENVIRONMENT, Fleet
 from assay.train.job import Branch, Job, JobInputs
 from assay.train.loop import TrainSpec

@@ -14,8 +14,8 @@ from assay import ledger
 from assay.models.decoder import DecoderConfig
 from assay.store import Artifact, Stage, Store
 from assay.tokens import evalset
-from assay.tokens.pack import TokenStream
 from assay.tokens.sampler import StreamPlan
+from assay.tokens.stream import TokenStream
 from assay.train.job import Branch, Job, JobData, JobInputs
 from assay.train.loop import TrainSpec
 from assay.train.optimizers import OptimizerConfig

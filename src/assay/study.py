@@ -46,8 +46,9 @@ from assay.recipe import StudyRecipe
 from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import evalset
-from assay.tokens.pack import TokenStream, encode_stream
+from assay.tokens.pack import encode_stream
 from assay.tokens.sample import balanced_sample
+from assay.tokens.stream import TokenStream
 from assay.tokens.tokenizer import Encoder, train_tokenizer
 from assay.train import energy
 from assay.train.fleet import Fleet, cores

@@ -13,7 +13,7 @@ from torch.nn import functional
 from assay.models.attention import AttentionContext, attend
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.protocol import Batch
-from assay.tokens.pack import segments_of
+from assay.tokens.stream import segments_of
 
 CONFIG = DecoderConfig(vocabulary=37, layers=3, width=24, heads=3, rotary_base=50.0, max_length=64)
 

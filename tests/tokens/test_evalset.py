@@ -14,8 +14,7 @@ from assay.errors import InputError
 from assay.store import Stage, Store
 from assay.tokens import evalset
 from assay.tokens.evalset import EvalSet
-from assay.tokens.pack import TokenStream
-from assay.tokens.tokenizer import END_OF_TEXT_ID
+from assay.tokens.stream import END_OF_TEXT_ID, TokenStream
 
 VOCABULARY = 500
 TOKEN_BYTES = np.concatenate([[0], np.random.default_rng(0).integers(1, 9, VOCABULARY - 1)])

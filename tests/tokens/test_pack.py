@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.store import Artifact, Stage, Store
-from assay.tokens.pack import SPANS, TokenStream, encode_stream, segments_of
+from assay.tokens.pack import SPANS, encode_stream
+from assay.tokens.stream import TokenStream, segments_of
 from assay.tokens.tokenizer import END_OF_TEXT_ID, Encoder, train_tokenizer
 
 SOURCES = ["news", "诗词", "empty"]

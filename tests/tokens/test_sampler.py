@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from assay.tokens.pack import TokenStream
 from assay.tokens.sampler import Sampler, StreamPlan, permuted, splitmix64, uniform
+from assay.tokens.stream import TokenStream
 
 T, B = 8, 16
 LENGTHS = {"a": 900, "b": 2500, "c": 400}

@@ -16,8 +16,7 @@ import polars as pl
 
 from assay.errors import InputError
 from assay.store import Artifact
-from assay.tokens.pack import TokenStream
-from assay.tokens.tokenizer import END_OF_TEXT_ID
+from assay.tokens.stream import END_OF_TEXT_ID, TokenStream
 
 LEAST_WINDOW_ROWS = 2  # a window is at least this many rows long, where its document is
 NO_DOCUMENT = -1

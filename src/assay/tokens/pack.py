@@ -1,17 +1,13 @@
-"""Token spans and rows: documents as flat shards on disk, read in rows of T tokens without padding.
+"""Documents -> flat little-endian shards, one per (stream, source), and spans.parquet; `stream` reads them.
 
-    documents --encode--> one flat little-endian shard per (stream, source), spans.parquet
-    a shard --rows--> row r is tokens [r*T, r*T + T + 1): T inputs and, one later, T targets
-
-Every document is preceded by the special token, so a row's segments (which document does each position belong to)
-are read off the tokens themselves. A stream is a split of the clean corpus or a damaged copy of the training text.
+Every document is preceded by the special token. A stream is a split of the clean corpus or a damaged copy of the
+training text.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.store import Artifact
-from assay.tokens.tokenizer import END_OF_TEXT_ID, Encoder
+from assay.tokens.stream import END_OF_TEXT_ID
+from assay.tokens.tokenizer import Encoder
 
 SPANS = pa.schema(
     [
@@ -97,34 +93,3 @@ def _encode_batch(
         n_bytes,
     ]
     return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, SPANS, strict=True)], schema=SPANS)
-
-
-@dataclass(frozen=True)
-class TokenStream:
-    """One encoded stream, memory-mapped: `shards[source]` is a flat array of token ids."""
-
-    shards: dict[str, np.ndarray]
-
-    @classmethod
-    def open(cls, artifact: Artifact) -> TokenStream:
-        summary = artifact.summary
-        shards = {}
-        for source, total in summary["sources"].items():
-            path = artifact.file(total["shard"])
-            empty = np.zeros(0, np.dtype(summary["dtype"]))
-            shards[source] = np.memmap(path, summary["dtype"], "r") if total["tokens"] else empty
-        return cls(shards)
-
-    def n_rows(self, source: str, row_tokens: int) -> int:
-        """How many whole rows of `row_tokens` inputs (and one more target) the source holds."""
-        return max(0, (len(self.shards[source]) - 1) // row_tokens)
-
-    def row(self, source: str, index: int, row_tokens: int) -> np.ndarray:
-        """(T + 1,) token ids: the inputs and, shifted by one, the targets."""
-        start = index * row_tokens
-        return self.shards[source][start : start + row_tokens + 1]
-
-
-def segments_of(inputs_BT: np.ndarray) -> np.ndarray:
-    """(B, T) ids of the documents within each row, read off the special tokens that begin them."""
-    return (inputs_BT == END_OF_TEXT_ID).cumsum(axis=1, dtype=np.int32)

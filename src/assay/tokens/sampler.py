@@ -19,7 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
-from assay.tokens.pack import TokenStream
+from assay.tokens.stream import TokenStream
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # Purposes keep the random numbers of one seed apart.

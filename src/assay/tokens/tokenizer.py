@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from assay.errors import WorkError
+from assay.tokens.stream import END_OF_TEXT_ID
 
 END_OF_TEXT = "<|endoftext|>"
-END_OF_TEXT_ID = 0
 QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )

@@ -24,8 +24,8 @@ from torch import Tensor
 from assay import ledger
 from assay.store import Artifact, Store, fingerprint
 from assay.tokens.evalset import EvalSet
-from assay.tokens.pack import TokenStream
 from assay.tokens.sampler import Sampler, StreamPlan
+from assay.tokens.stream import TokenStream
 from assay.train import checkpoint
 from assay.train.energy import EnergyMeter
 from assay.train.evaluate import document_nll

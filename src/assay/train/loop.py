@@ -21,8 +21,8 @@ from torch import Tensor
 
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.protocol import Batch
-from assay.tokens.pack import segments_of
 from assay.tokens.sampler import Sampler
+from assay.tokens.stream import segments_of
 from assay.train.optimizers import MuonAdamW, OptimizerConfig
 from assay.train.schedules import WarmupStableDecay
 

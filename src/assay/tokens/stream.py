@@ -1,0 +1,50 @@
+"""Reading encoded text: flat shards of token ids, in rows of T tokens without padding.
+
+    a shard --rows--> row r is tokens [r*T, r*T + T + 1): T inputs and, one later, T targets
+
+The special token begins every document, so a row's segments (which document does each position belong to) are read
+off the tokens themselves. Needs NumPy alone: `pack` writes what is read here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from assay.store import Artifact
+
+END_OF_TEXT_ID = 0
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """One encoded stream, memory-mapped: `shards[source]` is a flat array of token ids."""
+
+    shards: dict[str, np.ndarray]
+
+    @classmethod
+    def open(cls, artifact: Artifact) -> TokenStream:
+        summary = artifact.summary
+        shards = {}
+        for source, total in summary["sources"].items():
+            path = artifact.file(total["shard"])
+            empty = np.zeros(0, np.dtype(summary["dtype"]))
+            shards[source] = np.memmap(path, summary["dtype"], "r") if total["tokens"] else empty
+        return cls(shards)
+
+    def n_rows(self, source: str, row_tokens: int) -> int:
+        """How many whole rows of `row_tokens` inputs (and one more target) the source holds."""
+        return max(0, (len(self.shards[source]) - 1) // row_tokens)
+
+    def row(self, source: str, index: int, row_tokens: int) -> np.ndarray:
+        """(T + 1,) token ids: the inputs and, shifted by one, the targets."""
+        start = index * row_tokens
+        return self.shards[source][start : start + row_tokens + 1]
+
+
+def segments_of(inputs_BT: np.ndarray) -> np.ndarray:
+    """(B, T) ids of the documents within each row, read off the special tokens that begin them."""
+    return (inputs_BT == END_OF_TEXT_ID).cumsum(axis=1, dtype=np.int32)
