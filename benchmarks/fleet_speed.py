@@ -8,7 +8,7 @@
 Both sides use AdamW and the same batch, random tokens, no evaluation. Rounds alternate, and medians are compared; the
 compilation of the peer and the start of the workers are not counted.
 
-    python benchmarks/fleet_speed.py [--rows 16] [--rounds 5]
+    python benchmarks/fleet_speed.py [--rows 32] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ SOURCE = "random"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rows", type=int, default=16, help="rows a step, on both sides")
+    parser.add_argument("--rows", type=int, default=32, help="rows a step, on both sides")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=24, help="steps of a member in a round")
+    parser.add_argument("--steps", type=int, default=40, help="steps of a member in a round")
     parser.add_argument(
         "--matrix", choices=("adamw", "muon"), default="adamw", help="the fleet's optimizer of matrices"
     )
