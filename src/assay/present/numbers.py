@@ -10,6 +10,7 @@ from assay.present.words import LANGUAGES, say
 
 NONE = "–"
 MINUS = "\u2212"
+_LEAST = 1e-300  # below this a power of ten underflows
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -57,7 +58,7 @@ def estimate(value: float, interval: Sequence[float], *, signed: bool = False) -
     numbers = (value, low, high)
     finite = [abs(x) for x in numbers if math.isfinite(x)]
     half = (high - low) / 2
-    if not finite or max(finite) == 0 or not math.isfinite(half) or half <= 0:
+    if not finite or max(finite) == 0 or not math.isfinite(half) or half < _LEAST:
         texts = [significant(x, signed=signed) for x in numbers]
     else:
         exponent = _exponent(half, 3)
