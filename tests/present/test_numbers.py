@@ -118,3 +118,8 @@ def test_no_number_reads_as_nan_or_infinity(value: float, low: float, high: floa
     ]
     texts += [numbers.significant(value, signed=True), numbers.duration(abs(value), "en")]
     assert not any(word in text.lower() for text in texts for word in ("nan", "inf"))
+
+
+def test_what_is_as_good_as_zero_is_zero() -> None:
+    assert numbers.estimate(0.0, (0.0, 5e-324)) == ("0", "[0, 0]")
+    assert numbers.scientific(5e-324) == "0"

@@ -28,7 +28,7 @@ def significant(value: float | None, digits: int = 3, *, signed: bool = False) -
     """`value` to so many significant digits; very small and very large ones as 1.2 × 10⁻⁶."""
     if value is None or not math.isfinite(value):
         return NONE
-    if value == 0:
+    if abs(value) < _LEAST:
         return "0"
     exponent = _exponent(value, digits)
     if exponent < -4 or exponent >= 7:
@@ -40,7 +40,7 @@ def scientific(value: float | None, digits: int = 2, *, signed: bool = False) ->
     """1.2 × 10¹⁵."""
     if value is None or not math.isfinite(value):
         return NONE
-    if value == 0:
+    if abs(value) < _LEAST:
         return "0"
     exponent = _exponent(value, digits)
     power = str(exponent).translate(_SUPERSCRIPT)
