@@ -15,12 +15,17 @@ def norm(x: Tensor) -> Tensor:
 
 
 def rotate(x_BHTK: Tensor, base: float) -> Tensor:
-    """Rotary positions in complex numbers: the pair (k, k + K/2) of position t is turned by t * base^(-2k/K)."""
+    """Rotary positions in complex numbers: the pair (2k, 2k + 1) of position t is turned by t * base^(-2k/K)."""
     T, K = x_BHTK.shape[-2:]
-    pairs = torch.complex(x_BHTK[..., : K // 2].double(), x_BHTK[..., K // 2 :].double())
+    pairs = torch.complex(x_BHTK[..., 0::2].double(), x_BHTK[..., 1::2].double())
     angle = torch.arange(T)[:, None] * base ** (-torch.arange(K // 2, dtype=torch.float64) * 2 / K)[None]
     turned = pairs * torch.polar(torch.ones_like(angle), angle)
-    return torch.cat([turned.real, turned.imag], -1).to(x_BHTK.dtype)
+    return torch.stack([turned.real, turned.imag], -1).flatten(-2).to(x_BHTK.dtype)
+
+
+def side_by_side(K: int) -> Tensor:
+    """Where the pairs' numbers stand half a head apart (Llama): the order that makes them neighbours, (K,)."""
+    return torch.arange(K).view(2, K // 2).t().flatten()
 
 
 def attention_inputs(x_BTD: Tensor, w_qkv: Tensor, n_heads: int, base: float) -> tuple[Tensor, Tensor, Tensor]:

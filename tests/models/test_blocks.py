@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from plain_decoder import attention_inputs, attention_output, norm
+from plain_decoder import attention_inputs, attention_output, norm, side_by_side
 from torch import Tensor
 from torch.nn import functional
 
@@ -93,8 +93,16 @@ def test_rotary_positions_are_those_of_transformers() -> None:
     torch.testing.assert_close(torch.cat([own_cos, own_cos], 1), cos[0])
     torch.testing.assert_close(torch.cat([own_sin, own_sin], 1), sin[0])
     for mine, theirs in zip((q, k), apply_rotary_pos_emb(q, k, cos, sin), strict=True):
-        rotated = blocks._rotate(mine.transpose(1, 2), own_cos[:, None], own_sin[:, None]).transpose(1, 2)
-        torch.testing.assert_close(rotated, theirs)
+        neighbours = mine[..., side_by_side(K)].transpose(1, 2)
+        rotated = blocks._rotate(neighbours, own_cos[:, None], own_sin[:, None]).transpose(1, 2)
+        torch.testing.assert_close(rotated, theirs[..., side_by_side(K)])
+
+
+def test_rotary_positions_are_the_same_in_half_precision() -> None:
+    cos, sin = blocks.rotary_tables(T, K, BASE)
+    x = tensors((B, T, H, K), dtype=torch.float32)[0].detach()
+    low = blocks._rotate(x.bfloat16(), cos[:, None].bfloat16(), sin[:, None].bfloat16())
+    torch.testing.assert_close(low.float(), blocks._rotate(x, cos[:, None], sin[:, None]), rtol=0.02, atol=0.02)
 
 
 def test_rotary_scores_depend_on_the_distance_alone() -> None:

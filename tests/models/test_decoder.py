@@ -77,8 +77,10 @@ def test_attention_is_that_of_transformers_qwen3() -> None:
     model, theirs = decoder(), Qwen3Attention(config, layer_idx=0).eval()
     w_qkv, w_out = model.w_qkv[0], model.w_out[0]
     with torch.no_grad():
-        for layer, w in zip((theirs.q_proj, theirs.k_proj, theirs.v_proj), w_qkv.chunk(3), strict=True):
-            layer.weight.copy_(w)
+        w_q, w_k, w_v = (w.view(H, D // H, D) for w in w_qkv.chunk(3))
+        halves = reference.side_by_side(D // H).argsort()  # our pairs are neighbours, theirs stand half a head apart
+        for layer, w in ((theirs.q_proj, w_q[:, halves]), (theirs.k_proj, w_k[:, halves]), (theirs.v_proj, w_v)):
+            layer.weight.copy_(w.reshape(D, D))
         theirs.o_proj.weight.copy_(w_out)
         x = torch.randn(2, 11, D, generator=torch.Generator().manual_seed(5))
         mask = torch.full((11, 11), float("-inf")).triu(1)[None, None]

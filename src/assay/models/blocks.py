@@ -63,13 +63,25 @@ def rotary_tables(length: int, dim: int, base: float) -> tuple[Tensor, Tensor]:
 
 
 def _rotate(x_BTHK: Tensor, cos_T1K: Tensor, sin_T1K: Tensor, out: Tensor | None = None) -> Tensor:
-    """Rotate the pairs (k, k + K/2) by their angles; with -sin it is the inverse."""
-    half = x_BTHK.shape[-1] // 2
-    first, second = x_BTHK[..., :half], x_BTHK[..., half:]
+    """Turn the pairs (2k, 2k + 1), complex numbers side by side in memory, by their angles; -sin is the inverse.
+
+    Llama and its kin pair (k, k + K/2) instead. The scores are the same once the rows of the query and key matrices
+    are put into the other order, and this order is one product over contiguous numbers: three times as fast on a CPU.
+    """
+    T, H, K = x_BTHK.shape[1:]
     out = torch.empty_like(x_BTHK, memory_format=torch.contiguous_format) if out is None else out
-    torch.mul(first, cos_T1K, out=out[..., :half]).addcmul_(second, sin_T1K, value=-1)
-    torch.mul(second, cos_T1K, out=out[..., half:]).addcmul_(first, sin_T1K)
+    if x_BTHK.dtype in (torch.float32, torch.float64):
+        turn_THK = torch.complex(cos_T1K, sin_T1K).expand(T, H, K // 2).contiguous()
+        torch.mul(_as_complex(x_BTHK), turn_THK, out=_as_complex(out))
+        return out
+    even, odd = x_BTHK[..., 0::2], x_BTHK[..., 1::2]
+    torch.mul(even, cos_T1K, out=out[..., 0::2]).addcmul_(odd, sin_T1K, value=-1)
+    torch.mul(odd, cos_T1K, out=out[..., 1::2]).addcmul_(even, sin_T1K)
     return out
+
+
+def _as_complex(x: Tensor) -> Tensor:
+    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
 
 
 class _PreAttention(torch.autograd.Function):
