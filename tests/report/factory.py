@@ -158,8 +158,8 @@ def _prediction(name: str, says: Text, value: float, half: float, measured: floa
     )
 
 
-def _claims(chance: random.Random) -> list[Claim]:
-    head = [
+def _effects() -> list[Claim]:
+    return [
         _claim(
             "size/double",
             "size",
@@ -220,6 +220,11 @@ def _claims(chance: random.Random) -> list[Claim]:
             p_value=None,
             minimum_detectable=None,
         ),
+    ]
+
+
+def _predictions() -> list[Claim]:
+    return [
         _prediction(
             "size law",
             Text(
@@ -241,6 +246,9 @@ def _claims(chance: random.Random) -> list[Claim]:
             1.96,
         ),
     ]
+
+
+def _claims(chance: random.Random) -> list[Claim]:
     effects = [chance.gauss(0.0, 0.03) for _ in range(14)]
     rest = [
         _claim(
@@ -255,7 +263,7 @@ def _claims(chance: random.Random) -> list[Claim]:
         )
         for i, x in enumerate(effects)
     ]
-    return head + rest
+    return [*_effects(), *_predictions(), *rest]
 
 
 def _profile(source: str, chance: random.Random, n: int) -> SourceProfile:
