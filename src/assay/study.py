@@ -56,7 +56,7 @@ from assay.train.job import JobInputs
 from assay.train.probe import Probe
 from assay.workspace import Workspace
 
-SHAPE, TOKENIZER, PLAN = Stage("shape", 1), Stage("tokenizer", 1), Stage("plan", 1)
+SHAPE, TOKENIZER, PLAN = Stage("shape", 1), Stage("tokenizer", 1), Stage("plan", 2)
 STREAM, EVALSET = Stage("stream", 1), Stage("evalset", 1)
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from assay.tokens.sampler import Sampler, StreamPlan, permuted, splitmix64, uniform
+from assay.tokens.sampler import Part, Sampler, StreamPlan, permuted, splitmix64, uniform
 from assay.tokens.stream import TokenStream
 
 T, B = 8, 16
@@ -196,3 +196,69 @@ def test_where_no_damaged_row_exists_the_clean_one_stays() -> None:
         for slot, row in zip(range(step * B, step * B + B), s.batch(step), strict=True):
             damaged = bool((row >= 20_000).all())
             assert damaged is (s.sources[sources(s)[slot]] == "a")
+
+
+def split_documents(lengths: list[int], first: int = 1) -> np.ndarray:
+    """Documents of so many tokens, each begun by the special token; every other token is its own."""
+    tokens = np.arange(first, first + sum(lengths), dtype=np.uint32)
+    tokens[np.cumsum([0, *lengths[:-1]])] = 0
+    return tokens
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=80).filter(lambda n: sum(n) > T),
+    st.integers(1, 6),
+    st.integers(0, 2**40),
+)
+@settings(max_examples=80, deadline=None)
+def test_parts_are_disjoint_equal_and_all_of_the_text(lengths: list[int], of: int, seed: int) -> None:
+    text = TokenStream({"a": split_documents(lengths)})
+    parts = [Part(i, of, seed).rows(text, "a", T) for i in range(of)]
+    together = np.concatenate(parts)
+    assert np.array_equal(np.sort(together), np.arange(text.n_rows("a", T)))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    # Documents stay whole: no more are cut than there are cuts.
+    owner = np.searchsorted(text.begins("a"), together * T, side="right")
+    assert (np.diff(owner) != 0).sum() + 1 <= len(np.unique(owner))
+    cut = sum(len(np.unique(np.searchsorted(text.begins("a"), p * T, side="right"))) for p in parts)
+    assert cut <= len(np.unique(owner)) + of - 1
+
+
+def test_parts_are_random_documents() -> None:
+    """Every document is as likely in every part, whatever its neighbours are."""
+    text = TokenStream({"a": split_documents([T] * 40)})
+    member = np.array([np.isin(np.arange(39), Part(0, 2, seed).rows(text, "a", T)) for seed in range(800)])
+    assert stats.chisquare(member.sum(axis=0)).pvalue > 1e-4
+    together = np.corrcoef(member[:, :-1].T.astype(float))
+    assert abs(np.diag(together, 1)).max() < 0.2
+
+
+def test_a_run_reads_its_part_and_nothing_else() -> None:
+    lengths = [5, 40, 23, 31, 8, 60, 17, 90, 12, 44]
+    streams = {"train": TokenStream({"a": split_documents(lengths), "b": split_documents(lengths, 1000)})}
+    plan = replace(PLAN, weights={"a": 0.6, "b": 0.4})
+    runs = [Sampler(replace(plan, seed=i, part=Part(i, 3, 5)), streams, 40) for i in range(3)]
+    seen = [{(int(s), int(r)) for s, r in zip(*run.slots[:2], strict=True)} for run in runs]
+    assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
+    assert len(seen[0] | seen[1] | seen[2]) == sum(streams["train"].n_rows(s, T) for s in "ab")
+    for run in runs:
+        source = run.slots[0]
+        for i, name in enumerate("ab"):
+            rows = run.plan.part.rows(streams["train"], name, T)
+            assert run.epochs()[name] == pytest.approx((source == i).sum() / len(rows))
+
+
+def test_a_damaged_row_stands_for_the_same_place_of_the_same_document() -> None:
+    """Also where damage made documents longer, so that the copy of one begins far from where it did."""
+    lengths = [64, 8, 160, 40, 80]
+    streams = {
+        "train": TokenStream({"a": split_documents(lengths)}),
+        "noise": TokenStream({"a": split_documents([2 * n for n in lengths])}),
+    }
+    plan = replace(PLAN, weights={"a": 1.0}, defect="noise", dose=1.0, part=Part(1, 2, 3))
+    clean, damaged = Sampler(replace(plan, dose=0.0), streams, 10), Sampler(plan, streams, 10)
+    at = clean.slots[1] * T
+    expected = np.searchsorted(streams["train"].begins("a"), at, side="right")
+    found = np.searchsorted(streams["noise"].begins("a"), damaged.slots[1] * T + T - 1, side="right")
+    assert np.array_equal(found, expected)
+    assert np.array_equal(damaged.slots[1], 2 * clean.slots[1])

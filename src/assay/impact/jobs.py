@@ -8,7 +8,7 @@ from assay.impact.plan import WARMUP_STEPS, Plan
 from assay.models.decoder import DecoderConfig
 from assay.recipe import TrainRecipe
 from assay.store import Artifact
-from assay.tokens.sampler import StreamPlan
+from assay.tokens.sampler import Part, StreamPlan
 from assay.train.job import Branch, Job
 from assay.train.loop import TrainSpec
 from assay.train.optimizers import OptimizerConfig
@@ -36,6 +36,7 @@ def _stream(plan: Plan, cell: Cell | None, seed: int) -> StreamPlan:
         batch_rows=plan.batch_rows,
         defect=cell.defect if cell else None,
         dose=cell.dose if cell else 0.0,
+        part=Part(plan.seeds.index(seed), len(plan.seeds), plan.seeds[0]),
     )
 
 

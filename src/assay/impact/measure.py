@@ -24,7 +24,10 @@ from assay.store import Artifact
 
 Split = Literal["eval", "test"]
 MEAN = ""  # the target that is the mean over sources
-POOLED_WEIGHT = 8  # degrees of freedom that the pooled variance counts for against a cell's own (Smyth 2004)
+POOLED_WEIGHT = (
+    8.0  # degrees of freedom that the pooled variance counts for, at most, against a cell's own (Smyth 2004)
+)
+ALIKE = 0.25  # correlation of two cells' variances: their differences share a baseline, so they correlate with 1/2
 
 
 @dataclass(frozen=True)
@@ -140,14 +143,14 @@ class Measurements:
         """Of each cell against the baseline at the same number of tokens: one difference a target.
 
         The variance over seeds of a target's paired differences is pooled over the cells and shrunk to: each
-        cell's own counts with its S - 1 degrees of freedom, the pooled one with at most POOLED_WEIGHT.
+        cell's own counts with its S - 1 degrees of freedom, the pooled one with those of `_pooled_weight`.
         """
         base = self.bpb(baseline, tokens, split)
         paired = {cell: self.bpb(cell, tokens, split) - base for cell in cells}
         n = len(self.seeds)
         own = {cell: change.var(axis=0, ddof=1) for cell, change in paired.items()}
         pooled = np.mean(list(own.values()), axis=0)
-        weight = min(POOLED_WEIGHT, (len(cells) - 1) * (n - 1))
+        weight = _pooled_weight(len(cells) - 1, n - 1, ALIKE)
         result = {}
         for cell, change in paired.items():
             variance = (weight * pooled + (n - 1) * own[cell]) / (weight + n - 1)
@@ -175,7 +178,7 @@ class Measurements:
         n = len(self.seeds)
         own = changes[-1].var(axis=0, ddof=1)
         pooled = np.mean([change.var(axis=0, ddof=1) for change in changes], axis=0)
-        weight = min(POOLED_WEIGHT, (len(pairs) - 1) * (n - 1))
+        weight = _pooled_weight(len(pairs) - 1, n - 1, 0.0)
         variance = (weight * pooled + (n - 1) * own) / (weight + n - 1)
         shorter, longer = pairs[-1]
         documents = self.document_variance((cell, longer), (cell, shorter), split)
@@ -186,6 +189,11 @@ class Measurements:
         n = len(change)
         documents = self.document_variance(a, b, split)
         return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
+
+
+def _pooled_weight(others: int, df: int, alike: float) -> float:
+    """Degrees of freedom of a variance that is averaged over `others` with `df` each, whose estimates correlate."""
+    return min(POOLED_WEIGHT, others * df / (1 + (others - 1) * alike)) if others else 0.0
 
 
 def _measurable(documents: pl.DataFrame) -> set[str]:

@@ -31,7 +31,8 @@ BRANCH_RATIO = 2**0.5
 LARGEST_BRANCH = 2.0  # x D_c
 HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
 WARMUP_STEPS = 10
-POOL_TIMES, POOL_DOCUMENTS = 4.0, 40
+HELD_OUT_EPOCHS = 2.0  # at most, of the held-out run: those that the law is fitted on read nothing twice
+POOL_TIMES, PART_TIMES, POOL_DOCUMENTS = 4.0, 1.25, 40
 EVAL_COST = 1 / 3
 EVAL_SHARE = 0.3  # of a comparison run: with EVAL_COST, a tenth of the time
 LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 2_000, 20_000  # a source
@@ -208,7 +209,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     natural = {text.source: text.tokens / total for text in texts}
     step_tokens = recipe.train.row_tokens * recipe.train.batch_rows
     why, notices = list(shape.why), []
-    seeds, doses = recipe.train.seeds or 4, tuple(sorted(set(recipe.design.doses)))
+    seeds, doses = recipe.train.seeds or _seeds_fed(total), tuple(sorted(set(recipe.design.doses)))
     targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
 
     while True:
@@ -241,17 +242,19 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
         notices.append(_notice("sources", str(len(texts) - len(targets))))
     if recipe.train.seeds is None:
         # More seeds once runs are long enough that seeds, not run length, limit what can be told apart.
-        seeds = max(seeds, min(8, 3 + int(run_tokens // 200_000)))
+        affordable = min(run_tokens, _most_run_tokens(total, seeds))
+        seeds = max(seeds, min(8, 3 + int(affordable // 200_000)))
         run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
-    run_tokens, limited = _within_corpus(run_tokens, total)
-    if limited:
+    if (most_tokens := _most_run_tokens(total, seeds)) < run_tokens:
+        run_tokens = most_tokens
         notices.append(_notice("corpus", f"{total / 1e6:.2f}"))
     run_steps = max(8, round(run_tokens / step_tokens))
-    most = {s: min(1.0, MOST_EPOCHS * natural[s] * total / (run_steps * step_tokens)) for s in natural}
+    part = total / seeds  # each seed reads its own documents
+    most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
     cells = _cells(recipe, natural, targets, doses, most)
     branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
     held_out_steps = round(HELD_OUT_SIZE * run_steps)
-    pool_share = _pool_shares(cells, texts, held_out_steps * step_tokens, run_steps * step_tokens)
+    pool_share = _pool_shares(cells, texts, seeds, held_out_steps * step_tokens, run_steps * step_tokens)
     why += [
         ("train.seeds", str(seeds), "paired runs of every cell"),
         ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
@@ -323,31 +326,39 @@ def _eval_tokens(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: in
     return int(min(MOST_EVAL_TOKENS, max(LEAST_EVAL_TOKENS, EVAL_SHARE * run_tokens / n_sources)))
 
 
-def _within_corpus(run_tokens: float, total: float) -> tuple[float, bool]:
-    """Runs no longer than the corpus feeds: the held-out run reads it at most once.
+def _seeds_fed(total: float) -> int:
+    """Seeds to begin with: four, or three where the corpus feeds no more."""
+    return 4 if HELD_OUT_EPOCHS * total / 4 / HELD_OUT_SIZE >= LEAST_RUN_TOKENS else 3
+
+
+def _most_run_tokens(total: float, seeds: int) -> float:
+    """The longest D_c that the corpus feeds: every seed reads its own part of it, in the held-out run at most
+    HELD_OUT_EPOCHS times.
 
     Raises:
         InputError: the corpus is too small for the smallest run.
     """
-    most = total / HELD_OUT_SIZE
+    most = HELD_OUT_EPOCHS * total / seeds / HELD_OUT_SIZE
     if most < LEAST_RUN_TOKENS:
+        least = math.ceil(LEAST_RUN_TOKENS * HELD_OUT_SIZE * seeds / HELD_OUT_EPOCHS)
         raise InputError(
-            f"the corpus is too small: {total:,.0f} training tokens, and a study needs {LEAST_RUN_TOKENS * 4:,}",
+            f"the corpus is too small: {total:,.0f} training tokens, and a study of {seeds} seeds needs {least:,}",
             remedy="give more text (about 1 MB at least), or a smaller corpus.eval_share",
         )
-    return min(run_tokens, most), run_tokens > most
+    return most
 
 
 def _pool_shares(
-    cells: list[Cell], texts: list[SourceText], held_out_tokens: float, run_tokens: float
+    cells: list[Cell], texts: list[SourceText], seeds: int, held_out_tokens: float, run_tokens: float
 ) -> dict[str, float]:
-    """Share of each source's training text that the study reads: POOL_TIMES what its longest run needs, so that seeds
-    see different documents, and about POOL_DOCUMENTS documents at least."""
+    """Share of each source's training text that the study reads: enough for every seed to read its own part in its
+    longest run, and about POOL_DOCUMENTS documents at least."""
     total = sum(text.tokens for text in texts)
     shares = {}
     for text in texts:
         longest = max([text.tokens / total * held_out_tokens, *(c.weights[text.source] * run_tokens for c in cells)])
-        enough = max(POOL_TIMES * longest / text.tokens, POOL_DOCUMENTS / max(1, text.documents))
+        times = max(POOL_TIMES, PART_TIMES * seeds)
+        enough = max(times * longest / text.tokens, POOL_DOCUMENTS / max(1, text.documents))
         shares[text.source] = min(1.0, enough)
     return shares
 

@@ -5,9 +5,12 @@ Every row of every batch is a slot, numbered through the run. For a slot, counte
     its source     an exponential race: the source with the smallest E / share wins (so raising one source's share
                    takes slots from the others but never moves a slot between two others: runs of the same seed with
                    different mixtures differ in as few slots as can be)
-    its row        the source's rows in a seeded random order, without replacement; when all are read, another order
-                   (an epoch)
+    its row        the rows of the run's part of the source in a seeded random order, without replacement; when all are
+                   read, another order (an epoch)
     its damage     damaged where a uniform number is below the dose (so a higher dose damages a superset)
+
+Seeds that are to count the luck of the draw of training documents read different parts: the documents of a source in
+one random order, cut into as many equal parts as there are seeds.
 
 Nothing is remembered between steps: any step of any run can be computed at any time, by any worker.
 """
@@ -23,7 +26,7 @@ from assay.tokens.stream import TokenStream
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # Purposes keep the random numbers of one seed apart.
-_DAMAGE, _RACE, _ORDER, _EPOCH = 1, 1 << 20, 1 << 21, 1 << 32
+_DAMAGE, _PART, _RACE, _ORDER, _EPOCH = 1, 2, 1 << 20, 1 << 21, 1 << 32
 
 
 def splitmix64(x: np.ndarray) -> np.ndarray:
@@ -62,6 +65,26 @@ def permuted(index: np.ndarray, n: int, seed: int, purpose: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of `of` equal parts of every source's training text; parts of one `seed` are disjoint."""
+
+    index: int = 0
+    of: int = 1
+    seed: int = 0
+
+    def rows(self, stream: TokenStream, source: str, row_tokens: int) -> np.ndarray:
+        """Rows of the source that belong to the part: whole documents, but where the text is cut into parts. A row
+        belongs to the document that its first token does."""
+        rows = np.arange(stream.n_rows(source, row_tokens))
+        if self.of == 1:
+            return rows
+        begins = stream.begins(source)
+        document = np.searchsorted(begins, rows * row_tokens, side="right") - 1
+        order = np.lexsort((rows, permuted(document, len(begins), self.seed, _PART)))
+        return np.array_split(rows[order], self.of)[self.index]
+
+
+@dataclass(frozen=True)
 class StreamPlan:
     """What a run reads.
 
@@ -72,6 +95,7 @@ class StreamPlan:
         batch_rows: B.
         defect: name of the damaged stream, or None.
         dose: share of the rows that is damaged.
+        part: of every source's text, that which the run reads.
     """
 
     seed: int
@@ -80,6 +104,7 @@ class StreamPlan:
     batch_rows: int
     defect: str | None = None
     dose: float = 0.0
+    part: Part = Part()
 
 
 @dataclass(frozen=True)
@@ -95,33 +120,62 @@ class Sampler:
         return sorted(self.streams["train"].shards)
 
     @cached_property
+    def part_rows(self) -> dict[str, np.ndarray]:
+        """The rows that the run may read, by source."""
+        train = self.streams["train"]
+        return {name: self.plan.part.rows(train, name, self.plan.row_tokens) for name in self.sources}
+
+    @cached_property
     def slots(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For every slot of the run: source (an index into `sources`), row of that source, damaged or not."""
+        """For every slot of the run: source (an index into `sources`), row of that source (of its damaged copy where
+        the slot is damaged), damaged or not."""
         plan = self.plan
         slots = np.arange(self.n_steps * plan.batch_rows)
         source = np.zeros(len(slots), dtype=np.int64)
         best = np.full(len(slots), np.inf)
         for i, name in enumerate(self.sources):
             share = plan.weights.get(name, 0.0)
-            if share and self.streams["train"].n_rows(name, plan.row_tokens):  # a few words fill no row
+            if share and len(self.part_rows[name]):  # a few words fill no row
                 time = -np.log(uniform(plan.seed, _RACE + i, slots)) / share
                 source[time < best] = i
                 best = np.minimum(best, time)
+        damaged = uniform(plan.seed, _DAMAGE, slots) < (plan.dose if plan.defect else 0.0)
         row = np.zeros(len(slots), dtype=np.int64)
         for i, name in enumerate(self.sources):
-            own = np.flatnonzero(source == i)
-            n_rows = self.streams["train"].n_rows(name, plan.row_tokens)
-            for epoch, occurrences in enumerate(np.split(own, range(n_rows, len(own), n_rows)) if len(own) else []):
-                order = np.arange(len(occurrences))
-                row[occurrences] = permuted(order, n_rows, plan.seed, _ORDER + i + _EPOCH * epoch)
-        damaged = uniform(plan.seed, _DAMAGE, slots) < (plan.dose if plan.defect else 0.0)
+            own, n_rows = np.flatnonzero(source == i), len(self.part_rows[name])
+            place = np.zeros(len(own), dtype=np.int64)
+            for epoch, begin in enumerate(range(0, len(own), max(1, n_rows))):
+                order = np.arange(min(n_rows, len(own) - begin))
+                place[begin : begin + n_rows] = permuted(order, n_rows, plan.seed, _ORDER + i + _EPOCH * epoch)
+            if len(own):
+                row[own] = self.part_rows[name][place]
+            if plan.defect is not None and len(hit := np.flatnonzero(damaged[own])):
+                copies = self._copies(name, plan.defect)
+                damaged[own[hit]] = bool(len(copies))  # no document was fit to be damaged: the clean ones stay
+                if len(copies):
+                    row[own[hit]] = copies[place[hit]]
         return source, row, damaged
 
+    def _copies(self, name: str, defect: str) -> np.ndarray:
+        """The row of a damaged copy that stands for each row of the part; empty where the source has none.
+
+        A copy that holds every document of the source, one after another, stands for it document by document: the
+        row at the same place. A copy of a few documents only is spread evenly over the part.
+        """
+        train, copy, T = self.streams["train"], self.streams[defect], self.plan.row_tokens
+        rows, n_copied = self.part_rows[name], copy.n_rows(name, T)
+        edges, copied = (np.append(stream.begins(name), len(stream.shards[name])) for stream in (train, copy))
+        if not n_copied:
+            return rows[:0]
+        if len(edges) != len(copied):
+            return np.arange(len(rows)) * n_copied // len(rows)
+        return np.minimum(np.interp(rows * T, edges, copied).astype(np.int64) // T, n_copied - 1)
+
     def epochs(self) -> dict[str, float]:
-        """How often each source's rows are read over the whole run."""
+        """How often the rows of each source's part are read over the whole run."""
         source, _, _ = self.slots
         counts = np.bincount(source, minlength=len(self.sources))
-        rows = {name: self.streams["train"].n_rows(name, self.plan.row_tokens) for name in self.sources}
+        rows = {name: len(own) for name, own in self.part_rows.items()}
         return {s: float(c / rows[s]) if c else 0.0 for s, c in zip(self.sources, counts, strict=True)}
 
     def batch(self, step: int) -> np.ndarray:
@@ -131,14 +185,6 @@ class Sampler:
         out = np.empty((plan.batch_rows, plan.row_tokens + 1), dtype=np.int64)
         for b in range(plan.batch_rows):
             slot = step * plan.batch_rows + b
-            name, index = self.sources[source[slot]], int(row[slot])
-            stream = self.streams["train"]
-            if damaged[slot] and plan.defect is not None:
-                copy = self.streams[plan.defect]
-                # The damaged copy of a stream follows its documents in order: take the same place in it. Where it has
-                # no row (no document of the source was fit to be damaged), the clean one stays.
-                if rows := copy.n_rows(name, plan.row_tokens):
-                    index = index * rows // stream.n_rows(name, plan.row_tokens)
-                    stream = copy
-            out[b] = stream.row(name, index, plan.row_tokens)
+            stream = self.streams[plan.defect if damaged[slot] and plan.defect else "train"]
+            out[b] = stream.row(self.sources[source[slot]], int(row[slot]), plan.row_tokens)
         return out

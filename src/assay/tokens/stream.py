@@ -9,6 +9,7 @@ off the tokens themselves. Needs NumPy alone: `pack` writes what is read here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,16 @@ class TokenStream:
             empty = np.zeros(0, np.dtype(summary["dtype"]))
             shards[source] = np.memmap(path, summary["dtype"], "r") if total["tokens"] else empty
         return cls(shards)
+
+    @cached_property
+    def _begins(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def begins(self, source: str) -> np.ndarray:
+        """(documents,) where each document of a source begins, in tokens; the first one at 0."""
+        if source not in self._begins:
+            self._begins[source] = np.union1d([0], np.flatnonzero(self.shards[source] == END_OF_TEXT_ID))
+        return self._begins[source]
 
     def n_rows(self, source: str, row_tokens: int) -> int:
         """How many whole rows of `row_tokens` inputs (and one more target) the source holds."""
