@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -187,7 +189,7 @@ def test_an_out_that_cannot_be_used(say: Say, texts: Path) -> None:
     Path("full").mkdir()
     Path("full/mine.txt").write_text("mine", encoding="utf-8")
     command = ["study", texts, *TINY, "--out"]
-    assert one_line(say(*command, "file")) == "assay: file: is a file -> choose another --out"
+    assert one_line(say(*command, "file")) == "assay: file: is not a folder -> choose another --out"
     assert one_line(say(*command, "file/below")) == "assay: file/below: cannot be written -> choose another --out"
     assert "full: holds files that are not a study's -> choose an empty or new folder" in one_line(
         say(*command, "full")
@@ -262,3 +264,22 @@ def test_debug_shows_the_trace_of_bad_input_too(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "Traceback" in done.stderr
     assert "there is no such file or folder" in done.stderr
+
+
+def test_an_out_that_points_nowhere_is_refused(say: Say, texts: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    told = one_line(say("study", texts, "--out", "link"))
+    assert told == "assay: link: is not a folder -> choose another --out"
+
+
+def test_a_terminal_of_another_encoding_gets_every_sentence() -> None:
+    """U+2212, the minus of all figures, is not in GBK: a finished study must not end in an error."""
+    code = (
+        "import sys; from assay import cli; sys.argv = ['assay', '--version']\ntry: cli.main()\nexcept SystemExit: pass"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint('\u2212\u0030.2 bpb, 词元, \u20bf')"],
+        env={**os.environ, "PYTHONIOENCODING": "gbk", "PYTHONUTF8": "0"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode("gbk").splitlines()[-1] == "-0.2 bpb, 词元, ?"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import signal
 import sys
@@ -111,6 +113,16 @@ def doctor_env(
     front.doctor_env(as_json=json_)
 
 
+# What terminals of other encodings than UTF-8 (GBK, say) get in place of characters that they do not have.
+_PLAIN = {"\u2212": "-", "–": "-", "×": "x", "“": '"', "”": '"', "…": "..."}
+
+
+def _in_plain_characters(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end
+
+
 STOPPED = Stopped("stopped", remedy="run the same command again to go on from here")
 
 
@@ -118,6 +130,10 @@ def main() -> None:
     """Run a verb; say errors in one line and exit with their code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as under nohup
         signal.signal(signal.SIGINT, _on_interrupt)
+    codecs.register_error("plain", _in_plain_characters)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
     try:
         code = app(standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:

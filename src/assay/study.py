@@ -36,12 +36,13 @@ from assay.impact import design, jobs, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
-from assay.impact.plant import damaged_documents
+from assay.impact.plant import ALIGNED, damaged_documents
 from assay.impact.results import Cost, StudyResults
 from assay.ledger import Ledger
 from assay.models.decoder import DecoderConfig
-from assay.present.numbers import compact
+from assay.present.numbers import compact, durations
 from assay.present.progress import Progress
+from assay.present.words import both
 from assay.recipe import StudyRecipe
 from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
@@ -53,13 +54,15 @@ from assay.tokens.tokenizer import Encoder, train_tokenizer
 from assay.train import energy
 from assay.train.fleet import Fleet, cores
 from assay.train.job import JobInputs
+from assay.train.optimizers import OptimizerConfig
 from assay.train.probe import Probe
 from assay.workspace import Workspace
 
 SHAPE, TOKENIZER, PLAN = Stage("shape", 1), Stage("tokenizer", 1), Stage("plan", 2)
-STREAM, EVALSET = Stage("stream", 1), Stage("evalset", 1)
+STREAM, EVALSET = Stage("stream", 2), Stage("evalset", 1)
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05
+NOTED_SECONDS = 10.0  # the time taken is written down so often, so that a killed run loses no more of it
 CHECKED_TEXTS = 40  # a source, on which both tokenizer libraries have to agree
 
 
@@ -95,10 +98,10 @@ class Request:
         return self.recipe.title or ", ".join(Path(s).name or s for s in self.sources)
 
     @property
-    def budget_text(self) -> str:
+    def budget_in_words(self) -> dict[str, str]:
         if self.tokens is not None:
-            return f"{compact(self.tokens)} tokens"
-        return f"{(self.seconds or 0) / 60:g} min"
+            return both("fact.tokens", n=compact(self.tokens))
+        return durations(self.seconds or 0.0)
 
 
 def run(request: Request, *, quiet: bool = False) -> StudyResults:
@@ -152,7 +155,7 @@ class _Study:
     def __init__(self, request: Request, space: Workspace, progress: Progress) -> None:
         self.request, self.space, self.progress = request, space, progress
         self.recipe, self.store = request.recipe, space.store
-        self.began = time.monotonic()
+        self.began = self.noted = time.monotonic()
         workers = self.recipe.train.workers or cores()
         self.fleet = Fleet(self.store, space.work, workers)
 
@@ -165,7 +168,7 @@ class _Study:
         self.progress.stage("report")
         results = findings(
             Finished(prepared, self.recipe, self.store, inputs, everything, registered),
-            asked=Asked(self.request.title, shlex.join(self.request.command), self.request.budget_text),
+            asked=Asked(self.request.title, shlex.join(self.request.command), self.request.budget_in_words),
             cost=self._cost(prepared, everything),
         )
         write_json_atomic(self.space.path("claims.json"), [c.model_dump(mode="json") for c in results.claims])
@@ -218,7 +221,8 @@ class _Study:
             layers, width, heads, vocabulary = rung
             train = self.recipe.train
             model = DecoderConfig(vocabulary, layers, width, heads)
-            return sum(self.fleet.probe(Probe(model, train.row_tokens, train.batch_rows, dtype)))
+            optimizer = OptimizerConfig(matrix=train.matrix_optimizer)
+            return sum(self.fleet.probe(Probe(model, train.row_tokens, train.batch_rows, dtype, optimizer=optimizer)))
 
         def make(folder: Path) -> None:
             if self.space.settled:  # it was lost; what the plan was made from stands
@@ -309,6 +313,7 @@ class _Study:
             config |= {
                 "design": design_values,
                 "run_tokens": plan.run_steps * plan.step_tokens,
+                "seeds": len(plan.seeds),
                 "seed": self.recipe.seed,
             }
         inputs = {"corpus": prepared.corpus.fingerprint, "tokenizer": prepared.tokenizer.fingerprint}
@@ -316,7 +321,9 @@ class _Study:
             STREAM,
             inputs,
             config,
-            lambda folder: encode_stream(batches, prepared.encoder, folder, name, list(plan.natural)),
+            lambda folder: encode_stream(
+                batches, prepared.encoder, folder, name, list(plan.natural), aligned=name in ALIGNED
+            ),
         )
 
     def _evalset(self, prepared: Prepared, stream: Artifact) -> Artifact:
@@ -344,14 +351,20 @@ class _Study:
         first = [*trunk_jobs, *jobs.cells(plan, recipe, vocabulary, fitted=True)]
         total = sum(job.tokens for job in first)
         self.progress.stage("fleet", total, after=max(0, plan.planned_tokens - total))
-        parts = self.fleet.run(inputs, first, self.progress.advance)
+        parts = self.fleet.run(inputs, first, self._advance)
         self.progress.stage("predictions")
         registered = self._register(plan, inputs, parts)
         tests = jobs.cells(plan, recipe, vocabulary, fitted=False)
         if design.LARGER in plan.predictions:
             tests += jobs.larger(plan, recipe, vocabulary, parts[: len(trunk_jobs)])
         self.progress.stage("test", sum(job.tokens for job in tests))
-        return [*parts, *self.fleet.run(inputs, tests, self.progress.advance)], registered
+        return [*parts, *self.fleet.run(inputs, tests, self._advance)], registered
+
+    def _advance(self, tokens: int, *, found: bool = False) -> None:
+        self.progress.advance(tokens, found=found)
+        if time.monotonic() - self.noted > NOTED_SECONDS:
+            self.space.add_seconds(self.progress.take_seconds())
+            self.noted = time.monotonic()
 
     def _register(self, plan: Plan, inputs: JobInputs, parts: list[Artifact]) -> list[predictions.Registered]:
         path = self.space.path("predictions.json")
@@ -386,7 +399,7 @@ class _Study:
             runs=sums["runs"],
             peak_memory_bytes=(own + workers * child) * unit,
             tokens_per_second=sums["tokens"] / max(1e-9, sums["busy"]) * workers,
-            device=f"CPU, {workers} workers, {prepared.plan.shape.dtype}",
+            device=both("fact.device", n=workers, dtype=prepared.plan.shape.dtype),
         )
 
 
@@ -398,7 +411,7 @@ def summary(results: StudyResults, out: Path) -> dict[str, Any]:
         "claims": str(out / "claims.json"),
         "report": str(out / report.REPORT),
         "n_claims": len(results.claims),
-        "n_supported": sum(claim.verdict == "supported" for claim in results.claims),
+        "n_supported": sum(claim.verdict == "supported" for claim in results.claims if claim.kind != "prediction"),
         "predictions": {
             "registered": sum(claim.prediction is not None for claim in results.claims),
             "tested": len(tested),

@@ -87,14 +87,14 @@ class Workspace:
     def _make_root(self) -> list[Path]:
         """The folder, made if need be; returns the folders that were not there before, innermost first."""
         root = self.root
-        if root.exists() and not root.is_dir():
-            raise InputError("is a file", where=root, remedy="choose another --out")
-        if root.is_dir() and not self.path(IDENTITY).exists() and any(p.name != LOCK for p in root.iterdir()):
-            raise InputError(
-                "holds files that are not a study's", where=root, remedy="choose an empty or new folder as --out"
-            )
-        made = [folder for folder in (root, *root.parents) if not folder.exists()]
         with disk_errors(root):
+            if (root.exists() or root.is_symlink()) and not root.is_dir():
+                raise InputError("is not a folder", where=root, remedy="choose another --out")
+            if root.is_dir() and not self.path(IDENTITY).exists() and any(p.name != LOCK for p in root.iterdir()):
+                raise InputError(
+                    "holds files that are not a study's", where=root, remedy="choose an empty or new folder as --out"
+                )
+            made = [folder for folder in (root, *root.parents) if not folder.exists()]
             root.mkdir(parents=True, exist_ok=True)
         return made
 

@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from assay import ledger
-from assay.impact.measure import Difference, Measurements, _ratio_variance
+from assay.impact.measure import (
+    POOLED_WEIGHT,
+    Difference,
+    Measurements,
+    _inverse_trigamma,
+    _pooled_weight,
+    _ratio_variance,
+)
 from assay.ledger import JOB, Ledger
 from assay.store import Artifact, Store
 
@@ -136,8 +143,47 @@ def test_the_ratio_variance_is_that_of_the_bootstrap() -> None:
 
 
 def test_the_variance_of_the_mean_over_sources_is_that_of_independent_sources(measured: Measurements) -> None:
-    found = measured.document_variance(("x", D), ("natural", D))
+    found, df = measured.document_variance(("x", D), ("natural", D))
     assert found[0] == pytest.approx(found[1:].sum() / 9)
+    assert df[1:].tolist() == [PER_SOURCE - 1] * 3
+    assert PER_SOURCE - 1 < df[0] <= 3 * (PER_SOURCE - 1)
+
+
+def test_intervals_cover_where_a_few_documents_decide() -> None:
+    """Three held-out documents are three, however many seeds there were."""
+    rng = np.random.default_rng(6)
+    held = {2.0: 0, 1e6: 0}
+    for _ in range(3000):
+        documents = rng.standard_normal(3) * 0.05
+        se = documents.std(ddof=1) / 3**0.5
+        for df in held:
+            low, high = Difference(float(documents.mean()), 0.001, float(se), 3, df).interval(0.9)
+            held[df] += low <= 0 <= high
+    assert 0.88 < held[2.0] / 3000 < 0.95
+    assert held[1e6] / 3000 < 0.82  # what it was when documents were taken to be many
+
+
+def test_cells_share_their_variance_only_as_far_as_they_are_alike() -> None:
+    rng = np.random.default_rng(7)
+    df, cells = 3, 8
+
+    def estimated(true: np.ndarray) -> np.ndarray:
+        return true[:, None] * rng.chisquare(df, (cells, 200)) / df
+
+    most = min(POOLED_WEIGHT, (cells - 1) * df)
+    assert _pooled_weight(estimated(np.ones(cells)), df, 0.0) > 0.6 * most
+    # Half of the cells ten times as noisy in standard deviation: nearly nothing is shared.
+    assert _pooled_weight(estimated(np.repeat([1.0, 100.0], 4)), df, 0.0) < 1
+    # Variances from the prior that is assumed: its degrees of freedom come back.
+    prior = 4 / rng.chisquare(4, (cells, 2000))
+    found = _pooled_weight(prior * rng.chisquare(df, (cells, 2000)) / df, df, 0.0)
+    assert found == pytest.approx(4, rel=0.15)
+    assert _pooled_weight(np.ones((1, 4)), df, 0.0) == 0
+
+
+@pytest.mark.parametrize("x", [0.05, 0.3, 1.0, 4.0, 50.0])
+def test_the_inverse_of_trigamma_is_its_inverse(x: float) -> None:
+    assert _inverse_trigamma(float(special.polygamma(1, x))) == pytest.approx(x, rel=1e-6)
 
 
 def test_intervals_cover_at_their_level() -> None:

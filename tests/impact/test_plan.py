@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from assay.errors import InputError
 from assay.impact import design, jobs
-from assay.impact.plan import LEAST_RUN_TOKENS, MOST_EPOCHS, Plan, Shape, SourceText, choose_shape, make_plan
+from assay.impact.plan import (
+    HELD_OUT_EPOCHS,
+    LEAST_RUN_TOKENS,
+    MOST_EPOCHS,
+    Plan,
+    Shape,
+    SourceText,
+    choose_shape,
+    make_plan,
+)
 from assay.recipe import StudyRecipe, load
 
 RECIPE = StudyRecipe()
@@ -63,7 +72,9 @@ def test_a_plan_fits_its_budget_and_its_corpus_or_is_refused_in_one_line(
     slack = 1 + 2 * step / LEAST_RUN_TOKENS * (1 + len(found.branch_steps))
     assert found.planned_tokens <= tokens * slack
     assert computed_tokens(found) <= tokens * slack
-    assert found.held_out_steps * step <= sum(sizes) + 4 * step
+    part = sum(sizes) / len(found.seeds)  # what a seed reads of the corpus
+    assert found.held_out_steps * step <= HELD_OUT_EPOCHS * part + 4 * step
+    assert found.branch_steps[-1] * step <= part + 2 * step
     assert sum(found.natural.values()) == pytest.approx(1)
     assert len(set(found.seeds)) == len(found.seeds) >= (3 if fixed else 2)
     assert found.branch_steps == sorted(set(found.branch_steps))
@@ -73,9 +84,9 @@ def test_a_plan_fits_its_budget_and_its_corpus_or_is_refused_in_one_line(
         assert sum(cell.weights.values()) == pytest.approx(1)
         for source, weight in cell.weights.items():
             # No mixture reads a source more than so often, unless the natural one does.
-            limit = max(MOST_EPOCHS * found.natural[source] * sum(sizes), found.natural[source] * run)
-            if cell.source == source:
-                assert weight * run <= limit * (1 + 1e-6)
+            limit = max(MOST_EPOCHS * found.natural[source] * part, found.natural[source] * run)
+            if cell.source in (source, None) and cell.fitted:
+                assert weight * run <= limit * (1 + 1e-6) + 1e-6
     assert all(0 < share <= 1 for share in found.pool_share.values())
     assert Plan.model_validate_json(found.model_dump_json()) == found
 
@@ -154,3 +165,32 @@ def test_jobs_are_paired_by_seed_and_go_on_from_their_trunk() -> None:
             assert job.spec == pair.spec  # the same initialisation
             assert {branch.steps for branch in job.branches} <= {branch.steps for branch in pair.branches}
             assert all(("test" in branch.splits) is not fitted for branch in job.branches)
+
+
+def test_uniform_is_as_even_as_the_text_allows() -> None:
+    found = plan(2e7, [1.9e6, 5e4, 5e4])
+    cell = next(cell for cell in found.cell_list() if cell.name == design.UNIFORM)
+    part, run = 2e6 / len(found.seeds), found.run_steps * found.step_tokens
+    caps = {s: MOST_EPOCHS * found.natural[s] * part / run for s in found.natural}
+    assert cell.weights["s1"] == pytest.approx(caps["s1"])
+    assert cell.weights["s2"] == pytest.approx(caps["s2"])
+    assert design.uniform({"a": 1.0, "b": 0.1, "c": 0.5}) == pytest.approx({"a": 0.45, "b": 0.1, "c": 0.45})
+    assert design.uniform({"a": 1.0, "b": 1.0}) == {"a": 0.5, "b": 0.5}
+
+
+@pytest.mark.parametrize("settings", [["train.row_tokens=512", "train.batch_rows=64"], ["train.batch_rows=1024"]])
+def test_large_batches_make_runs_of_enough_steps_or_are_refused(settings: list[str]) -> None:
+    recipe = load(None, settings)[0]
+    with pytest.raises(InputError, match="too small") as caught:
+        plan(5e6, [3e7, 3e7], recipe)
+    assert "train.batch_rows" in caught.value.remedy
+    found = plan(1e9, [3e8, 3e8], recipe)
+    assert found.branch_steps == sorted(set(found.branch_steps))
+    assert found.planned_tokens <= 1.01e9
+
+
+def test_more_seeds_than_the_corpus_feeds_are_refused_with_the_remedy() -> None:
+    recipe = load(None, ["train.seeds=8"])[0]
+    with pytest.raises(InputError, match="a study of 8 seeds needs") as caught:
+        plan(1e8, [3e5, 3e5], recipe)
+    assert "fewer train.seeds" in caught.value.remedy

@@ -13,9 +13,9 @@ from assay.present.words import LANGUAGES, both, known, say, words
 
 SOURCE = Path(__file__).parents[2] / "src" / "assay"
 # Entries found by a name that a study brings along.
-OPEN = ("language.", "stage.", "parameter.", "unit.")
+OPEN = ("language.", "parameter.", "unit.")
 # Groups that other rooms say.
-FOREIGN = ("statement.", "notice.", "mixture.", "planted.", "progress.")
+FOREIGN = ("statement.", "notice.", "mixture.", "planted.", "progress.", "fact.")
 
 
 def places(entry: str | dict[str, str]) -> set[str]:

@@ -48,13 +48,13 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         "assay_version": "0.0.0-test",
         "created_at": "2031-02-03 04:05 UTC",
         "fingerprints": {name: f"{chance.getrandbits(128):032x}" for name in ("corpus", "tokenizer", "plan", "ledger")},
-        "budget": "10m",
+        "budget": {"en": "10 min", "zh": "10 分钟"},
         "level": LEVEL,
         "n_seeds": 5,
         "parameters": 812_032,
         "parameters_total": 1_336_320,
-        "architecture": "GPT decoder, 4 layers, width 128, 4 heads, context 256",
-        "tokenizer": "byte-level BPE, 4096 entries",
+        "architecture": {"en": "decoder, 4 layers × width 128, 4 heads", "zh": "解码器，4 层 × 宽 128，4 个注意力头"},
+        "tokenizer": {"en": "byte-level BPE, 4,096 tokens", "zh": "字节级 BPE，4,096 个词元"},
         "run_tokens": 1_000_000,
         "false_discovery_rate": 0.05,
         "notices": [
@@ -410,7 +410,7 @@ def _samples(source: str, chance: random.Random) -> list[Sample]:
 def _cost() -> Cost:
     return Cost(
         seconds=583.2,
-        seconds_by_stage={"corpus": 31.0, "tokenizer": 6.2, "probe": 8.0, "train": 512.0, "analysis": 26.0},
+        seconds_by_stage={"documents": 31.0, "tokenizer": 6.2, "probe": 8.0, "fleet": 512.0, "report": 26.0},
         training_tokens=48_300_000,
         flops=3.9e14,
         energy_joules=17_500,
@@ -418,5 +418,5 @@ def _cost() -> Cost:
         runs=62,
         peak_memory_bytes=1_730_000_000,
         tokens_per_second=94_300,
-        device="2 CPU cores, bf16",
+        device={"en": "CPU, 2 workers, bfloat16", "zh": "CPU，2 个工作进程，bfloat16"},
     )

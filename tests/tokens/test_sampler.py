@@ -28,7 +28,11 @@ def stream(offset: int = 0, lengths: dict[str, int] = LENGTHS) -> TokenStream:
     )
 
 
-STREAMS = {"train": stream(), "noise": stream(10_000), "copies": stream(20_000, {"a": 90, "b": 250, "c": 40})}
+STREAMS = {
+    "train": stream(),
+    "noise": replace(stream(10_000), aligned=True),
+    "copies": stream(20_000, {"a": 90, "b": 250, "c": 40}),
+}
 PLAN = StreamPlan(seed=7, weights={"a": 0.2, "b": 0.5, "c": 0.3}, row_tokens=T, batch_rows=B)
 
 
@@ -253,7 +257,7 @@ def test_a_damaged_row_stands_for_the_same_place_of_the_same_document() -> None:
     lengths = [64, 8, 160, 40, 80]
     streams = {
         "train": TokenStream({"a": split_documents(lengths)}),
-        "noise": TokenStream({"a": split_documents([2 * n for n in lengths])}),
+        "noise": TokenStream({"a": split_documents([2 * n for n in lengths])}, aligned=True),
     }
     plan = replace(PLAN, weights={"a": 1.0}, defect="noise", dose=1.0, part=Part(1, 2, 3))
     clean, damaged = Sampler(replace(plan, dose=0.0), streams, 10), Sampler(plan, streams, 10)
@@ -262,3 +266,36 @@ def test_a_damaged_row_stands_for_the_same_place_of_the_same_document() -> None:
     found = np.searchsorted(streams["noise"].begins("a"), damaged.slots[1] * T + T - 1, side="right")
     assert np.array_equal(found, expected)
     assert np.array_equal(damaged.slots[1], 2 * clean.slots[1])
+
+
+def test_a_damaged_stream_that_should_stand_for_every_document_and_does_not_is_refused() -> None:
+    streams = {
+        "train": TokenStream({"a": split_documents([20, 30, 40])}),
+        "noise": TokenStream({"a": split_documents([20, 30])}, aligned=True),
+    }
+    with pytest.raises(ValueError, match="2 documents of 'a' stand for 3"):
+        _ = Sampler(replace(PLAN, weights={"a": 1.0}, defect="noise", dose=0.5), streams, 4).slots
+
+
+@given(st.integers(1, 400), st.integers(1, 5), st.floats(0.05, 1.0))
+@settings(max_examples=40, deadline=None)
+def test_copies_are_read_once_before_any_is_read_again_and_by_one_part_only(n: int, of: int, dose: float) -> None:
+    streams = {"train": stream(), "copies": TokenStream({"b": split_documents([n + T + 1], 50_000)})}
+    plan = replace(PLAN, weights={"b": 1.0}, defect="copies", dose=dose)
+    slices = np.array_split(np.arange(streams["copies"].n_rows("b", T)), of)
+    for index, own in enumerate(slices if len(slices[-1]) else []):
+        _, row, damaged = Sampler(replace(plan, seed=index, part=Part(index, of, 1)), streams, 12).slots
+        assert set(row[damaged]) <= set(own)
+        times = np.bincount(row[damaged] - own[0], minlength=len(own)) if damaged.any() else np.zeros(1)
+        assert times.max() - times.min() <= 1
+
+
+def test_a_longer_run_on_copies_begins_like_a_shorter_one_and_reads_copies_once() -> None:
+    text = {"b": split_documents([3000], 50_000)}
+    streams = {"train": stream(), "copies": TokenStream(text)}
+    plan = replace(PLAN, weights={"b": 1.0}, defect="copies", dose=0.5)
+    short, long = Sampler(plan, streams, 5), Sampler(plan, streams, 30)
+    for step in range(5):
+        assert np.array_equal(short.batch(step), long.batch(step))
+    _, row, damaged = long.slots
+    assert len(np.unique(row[damaged])) == damaged.sum() < streams["copies"].n_rows("b", T)

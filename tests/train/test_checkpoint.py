@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,6 +53,44 @@ def test_the_same_step_is_saved_again(tmp_path: Path) -> None:
     found = checkpoint.newest(tmp_path)
     assert found is not None
     assert found[1] == {"rows": "later"}
+
+
+@pytest.mark.parametrize("killed_in", ["write", "write_manifest", "staged"])
+def test_a_kill_while_the_same_step_is_saved_again_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    save(tmp_path, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, killed_in, killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.save(tmp_path, state(5), {"rows": "later"})
+    check(checkpoint.newest(tmp_path), 5)
+
+
+def test_a_whole_state_stands_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever folder is about to be removed or renamed, another whole state is there."""
+    seen: list[object] = []
+
+    def checked(act: Callable[..., object]) -> Callable[..., object]:
+        def look_first(*args: Any, **options: Any) -> object:
+            found = checkpoint.newest(tmp_path)
+            seen.append(found and found[1]["rows"])
+            return act(*args, **options)
+
+        return look_first
+
+    saved = ((5, "a"), (5, "b"), (5, "c"), (6, "d"), (6, "e"))
+    checkpoint.save(tmp_path, state(5), {"rows": "first"})
+    monkeypatch.setattr(shutil, "rmtree", checked(shutil.rmtree))
+    monkeypatch.setattr(os, "rename", checked(os.rename))
+    for step, rows in saved:
+        checkpoint.save(tmp_path, state(step), {"rows": rows})
+        assert len(list(tmp_path.iterdir())) == 1
+    assert None not in seen
+    assert list(dict.fromkeys(seen)) == ["first", "a", "b", "c", "d", "e"]
 
 
 @pytest.mark.parametrize("file", ["state/state.safetensors", "extra.json", "manifest.json"])

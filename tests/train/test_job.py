@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
 
+from assay import ledger
 from assay.ledger import Ledger
-from assay.store import Artifact, Store
-from assay.tokens.sampler import Sampler
+from assay.store import Artifact, Stage, Store
+from assay.tokens.sampler import Sampler, StreamPlan
+from assay.tokens.stream import TokenStream
+from assay.train import energy
+from assay.train import job as job_module
 from assay.train.evaluate import document_nll
-from assay.train.job import Branch, Job, JobData, run_job
+from assay.train.job import Branch, Job, JobData, JobStopped, run_job
 from assay.train.loop import TrainState, train
 from assay.train.schedules import WarmupStableDecay
-from miniature import JOB, MODEL, PLAN, SOURCES, SPEC, B, T, assert_equal, data, inputs, silent, tables
+from miniature import JOB, MODEL, PLAN, SOURCES, SPEC, B, T, assert_equal, data, inputs, silent, stream, tables
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +73,52 @@ def test_runs_tell_what_was_trained(store: Store, part: Artifact) -> None:
     assert shares["s"].to_list() == [0.7] * 3
 
 
-def test_epochs_and_unique_tokens_are_as_counted(store: Store, job_data: JobData) -> None:
+def test_epochs_are_as_counted(store: Store, job_data: JobData) -> None:
     """A run so long that a source is read several times over."""
     job = replace(JOB, cell="long", branches=(Branch(150, 10),))
     part = run_job(job, job_data, store, store.root / "work", silent)
-    source, row, _ = Sampler(PLAN, job_data.streams, 150).slots
+    source, _, _ = Sampler(PLAN, job_data.streams, 150).slots
     epochs = Ledger(store).query([part], "SELECT epochs['letters'] AS letters, epochs['numbers'] AS numbers FROM runs")
     for i, name in enumerate(SOURCES):
         n_rows = job_data.streams["train"].n_rows(name, T)
         assert epochs[name][0] == pytest.approx((source == i).sum() / n_rows)
     assert max(epochs.row(0)) > 1
-    unique = len(set(zip(source.tolist(), row.tolist(), strict=True))) * T
-    assert tables(part)["runs"]["U"][0] == pytest.approx(unique, rel=0.05)
+
+
+def train_streams(store: Store, job_data: JobData) -> dict[str, TokenStream]:
+    """The miniature's streams; few damaged copies ("near duplicates"); and a source of a few words ("scarce")."""
+    own = job_data.streams
+    few = TokenStream.open(stream(store, "few", 5, count=5))
+    scarce = TokenStream({name: own["train"].shards[name][: T if name == "numbers" else None] for name in SOURCES})
+    return {**own, "few": few, "scarce": scarce}
+
+
+@pytest.mark.parametrize(
+    ("text", "plan"),
+    [("train", PLAN), ("train", replace(PLAN, defect="noise", dose=0.5)),
+     ("train", replace(PLAN, defect="few", dose=0.5)), ("train", replace(PLAN, weights={"numbers": 1.0})),
+     ("scarce", PLAN)],
+    ids=["clean", "damaged", "near duplicates", "one source", "a source without a row"],
+)  # fmt: skip
+def test_unique_tokens_are_those_of_the_rows_that_were_read(
+    store: Store, job_data: JobData, monkeypatch: pytest.MonkeyPatch, text: str, plan: StreamPlan
+) -> None:
+    """As counted where rows are read; a run so long that rows are read again."""
+    streams = train_streams(store, job_data)
+    streams["train"] = streams[text]
+    names = {id(own): name for name, own in streams.items()}
+    read: list[tuple[str, str, int]] = []
+    read_row = TokenStream.row
+
+    def row(self: TokenStream, source: str, index: int, row_tokens: int) -> np.ndarray:
+        read.append((names[id(self)], source, index))
+        return read_row(self, source, index, row_tokens)
+
+    monkeypatch.setattr(TokenStream, "row", row)
+    long = replace(JOB, cell=f"unique in {text}", stream=plan, branches=(Branch(150, 10),))
+    part = run_job(long, replace(job_data, streams=streams), store, store.root / "work", silent)
+    assert len(set(read)) < len(read) == 150 * B
+    assert tables(part)["runs"]["U"].to_list() == [len(set(read)) * T]
 
 
 def test_losses_of_sources_are_the_sums_of_their_documents(part: Artifact, job_data: JobData) -> None:
@@ -147,3 +186,82 @@ def test_another_job_has_another_address(store: Store, part: Artifact, changed: 
 def test_results_do_not_depend_on_the_folder(tmp_path: Path, part: Artifact) -> None:
     store = Store(tmp_path / "elsewhere")
     assert_equal(tables(run_job(JOB, data(store), store, tmp_path / "work", silent)), tables(part))
+
+
+class Killed(BaseException):
+    """A worker's sudden end: nothing is saved on the way out."""
+
+
+class Machine:
+    """A machine whose clock and energy counter move by steps of training alone: a second and three joules each."""
+
+    def __init__(self, counter: Path, measured: bool, patch: pytest.MonkeyPatch) -> None:
+        self.now, self.counter, self.measured = 0.0, counter, measured
+        patch.setattr(energy, "time", SimpleNamespace(monotonic=lambda: self.now))
+        patch.setattr(energy, "RAPL", counter)
+        patch.setattr(energy.os, "cpu_count", lambda: 1)
+        self.pass_seconds(100.0)
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += seconds
+        if self.measured:
+            self.counter.write_text(str(round(self.now * 3e6)))
+
+
+@pytest.mark.parametrize("measured", [True, False], ids=["measured", "estimated"])
+@pytest.mark.parametrize("stop", [JobStopped, Killed])
+@pytest.mark.parametrize("after", [1, 5, 7, 10, 13, 16, 20])
+def test_a_branch_that_went_on_later_has_the_time_and_energy_of_all_its_tokens(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    part: Artifact,
+    measured: bool,
+    stop: type[BaseException],
+    after: int,
+) -> None:
+    """The job ends after a step of a trunk or of a decay, and goes on in another process. What is done again
+    replaces what was lost: a row has the seconds and joules of the tokens that it says it computed."""
+    machine = Machine(tmp_path / "energy_uj", measured, monkeypatch)
+    if stop is Killed:
+        monkeypatch.setattr(job_module, "SAVE_EVERY_SECONDS", 0.0)
+    steps = iter(range(1, 1000))
+
+    def tick(tokens: int, *, found: bool = False) -> None:
+        if found:
+            return
+        machine.pass_seconds(1.0)
+        if next(steps) == after:
+            raise stop
+
+    store = Store(tmp_path / "store")
+    with pytest.raises(stop):
+        run_job(JOB, data(store), store, tmp_path / "work", tick)
+    machine.pass_seconds(-50.0)  # another boot: clock and counter begin elsewhere
+    found = run_job(JOB, data(store), store, tmp_path / "work", tick)
+    runs = pl.read_parquet(found.file("runs.parquet"), glob=False)
+    seconds = runs["computed_tokens"] / (B * T)
+    assert seconds.to_list() == [6 + 2, 3 + 3, 4 + 4]  # trunk and decay of each branch
+    assert runs["wall_seconds"].to_list() == pytest.approx(seconds.to_list())
+    joules = seconds * (3.0 if measured else energy.WATTS_PER_CORE)
+    assert runs["energy_joules"].to_list() == pytest.approx(joules.to_list())
+    assert_equal(tables(found), tables(part))
+
+
+def test_a_state_of_an_older_version_is_not_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds rows as that version wrote them."""
+    store, told = Store(tmp_path / "store"), [0]
+
+    def stop_in_the_second_branch(tokens: int, *, found: bool = False) -> None:
+        told[0] += tokens
+        if told[0] >= 9 * B * T:
+            raise JobStopped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "JOB", Stage(ledger.JOB.name, ledger.JOB.version - 1))
+        with pytest.raises(JobStopped):
+            run_job(JOB, data(store), store, tmp_path / "work", stop_in_the_second_branch)
+
+    def from_the_start(tokens: int, *, found: bool = False) -> None:
+        assert not found
+
+    run_job(JOB, data(store), store, tmp_path / "work", from_the_start)

@@ -91,6 +91,8 @@ class Analysis:
         return pairs
 
     def _size(self) -> list[Draft]:
+        if design.LARGER not in self.plan.predictions:
+            return []  # nobody asked
         half, longest = self._doublings[-2:]
         found = self.measured.along_trunk(design.NATURAL, self._doublings)
         words = change("doubling", a=tokens_text(half), b=tokens_text(longest))
@@ -154,7 +156,10 @@ class Analysis:
 
     def _mixture_words(self, cell: Cell) -> dict[str, str]:
         if cell.source is None:
-            return change("uniform")
+            if max(cell.weights.values()) - min(cell.weights.values()) < 1e-9:
+                return change("uniform")
+            shares = ", ".join(f"{source} {percent(share)}" for source, share in cell.weights.items())
+            return change("evenly", shares=shares)
         a, b = self.plan.natural[cell.source], cell.weights[cell.source]
         return change("up", source=cell.source, a=percent(a), b=percent(b))
 

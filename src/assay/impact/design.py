@@ -56,8 +56,13 @@ def normalised(weights: dict[str, float]) -> dict[str, float]:
     return {source: weight / total for source, weight in weights.items()}
 
 
-def uniform(natural: dict[str, float]) -> dict[str, float]:
-    return {source: 1 / len(natural) for source in natural}
+def uniform(most: dict[str, float]) -> dict[str, float]:
+    """Equal shares, as far as none is above its `most`: what one source cannot take, the others share."""
+    weights, left = {}, 1.0
+    for i, source in enumerate(sorted(most, key=lambda s: most[s])):
+        weights[source] = min(most[source], left / (len(most) - i))
+        left -= weights[source]
+    return {source: weights[source] for source in most}
 
 
 def upweighted(natural: dict[str, float], source: str, factor: float, most: float) -> dict[str, float]:
@@ -103,7 +108,7 @@ def distribution_cells(
         most: the largest share of each source that its text allows without being read too often.
     """
     cells = []
-    even = normalised({s: min(w, max(most[s], natural[s])) for s, w in uniform(natural).items()})
+    even = uniform({s: max(most[s], share) for s, share in natural.items()})
     if distance(even, natural) >= NOTICEABLE:
         cells.append(Cell(UNIFORM, "distribution", even))
     for source in sources:

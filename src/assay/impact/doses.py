@@ -21,8 +21,8 @@ def tokens_lost(
     The clean curve is the mean over seeds of the trunk's branches; the effect's interval is carried through it.
 
     Returns:
-        None where the damaged run is worse than the smallest clean one (the share lies off the curve). A bound that
-        lies off the curve is the curve's end.
+        None where the damaged run is worse than the smallest clean one (the share lies off the curve). Where only
+        the upper bound does, it is all of them.
     """
     curve = np.array([measured.bpb(baseline, size)[:, 0].mean() for size in sizes])
     tokens = np.array(sizes, dtype=float)
@@ -33,5 +33,5 @@ def tokens_lost(
     if np.isnan(found[0]):
         return None
     low = found[1] if np.isfinite(found[1]) else tokens[-1]
-    high = found[2] if np.isfinite(found[2]) else tokens[0]
+    high = found[2] if np.isfinite(found[2]) else 0.0
     return tuple(float(1 - x / run_tokens) for x in (found[0], low, high))  # type: ignore[return-value]

@@ -35,7 +35,7 @@ SAMPLES = 2  # documents shown at each end of a source
 LEAST_SAMPLE_BYTES = 100
 SAMPLE_CHARS = 1200
 _EPOCHS = """SELECT cell, entry.key, entry.value
-    FROM (SELECT DISTINCT ON (cell) cell, epochs FROM runs ORDER BY cell, D), unnest(map_entries(epochs)) AS t(entry)"""
+    FROM (SELECT DISTINCT ON (cell) cell, epochs FROM runs ORDER BY cell, D, seed), unnest(map_entries(epochs)) AS t(entry)"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Asked:
 
     title: str
     command: str
-    budget: str
+    budget: dict[str, str]
 
 
 def measurements(
@@ -103,8 +103,10 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         n_seeds=len(plan.seeds),
         parameters=inside,
         parameters_total=total,
-        architecture=f"decoder, {model.layers} layers x {model.width}, {model.heads} heads, T {plan.row_tokens}",
-        tokenizer=f"byte-level BPE, {model.vocabulary:,}",
+        architecture=both(
+            "fact.decoder", layers=model.layers, width=model.width, heads=model.heads, length=plan.row_tokens
+        ),
+        tokenizer=both("fact.tokenizer", n=f"{model.vocabulary:,}"),
         run_tokens=plan.run_steps * plan.step_tokens,
         false_discovery_rate=recipe.design.false_discovery_rate,
         notices=[*prepared.corpus.notices, *plan.notices, *_notices(finished, measured)],

@@ -6,6 +6,9 @@ Two things make a measured difference uncertain, and both are counted:
                 taken seed by seed; its variance is shrunk towards the one pooled over all cells.
     documents   other held-out documents would give another number: the variance of the mean over documents of their
                 own paired differences (a ratio estimator, since a loss is per byte).
+
+The variance over seeds is shrunk as far as the cells are alike: where their own variances differ more than their
+few seeds explain, each counts for itself (an empirical Bayes prior; Smyth 2004).
 """
 
 from __future__ import annotations
@@ -17,16 +20,14 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy import special, stats
 
 from assay.ledger import Ledger
 from assay.store import Artifact
 
 Split = Literal["eval", "test"]
 MEAN = ""  # the target that is the mean over sources
-POOLED_WEIGHT = (
-    8.0  # degrees of freedom that the pooled variance counts for, at most, against a cell's own (Smyth 2004)
-)
+POOLED_WEIGHT = 8.0  # degrees of freedom that the pooled variance counts for, at most, against a cell's own
 ALIKE = 0.25  # correlation of two cells' variances: their differences share a baseline, so they correlate with 1/2
 
 
@@ -38,6 +39,7 @@ class Difference:
     se_seeds: float
     se_documents: float
     df_seeds: float
+    df_documents: float = 1e6
 
     @property
     def se(self) -> float:
@@ -45,9 +47,9 @@ class Difference:
 
     @cached_property
     def df(self) -> float:
-        """Welch and Satterthwaite's degrees of freedom; documents are many."""
-        seeds = self.se_seeds**4 / self.df_seeds
-        return float(min(1e6, max(self.df_seeds, self.se**4 / seeds if seeds > 0 else 1e6)))
+        """Welch and Satterthwaite's degrees of freedom."""
+        parts = self.se_seeds**4 / self.df_seeds + self.se_documents**4 / self.df_documents
+        return float(min(1e6, self.se**4 / parts)) if parts > 0 else 1e6
 
     def interval(self, level: float) -> tuple[float, float]:
         half = float(stats.t.ppf(0.5 + level / 2, self.df)) * self.se
@@ -127,15 +129,21 @@ class Measurements:
         by_source = self.bits(cell, tokens, split) @ own.T / (own @ documents.n_bytes)
         return np.concatenate([by_source.mean(axis=1, keepdims=True), by_source], axis=1)
 
-    def document_variance(self, a: tuple[str, int], b: tuple[str, int], split: Split = "eval") -> np.ndarray:
-        """(targets,) variance of the difference a - b, averaged over seeds, from the choice of documents."""
+    def document_variance(
+        self, a: tuple[str, int], b: tuple[str, int], split: Split = "eval"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(targets,) variance of the difference a - b, averaged over seeds, from the choice of documents, and its
+        degrees of freedom (Satterthwaite's over sources for their mean)."""
         documents = self._documents[split]
         change = (self.bits(*a, split) - self.bits(*b, split)).mean(axis=0)
         by_source = np.array(
             [_ratio_variance(change[own], documents.n_bytes[own])
              for own in (documents.source == i for i in range(len(self.sources)))]
         )  # fmt: skip
-        return np.concatenate([[by_source.sum() / len(by_source) ** 2], by_source])
+        df = np.bincount(documents.source[documents.source >= 0], minlength=len(self.sources)) - 1.0
+        parts = (by_source**2 / df).sum()
+        df_mean = by_source.sum() ** 2 / parts if parts > 0 else df.sum()
+        return np.concatenate([[by_source.sum() / len(by_source) ** 2], by_source]), np.concatenate([[df_mean], df])
 
     def differences(
         self, cells: list[str], baseline: str, tokens: int, split: Split = "eval"
@@ -150,7 +158,7 @@ class Measurements:
         n = len(self.seeds)
         own = {cell: change.var(axis=0, ddof=1) for cell, change in paired.items()}
         pooled = np.mean(list(own.values()), axis=0)
-        weight = _pooled_weight(len(cells) - 1, n - 1, ALIKE)
+        weight = _pooled_weight(np.stack(list(own.values())), n - 1, ALIKE)
         result = {}
         for cell, change in paired.items():
             variance = (weight * pooled + (n - 1) * own[cell]) / (weight + n - 1)
@@ -159,11 +167,13 @@ class Measurements:
         return result
 
     @staticmethod
-    def _judged(mean: np.ndarray, seeds: np.ndarray, documents: np.ndarray, df: float) -> list[Difference]:
+    def _judged(
+        mean: np.ndarray, seeds: np.ndarray, documents: tuple[np.ndarray, np.ndarray], df: float
+    ) -> list[Difference]:
         """One difference a target, from the means and their two variances."""
         return [
-            Difference(float(m), float(s**0.5), float(d**0.5), df)
-            for m, s, d in zip(mean, seeds, documents, strict=True)
+            Difference(float(m), float(s**0.5), float(d**0.5), df, float(f))
+            for m, s, d, f in zip(mean, seeds, *documents, strict=True)
         ]
 
     def along_trunk(self, cell: str, sizes: list[int], split: Split = "eval") -> list[Difference]:
@@ -177,8 +187,8 @@ class Measurements:
         changes = [self.bpb(cell, longer, split) - self.bpb(cell, shorter, split) for shorter, longer in pairs]
         n = len(self.seeds)
         own = changes[-1].var(axis=0, ddof=1)
-        pooled = np.mean([change.var(axis=0, ddof=1) for change in changes], axis=0)
-        weight = _pooled_weight(len(pairs) - 1, n - 1, 0.0)
+        each = np.stack([change.var(axis=0, ddof=1) for change in changes])
+        pooled, weight = each.mean(axis=0), _pooled_weight(each, n - 1, 0.0)
         variance = (weight * pooled + (n - 1) * own) / (weight + n - 1)
         shorter, longer = pairs[-1]
         documents = self.document_variance((cell, longer), (cell, shorter), split)
@@ -191,9 +201,32 @@ class Measurements:
         return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
 
 
-def _pooled_weight(others: int, df: int, alike: float) -> float:
-    """Degrees of freedom of a variance that is averaged over `others` with `df` each, whose estimates correlate."""
-    return min(POOLED_WEIGHT, others * df / (1 + (others - 1) * alike)) if others else 0.0
+def _pooled_weight(variances: np.ndarray, df: int, alike: float) -> float:
+    """Degrees of freedom that the mean of (cells, targets) variances is worth against a cell's own.
+
+    At most those of an average over the other cells, whose estimates correlate by `alike`. Less where the cells'
+    true variances differ: the logarithm of an estimated variance varies by trigamma(df / 2) if they are equal, and
+    what it varies more is trigamma(d / 2) of a prior with d degrees of freedom (Smyth 2004, section 6.2).
+    """
+    others = len(variances) - 1
+    if others < 1:
+        return 0.0
+    most = min(POOLED_WEIGHT, others * df / (1 + (others - 1) * alike))
+    logs = np.log(np.maximum(variances, 1e-30))
+    between = float(logs.var(axis=0, ddof=1).mean()) - float(special.polygamma(1, df / 2))
+    return min(most, 2 * _inverse_trigamma(between)) if between > 0 else most
+
+
+def _inverse_trigamma(value: float) -> float:
+    """x with trigamma(x) = value, by Newton's method (Smyth 2004, appendix)."""
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        now = float(special.polygamma(1, x))
+        step = now * (1 - now / value) / float(special.polygamma(2, x))
+        x += step
+        if -step / x < 1e-8:
+            break
+    return x
 
 
 def _measurable(documents: pl.DataFrame) -> set[str]:

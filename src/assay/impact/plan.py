@@ -27,12 +27,13 @@ LADDER = ((2, 64, 2, 2048), (3, 96, 3, 3072), (4, 128, 4, 4096))
 TOKENS_PER_PARAMETER = 0.9  # a comparison run on a larger rung reads at least this many tokens a parameter
 MOST_EPOCHS = 4.0  # repeated up to four times, text is worth almost as much as fresh (Muennighoff et al. 2023)
 LEAST_RUN_TOKENS = 40_000  # below this a proxy knows little more than the frequencies of its tokens
+LEAST_RUN_STEPS = 39  # below this the smallest branch of the trunk ends within the warmup
 BRANCH_RATIO = 2**0.5
 LARGEST_BRANCH = 2.0  # x D_c
 HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
 WARMUP_STEPS = 10
 HELD_OUT_EPOCHS = 2.0  # at most, of the held-out run: those that the law is fitted on read nothing twice
-POOL_TIMES, PART_TIMES, POOL_DOCUMENTS = 4.0, 1.25, 40
+POOL_TIMES, PART_TIMES, POOL_DOCUMENTS = 4.0, 1.25, 20
 EVAL_COST = 1 / 3
 EVAL_SHARE = 0.3  # of a comparison run: with EVAL_COST, a tenth of the time
 LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 2_000, 20_000  # a source
@@ -209,14 +210,14 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     natural = {text.source: text.tokens / total for text in texts}
     step_tokens = recipe.train.row_tokens * recipe.train.batch_rows
     why, notices = list(shape.why), []
-    seeds, doses = recipe.train.seeds or _seeds_fed(total), tuple(sorted(set(recipe.design.doses)))
+    seeds, doses = recipe.train.seeds or _seeds_fed(recipe, total), tuple(sorted(set(recipe.design.doses)))
     targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
 
     while True:
         cells = _cells(recipe, natural, targets, doses, {s: 1.0 for s in natural})
         eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, shape, cells, seeds, len(texts))
         run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
-        if run_tokens >= LEAST_RUN_TOKENS:
+        if run_tokens >= _least_run_tokens(recipe):
             break
         if recipe.train.seeds is None and seeds > 3:
             seeds -= 1
@@ -233,22 +234,25 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
                 if timed
                 else f"{needed:,.0f} tokens"
             )
+            fewer = ", or ask fewer questions with --set design.axes=[size]" if recipe.design.axes != ("size",) else ""
+            if _least_run_tokens(recipe) > LEAST_RUN_TOKENS:
+                fewer += ", or set a smaller train.batch_rows"
             raise InputError(
                 f"the budget of {shape.total_tokens:,} training tokens is too small for the smallest study",
                 where="--budget" if timed else "--tokens",
-                remedy=f"give at least {more}, or ask fewer questions with --set design.axes=[size]",
+                remedy=f"give at least {more}{fewer}",
             )
     if len(targets) < len(texts):
         notices.append(_notice("sources", str(len(texts) - len(targets))))
     if recipe.train.seeds is None:
         # More seeds once runs are long enough that seeds, not run length, limit what can be told apart.
-        affordable = min(run_tokens, _most_run_tokens(total, seeds))
+        affordable = min(run_tokens, _most_run_tokens(recipe, total, seeds))
         seeds = max(seeds, min(8, 3 + int(affordable // 200_000)))
         run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
-    if (most_tokens := _most_run_tokens(total, seeds)) < run_tokens:
+    if (most_tokens := _most_run_tokens(recipe, total, seeds)) < run_tokens:
         run_tokens = most_tokens
         notices.append(_notice("corpus", f"{total / 1e6:.2f}"))
-    run_steps = max(8, round(run_tokens / step_tokens))
+    run_steps = round(run_tokens / step_tokens)
     part = total / seeds  # each seed reads its own documents
     most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
     cells = _cells(recipe, natural, targets, doses, most)
@@ -303,7 +307,7 @@ def _run_tokens(
 def _enough(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:
     """A budget that pays for the smallest run of so many cells and seeds; a larger budget evaluates more, too."""
     tokens, run_tokens = max(1, shape.total_tokens), 0.0
-    while run_tokens < LEAST_RUN_TOKENS:
+    while run_tokens < _least_run_tokens(recipe):
         tokens = math.ceil(1.05 * tokens)
         larger = shape.model_copy(update={"total_tokens": tokens})
         eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, larger, cells, seeds, n_sources)
@@ -326,12 +330,17 @@ def _eval_tokens(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: in
     return int(min(MOST_EVAL_TOKENS, max(LEAST_EVAL_TOKENS, EVAL_SHARE * run_tokens / n_sources)))
 
 
-def _seeds_fed(total: float) -> int:
+def _least_run_tokens(recipe: StudyRecipe) -> int:
+    """The shortest comparison run from which anything can be learned."""
+    return max(LEAST_RUN_TOKENS, LEAST_RUN_STEPS * recipe.train.row_tokens * recipe.train.batch_rows)
+
+
+def _seeds_fed(recipe: StudyRecipe, total: float) -> int:
     """Seeds to begin with: four, or three where the corpus feeds no more."""
-    return 4 if HELD_OUT_EPOCHS * total / 4 / HELD_OUT_SIZE >= LEAST_RUN_TOKENS else 3
+    return 4 if HELD_OUT_EPOCHS * total / 4 / HELD_OUT_SIZE >= _least_run_tokens(recipe) else 3
 
 
-def _most_run_tokens(total: float, seeds: int) -> float:
+def _most_run_tokens(recipe: StudyRecipe, total: float, seeds: int) -> float:
     """The longest D_c that the corpus feeds: every seed reads its own part of it, in the held-out run at most
     HELD_OUT_EPOCHS times.
 
@@ -339,11 +348,13 @@ def _most_run_tokens(total: float, seeds: int) -> float:
         InputError: the corpus is too small for the smallest run.
     """
     most = HELD_OUT_EPOCHS * total / seeds / HELD_OUT_SIZE
-    if most < LEAST_RUN_TOKENS:
-        least = math.ceil(LEAST_RUN_TOKENS * HELD_OUT_SIZE * seeds / HELD_OUT_EPOCHS)
+    if most < (least_run := _least_run_tokens(recipe)):
+        least = math.ceil(least_run * HELD_OUT_SIZE * seeds / HELD_OUT_EPOCHS)
+        fewer = "fewer train.seeds, " if (recipe.train.seeds or 0) > 3 else ""
+        smaller = "a smaller train.batch_rows, " if least_run > LEAST_RUN_TOKENS else ""
         raise InputError(
             f"the corpus is too small: {total:,.0f} training tokens, and a study of {seeds} seeds needs {least:,}",
-            remedy="give more text (about 1 MB at least), or a smaller corpus.eval_share",
+            remedy=f"give more text (about 1 MB at least), {fewer}{smaller}or a smaller corpus.eval_share",
         )
     return most
 
@@ -352,13 +363,13 @@ def _pool_shares(
     cells: list[Cell], texts: list[SourceText], seeds: int, held_out_tokens: float, run_tokens: float
 ) -> dict[str, float]:
     """Share of each source's training text that the study reads: enough for every seed to read its own part in its
-    longest run, and about POOL_DOCUMENTS documents at least."""
+    longest run, and about POOL_DOCUMENTS documents of it at least."""
     total = sum(text.tokens for text in texts)
     shares = {}
     for text in texts:
         longest = max([text.tokens / total * held_out_tokens, *(c.weights[text.source] * run_tokens for c in cells)])
         times = max(POOL_TIMES, PART_TIMES * seeds)
-        enough = max(times * longest / text.tokens, POOL_DOCUMENTS / max(1, text.documents))
+        enough = max(times * longest / text.tokens, POOL_DOCUMENTS * seeds / max(1, text.documents))
         shares[text.source] = min(1.0, enough)
     return shares
 

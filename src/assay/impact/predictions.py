@@ -60,8 +60,7 @@ def mixture_model(plan: Plan, measured: Measurements) -> MixtureModel:
     sources = sorted(plan.natural)
     cells = [cell for cell in plan.cell_list() if cell.axis == "distribution" and cell.fitted]
     run_tokens = plan.run_steps * plan.step_tokens
-    # Variances are pooled over all cells of the study, as everywhere: quality cells are as noisy as mixtures.
-    effects = measured.differences([c.name for c in plan.cell_list() if c.fitted], design.NATURAL, run_tokens)
+    effects = measured.differences([c.name for c in cells], design.NATURAL, run_tokens)
     found = [effects[cell.name][1:] for cell in cells]
     return mixtures.fit(
         shares=np.array([[cell.weights[s] for s in sources] for cell in cells]),
@@ -102,13 +101,15 @@ def _larger(plan: Plan, measured: Measurements, anchors: Measurements, law: Size
     half = min(sizes, key=lambda size: abs(size - reference / 2))
     # What the choice of documents does to such a change, seen on eval text, holds for test text alike; the change was
     # fitted on one set and is tested on the other.
-    documents = 2 * measured.document_variance((design.NATURAL, reference), (design.NATURAL, half))[0]
+    documents, _ = measured.document_variance((design.NATURAL, reference), (design.NATURAL, half))
+    # The seeds of the run that tests the law are noisy, too: as much as those of a doubling that was seen.
+    seeds = measured.along_trunk(design.NATURAL, [half, reference])[0].se_seeds ** 2
     return Registered(
         cell=design.LARGER,
         tokens=tokens,
         reference_tokens=reference,
         anchor=float(anchors.bpb(design.NATURAL, reference, "test")[:, 0].mean()),
-        change=law.change(tokens, reference, level, float(documents)),
+        change=law.change(tokens, reference, level, float(2 * documents[0] + seeds)),
         level=level,
         registered_at=_now(),
     )
@@ -121,7 +122,7 @@ def _mixture(name: str, plan: Plan, measured: Measurements, anchors: Measurement
     fitted = [c.name for c in plan.cell_list() if c.axis == "distribution" and c.fitted]
     seeds = np.mean([measured.differences(fitted, design.NATURAL, run_tokens)[c][0].se_seeds ** 2 for c in fitted])
     documents = 2 * np.mean(
-        [measured.document_variance((c, run_tokens), (design.NATURAL, run_tokens))[0] for c in fitted]
+        [measured.document_variance((c, run_tokens), (design.NATURAL, run_tokens))[0][0] for c in fitted]
     )
     shares = np.array([cell.weights[s] for s in sorted(plan.natural)])
     return Registered(

@@ -91,7 +91,7 @@ class MixtureRow(_Value):
     cell: str
     label: dict[str, str]  # language -> name
     weights: dict[str, float]
-    epochs: dict[str, float]  # how often each source's training pool was read
+    epochs: dict[str, float]  # how often each source's text was read: the part of the first seed
     effects: dict[str, Effect]
     held_out: bool
 
@@ -124,7 +124,7 @@ class Cost(_Value):
     runs: int
     peak_memory_bytes: int
     tokens_per_second: float
-    device: str
+    device: dict[str, str]  # in both languages
 
 
 class StudyResults(_Value):
@@ -133,13 +133,13 @@ class StudyResults(_Value):
     assay_version: str
     created_at: str
     fingerprints: dict[str, str]  # corpus, plan, tokenizer, ... -> hex
-    budget: str
+    budget: dict[str, str]  # in both languages, as are `architecture` and `tokenizer`
     level: float
     n_seeds: int
     parameters: int  # non-embedding
     parameters_total: int
-    architecture: str
-    tokenizer: str
+    architecture: dict[str, str]
+    tokenizer: dict[str, str]
     run_tokens: int  # training tokens of each comparison run
     false_discovery_rate: float
     notices: list[dict[str, str]]  # things a reader must know first: skipped rows, fallbacks, small corpora

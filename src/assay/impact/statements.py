@@ -53,10 +53,13 @@ def predicted_sentence(key: str, prediction: Prediction, measured: float, **valu
 
 
 def decide(drafts: Sequence[Draft], n_seeds: int, level: float, rate: float) -> list[Claim]:
-    """Claims with verdicts, corrected for their number (`claims.discoveries`)."""
+    """Claims with verdicts, corrected for their number (`claims.discoveries`). What a prediction is about stands
+    before it is tested, so it is none of those that are picked out of many."""
     judged = [i for i, draft in enumerate(drafts) if math.isfinite(draft.difference.se)]
-    found, threshold = discoveries([drafts[i].difference.p_value for i in judged], rate)
-    supported = {i for i, hit in zip(judged, found, strict=True) if hit}
+    many = [i for i in judged if drafts[i].kind != "prediction"]
+    found, threshold = discoveries([drafts[i].difference.p_value for i in many], rate)
+    supported = {i for i, hit in zip(many, found, strict=True) if hit}
+    supported |= {i for i in judged if drafts[i].kind == "prediction" and drafts[i].difference.p_value <= rate}
     return [_claim(draft, i in supported, i in judged, n_seeds, level, threshold) for i, draft in enumerate(drafts)]
 
 

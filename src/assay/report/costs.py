@@ -39,7 +39,7 @@ def _stages(seconds: dict[str, float], ids: Ids) -> Markup | None:
     columns = [Column(both("cost.stage")), Column(both("cost.time")), Column(both("cost.share"))]
     rows: list[list[Content]] = [
         [
-            known(f"stage.{stage}", stage),
+            known(f"progress.{stage}", stage),
             durations(spent),
             share_bar(spent / total, percent(spent / total)),
         ]

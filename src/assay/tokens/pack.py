@@ -32,9 +32,18 @@ SPANS = pa.schema(
 
 
 def encode_stream(
-    batches: Iterable[pa.RecordBatch], encoder: Encoder, folder: Path, split: str, sources: list[str]
+    batches: Iterable[pa.RecordBatch],
+    encoder: Encoder,
+    folder: Path,
+    split: str,
+    sources: list[str],
+    *,
+    aligned: bool = False,
 ) -> dict[str, Any]:
     """Encode document batches (`doc_id`, `source`, `text`) into `folder`; memory holds one batch.
+
+    Args:
+        aligned: the batches are a damaged copy of every document of the training stream, in the same order.
 
     Returns:
         a summary: dtype, and per source the shard, its tokens, documents and bytes of text.
@@ -49,7 +58,13 @@ def encode_stream(
         spans = stack.enter_context(pq.ParquetWriter(folder / "spans.parquet", SPANS, compression="zstd"))
         for batch in batches:
             spans.write_batch(_encode_batch(batch, encoder, files, totals, split, dtype))
-    return {"dtype": dtype.str, "split": split, "vocabulary": encoder.vocabulary, "sources": totals}
+    return {
+        "dtype": dtype.str,
+        "split": split,
+        "vocabulary": encoder.vocabulary,
+        "sources": totals,
+        "aligned": aligned,
+    }
 
 
 def _encode_batch(

@@ -26,7 +26,7 @@ from assay.tokens.stream import TokenStream
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # Purposes keep the random numbers of one seed apart.
-_DAMAGE, _PART, _RACE, _ORDER, _EPOCH = 1, 2, 1 << 20, 1 << 21, 1 << 32
+_DAMAGE, _PART, _RACE, _ORDER, _COPIES, _EPOCH = 1, 2, 1 << 20, 1 << 21, 1 << 22, 1 << 32
 
 
 def splitmix64(x: np.ndarray) -> np.ndarray:
@@ -62,6 +62,15 @@ def permuted(index: np.ndarray, n: int, seed: int, purpose: int) -> np.ndarray:
     while (outside := result >= n).any():
         result[outside] = mix(result[outside])
     return result.astype(np.int64)
+
+
+def without_replacement(count: int, n: int, seed: int, purpose: int) -> np.ndarray:
+    """`count` of range(n) in random order, each once; when all are out, all again in another order."""
+    out = np.zeros(count, dtype=np.int64)
+    for epoch, begin in enumerate(range(0, count, n) if n else ()):
+        order = np.arange(min(n, count - begin))
+        out[begin : begin + n] = permuted(order, n, seed, purpose + _EPOCH * epoch)
+    return out
 
 
 @dataclass(frozen=True)
@@ -142,33 +151,33 @@ class Sampler:
         damaged = uniform(plan.seed, _DAMAGE, slots) < (plan.dose if plan.defect else 0.0)
         row = np.zeros(len(slots), dtype=np.int64)
         for i, name in enumerate(self.sources):
-            own, n_rows = np.flatnonzero(source == i), len(self.part_rows[name])
-            place = np.zeros(len(own), dtype=np.int64)
-            for epoch, begin in enumerate(range(0, len(own), max(1, n_rows))):
-                order = np.arange(min(n_rows, len(own) - begin))
-                place[begin : begin + n_rows] = permuted(order, n_rows, plan.seed, _ORDER + i + _EPOCH * epoch)
+            own, rows = np.flatnonzero(source == i), self.part_rows[name]
             if len(own):
-                row[own] = self.part_rows[name][place]
-            if plan.defect is not None and len(hit := np.flatnonzero(damaged[own])):
-                copies = self._copies(name, plan.defect)
-                damaged[own[hit]] = bool(len(copies))  # no document was fit to be damaged: the clean ones stay
-                if len(copies):
-                    row[own[hit]] = copies[place[hit]]
+                row[own] = rows[without_replacement(len(own), len(rows), plan.seed, _ORDER + i)]
+            if plan.defect is not None and len(hit := own[damaged[own]]):
+                copies = self._copies(i, row[hit])
+                damaged[hit] = bool(len(copies))  # no document was fit to be damaged: the clean ones stay
+                row[hit[: len(copies)]] = copies
         return source, row, damaged
 
-    def _copies(self, name: str, defect: str) -> np.ndarray:
-        """The row of a damaged copy that stands for each row of the part; empty where the source has none.
+    def _copies(self, source: int, rows: np.ndarray) -> np.ndarray:
+        """The damaged rows that stand for `rows` of the training stream, in order; none where the source has no copy.
 
-        A copy that holds every document of the source, one after another, stands for it document by document: the
-        row at the same place. A copy of a few documents only is spread evenly over the part.
+        An aligned copy stands for its source document by document: the row at the same place. Copies of a few
+        documents only are read in random order, each once before any is read again, by every part its own.
         """
-        train, copy, T = self.streams["train"], self.streams[defect], self.plan.row_tokens
-        rows, n_copied = self.part_rows[name], copy.n_rows(name, T)
-        edges, copied = (np.append(stream.begins(name), len(stream.shards[name])) for stream in (train, copy))
+        plan, name, T = self.plan, self.sources[source], self.plan.row_tokens
+        train, copy = self.streams["train"], self.streams[plan.defect or ""]
+        n_copied = copy.n_rows(name, T)
         if not n_copied:
             return rows[:0]
+        if not copy.aligned:
+            parts = min(plan.part.of, n_copied)
+            own = np.array_split(np.arange(n_copied), parts)[plan.part.index % parts]
+            return own[without_replacement(len(rows), len(own), plan.seed, _COPIES + source)]
+        edges, copied = (np.append(stream.begins(name), len(stream.shards[name])) for stream in (train, copy))
         if len(edges) != len(copied):
-            return np.arange(len(rows)) * n_copied // len(rows)
+            raise ValueError(f"{plan.defect}: {len(copied) - 1} documents of {name!r} stand for {len(edges) - 1}")
         return np.minimum(np.interp(rows * T, edges, copied).astype(np.int64) // T, n_copied - 1)
 
     def epochs(self) -> dict[str, float]:

@@ -22,9 +22,13 @@ END_OF_TEXT_ID = 0
 
 @dataclass(frozen=True)
 class TokenStream:
-    """One encoded stream, memory-mapped: `shards[source]` is a flat array of token ids."""
+    """One encoded stream, memory-mapped: `shards[source]` is a flat array of token ids.
+
+    `aligned`: a damaged copy of every document of the training stream, one after another in the same order.
+    """
 
     shards: dict[str, np.ndarray]
+    aligned: bool = False
 
     @classmethod
     def open(cls, artifact: Artifact) -> TokenStream:
@@ -34,7 +38,7 @@ class TokenStream:
             path = artifact.file(total["shard"])
             empty = np.zeros(0, np.dtype(summary["dtype"]))
             shards[source] = np.memmap(path, summary["dtype"], "r") if total["tokens"] else empty
-        return cls(shards)
+        return cls(shards, bool(summary.get("aligned")))
 
     @cached_property
     def _begins(self) -> dict[str, np.ndarray]:

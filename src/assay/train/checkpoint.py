@@ -28,9 +28,7 @@ def load(folder: Path) -> dict[str, Tensor]:
 
 def save(work: Path, state: dict[str, Tensor], extra: dict[str, Any]) -> None:
     """Save a state so that `newest` finds it; older ones beside it are removed once it is in place."""
-    final = work / f"step-{int(state['step']):09d}"
-    if final.exists():
-        shutil.rmtree(final)
+    final = _free_name(work, int(state["step"]))
     with staged(final) as staging:
         write(staging / "state", state)
         (staging / "extra.json").write_text(json.dumps(extra), encoding="utf-8")
@@ -38,6 +36,15 @@ def save(work: Path, state: dict[str, Tensor], extra: dict[str, Any]) -> None:
     for older in work.glob("step-*"):
         if older != final:
             shutil.rmtree(older, ignore_errors=True)
+
+
+def _free_name(work: Path, step: int) -> Path:
+    """A folder for a state at `step` that sorts after all those of the same step, which stay until it is in place:
+    a folder cannot be replaced in one go, and a kill between removing and renaming would lose everything."""
+    name = f"step-{step:09d}"
+    taken = sorted(work.glob(f"{name}*"))
+    number = int(taken[-1].name.removeprefix(name).lstrip("-") or 0) + 1 if taken else 0
+    return work / (f"{name}-{number:06d}" if number else name)
 
 
 def newest(work: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

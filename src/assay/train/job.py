@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 from torch import Tensor
@@ -27,7 +28,7 @@ from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.stream import TokenStream
 from assay.train import checkpoint
-from assay.train.energy import EnergyMeter
+from assay.train.energy import Meter, Spent
 from assay.train.evaluate import document_nll
 from assay.train.loop import TrainSpec, TrainState, train
 from assay.train.schedules import WarmupStableDecay
@@ -165,7 +166,9 @@ def run_job(job: Job, data: JobData, store: Store, work: Path, on_tokens: OnToke
     """
     if found := store.find(ledger.JOB, data.inputs, job.config()):
         return found
-    own_work = work / fingerprint({"inputs": data.inputs, "job": job.config()})[:20]
+    # A state holds rows of the ledger: one that an older version of the stage left is not gone on from.
+    identity = {"inputs": data.inputs, "job": job.config(), "version": ledger.JOB.version}
+    own_work = work / fingerprint(identity)[:20]
     runner = _Runner(job, data, store, own_work, on_tokens)
     try:
         runner.walk()
@@ -186,9 +189,10 @@ class _Runner:
         self.next_branch = 0
         self.on_trunk = True
         self.saved_at = time.monotonic()
-        self._resume(store)
+        self.meter = Meter(self._resume(store))  # of the branch at work
 
-    def _resume(self, store: Store) -> None:
+    def _resume(self, store: Store) -> Spent:
+        """Take over the state that an earlier process left; returns what it had spent on the branch at work."""
         if saved := checkpoint.newest(self.work):
             tensors, extra = saved
             self.state.load(tensors)
@@ -197,15 +201,16 @@ class _Runner:
             self.rows.trunk_losses = [tuple(row) for row in self.rows.trunk_losses]  # type: ignore[misc]
             decays = sum(branch.decay for branch in self.job.branches[: self.next_branch])
             self.on_tokens((self.state.step - self.job.start_step + decays) * self._step_tokens, found=True)
-        elif self.job.start is not None:
+            return Spent(**extra["spent"])
+        if self.job.start is not None:
             self.state.load(checkpoint.load(store.root / ledger.JOB.name / self.job.start[:20] / "trunk"))
+        return Spent()
 
     def walk(self) -> None:
         """Train all branches that are not done yet."""
         for index in range(self.next_branch, len(self.job.branches)):
             branch = self.job.branches[index]
             schedule = WarmupStableDecay(self.job.warmup, branch.steps, branch.decay)
-            began, meter = time.monotonic(), EnergyMeter()
             train(self.state, self.sampler, schedule, schedule.stable_end, self._on_trunk_step)
             kept = self.state.copy()
             self.on_trunk = False
@@ -215,10 +220,11 @@ class _Runner:
             before = self.job.branches[index - 1] if index else None
             trunk_from = before.steps - before.decay if before else self.job.start_step
             computed = (schedule.stable_end - trunk_from + branch.decay) * self._step_tokens
-            self._record(branch, tail, computed, time.monotonic() - began, meter)
+            self._record(branch, tail, computed, self.meter.spent())
             self.state.load(kept)
             self.on_trunk = True
             self.next_branch = index + 1
+            self.meter = Meter()
             if index + 1 < len(self.job.branches):
                 self._save()
 
@@ -248,23 +254,17 @@ class _Runner:
             self._save()
 
     def _save(self) -> None:
-        extra = {"next_branch": self.next_branch, "rows": asdict(self.rows)}
+        extra = {"next_branch": self.next_branch, "rows": asdict(self.rows), "spent": asdict(self.meter.spent())}
         checkpoint.save(self.work, self.state.tensors(), extra)
         self.saved_at = time.monotonic()
 
-    def _record(
-        self,
-        branch: Branch,
-        tail: list[tuple[int, str, int, float]],
-        computed: int,
-        seconds: float,
-        meter: EnergyMeter,
-    ) -> None:
+    def _record(self, branch: Branch, tail: list[tuple[int, str, int, float]], computed: int, spent: Spent) -> None:
         job, stream = self.job, self.job.stream
         tokens = branch.steps * self._step_tokens
         run_id = fingerprint({"inputs": self.data.inputs, "job": job.config(), "steps": branch.steps})[:20]
         n_inside, n_total = self.state.model.n_parameters()
-        epochs = Sampler(stream, self.data.streams, branch.steps).epochs()
+        sampler = Sampler(stream, self.data.streams, branch.steps)
+        epochs = sampler.epochs()
         self.rows.documents[run_id] = {}
         for split in branch.splits:
             nll = document_nll(self.state.model, self.data.evaluation[split], self.data.device)
@@ -288,14 +288,14 @@ class _Runner:
                 "N": n_inside,
                 "N_total": n_total,
                 "D": tokens,
-                "U": round(sum(tokens * w / max(1.0, epochs[s]) for s, w in stream.weights.items())),
+                "U": _distinct_rows(sampler) * stream.row_tokens,
                 "C": self.state.model.flops_per_token(stream.row_tokens) * tokens,
                 "computed_tokens": computed,
                 "config": fingerprint(job.config()),
                 "status": "done",
-                "wall_seconds": seconds,
+                "wall_seconds": spent.seconds,
                 "device": self.data.device,
-                "energy_joules": meter.joules(seconds),
+                "energy_joules": spent.joules,
             }
         )
 
@@ -327,6 +327,11 @@ class _Runner:
         if self.job.keep:
             checkpoint.write(folder / "trunk", self.state.tensors())
         return {"cell": self.job.cell, "seed": self.job.stream.seed, "runs": len(self.rows.runs)}
+
+
+def _distinct_rows(sampler: Sampler) -> int:
+    """How many different rows a run reads; a row and its damaged copy are two."""
+    return np.unique(np.stack(sampler.slots), axis=1).shape[1]
 
 
 def _with_maps(run: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -16,18 +16,19 @@ from assay.train.optimizers import OptimizerConfig
 
 @dataclass(frozen=True)
 class Probe:
-    """A training step to be timed."""
+    """A training step to be timed; `optimizer` is the one to train with (Muon's step costs more than AdamW's)."""
 
     model: DecoderConfig
     row_tokens: int
     batch_rows: int
     dtype: str
     seconds: float = 1.5
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
 
 def tokens_per_second(probe: Probe) -> float:
     """Median over the steps of `probe.seconds`, in this process with its number of threads."""
-    state = TrainState(TrainSpec(probe.model, OptimizerConfig(), seed=0, dtype=probe.dtype))
+    state = TrainState(TrainSpec(probe.model, probe.optimizer, seed=0, dtype=probe.dtype))
     generator = torch.Generator().manual_seed(0)
     shape = (probe.batch_rows, probe.row_tokens + 1)
     rows = torch.randint(1, probe.model.vocabulary, shape, generator=generator)
