@@ -5,10 +5,11 @@
     bound   the weight products of such a step alone (forward, and both products of the backward pass), in as many
             single-threaded processes at once as the fleet has workers
 
-Both sides use AdamW and the same batch, random tokens, no evaluation. Rounds alternate, and medians are compared; the
-compilation of the peer and the start of the workers are not counted.
+Both sides train the same number of members for as many steps of as many rows with AdamW: initialisation, rows read
+from the same file of random tokens, steps, and the loss of a held-out row at the end. Rounds alternate, and medians
+are compared; the compilation of the peer (its members share it) and the start of the workers are not counted.
 
-    python benchmarks/fleet_speed.py [--rows 32] [--rounds 5]
+    python benchmarks/fleet_speed.py [--rows 32] [--rounds 5] [--members 8]
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=32, help="rows a step, on both sides")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=40, help="steps of a member in a round")
+    parser.add_argument("--steps", type=int, default=25, help="steps of a member")
+    parser.add_argument("--members", type=int, default=8, help="members in a round")
     parser.add_argument(
         "--matrix", choices=("adamw", "muon"), default="adamw", help="the fleet's optimizer of matrices"
     )
@@ -53,13 +55,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "artifacts")
         inputs = _inputs(store, options.rows, options.steps)
-        peer, bound = Peer(options.rows), Bound(options.rows, workers)
+        tokens = TokenStream.open(inputs.streams["train"]).shards[SOURCE]
+        peer, bound = Peer(options.rows, tokens), Bound(options.rows, workers)
         rounds: dict[str, list[float]] = {"fleet": [], "peer": [], "bound": []}
         with Fleet(store, Path(folder) / "work", workers) as fleet:
             for number in range(-1, options.rounds):  # round -1 warms everything up
-                jobs = _jobs(options, number, 2 * workers)
+                jobs = _jobs(options, number)
                 found = {
-                    "peer": peer.speed(options.steps),
+                    "peer": peer.speed(options.members, options.steps),
                     "fleet": _fleet(fleet, inputs, jobs),
                     "bound": bound.speed(),
                 }
@@ -74,6 +77,8 @@ def main() -> None:
             "shape": {"layers": LAYERS, "width": WIDTH, "vocabulary": VOCABULARY, "T": T, "rows": options.rows},
             "matrix": options.matrix,
             "workers": workers,
+            "members": options.members,
+            "steps": options.steps,
             "tokens_per_second": medians,
             "ratio": statistics.median(ratios),
             "ratios": [min(ratios), max(ratios)],
@@ -117,13 +122,13 @@ def _inputs(store: Store, rows: int, steps: int) -> JobInputs:
     return JobInputs({"train": train}, {"eval": evaluation(stream("eval", 8 * T))}, "none", "fleet_speed")
 
 
-def _jobs(options: argparse.Namespace, number: int, members: int) -> list[Job]:
+def _jobs(options: argparse.Namespace, number: int) -> list[Job]:
     model = DecoderConfig(VOCABULARY, LAYERS, WIDTH, HEADS)
     rates = OptimizerConfig(matrix=options.matrix)
     return [
         Job(f"round {number}", "size", TrainSpec(model, rates, seed), StreamPlan(seed, {SOURCE: 1.0}, T, options.rows),
             (Branch(options.steps, 1),), 1)
-        for seed in range(100 * (number + 1), 100 * (number + 1) + members)
+        for seed in range(100 * (number + 1), 100 * (number + 1) + options.members)
     ]  # fmt: skip
 
 
@@ -135,9 +140,9 @@ def _fleet(fleet: Fleet, inputs: JobInputs, jobs: list[Job]) -> float:
 
 
 class Peer:
-    """The plain loop: transformers' GPT-2, compiled, two threads."""
+    """The plain loop: transformers' GPT-2, compiled, two threads, batches of random crops of a flat file."""
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, tokens: np.ndarray) -> None:
         from transformers import GPT2Config, GPT2LMHeadModel
 
         torch.set_num_threads(2)
@@ -145,20 +150,34 @@ class Peer:
             vocab_size=VOCABULARY, n_positions=T, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, resid_pdrop=0.0,
             embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, bos_token_id=0, eos_token_id=0,
         )  # fmt: skip
-        self.rows = rows
+        self.rows, self.tokens = rows, tokens
         self.model = GPT2LMHeadModel(config)
         self.compiled = torch.compile(self.model)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=True)
 
-    def speed(self, steps: int) -> float:
-        """Tokens a second over `steps` steps; members one after another are steps one after another."""
-        ids = torch.randint(1, VOCABULARY, (self.rows, T))
+    def speed(self, members: int, steps: int) -> float:
+        """Tokens a second over members, one after another."""
         start = time.perf_counter()
+        for member in range(members):
+            self._train(member, steps)
+        return members * steps * self.rows * T / (time.perf_counter() - start)
+
+    def _train(self, seed: int, steps: int) -> float:
+        """A member from its initialisation to its loss on a row that it was not trained on."""
+        torch.manual_seed(seed)
+        self.model.apply(self.model._init_weights)
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=True)
         for _ in range(steps):
+            ids = self._batch(self.rows)
             self.compiled(input_ids=ids, labels=ids).loss.backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-        return steps * self.rows * T / (time.perf_counter() - start)
+            optimizer.step()
+            optimizer.zero_grad()
+        with torch.inference_mode():
+            ids = self._batch(1)
+            return float(self.model(input_ids=ids, labels=ids).loss)
+
+    def _batch(self, rows: int) -> torch.Tensor:
+        starts = torch.randint(len(self.tokens) - T, (rows,)).tolist()
+        return torch.from_numpy(np.stack([self.tokens[s : s + T] for s in starts]).astype(np.int64))
 
 
 class Bound:

@@ -97,7 +97,7 @@ def _misdeclared(folder: Path) -> None:
     [
         (_empty, "资料: the folder is empty", "give files of the kinds .txt .md .jsonl"),
         (_binaries, "(a.txt: binary data under a text file's name; b.png: not a kind", "give files of the kinds"),
-        (_broken_line, "letters.jsonl:10:10: broken JSON", "mend the line or pass --on-error skip"),
+        (_broken_line, "letters.jsonl:10:10: broken JSON", "mend the row or pass --on-error skip"),
         (_cut_parquet, "x.parquet: not a whole Parquet file", "copy or download it again"),
         (_misdeclared, "中文.txt:1: byte 0 is not utf-8", "pass --encoding gb18030"),
     ],
@@ -144,7 +144,7 @@ def test_bad_rows_that_are_skipped_are_counted_and_none_left_is_an_error(say: Sa
     skip = ["--on-error", "skip", "--out", "out"]
     line = one_line(say("study", "texts", "--source-field", "domain", *skip))
     assert "all were skipped as broken; the first: " in line
-    assert "letters.jsonl:1: no usable field 'domain'" in line
+    assert "letters.jsonl:1: no field 'domain' to name the source by" in line
 
 
 def test_a_file_that_vanishes_while_read(say: Say, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:

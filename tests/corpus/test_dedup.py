@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from corpus_texts import HAN, batch_of, chinese, english
 
-from assay.corpus import dedup, documents
+from assay.corpus import candidates, dedup, documents
 
 
 def shingle_set(text: str) -> set[str]:
@@ -84,6 +87,80 @@ def test_clusters_are_those_of_brute_force(tmp_path: Path) -> None:
                 assert together, (left, right)
             if similarity < 0.3:
                 assert not together, (left, right)
+
+
+def with_boilerplate(documents: int, share: float, edit: float) -> list[str]:
+    """Pairs of texts of which `share` stands in all of them, and the last `edit` of the rest differs within a pair."""
+    words = 160
+    common, made = english(99_999, int(words * share)), []
+    for i in range(documents // 2):
+        own = english(i, words - int(words * share))
+        kept = own[: round(len(own) * (1 - edit))]
+        other = english(i + 1_000_000, words)[: len(own) - len(kept)]
+        made += [f"{common} {own}", f"{common} {kept}{other}"]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("share", "edit", "alike", "recall"),
+    [(0.5, 0.27, 0.33, 1.0), (0.7, 0.45, 0.53, 0.985), (0.75, 0.55, 0.59, 0.945), (0.78, 0.62, 0.63, 0.905)],
+)
+def test_recall_of_pairs_that_share_a_band_under_boilerplate(
+    share: float, edit: float, alike: float, recall: float, tmp_path: Path
+) -> None:
+    rows = with_boilerplate(1000, share, edit)
+    hashes, offsets = dedup.shingles(pa.array(rows))
+    sets = [np.unique(hashes[offsets[i] : offsets[i + 1]]) for i in range(len(rows))]
+    banded = dedup.bands(dedup.signatures(hashes, offsets))
+    others = [dedup.jaccard(sets[i], sets[i + 2]) for i in range(0, 100, 2)]
+    assert np.mean(others) == pytest.approx(alike, abs=0.04)
+    of_pair = np.array([dedup.jaccard(sets[i], sets[i + 1]) for i in range(0, len(rows), 2)])
+    assert of_pair.mean() == pytest.approx(0.75, abs=0.04)
+    meet = (banded[::2] == banded[1::2]).any(axis=1) & (of_pair >= dedup.THRESHOLD)
+    by_id = found(rows, tmp_path)
+    cluster = np.array([by_id[i]["cluster"] for i in batch_of(rows).column("doc_id").to_pylist()])
+    together = (cluster[::2] == cluster[1::2])[meet].mean()
+    assert together >= recall
+
+
+def test_neighbours_are_all_pairs_of_a_bucket_across_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_ROWS", 7)
+    draw = np.random.default_rng(0)
+    band = draw.integers(0, 12, 300).astype(np.uint64)
+    key = draw.permutation(300).astype(np.uint64)
+    pq.write_table(pa.table({"key": key, "band": band}), tmp_path / "bands.parquet")
+    with duckdb.connect() as connection:
+        for nearest, farthest in ((1, 1), (2, 5), (1, 60)):
+            made = candidates.neighbours(connection, tmp_path / "bands.parquet", nearest, farthest)
+            pairs = [pair for left, right in made for pair in zip(left.tolist(), right.tolist(), strict=True)]
+            expected = []
+            for b in range(12):
+                inside = sorted(key[band == b].tolist())
+                expected += [
+                    (inside[i], inside[j])
+                    for i in range(len(inside))
+                    for j in range(i + nearest, min(i + farthest + 1, len(inside)))
+                ]
+            assert sorted(pairs) == sorted(expected)
+
+
+def test_memory_does_not_grow_with_near_duplicates(tmp_path: Path) -> None:
+    base = english(1, 600)
+
+    def peak(n: int, folder: Path) -> int:
+        folder.mkdir()
+        rows = [edited(base, 0.002, i) for i in range(n)]
+        with documents.PartsWriter(folder, "documents", documents.DOCUMENTS) as writer:
+            for begin in range(0, n, 100):
+                writer.write(batch_of(rows[begin : begin + 100]))
+        tracemalloc.start()
+        dedup.duplicates(sorted(folder.glob("documents-*")), folder)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    few = peak(100, tmp_path / "few")  # their shingle sets are 30 KB each
+    assert peak(1000, tmp_path / "many") < few + 12_000_000
 
 
 def test_exact_copies_and_representatives(tmp_path: Path) -> None:

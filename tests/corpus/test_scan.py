@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -39,8 +41,9 @@ def test_a_corpus_is_whole(folder: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     corpus = scan([str(folder)], ReadOptions(), SplitOptions(), store, lambda *a: told.append(a))
     assert corpus.sources == ["chinese", "english"]
-    assert corpus.skipped == [("README.md", "no data, by its name")]
-    assert corpus.totals["documents"] == 400
+    assert corpus.skipped == [("README.md", {"en": "no data, by its name", "zh": "从文件名看不是数据"})]
+    assert sum(row["documents"] for row in corpus.profile) == 400
+    assert not [path for path in (tmp_path / "store").rglob("*") if path.name.startswith("tmp")]
     assert {stage for stage, _, _ in told} == {"documents", "signals", "duplicates"}
     assert all(0 <= done <= total for _, done, total in told)
     for row in corpus.profile:
@@ -110,7 +113,7 @@ def test_a_run_that_was_cut_off_goes_on(folder: Path, tmp_path: Path, monkeypatc
             scanned(folder, tmp_path / "store")
     with monkeypatch.context() as patched:
         patched.setattr(room, "_documents", pytest.fail)
-        assert scanned(folder, tmp_path / "store").totals["documents"] == 400
+        assert sum(row["documents"] for row in scanned(folder, tmp_path / "store").profile) == 400
     assert not list((tmp_path / "store").glob("*/.staging*"))
 
 
@@ -128,9 +131,51 @@ def test_broken_rows_are_counted_and_told(folder: Path, tmp_path: Path) -> None:
         scanned(folder, tmp_path / "store")
     assert not list((tmp_path / "store").rglob("*.parquet"))
     corpus = scanned(folder, tmp_path / "store", on_error="skip")
-    assert corpus.bad_rows == 2
-    assert "english.jsonl:201" in corpus.bad_places[0]
-    assert any("english.jsonl:201" in notice["zh"] for notice in corpus.notices)
+    assert (corpus.bad_rows, corpus.bad_files) == (2, 0)
+    (folder / "half.parquet").write_bytes(b"PAR1")
+    corpus = scanned(folder, tmp_path / "store", on_error="skip")
+    assert (corpus.bad_rows, corpus.bad_files) == (2, 1)
+    (notice,) = [notice for notice in corpus.notices if "english.jsonl:201" in notice["zh"]]
+    assert "broken JSON" in notice["en"]
+    assert "--on-error" not in notice["en"] + notice["zh"]
+
+
+def test_what_a_study_writes_below_its_sources_is_not_read(folder: Path, tmp_path: Path) -> None:
+    first = scanned(folder, tmp_path / "store")
+    (folder / "out").mkdir()
+    (folder / "out" / "results.json").write_text('{"text": "what was found"}')
+    again = scan([str(folder)], ReadOptions(), SplitOptions(), Store(tmp_path / "store"), without=folder / "out")
+    assert again.fingerprint == first.fingerprint
+    assert [origin for origin, _ in again.skipped] == ["README.md", "out"]
+
+
+def test_declared_test_text_is_never_trained_on(tmp_path: Path) -> None:
+    for source, write in (("news", english), ("law", chinese)):
+        for name, begin in (("train", 0), ("test", 500)):
+            path = tmp_path / "s" / source / name / "a.jsonl"
+            path.parent.mkdir(parents=True)
+            rows = [json.dumps({"text": write(begin + i, 400)}) + "\n" for i in range(100)]  # type: ignore[operator]
+            path.write_text("".join(rows))
+    corpus = scanned(tmp_path / "s", tmp_path / "store")
+    assert corpus.sources == ["law", "news"]
+    origins = {o for b in corpus.read("train", ["origin"]) for o in b.column("origin").to_pylist()}
+    assert origins == {"law/train/a.jsonl", "news/train/a.jsonl"}
+
+
+def test_what_does_not_fit_in_memory_spills_into_the_stage(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    connect = duckdb.connect
+
+    def noted(*args: Any, config: dict[str, str], **more: Any) -> Any:
+        asked.append(config["temp_directory"])
+        return connect(*args, config=config, **more)
+
+    monkeypatch.setattr("duckdb.connect", noted)
+    scanned(folder, tmp_path / "store")
+    stages = [Path(place).relative_to(tmp_path / "store").parts[0] for place in asked]
+    assert sorted(stages) == ["duplicates", "profile"]
 
 
 def test_nothing_but_empty_documents_is_an_error(tmp_path: Path) -> None:
@@ -148,4 +193,4 @@ def test_real_mixtures(name: str, language: str, shared: Callable[[str], Path], 
     assert len(corpus.sources) == len(list((tmp_path / "texts").iterdir()))
     main = [max(row["languages"], key=row["languages"].__getitem__) for row in corpus.profile]
     assert main == [language] * len(main)
-    assert corpus.totals["eval_documents"] > 100
+    assert sum(row["eval_documents"] for row in corpus.profile) > 100

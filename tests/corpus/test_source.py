@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import io
 import json
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from assay.corpus import formats
 from assay.corpus.documents import DOCUMENTS
 from assay.corpus.source import ReadOptions, ReadReport, open_sources
-from assay.errors import InputError
+from assay.errors import InputError, WorkError
 
 TEXTS = ["one line", "two\nlines\u2028and a separator", "三国演义：第一回。", 'a "quoted", text; with\tall']
 
@@ -144,7 +145,7 @@ def test_what_is_no_data_is_listed_with_the_reason(tmp_path: Path) -> None:
         "picture.png",
         "noise.txt",
     }
-    assert all(reason for _, reason in sources.skipped)
+    assert all(reason["en"] and reason["zh"] for _, reason in sources.skipped)
 
 
 def test_many_loose_files_are_one_source(tmp_path: Path) -> None:
@@ -176,6 +177,14 @@ def test_a_wrong_encoding_is_placed_and_the_right_one_named(tmp_path: Path, name
     assert "人民日报社论" in rows[-1]["text"]
 
 
+def not_utf8() -> bytes:
+    """A Parquet file whose second text claims to be a string and is not UTF-8."""
+    offsets, data = pa.array([0, 4, 6, 10], pa.int32()).buffers()[1], pa.py_buffer(b"fine\xff\xfegood")
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": pa.StringArray.from_buffers(3, offsets, data)}), sink)
+    return sink.getvalue()
+
+
 def broken(tmp_path: Path, name: str) -> Path:
     """One file that cannot be read, by its kind of damage."""
     text = jsonl([{"text": f"document {i} " * 50} for i in range(300)])
@@ -192,6 +201,14 @@ def broken(tmp_path: Path, name: str) -> Path:
         "field.jsonl": b'{"txt": "fine"}\n',
         "columns.csv": b"id,text\n1,fine\n2,a,b\n",
         "surrogate.jsonl": b'{"text": "fine"}\n{"text": "\\ud800"}\n',
+        "digits.jsonl": b'{"text": "fine"}\n{"text": "a", "n": ' + b"1" * 5000 + b"}\n",
+        "deep.jsonl": b'{"text": "fine"}\n{"text": "a", "n": ' + b"[" * 100_000 + b"\n",
+        "digits.json": b'[{"text": "fine"},\n{"text": "a", "n": ' + b"1" * 5000 + b"}]",
+        "deep.json": b'[{"text": "fine"},\n{"text": "a", "n": ' + b"[" * 100_000,
+        "after.json": b'[{"text": "fine"}]\nand more',
+        "returns.csv": b"id,text\r1,fine\r2,more\r",
+        "quoted.csv": b'id,text\n1,fine\n2,"a"b\n',
+        "bytes.parquet": not_utf8(),
     }[name]
     (tmp_path / name).write_bytes(data)
     return tmp_path / name
@@ -210,6 +227,14 @@ BROKEN = {
     "field.jsonl": (":1", "fields: txt"),
     "columns.csv": (":3", "3 columns"),
     "surrogate.jsonl": (":2", "surrogate"),
+    "digits.jsonl": (":2", "4,300 digits"),
+    "deep.jsonl": (":2", "nested too deeply"),
+    "digits.json": (":2", "4,300 digits"),
+    "deep.json": (":2", "nested too deeply"),
+    "after.json": (":2", "broken JSON"),
+    "returns.csv": (":1", "broken CSV header"),
+    "quoted.csv": (":3", "broken CSV"),
+    "bytes.parquet": (": row 2", "cannot be read"),
 }
 
 
@@ -233,8 +258,121 @@ def test_bad_input_can_be_skipped_and_is_counted(tmp_path: Path, name: str) -> N
     (tmp_path / "fine.txt").write_text("a good file")
     rows, report = read(tmp_path, on_error="skip")
     assert "a good file" in [row["text"] for row in rows]
-    assert report.bad_rows + report.bad_files >= 1
-    assert any(name in place for place in report.places)
+    assert report.bad_rows + report.bad_files == 1
+    (place,) = report.places
+    assert place.startswith(f"{tmp_path / name}{BROKEN[name][0]}") and BROKEN[name][1] in place
+    assert "->" not in place and "--on-error" not in place  # it was given
+
+
+def test_only_the_bad_row_of_a_parquet_file_is_skipped(tmp_path: Path) -> None:
+    rows, report = read(broken(tmp_path, "bytes.parquet"), on_error="skip")
+    assert [row["text"] for row in rows] == ["fine", "good"]
+    assert (report.bad_rows, report.bad_files) == (1, 0)
+
+
+def test_a_source_field_that_names_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for value, what in ((None, "null"), ("", "empty"), ("\ud800", "surrogate"), ([1], "list")):
+        path.write_text(json.dumps({"text": "x", "domain": value}) + "\n" + '{"text": "y", "domain": "d"}\n')
+        with pytest.raises(InputError, match=what) as caught:
+            read(path, source_field="domain")
+        assert "did you mean" not in caught.value.remedy
+        rows, report = read(path, source_field="domain", on_error="skip")
+        assert ([row["source"] for row in rows], report.bad_rows) == (["d"], 1)
+    with pytest.raises(InputError, match="did you mean --source-field domain"):
+        read(path, source_field="domian")
+    pq.write_table(pa.table({"text": ["x"], "domain": ["d"], "other": [1]}), tmp_path / "b.parquet")
+    with pytest.raises(InputError, match="fields: text, domain, other -> did you mean --source-field domain"):
+        read(tmp_path / "b.parquet", source_field="domian")
+
+
+def test_wide_encodings_without_a_byte_order_are_told(tmp_path: Path) -> None:
+    for codec in ("utf-16", "utf-32"):
+        (tmp_path / "a.txt").write_text("words", encoding=f"{codec}-le")
+        with pytest.raises(InputError, match=f"{codec}-le") as caught:
+            read(tmp_path, encoding=codec)
+        assert caught.value.where == f"{tmp_path / 'a.txt'}:1"
+
+
+def test_everything_in_a_json_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"text": "1"}, {"text": "2"}]\n[]\n[{"text": "3"}]{"text": "4"}\n')
+    assert [row["text"] for row in read(tmp_path)[0]] == ["1", "2", "3", "4"]
+
+
+def test_a_line_that_is_too_long_is_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "_LARGEST_JSON", 3 << 20)
+    good = '{"text": "good"}\n'
+    with (tmp_path / "a.jsonl").open("w") as file:
+        file.write(good + '{"text": "')
+        for _ in range(64):
+            file.write("x" * (1 << 20))
+        file.write('"}\n' + good + '{"text": \n')
+    with pytest.raises(InputError, match="more than 3,145,728") as caught:
+        read(tmp_path)
+    assert caught.value.where == f"{tmp_path / 'a.jsonl'}:2" and caught.value.remedy
+    tracemalloc.start()
+    rows, report = read(tmp_path, on_error="skip")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row["text"] for row in rows] == ["good", "good"]
+    assert report.bad_rows == 2 and ":4:" in report.places[1]
+    assert peak < 24 << 20
+    (tmp_path / "a.jsonl").rename(tmp_path / "a.csv")
+    with pytest.raises(InputError, match="more than 3,145,728"):
+        read(tmp_path / "a.csv")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\0", b"\n")), max_size=8), st.integers(0, 12))
+def test_lines_are_those_of_split_however_the_blocks_fall(blocks: list[bytes], longest: int) -> None:
+    whole = b"".join(blocks).split(b"\n")
+    expected = [line if len(line) <= longest else len(line) for line in (whole if whole[-1] else whole[:-1])]
+    assert list(formats.lines(iter(blocks), longest)) == expected
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet", "txt"])
+def test_a_long_text_is_cut_in_every_kind_of_file(tmp_path: Path, kind: str) -> None:
+    long = "\n\n".join("same words in every paragraph " * 5 for _ in range(30))
+    if kind == "parquet":
+        pq.write_table(pa.table({"text": [long, "short"]}), tmp_path / "a.parquet")
+    else:
+        body = {"txt": long, "json": json.dumps([{"text": long}, {"text": "short"}])}
+        body["jsonl"] = "".join(json.dumps({"text": text}) + "\n" for text in (long, "short"))
+        body["csv"] = f'text\n"{long}"\nshort\n'
+        (tmp_path / f"a.{kind}").write_text(body[kind])
+    rows, _ = read(tmp_path, piece_chars=500)
+    pieces = [row for row in rows if row["text"] != "short"]
+    assert "".join(row["text"] for row in pieces) == long
+    assert all(len(row["text"]) <= 500 for row in pieces)
+    assert [row["ordinal"] for row in rows] == list(range(len(rows)))
+    assert len({row["doc_id"] for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("packing", ["", ".gz"])
+def test_progress_through_a_parquet_file(tmp_path: Path, packing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("assay.corpus.documents.BATCH_BYTES", 2000)
+    path = tmp_path / f"a.parquet{packing}"
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": [f"text {i} " * 30 for i in range(400)]}), sink, row_group_size=40)
+    path.write_bytes(gzip.compress(sink.getvalue()) if packing else sink.getvalue())
+    told: list[float] = []
+    for _ in open_sources([str(path)], ReadOptions()).batches(ReadReport(), told.append):
+        pass
+    assert told == sorted(told)
+    assert len({round(done / path.stat().st_size, 3) for done in told}) >= 10
+    assert told[-1] == path.stat().st_size
+
+
+def test_a_disk_that_is_full_is_no_bad_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.parquet.gz").write_bytes(gzip.compress(content("parquet")))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    for on_error in ("stop", "skip"):
+        with pytest.raises(WorkError, match="the disk is full"):
+            read(tmp_path, on_error=on_error)
 
 
 def test_an_empty_folder_and_one_of_binaries_are_refused(tmp_path: Path) -> None:

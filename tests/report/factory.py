@@ -65,8 +65,12 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         ],
         "claims": _claims(chance),
         "profile": [_profile(source, chance, len(sources)) for source in sources],
-        "skipped": [("starter/README.md", "not data"), ("starter/照片.png", "binary")],
+        "skipped": [
+            ("starter/README.md", {"en": "no data, by its name", "zh": "文件名表明它不是数据"}),
+            ("starter/照片.png", {"en": "binary data", "zh": "二进制数据"}),
+        ],
         "bad_rows": 17,
+        "bad_files": 1,
         "curves": _curves(floors),
         "law": _law(),
         "doses": [_dose("near_duplicates", 0.05), _dose("character_noise", 0.35)],
@@ -100,6 +104,7 @@ def bare() -> StudyResults:
         notices=[],
         skipped=[],
         bad_rows=0,
+        bad_files=0,
     )
 
 

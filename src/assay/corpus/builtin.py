@@ -20,7 +20,7 @@ import xxhash
 import zstandard
 
 from assay.corpus import fetch, starter
-from assay.errors import InputError, WorkError
+from assay.errors import InputError
 from assay.store import Artifact, Stage, Store
 
 log = logging.getLogger("assay.corpus")
@@ -47,6 +47,7 @@ def materialise(uri: str, progress: Callable[[str, float, float], None] | None =
 
     Raises:
         InputError: there is no such built-in corpus.
+        WorkError: the disk that the cache is on is full.
     """
     if uri not in _NAMES:
         known = " and ".join(_NAMES)
@@ -90,7 +91,7 @@ def _archives(
         before = done
         try:
             archives[pin] = fetch.fetch(pin, index, tell)
-        except WorkError as error:
+        except fetch.Unfetched as error:
             log.info("%s", error.line())
             reasons.append(error.what)
         tell(pin.size - (done - before))

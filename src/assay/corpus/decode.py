@@ -8,6 +8,7 @@ path -> raw bytes (their position is the progress) -> gzip or zstd -> byte-order
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -28,53 +29,84 @@ _GUESSES = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252", "latin
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
 
 
+class Changed(InputError):
+    """A file is not the one that was listed any more; never skipped, since the fingerprint would lie."""
+
+
+def shown(path: str | Path) -> str:
+    """A path as people read it: names that are not UTF-8 with backslashes, so that every stream can hold them."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def printable(text: str) -> str:
+    """Text with lone surrogates written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def refused(path: str | Path, error: OSError) -> InputError:
+    """The error for a file or folder that the operating system does not let be read."""
+    what = f"cannot be read ({error.strerror or error})"
+    return InputError(what, where=shown(path), remedy="mend its permissions or path, or pass --on-error skip")
+
+
 def compression_of(path: Path) -> str | None:
     """ "gzip", "zstd" or None, by the name's end."""
     return _COMPRESSION.get(path.suffix.lower())
 
 
 class Raw:
-    """A file opened for reading, decompressed if its name says so. `position` counts the bytes on disk read
-    so far."""
+    """A file opened for reading, decompressed if its name says so.
+
+    Attributes:
+        path: what is opened.
+        where: the path as errors show it.
+        file: the open file, not decompressed.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.where = path, shown(path)
+        self._reached: int | None = None
         try:
-            self._file: IO[bytes] = path.open("rb")
+            self.file: IO[bytes] = path.open("rb")
         except FileNotFoundError as error:
             raise vanished(path) from error
-        except PermissionError as error:
-            raise InputError("cannot be read", where=path, remedy="change its permissions") from error
+        except OSError as error:
+            raise refused(path, error) from error
         kind = compression_of(path)
         self._stream: pa.NativeFile | None = None
         if kind:
-            self._stream = pa.CompressedInputStream(pa.PythonFile(self._file, mode="r"), kind)
+            self._stream = pa.CompressedInputStream(pa.PythonFile(self.file, mode="r"), kind)
 
     @property
     def position(self) -> int:
-        return self._file.tell()
+        """Bytes on disk that are done: those read, or what `reach` said last."""
+        return self.file.tell() if self._reached is None else self._reached
+
+    def reach(self, share: float) -> None:
+        """Say how much of the file is done, in [0, 1], where it is not read from its beginning to its end."""
+        self._reached = round(share * os.fstat(self.file.fileno()).st_size)
 
     def read(self, size: int = BLOCK) -> bytes:
         """Up to `size` decompressed bytes; b"" at the end.
 
         Raises:
-            InputError: the compressed data is cut off or damaged.
+            InputError: the compressed data is cut off or damaged, or the disk does not give it.
         """
-        if self._stream is None:
-            return self._file.read(size)
         try:
-            return bytes(self._stream.read(size))
+            return self.file.read(size) if self._stream is None else bytes(self._stream.read(size))
         except OSError as error:
+            if self._stream is None:
+                raise refused(self.path, error) from error
             raise InputError(
                 f"the compressed data is cut off or damaged ({' '.join(str(error).split())[:80]})",
-                where=self.path,
+                where=self.where,
                 remedy="copy or download the file again, or pass --on-error skip to go on without its rest",
             ) from error
 
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
-        self._file.close()
+        self.file.close()
 
     def __enter__(self) -> Raw:
         return self
@@ -83,11 +115,11 @@ class Raw:
         self.close()
 
 
-def vanished(path: Path) -> InputError:
+def vanished(path: Path) -> Changed:
     """The error for a file that was listed and is gone."""
-    return InputError(
+    return Changed(
         "the file was listed and has vanished since",
-        where=path,
+        where=shown(path),
         remedy="put it back, or run again to list the folder anew",
     )
 
@@ -121,18 +153,28 @@ def blocks(raw: Raw, encoding: str | None, *, strict: bool = True) -> Iterator[b
         pending = decoder.getstate()[0]
         try:
             text = decoder.decode(block, not block)
+            made = text.encode("utf-8")
         except UnicodeDecodeError as error:
             before = (pending + block)[: error.start]
             place = offset - len(pending) + error.start
             line = lines + before.count(b"\n") + 1
             raise undecodable(raw.path, name, place, line, pending + block, declared=encoding) from error
+        except UnicodeError as error:  # no byte order is known, or the encoding makes half surrogate pairs
+            raise _unordered(raw, name, lines + 1, error) from error
         if text:
             lines += text.count("\n")
-            yield text.encode("utf-8")
+            yield made
         if not block:
             return
         offset += len(block)
         block = raw.read()
+
+
+def _unordered(raw: Raw, name: str, line: int, error: UnicodeError) -> InputError:
+    wide = name in ("utf-16", "utf-32")
+    what = "no byte-order mark says in which order the bytes stand" if wide else f"not {name} ({error})"
+    remedy = f"pass --encoding {name}-le or {name}-be" if wide else "name the encoding that it has with --encoding"
+    return InputError(what, where=f"{raw.where}:{line}", remedy=remedy)
 
 
 def undecodable(path: Path, name: str, offset: int, line: int, sample: bytes, *, declared: str | None) -> InputError:
@@ -144,7 +186,7 @@ def undecodable(path: Path, name: str, offset: int, line: int, sample: bytes, *,
         remedy = f"the file is not {declared}: leave --encoding out, or name the one it has"
     else:
         remedy = "convert the file to UTF-8, name its encoding with --encoding, or pass --on-error skip"
-    return InputError(f"byte {offset} is not {name}", where=f"{path}:{line}", remedy=remedy)
+    return InputError(f"byte {offset} is not {name}", where=f"{shown(path)}:{line}", remedy=remedy)
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:
@@ -162,12 +204,6 @@ def _decodes(sample: bytes, encoding: str) -> bool:
     return odd * 500 <= min(len(text), 20_000)
 
 
-def looks_binary(path: Path) -> bool:
-    """Whether the beginning of a text file holds NUL bytes and no mark of UTF-16 or UTF-32.
-
-    Raises:
-        InputError: the file vanished, or its compressed data is damaged.
-    """
-    with Raw(path) as raw:
-        head = raw.read(8192)
+def looks_binary(head: bytes) -> bool:
+    """Whether the beginning of a text file holds NUL bytes and no mark of UTF-16 or UTF-32."""
     return b"\0" in head and not any(head.startswith(mark) for mark, name in _MARKS if name != "utf-8")

@@ -14,6 +14,7 @@ import base64
 import configparser
 import hashlib
 import html.parser
+import http.client
 import json
 import logging
 import os
@@ -29,6 +30,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from assay.errors import WorkError
 from assay.store import write_atomic
@@ -39,6 +41,13 @@ DEFAULT_INDEX = "https://pypi.org/simple"
 _TIMEOUT = 8.0  # seconds without a sign of life: no network must be noticed quickly
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _LARGEST_MEMBER = 64 << 20
+
+
+_NO_ANSWER = (OSError, ValueError, http.client.HTTPException)  # what a network, a proxy or a portal does to a request
+
+
+class Unfetched(WorkError):
+    """A pinned file could not be had from anywhere; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,8 @@ def fetch(pin: Pin, index: Index, progress: Callable[[int], None] | None = None)
     """The file of a pin, from the cache or an index; its sha256 is checked either way.
 
     Raises:
-        WorkError: it could not be had; the message says why.
+        Unfetched: it could not be had; the message says why.
+        WorkError: the disk that the cache is on is full.
     """
     path = cache_folder() / "files" / pin.sha256 / pin.file
     if path.is_file():
@@ -125,7 +135,7 @@ def fetch(pin: Pin, index: Index, progress: Callable[[int], None] | None = None)
     for address in _addresses(pin, index, reasons):
         try:
             data = _download(address, progress)
-        except (OSError, ValueError) as error:
+        except _NO_ANSWER as error:
             reasons.append(f"{_shown(address)}: {error}")
             continue
         if _sha256(data) != pin.sha256:
@@ -134,7 +144,7 @@ def fetch(pin: Pin, index: Index, progress: Callable[[int], None] | None = None)
         write_atomic(path, data)
         return path
     why = "; ".join(dict.fromkeys(reasons)) or "no index is configured"
-    raise WorkError(f"{pin.file} could not be fetched ({why})", remedy="check the network or the package index")
+    raise Unfetched(f"{pin.file} could not be fetched ({why})", remedy="check the network or the package index")
 
 
 def _sha256(data: bytes) -> str:
@@ -169,7 +179,7 @@ def _on_page(address: str, pin: Pin, index: Index, reasons: list[str]) -> Iterat
     except urllib.error.HTTPError as error:
         reasons.append(f"{_shown(address)}: {error}")
         return
-    except (OSError, ValueError) as error:
+    except _NO_ANSWER as error:
         index.silent.add(host)
         reasons.append(f"{_shown(address)}: {error}")
         return
@@ -194,13 +204,25 @@ def _links(address: str) -> list[str]:
     with _open(address, accept=_ACCEPT) as answer:
         kind, body, base = answer.headers.get("Content-Type") or "", answer.read(), answer.geturl()
     if "json" in kind:
-        links = [str(entry["url"]) for entry in json.loads(body)["files"]]
+        links = _listed(json.loads(body))
     else:
         reader = _Anchors()
         reader.feed(body.decode("utf-8", "replace"))
         links = reader.links
     # A redirect loses user and password; the file lies where the page lies.
     return [urllib.parse.urljoin(_with_user(base, address), link) for link in links]
+
+
+def _listed(page: Any) -> list[str]:
+    """The addresses in an index's JSON answer.
+
+    Raises:
+        ValueError: it is JSON of something else.
+    """
+    try:
+        return [str(entry["url"]) for entry in page["files"]]
+    except (LookupError, TypeError) as error:
+        raise ValueError("the answer is not a list of files") from error
 
 
 def _with_user(base: str, address: str) -> str:

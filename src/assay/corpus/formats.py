@@ -1,13 +1,14 @@
 """One reader a format: a file -> rows of (ordinal, text, source, declared split), streamed.
 
-    .jsonl          lines split on b"\\n" only (other line separators may stand inside strings), one object
-    each .json           an array of objects, one object, or objects one after another
-    .csv            a header line, then rows; comma, semicolon or tab
-    .parquet        one row group at a time
-    .txt .md        the text itself; longer ones in pieces cut at blank lines, else line ends, else anywhere
+    .jsonl       lines split on b"\\n" only (other line separators may stand inside strings), one object each
+    .json        arrays of objects, or objects, one after another
+    .csv         a header line, then rows; comma, semicolon or tab
+    .parquet     one row group at a time
+    .txt .md     the text itself
 
-A row that cannot be used goes to `problem(where, what, remedy)`, which raises (stop) or counts (skip). What
-is wrong with a file as a whole is raised as an `InputError`.
+A text that is longer than a piece, in whatever format, becomes several documents: it is cut at blank lines, else
+line ends, else anywhere. A row that cannot be used goes to `problem(where, what, remedy)`, which raises (stop) or
+counts (skip). What is wrong with a file as a whole is raised as an `InputError`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.corpus import decode
+from assay.corpus.decode import printable
 from assay.errors import InputError
+from assay.store import disk_errors
 
 TEXT_FIELDS = (
     "text",
@@ -43,10 +46,21 @@ TEXT_FIELDS = (
 )
 _EVAL = ("valid", "validation", "val", "dev", "eval")
 SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", **dict.fromkeys(_EVAL, "eval")}
-_LARGEST_JSON = 256 << 20  # one JSON value longer than this is a damaged file
+_LARGEST_JSON = 256 << 20  # bytes; a line or JSON value longer than this is damage, and is never held in memory
+_MEND = "mend the row or pass --on-error skip"
+
+
+class Record(NamedTuple):
+    """What a file says of one text."""
+
+    text: str
+    source: str | None
+    split: str | None
 
 
 class Row(NamedTuple):
+    """A record, or a piece of one; `ordinal` counts the rows of a file."""
+
     ordinal: int
     text: str
     source: str | None
@@ -74,18 +88,25 @@ def rows(
         for ordinal, piece in enumerate(pieces(texts, piece_chars)):
             yield Row(ordinal, piece, None, None)
         return
+    ordinal = 0
+    for text, source, split in _records(raw, kind, fields, problem, encoding):
+        for piece in [text] if len(text) <= piece_chars else pieces(iter([text]), piece_chars):
+            yield Row(ordinal, piece, source, split)
+            ordinal += 1
+
+
+def _records(raw: decode.Raw, kind: str, fields: Fields, problem: Problem, encoding: str | None) -> Iterator[Record]:
     if kind == ".parquet":
         yield from _parquet(raw, fields, problem)
         return
     reader = {".jsonl": _json_lines, ".json": _json_values, ".csv": _csv_records}[kind]
-    path = str(raw.path)
-    for ordinal, (where, record) in enumerate(reader(raw, encoding, problem)):
-        row = _row(path + where, ordinal, record, fields, problem)
-        if row:
-            yield row
+    for where, value in reader(raw, encoding, problem):
+        record = _record(raw.where + where, value, fields, problem)
+        if record:
+            yield record
 
 
-def _row(where: str, ordinal: int, record: Any, fields: Fields, problem: Problem) -> Row | None:
+def _record(where: str, record: Any, fields: Fields, problem: Problem) -> Record | None:
     if not isinstance(record, Mapping):
         problem(where, "the row is not an object with fields", 'write {"text": "..."} on each line')
         return None
@@ -95,29 +116,53 @@ def _row(where: str, ordinal: int, record: Any, fields: Fields, problem: Problem
         return None
     text = record[name]
     if not isinstance(text, str):
-        kind = "null" if text is None else type(text).__name__
-        problem(where, f"field {name!r} is {kind}, not a string", "mend the row or pass --on-error skip")
+        problem(where, f"field {name!r} is {_kind_of(text)}, not a string", _MEND)
         return None
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            problem(where, f"field {name!r} holds half of a surrogate pair", "mend it or pass --on-error skip")
-            return None
-    source: str | None = None
+    if _is_half(text):
+        problem(where, f"field {name!r} holds half of a surrogate pair", _MEND)
+        return None
+    source = None
     if fields.source is not None:
-        value = record.get(fields.source)
-        if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
-            missing = f"no usable field {fields.source!r} to name the source by; fields: {_shown(list(record))}"
-            problem(where, missing, _nearest(fields.source, list(record), "--source-field"))
+        source = _source(where, record, fields.source, problem)
+        if source is None:
             return None
-        source = str(value)
     split = record.get(fields.split) if fields.split else None
-    return Row(ordinal, text, source, SPLIT_WORDS.get(split.strip().lower()) if isinstance(split, str) else None)
+    return Record(text, source, SPLIT_WORDS.get(split.strip().lower()) if isinstance(split, str) else None)
+
+
+def _source(where: str, record: Mapping[str, Any], field: str, problem: Problem) -> str | None:
+    """The label that a record gives itself."""
+    if field not in record:
+        _no_source(where, list(record), field, problem)
+        return None
+    value = record[field]
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        kind = "empty" if value == "" else _kind_of(value)
+        problem(where, f"field {field!r} is {kind} and names no source", _MEND)
+        return None
+    if _is_half(str(value)):
+        problem(where, f"field {field!r} holds half of a surrogate pair", _MEND)
+        return None
+    return str(value)
+
+
+def _kind_of(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+def _is_half(text: str) -> bool:
+    """Whether a lone surrogate stands in a text, which UTF-8 cannot hold."""
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def text_field(names: Any, wanted: str | None) -> str | None:
-    """The field that holds the text: the one wanted, else the first usual name, else an only field."""
+    """The field that holds the text: the one wanted, or, where none is, the first usual name that is there."""
     if wanted is not None:
         return wanted if wanted in names else None
     return next((name for name in TEXT_FIELDS if name in names), None)
@@ -129,35 +174,62 @@ def _no_text(where: str, names: list[str], wanted: str | None, problem: Problem)
     problem(where, f"{what}; fields: {_shown(names)}", remedy)
 
 
+def _no_source(where: str, names: list[str], wanted: str, problem: Problem) -> None:
+    what = f"no field {wanted!r} to name the source by; fields: {_shown(names)}"
+    problem(where, what, _nearest(wanted, names, "--source-field"))
+
+
 def _shown(names: list[str]) -> str:
-    return ", ".join(map(str, names[:12])) + (", ..." if len(names) > 12 else "") if names else "none"
+    first = [printable(str(name)) for name in names[:12]]
+    return ", ".join([*first, "..."] if len(names) > 12 else first) or "none"
 
 
 def _nearest(wanted: str, names: list[str], option: str) -> str:
     near = difflib.get_close_matches(wanted, [str(name) for name in names], 1)
-    return f"did you mean {option} {near[0]}?" if near else f"name a field that is there with {option}"
+    return f"did you mean {option} {printable(near[0])}?" if near else f"name a field that is there with {option}"
 
 
-def lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines without their b"\\n", split on nothing else."""
+def lines(blocks: Iterator[bytes], longest: int | None = None) -> Iterator[bytes | int]:
+    """Lines without their b"\\n", split on nothing else; of a line with more than `longest` bytes only its length.
+
+    A line that is too long is let go of while it is read, so that memory is bounded by `longest`.
+    """
+    longest = _LARGEST_JSON if longest is None else longest
     rest: list[bytes] = []
+    length = 0
+
+    def line(last: bytes) -> bytes | int:
+        size = length + len(last)
+        return b"".join([*rest, last]) if size <= longest else size
+
     for block in blocks:
-        parts = block.split(b"\n")
-        if len(parts) == 1:
-            rest.append(block)
-            continue
-        yield b"".join([*rest, parts[0]])
-        yield from parts[1:-1]
-        rest = [parts[-1]]
-    last = b"".join(rest)
-    if last:
-        yield last
+        first, *others = block.split(b"\n")
+        if others:
+            yield line(first)
+            rest, length = [], 0
+            whole = others[:-1]
+            yield from whole if len(block) <= longest else map(line, whole)
+            first = others[-1]
+        length += len(first)
+        if length > longest:
+            rest = []
+        elif first:
+            rest.append(first)
+    if length:
+        yield line(b"")
+
+
+def _too_long(size: int) -> str:
+    return f"a line of {size:,} bytes; more than {_LARGEST_JSON:,} are not read"
 
 
 def _json_lines(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
     offset = 0
     for number, line in enumerate(lines(decode.blocks(raw, encoding, strict=False)), 1):
-        start, offset = offset, offset + len(line) + 1
+        start, offset = offset, offset + (line if isinstance(line, int) else len(line)) + 1
+        if isinstance(line, int):
+            problem(f"{raw.where}:{number}", _too_long(line), "write one record on each line")
+            continue
         if not line.strip():
             continue
         try:
@@ -166,19 +238,28 @@ def _json_lines(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iter
             bad = decode.undecodable(raw.path, "utf-8", start + error.start, number, line, declared=encoding)
             problem(bad.where or "", bad.what, bad.remedy)
             continue
-        except json.JSONDecodeError as error:
-            where = f"{raw.path}:{number}:{error.colno}"
-            problem(where, f"broken JSON: {error.msg}", "mend the line or pass --on-error skip")
+        except (ValueError, RecursionError) as error:
+            column = f":{error.colno}" if isinstance(error, json.JSONDecodeError) else ""
+            problem(f"{raw.where}:{number}{column}", f"broken JSON: {_why(error)}", _MEND)
             continue
         yield f":{number}", record
 
 
+def _why(error: ValueError | RecursionError) -> str:
+    """What Python's JSON reader could not do."""
+    if isinstance(error, json.JSONDecodeError):
+        return error.msg
+    if isinstance(error, RecursionError):
+        return "values are nested too deeply to be read"
+    return f"a number has more than {sys.get_int_max_str_digits():,} digits"
+
+
 def _json_values(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
-    """Values of a JSON file one by one: of its outer array, or those that stand side by side."""
+    """Values of a JSON file one by one: of its arrays, or those that stand side by side."""
     del problem  # after a broken value nothing is certain: the file ends there
     decoder, blocks = json.JSONDecoder(), decode.blocks(raw, encoding)
     text, position, line, ended, wanted = "", 0, 1, False, 1
-    array, number = None, 0
+    array, number = False, 0
     while True:
         while not ended and len(text) - position < wanted:
             block = next(blocks, None)
@@ -188,48 +269,53 @@ def _json_values(raw: decode.Raw, encoding: str | None, problem: Problem) -> Ite
         assert skipped is not None
         line += text.count("\n", position, skipped.end())
         position = skipped.end()
-        if position == len(text) and not ended:
-            wanted = 1
-            continue
-        if position == len(text) or (array and text[position] == "]"):
-            if array and position == len(text):
-                raise _broken_json(raw.path, line, "the array does not end")
+        if position == len(text):
+            if not ended:
+                wanted = 1
+                continue
+            if array:
+                raise _broken_json(raw, line, "the array does not end")
             return
-        if array is None:
-            array = text[position] == "["
-            position += array
+        if text[position] == ("]" if array else "["):
+            array, position = not array, position + 1
             continue
         try:
             value, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             if ended or len(text) - position > _LARGEST_JSON:
-                raise _broken_json(raw.path, line + text.count("\n", position, error.pos), error.msg) from error
+                raise _broken_json(raw, line + text.count("\n", position, error.pos), error.msg) from error
             wanted = 2 * (len(text) - position) + 1
             continue
+        except (ValueError, RecursionError) as error:
+            raise _broken_json(raw, line, _why(error)) from error
         line += text.count("\n", position, end)
         position, wanted, number = end, 1, number + 1
         yield f": value {number}", value
 
 
-def _broken_json(path: Path, line: int, why: str) -> InputError:
-    return InputError(f"broken JSON: {why}", where=f"{path}:{line}", remedy="mend the file or copy it again")
+def _broken_json(raw: decode.Raw, line: int, why: str) -> InputError:
+    return InputError(f"broken JSON: {why}", where=f"{raw.where}:{line}", remedy="mend the file or copy it again")
 
 
 def _csv_records(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
-    csv.field_size_limit(min(sys.maxsize, 1 << 30))
-    source = (line.decode() + "\n" for line in lines(decode.blocks(raw, encoding)))
+    csv.field_size_limit(_LARGEST_JSON // 4)  # characters, for each of which the reader holds four bytes
+    source = _text_lines(raw, encoding)
     head = next(source, None)
     if head is None:
         return
     delimiter = max(",;\t", key=head.count)
-    names = next(csv.reader([head], delimiter=delimiter))
+    try:
+        names = next(csv.reader([head], delimiter=delimiter))
+    except csv.Error as error:
+        remedy = r"write the file with \n at the ends of its lines"
+        raise InputError(f"broken CSV header: {error}", where=f"{raw.where}:1", remedy=remedy) from error
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
         where = f":{reader.line_num + 2}"
         try:
             values = next(reader, None)
         except csv.Error as error:
-            problem(f"{raw.path}{where}", f"broken CSV: {error}", "mend the row or pass --on-error skip")
+            problem(f"{raw.where}{where}", f"broken CSV: {error}", _MEND)
             continue
         if values is None:
             return
@@ -237,43 +323,86 @@ def _csv_records(raw: decode.Raw, encoding: str | None, problem: Problem) -> Ite
             continue
         if len(values) != len(names):
             what = f"{len(values)} columns where the header has {len(names)}"
-            problem(f"{raw.path}{where}", what, "quote the text column, or pass --on-error skip")
+            problem(f"{raw.where}{where}", what, "quote the text column, or pass --on-error skip")
             continue
         yield where, dict(zip(names, values, strict=True))
 
 
-def _parquet(raw: decode.Raw, fields: Fields, problem: Problem) -> Iterator[Row]:
-    spool = None
-    try:
-        if decode.compression_of(raw.path):  # Parquet is read from its end: unpack it to disk first
-            spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+def _text_lines(raw: decode.Raw, encoding: str | None) -> Iterator[str]:
+    """Lines with their "\\n". One that is too long ends the file: it may stand inside quotes."""
+    for number, line in enumerate(lines(decode.blocks(raw, encoding)), 1):
+        if isinstance(line, int):
+            raise InputError(_too_long(line), where=f"{raw.where}:{number}", remedy="write one record on each line")
+        yield line.decode() + "\n"
+
+
+def _parquet(raw: decode.Raw, fields: Fields, problem: Problem) -> Iterator[Record]:
+    with _seekable(raw) as opened:
+        try:
+            with pq.ParquetFile(opened) as file:
+                columns = _parquet_columns(raw, file.schema_arrow.names, fields)
+                raw.reach(row := 0)
+                for group in range(file.num_row_groups):
+                    for batch in file.iter_batches(batch_size=1024, row_groups=[group], columns=columns):
+                        for record in _parquet_rows(raw, row, batch, problem):
+                            row += 1
+                            made = record and _record(f"{raw.where}: row {row}", record, fields, problem)
+                            if made:
+                                yield made
+                    raw.reach((group + 1) / file.num_row_groups)
+        except (pa.ArrowException, OSError) as error:
+            why = " ".join(printable(str(error)).split())[:100]
+            raise InputError(
+                f"not a whole Parquet file ({why})",
+                where=raw.where,
+                remedy="copy or download it again, or pass --on-error skip to go on without it",
+            ) from error
+
+
+def _seekable(raw: decode.Raw) -> IO[bytes]:
+    """The file, or, since Parquet is read from its end, a compressed one unpacked to disk.
+
+    Raises:
+        WorkError: the disk is full.
+    """
+    if not decode.compression_of(raw.path):
+        return raw.file
+    with disk_errors(Path(tempfile.gettempdir())):
+        spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        try:
             shutil.copyfileobj(raw, spool)
             spool.seek(0)
-        with pq.ParquetFile(spool or raw.path) as file:
-            names = file.schema_arrow.names
-            name = text_field(names, fields.text)
-            if name is None:
-                _no_text(str(raw.path), names, fields.text, _raise)
-            wanted = [n for n in dict.fromkeys((name, fields.source, fields.split)) if n in names]
-            row = 0
-            for batch in file.iter_batches(batch_size=1024, columns=wanted):
-                for record in batch.to_pylist():
-                    row += 1
-                    made = _row(f"{raw.path}: row {row}", row - 1, record, fields, problem)
-                    if made:
-                        yield made
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise decode.vanished(raw.path) from error
-        why = " ".join(str(error).split())[:100]
-        raise InputError(
-            f"not a whole Parquet file ({why})",
-            where=raw.path,
-            remedy="copy or download it again, or pass --on-error skip to go on without it",
-        ) from error
-    finally:
-        if spool:
+        except BaseException:
             spool.close()
+            raise
+    return spool
+
+
+def _parquet_columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[str]:
+    """The columns to read."""
+    name = text_field(names, fields.text)
+    if name is None:
+        _no_text(raw.where, names, fields.text, _raise)
+    if fields.source is not None and fields.source not in names:
+        _no_source(raw.where, names, fields.source, _raise)
+    return [n for n in dict.fromkeys((name, fields.source, fields.split)) if n is not None and n in names]
+
+
+def _parquet_rows(
+    raw: decode.Raw, before: int, batch: pa.RecordBatch, problem: Problem
+) -> Iterator[dict[str, Any] | None]:
+    """The rows of a batch; None for one that Python cannot hold, such as a string that is not UTF-8."""
+    try:
+        yield from batch.to_pylist()
+        return
+    except (ValueError, OverflowError):
+        pass  # some row is bad: one by one
+    for row in range(batch.num_rows):
+        try:
+            yield batch.slice(row, 1).to_pylist()[0]
+        except (ValueError, OverflowError) as error:
+            problem(f"{raw.where}: row {before + row + 1}", f"a value that cannot be read ({error})", _MEND)
+            yield None
 
 
 def _raise(where: str, what: str, remedy: str) -> None:

@@ -36,12 +36,15 @@ _QUERY = """
 
 
 def profile(
-    documents: list[Path], signals: list[Path], duplicates: list[Path], splits: list[Path]
+    documents: list[Path], signals: list[Path], duplicates: list[Path], splits: list[Path], scratch: Path
 ) -> list[dict[str, Any]]:
-    """One dict a source with the fields of `SourceProfile`; `bytes_per_token` is None until tokens exist."""
+    """One dict a source with the fields of `SourceProfile`; `bytes_per_token` is None until tokens exist.
+
+    `scratch` is a folder for what does not fit in memory.
+    """
     files = {"documents": documents, "signals": signals, "duplicates": duplicates, "splits": splits}
     parameters = {name: [str(path) for path in paths] for name, paths in files.items()}
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"temp_directory": str(scratch)}) as connection:
         rows = connection.sql(_QUERY, params=parameters).to_arrow_table().to_pylist()
         counted = connection.sql(
             "SELECT source, coalesce(language, 'und') AS language, count(*) AS n"
@@ -58,9 +61,3 @@ def _shown(row: dict[str, Any], languages: list[tuple[str, int]]) -> dict[str, A
     shares = {code: n / row["documents"] for code, n in languages[:_LANGUAGES]}
     numbers = {name: float(row[name]) for name in ("share", "repetition", "letters")}
     return {**row, **numbers, "languages": shares, "bytes_per_token": None}
-
-
-def totals(profiles: list[dict[str, Any]]) -> dict[str, Any]:
-    """Counts over all sources, by the names that `corpus scan --json` uses."""
-    names = ("documents", "bytes", "train_documents", "eval_documents", "test_documents")
-    return {name: sum(source[name] for source in profiles) for name in names}

@@ -10,6 +10,7 @@ on with the first stage that is missing. Every stage streams; a corpus may be la
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -23,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.corpus import dedup, documents, language, profile, signals, split
+from assay.corpus import candidates, decode, dedup, documents, language, profile, signals, split
 from assay.corpus.source import ReadOptions, ReadReport, Sources, open_sources
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
@@ -32,9 +33,9 @@ from assay.store import Artifact, Stage, Store, fingerprint
 Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
-DOCUMENTS = Stage("documents", 2)
+DOCUMENTS = Stage("documents", 3)
 SIGNALS = Stage("signals", 1)
-DUPLICATES = Stage("duplicates", 1)
+DUPLICATES = Stage("duplicates", 2)
 SPLITS = Stage("splits", 1)
 PROFILE = Stage("profile", 1)
 
@@ -48,12 +49,12 @@ class Corpus:
     duplicates: Artifact
     splits: Artifact
     profile_artifact: Artifact
-    skipped: list[tuple[str, str]]
-    """Files that hold no data, with the reason."""
+    skipped: list[tuple[str, dict[str, str]]]
+    """Files and folders that are not read, with the reason in "en" and "zh"."""
     bad_rows: int
-    """Rows and files that were skipped because they are broken."""
-    bad_places: list[str]
-    """The first few of them, each in one line."""
+    """Rows that were skipped because they are broken."""
+    bad_files: int
+    """Files that were skipped, or given up half-way, because they are broken."""
     empty_documents: int
     notices: list[dict[str, str]]
     """Things to be told first, each in "en" and "zh"."""
@@ -69,10 +70,6 @@ class Corpus:
     @property
     def sources(self) -> list[str]:
         return [source["source"] for source in self.profile]
-
-    @property
-    def totals(self) -> dict[str, Any]:
-        return profile.totals(self.profile)
 
     @cached_property
     def _sizes(self) -> dict[tuple[str, str], int]:
@@ -138,16 +135,25 @@ def scan(
     split_options: SplitOptions,
     store: Store,
     progress: Progress | None = None,
+    *,
+    without: Path | None = None,
 ) -> Corpus:
-    """Read, score, de-duplicate, split and profile what `uris` name; what is done already is found in
-    `store`.
+    """Read, score, de-duplicate, split and profile what `uris` name; what is done already is found in `store`.
+
+    Args:
+        uris: files, folders and built-in corpora.
+        options: how files become documents.
+        split_options: how much is held out.
+        store: where artifacts are.
+        progress: is told of every stage.
+        without: a folder below the sources that is not theirs: the one that the study's results go to.
 
     Raises:
         InputError: bad input, in one line with place and remedy.
         WorkError: the disk is full.
     """
     tell = progress or (lambda stage, done, total: None)
-    sources = open_sources(uris, options, progress)
+    sources = open_sources(uris, options, progress, without=without)
     inputs = {"sources": sources.fingerprint()}
     texts = store.build(DOCUMENTS, inputs, asdict(options), lambda folder: _documents(sources, folder, tell))
     size = float(texts.summary["bytes"])
@@ -172,8 +178,8 @@ def scan(
         *four,
         profiled,
         skipped=list(sources.skipped),
-        bad_rows=summary["bad_rows"] + summary["bad_files"],
-        bad_places=summary["places"],
+        bad_rows=summary["bad_rows"],
+        bad_files=summary["bad_files"],
         empty_documents=summary["empty"],
         notices=[*sources.notices, *_notices(summary, splits.summary)],
         profile=json.loads(profiled.file("profile.json").read_text(encoding="utf-8")),
@@ -187,9 +193,10 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
             writer.write(language.annotate(batch))
     if not report.documents:
         if report.places:
-            raise InputError(f"no documents are left, all were skipped as broken; the first: {report.places[0]}")
+            what = f"no documents are left, all were skipped as broken; the first: {report.places[0]}"
+            raise InputError(what, remedy="mend the sources, or name others")
         what = f"the sources hold no documents ({report.empty} are empty)"
-        raise InputError(what, where=sources.files[0].path, remedy="name files with text in them")
+        raise InputError(what, where=decode.shown(sources.files[0].path), remedy="name files with text in them")
     return asdict(report)
 
 
@@ -213,16 +220,19 @@ def _pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
 
 def _dedup_config() -> dict[str, Any]:
     windows = [dedup.WINDOW, dedup.WINDOW_UNSPACED]
-    return {"bands": dedup.BANDS, "rows": dedup.ROWS, "threshold": dedup.THRESHOLD, "windows": windows}
+    return {
+        "bands": dedup.BANDS,
+        "rows": dedup.ROWS,
+        "threshold": dedup.THRESHOLD,
+        "windows": windows,
+        "neighbours": candidates.NEIGHBOURS,
+        "least": candidates.LEAST,
+    }
 
 
 def _duplicates(parts: list[Path], folder: Path, total: float, tell: Progress) -> dict[str, Any]:
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    table, counts = dedup.duplicates(parts, scratch, lambda done: tell("duplicates", min(done, total), total))
-    for path in scratch.iterdir():
-        path.unlink()
-    scratch.rmdir()
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        table, counts = dedup.duplicates(parts, Path(scratch), lambda done: tell("duplicates", min(done, total), total))
     pq.write_table(table, folder / "duplicates.parquet", compression="zstd")
     exact = pc.sum(table.column("is_exact_duplicate")).as_py()
     near = pc.sum(table.column("is_near_duplicate")).as_py()
@@ -247,7 +257,8 @@ def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder:
 
 def _profile(artifacts: list[list[Path]], folder: Path) -> None:
     texts, marks, twins, splits = artifacts
-    value = profile.profile(documents=texts, signals=marks, duplicates=twins, splits=splits)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        value = profile.profile(texts, marks, twins, splits, Path(scratch))
     text = json.dumps(value, ensure_ascii=False, indent=1)
     (folder / "profile.json").write_text(text, encoding="utf-8")
 
@@ -257,11 +268,11 @@ def _notices(read: dict[str, Any], splits: dict[str, Any]) -> list[dict[str, str
     bad = read["bad_rows"] + read["bad_files"]
     if bad:
         first = read["places"][0]
-        en = f"{bad} broken rows or files were skipped, the first at {first}"
-        notices.append({"en": en, "zh": f"跳过了 {bad} 处损坏的行或文件，第一处：{first}"})
+        en = f"Broken rows or files that were skipped: {bad}; the first at {first}."
+        notices.append({"en": en, "zh": f"跳过了 {bad} 处损坏的行或文件，第一处：{first}。"})
     dropped = splits["documents"].get("dropped", 0)
     if dropped:
-        en = f"{dropped} documents are kept out of training because they nearly repeat held-out text."
+        en = f"Documents kept out of training because they nearly repeat held-out text: {dropped}."
         notices.append({"en": en, "zh": f"有 {dropped} 篇文档与留出文本几乎相同，不参与训练。"})
     if splits["lacking"]:
         names = ", ".join(splits["lacking"])

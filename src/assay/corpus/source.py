@@ -1,9 +1,8 @@
 """Sources: what to read, how, and a stream of documents out of it.
 
     open_sources(URIs, options) -> listing (files, labels, what was skipped and why)
-        .fingerprint()          -> one digest of all bytes and options: the address of everything built from
-        them .batches(report)        -> Arrow batches of the documents contract, a few MB each; memory does
-        not grow
+        .fingerprint()    -> one digest of all bytes and options: the address of everything built from them
+        .batches(report)  -> Arrow batches of the documents contract, a few MB each; memory does not grow
 
 A file that changed or vanished between the listing and the reading is an error: the fingerprint would lie.
 """
@@ -13,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 
 from assay.corpus import builtin, decode, documents, formats
-from assay.corpus.listing import SourceFile, listing, mark_of
+from assay.corpus.listing import Said, Skipped, SourceFile, listing, mark_of
 from assay.errors import InputError
 from assay.store import file_digest, fingerprint
 
@@ -40,7 +40,7 @@ class ReadOptions:
     on_error: Literal["stop", "skip"] = "stop"
     """What a bad row or file does: end the reading with an error, or be skipped and counted."""
     piece_chars: int = 20_000
-    """Longer .txt and .md files are cut into pieces of at most so many characters."""
+    """Longer texts, whatever file they are in, are cut into pieces of at most so many characters."""
 
     def __post_init__(self) -> None:
         if self.on_error not in ("stop", "skip"):
@@ -60,7 +60,10 @@ class ReadOptions:
 
 @dataclass
 class ReadReport:
-    """What was met on the way; filled while the batches are read."""
+    """What was met on the way; filled while the batches are read.
+
+    `bad_rows` and `bad_files` were skipped; `places` tells of the first few of them where and what was wrong.
+    """
 
     documents: int = 0
     bytes: int = 0
@@ -71,7 +74,8 @@ class ReadReport:
 
     def bad(self, error: InputError) -> None:
         if len(self.places) < _PLACES:
-            self.places.append(error.line())
+            place = f"{error.where}: " if error.where else ""
+            self.places.append(" ".join(decode.printable(place + error.what).split()))
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,8 @@ class Sources:
 
     files: tuple[SourceFile, ...]
     options: ReadOptions
-    skipped: tuple[tuple[str, str], ...]
-    notices: tuple[dict[str, str], ...]
+    skipped: tuple[Skipped, ...]
+    notices: tuple[Said, ...]
     digests: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -97,10 +101,21 @@ class Sources:
         """
         if not self.digests:
             with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter's lock
-                for file, digest in zip(self.files, pool.map(_digest, self.files), strict=True):
+                for file, digest in zip(self.files, pool.map(self._digest, self.files), strict=True):
                     self.digests[file.origin] = digest
         rows = sorted([f.origin, f.label, f.split, f.size, self.digests[f.origin]] for f in self.files)
         return fingerprint({"files": rows, "options": asdict(self.options)})
+
+    def _digest(self, file: SourceFile) -> str:
+        try:
+            _unchanged(file)
+            digest = file_digest(file.path)
+            _unchanged(file)
+        except OSError as error:
+            if self.options.on_error != "skip":
+                raise decode.refused(file.path, error) from error
+            return "unreadable"  # the reading will skip and count it
+        return digest
 
     def batches(self, report: ReadReport, progress: Callable[[int], None] | None = None) -> Iterator[pa.RecordBatch]:
         """Documents in the order of the files, in batches of about 4 MB. `progress` gets the bytes read on
@@ -138,25 +153,30 @@ class Sources:
             report.bad_rows += 1
             report.bad(error)
 
+        try:
+            yield from self._read(file, problem)
+        except decode.Changed:
+            raise
+        except (InputError, OSError) as error:
+            told = error if isinstance(error, InputError) else decode.refused(file.path, error)
+            if not skip:
+                raise told from error
+            report.bad_files += 1
+            report.bad(told)
+
+    def _read(self, file: SourceFile, problem: formats.Problem) -> Iterator[tuple[formats.Row, int]]:
+        options = self.options
         fields = formats.Fields(options.text_field, options.source_field, options.split_field)
         _unchanged(file)
         try:
             with decode.Raw(file.path) as raw:
-                read = formats.rows(
-                    raw,
-                    file.kind,
-                    fields,
-                    problem,
-                    encoding=options.encoding,
-                    piece_chars=options.piece_chars,
-                )
-                for row in read:
+                for row in formats.rows(
+                    raw, file.kind, fields, problem, encoding=options.encoding, piece_chars=options.piece_chars
+                ):
                     yield row, raw.position
-        except InputError as error:
-            if not skip:
-                raise
-            report.bad_files += 1
-            report.bad(error)
+        except InputError:
+            _unchanged(file)  # what looks like damage may be a file that is being written
+            raise
         _unchanged(file)
 
 
@@ -191,18 +211,23 @@ class _Pending:
 
 
 def open_sources(
-    uris: list[str], options: ReadOptions, progress: Callable[[str, float, float], None] | None = None
+    uris: list[str],
+    options: ReadOptions,
+    progress: Callable[[str, float, float], None] | None = None,
+    *,
+    without: Path | None = None,
 ) -> Sources:
     """List what is below `uris` (files, folders, or `builtin:starter`, `builtin:python`).
 
-    `progress` gets ("fetch", bytes done, bytes in all) while a built-in corpus is fetched.
+    `progress` gets ("fetch", bytes done, bytes in all) while a built-in corpus is fetched. The folder `without` is
+    not entered, nor is any that holds a study.
 
     Raises:
-        InputError: a path does not exist, or nothing can be read there.
+        InputError: a path does not exist or cannot be read, or nothing can be read there.
     """
     if not uris:
         raise InputError("no source is given", remedy="name a file or folder, or builtin:starter")
-    notices: list[dict[str, str]] = []
+    notices: list[Said] = []
     paths = []
     for uri in uris:
         if uri.startswith("builtin:"):
@@ -211,26 +236,15 @@ def open_sources(
             paths.append(str(made.folder))
         else:
             paths.append(uri)
-    found = listing(paths)
+    skip = options.on_error == "skip"
+    found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without)
     return Sources(found.files, options, found.skipped, (*notices, *found.notices))
-
-
-def _digest(file: SourceFile) -> str:
-    _unchanged(file)
-    digest = file_digest(file.path)
-    _unchanged(file)
-    return digest
 
 
 def _unchanged(file: SourceFile) -> None:
     if mark_of(file.path) != file.mark:
-        raise InputError(
+        raise decode.Changed(
             "the file changed while it was being read",
-            where=file.path,
+            where=decode.shown(file.path),
             remedy="wait until nothing writes to it and run again",
         )
-
-
-def describe(options: ReadOptions) -> dict[str, Any]:
-    """The options as a JSON value, for manifests."""
-    return asdict(options)

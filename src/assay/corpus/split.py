@@ -205,13 +205,13 @@ def _enough(result: pl.DataFrame, rows: pl.DataFrame) -> None:
     if missing == ["train"]:
         raise InputError(
             "every document is declared for eval or test, none is left to train on",
-            remedy="add training documents, or do not declare the splits (by a field or a file name)",
+            remedy="add training documents, or do not declare the splits (by a field, a file's or a folder's name)",
         )
     if missing:
         raise InputError(
             f"{len(rows)} documents in {rows['source'].n_unique()} sources are too few to hold any out"
             f" for {' and '.join(missing)}",
-            remedy="add documents, cut long ones up, or declare a split by a field or a file name",
+            remedy="add documents, cut long ones up, or declare a split by a field, a file's or a folder's name",
         )
 
 

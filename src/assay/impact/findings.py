@@ -35,7 +35,8 @@ SAMPLES = 2  # documents shown at each end of a source
 LEAST_SAMPLE_BYTES = 100
 SAMPLE_CHARS = 1200
 _EPOCHS = """SELECT cell, entry.key, entry.value
-    FROM (SELECT DISTINCT ON (cell) cell, epochs FROM runs ORDER BY cell, D, seed), unnest(map_entries(epochs)) AS t(entry)"""
+    FROM (SELECT DISTINCT ON (cell) cell, epochs FROM runs ORDER BY cell, D, seed),
+         unnest(map_entries(epochs)) AS t(entry)"""
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         profile=_profile(prepared),
         skipped=prepared.corpus.skipped,
         bad_rows=prepared.corpus.bad_rows,
+        bad_files=prepared.corpus.bad_files,
         curves=analysis.curves(),
         law=analysis.law_view(),
         doses=analysis.dose_views(claims),

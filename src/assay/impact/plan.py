@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from assay.errors import InputError
 from assay.impact import design
 from assay.impact.design import Cell
+from assay.present.numbers import compact
 from assay.recipe import StudyRecipe
 
 # Proxies by size: layers, width, heads, vocabulary; 0.36, 0.92 and 1.8 million parameters.
@@ -251,7 +252,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
         run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
     if (most_tokens := _most_run_tokens(recipe, total, seeds)) < run_tokens:
         run_tokens = most_tokens
-        notices.append(_notice("corpus", f"{total / 1e6:.2f}"))
+        notices.append(_notice("corpus", compact(total)))
     run_steps = round(run_tokens / step_tokens)
     part = total / seeds  # each seed reads its own documents
     most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}

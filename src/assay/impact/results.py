@@ -145,8 +145,9 @@ class StudyResults(_Value):
     notices: list[dict[str, str]]  # things a reader must know first: skipped rows, fallbacks, small corpora
     claims: list[Claim]
     profile: list[SourceProfile]
-    skipped: list[tuple[str, str]]  # origin, reason
+    skipped: list[tuple[str, dict[str, str]]]  # origin, reason in both languages
     bad_rows: int
+    bad_files: int
     curves: list[Curve]
     law: LawView | None
     doses: list[DoseView]

@@ -45,8 +45,14 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
             kind="dense",
         ),
         "skipped": _skipped(results, ids),
-        "bad_rows": said("profile.bad_rows", n=results.bad_rows) if results.bad_rows else said("profile.no_bad_rows"),
+        "bad": _bad(results),
     }
+
+
+def _bad(results: StudyResults) -> Markup:
+    counts = {"profile.bad_rows": results.bad_rows, "profile.bad_files": results.bad_files}
+    told = [said(key, n=n) for key, n in counts.items() if n] or [said("profile.no_bad_rows")]
+    return Markup(" ").join(told)
 
 
 def _row(source: SourceProfile) -> list[Content]:
