@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from assay import study
+from assay.recipe import load
+from assay.train.fleet import Fleet
 from command import TINY as SMALLEST
 from command import Running, assay, claims, write_texts
 
@@ -191,3 +194,53 @@ def test_another_study_or_a_changed_corpus_is_refused(
     remedy = "undo the change, or choose another --out for the changed corpus"
     assert refused.stderr == f"assay: {moved}: its corpus has changed since this study began -> {remedy}\n"
     assert before == {path: path.read_bytes() for path in out.glob("*.json")}
+
+
+def test_on_a_slow_machine_the_last_seeds_are_left_out_and_a_rerun_leaves_out_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = write_texts(tmp_path / "texts", documents=850)
+    options = [v.removeprefix("--set=") for v in SMALLEST if v.startswith("--set=") and "seeds" not in v]
+    recipe = load(None, options)[0]
+    request = study.Request([str(texts)], tmp_path / "out", recipe, None, 600.0, "en", ["assay", "study"])
+    # A probe that makes the time budget one of 1.6 million tokens, and a machine that turns out slower.
+    monkeypatch.setattr(Fleet, "probe", lambda *_: [1.6e6 / 0.85 / 550])
+    asked: list[tuple[int, int]] = []
+
+    def no_time(_: object, __: object, done: int, wanted: int, ___: int) -> bool:
+        asked.append((done, wanted))
+        return False
+
+    monkeypatch.setattr(study._Study, "_time_for", no_time)
+    first = study.run(request, quiet=True)
+    assert asked == [(3, 4)]
+    assert first.n_seeds == 3
+    assert {claim.n_seeds for claim in first.claims} == {3}
+    assert any("3 of the 4 planned seeds were run" in notice["en"] for notice in first.notices)
+    monkeypatch.setattr(study._Study, "_time_for", lambda *_: True)
+    again = study.run(request, quiet=True)
+    assert again.claims == first.claims
+    assert again.cost.runs == first.cost.runs
+
+
+def test_whether_there_is_time_follows_from_the_speed_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three seeds of 100 tokens took 300 s; a seed's test is another 20 tokens: four need 100 + 80 more seconds."""
+
+    class Space:
+        def add_seconds(self, _: object) -> dict[str, float]:
+            return {"documents": 50.0, "fleet": 300.0}
+
+    class Plan:
+        seeds = (0, 1, 2, 3)
+        planned_tokens = 480
+
+    class Progress:
+        def take_seconds(self) -> dict[str, float]:
+            return {}
+
+    asking = study._Study.__new__(study._Study)
+    asking.space, asking.progress = Space(), Progress()  # type: ignore[assignment]
+    for budget, answer in ((529.0, False), (531.0, True)):
+        recipe = load(None, [])[0]
+        asking.request = study.Request([], Path(), recipe, None, budget, "en", [])
+        assert asking._time_for(Plan(), 3, 4, 400) is answer  # type: ignore[arg-type]

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import resource
 import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ SHAPE, TOKENIZER, PLAN = Stage("shape", 1), Stage("tokenizer", 1), Stage("plan",
 STREAM, EVALSET = Stage("stream", 2), Stage("evalset", 1)
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05
+LEAST_SEEDS = 3  # that are run however long they take
 NOTED_SECONDS = 10.0  # the time taken is written down so often, so that a killed run loses no more of it
 CHECKED_TEXTS = 40  # a source, on which both tokenizer libraries have to agree
 
@@ -164,7 +166,7 @@ class _Study:
             prepared = self.prepare()
             self.space.settle(corpus=prepared.corpus.fingerprint, plan=prepared.plan_artifact.fingerprint)
             inputs = self._tokens(prepared)
-            everything, registered = self._train(prepared, inputs)
+            prepared, everything, registered = self._train(prepared, inputs)
         self.progress.stage("report")
         results = findings(
             Finished(prepared, self.recipe, self.store, inputs, everything, registered),
@@ -314,7 +316,7 @@ class _Study:
             config |= {
                 "design": design_values,
                 "run_tokens": plan.run_steps * plan.step_tokens,
-                "seeds": len(plan.seeds),
+                "parts": plan.parts,
                 "seed": self.recipe.seed,
             }
         inputs = {"corpus": prepared.corpus.fingerprint, "tokenizer": prepared.tokenizer.fingerprint}
@@ -346,20 +348,61 @@ class _Study:
 
     # Runs
 
-    def _train(self, prepared: Prepared, inputs: JobInputs) -> tuple[list[Artifact], list[predictions.Registered]]:
-        plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.encoder.vocabulary
-        trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
-        first = [*trunk_jobs, *jobs.cells(plan, recipe, vocabulary, fitted=True)]
-        total = sum(job.tokens for job in first)
-        self.progress.stage("fleet", total, after=max(0, plan.planned_tokens - total))
-        parts = self.fleet.run(inputs, first, self._advance)
+    def _train(
+        self, prepared: Prepared, inputs: JobInputs
+    ) -> tuple[Prepared, list[Artifact], list[predictions.Registered]]:
+        """Returns what was prepared (with fewer seeds, where the time has run out), the ledger, and predictions."""
+        recipe, vocabulary = self.recipe.train, prepared.encoder.vocabulary
+        plan, trunks, fitted = self._fit(prepared, inputs)
         self.progress.stage("predictions")
-        registered = self._register(plan, inputs, parts)
+        registered = self._register(plan, inputs, [*trunks, *fitted])
         tests = jobs.cells(plan, recipe, vocabulary, fitted=False)
         if design.LARGER in plan.predictions:
-            tests += jobs.larger(plan, recipe, vocabulary, parts[: len(trunk_jobs)])
+            tests += jobs.larger(plan, recipe, vocabulary, trunks)
         self.progress.stage("test", sum(job.tokens for job in tests))
-        return [*parts, *self.fleet.run(inputs, tests, self._advance)], registered
+        everything = [*trunks, *fitted, *self.fleet.run(inputs, tests, self._advance)]
+        return replace(prepared, plan=plan), everything, registered
+
+    def _fit(self, prepared: Prepared, inputs: JobInputs) -> tuple[Plan, list[Artifact], list[Artifact]]:
+        """Trunks and fitted cells of all seeds, seed by seed once the fewest are done: on a machine that turns out
+        slower than its probe said, the last seeds are left out. Returns the plan of those that ran, and the ledger."""
+        plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.encoder.vocabulary
+        trunk_jobs, cell_jobs = (
+            jobs.trunks(plan, recipe, vocabulary),
+            jobs.cells(plan, recipe, vocabulary, fitted=True),
+        )
+        total = sum(job.tokens for job in (*trunk_jobs, *cell_jobs))
+        self.progress.stage("fleet", total, after=max(0, plan.planned_tokens - total))
+        trunks: list[Artifact] = []
+        cells: list[Artifact] = []
+        n = 0
+        for upto in self._rounds(plan):
+            if n and not self._time_for(plan, n, upto, total):
+                break
+            now = set(plan.seeds[n:upto])
+            own = [[job for job in each if job.stream.seed in now] for each in (trunk_jobs, cell_jobs)]
+            parts = self.fleet.run(inputs, [*own[0], *own[1]], self._advance)
+            trunks += parts[: len(own[0])]
+            cells += parts[len(own[0]) :]
+            n = upto
+        if self.request.seconds is not None:
+            self.space.remember(seeds=n)  # a rerun has another time left
+        return plan.with_seeds(n), trunks, cells
+
+    def _rounds(self, plan: Plan) -> list[int]:
+        """How many seeds are done after each round of the fleet."""
+        all_of_them = self.space.recall("seeds") or len(plan.seeds)
+        if self.request.seconds is None or self.recipe.train.seeds or self.space.recall("seeds"):
+            return [all_of_them]
+        return list(range(min(LEAST_SEEDS, all_of_them), all_of_them + 1))
+
+    def _time_for(self, plan: Plan, done: int, wanted: int, total: int) -> bool:
+        """Whether `wanted` seeds, and the tests of their predictions, fit into the budget at the speed so far."""
+        seconds = self.space.add_seconds(self.progress.take_seconds())
+        a_seed, n = total / len(plan.seeds), len(plan.seeds)
+        rest = (wanted - done) * a_seed + wanted * (plan.planned_tokens / n - a_seed)
+        left = (self.request.seconds or math.inf) - sum(seconds.values())
+        return rest / (done * a_seed) * seconds["fleet"] <= left
 
     def _advance(self, tokens: int, *, found: bool = False) -> None:
         self.progress.advance(tokens, found=found)

@@ -80,6 +80,16 @@ class Workspace:
         if not self.settled:
             write_json_atomic(self.path(IDENTITY), {**self._read(IDENTITY), "settled": made_from})
 
+    def remember(self, **decided: int) -> None:
+        """Keep what was decided on the way, so that a rerun decides alike."""
+        before = self._read(IDENTITY)
+        write_json_atomic(self.path(IDENTITY), {**before, "decided": {**before.get("decided", {}), **decided}})
+
+    def recall(self, name: str) -> int | None:
+        """What was decided, or None."""
+        found = self._read(IDENTITY).get("decided", {}).get(name)
+        return None if found is None else int(found)
+
     @property
     def settled(self) -> bool:
         return bool(self.path(IDENTITY).exists() and self._read(IDENTITY).get("settled"))

@@ -36,7 +36,7 @@ def _stream(plan: Plan, cell: Cell | None, seed: int) -> StreamPlan:
         batch_rows=plan.batch_rows,
         defect=cell.defect if cell else None,
         dose=cell.dose if cell else 0.0,
-        part=Part(plan.seeds.index(seed), len(plan.seeds), plan.seeds[0]),
+        part=Part(plan.seeds.index(seed), plan.parts, plan.seeds[0]),
     )
 
 

@@ -68,6 +68,7 @@ class Plan(_Value):
     row_tokens: int
     batch_rows: int
     seeds: list[int]
+    parts: int  # of the training text: one for each seed that was planned
     natural: dict[str, float]
     run_steps: int
     branch_steps: list[int]
@@ -87,6 +88,20 @@ class Plan(_Value):
 
     def cell_list(self) -> list[Cell]:
         return [Cell(**cell) for cell in self.cells]
+
+    def with_seeds(self, n: int) -> Plan:
+        """The plan with its first `n` seeds alone, and a notice if these are fewer."""
+        if n >= len(self.seeds):
+            return self
+        said = _notice("seeds", str(n), planned=len(self.seeds))
+        share = n / len(self.seeds)
+        return self.model_copy(
+            update={
+                "seeds": self.seeds[:n],
+                "notices": [*self.notices, said],
+                "planned_tokens": round(share * self.planned_tokens),
+            }
+        )
 
     def decay(self, steps: int) -> int:
         """Steps of the falling learning rate in a run of so many."""
@@ -273,7 +288,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
     return Plan(
         shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
-        seeds=[recipe.seed * 1000 + i for i in range(seeds)], natural=natural, run_steps=run_steps,
+        seeds=[recipe.seed * 1000 + i for i in range(seeds)], parts=seeds, natural=natural, run_steps=run_steps,
         branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
         eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
         predictions=predictions, planned_tokens=planned, notices=notices, why=why,
@@ -375,7 +390,7 @@ def _pool_shares(
     return shares
 
 
-def _notice(kind: str, value: str) -> dict[str, str]:
+def _notice(kind: str, value: str, **more: object) -> dict[str, str]:
     from assay.present.words import both
 
-    return both(f"notice.{kind}", value=value)
+    return both(f"notice.{kind}", value=value, **more)

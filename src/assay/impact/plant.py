@@ -55,8 +55,8 @@ def _parents(
 ) -> Iterator[pa.RecordBatch]:
     """The passages that are copied: of each source as many random documents (COPIED_CHARS of each, from a random
     place) as make up, with their copies, the text that the highest dose replaces in the runs of all seeds."""
-    replaced = max(design.doses) * plan.run_steps * plan.step_tokens * len(plan.seeds)
-    least = COPIED_CHARS * len(plan.seeds)
+    replaced = max(design.doses) * plan.run_steps * plan.step_tokens * plan.parts
+    least = COPIED_CHARS * plan.parts
     wanted = {
         source: max(least, share * replaced / design.copies / tokens_per_char[source])
         for source, share in plan.natural.items()
