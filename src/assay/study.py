@@ -43,7 +43,7 @@ from assay.ledger import Ledger
 from assay.models.decoder import DecoderConfig
 from assay.present.numbers import compact, durations
 from assay.present.progress import Progress
-from assay.present.words import both
+from assay.present.words import Both, both
 from assay.recipe import StudyRecipe
 from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
@@ -100,7 +100,7 @@ class Request:
         return self.recipe.title or ", ".join(Path(s).name or s for s in self.sources)
 
     @property
-    def budget_in_words(self) -> dict[str, str]:
+    def budget_in_words(self) -> Both:
         if self.tokens is not None:
             return both("fact.tokens", n=compact(self.tokens))
         return durations(self.seconds or 0.0)
@@ -367,10 +367,8 @@ class _Study:
         """Trunks and fitted cells of all seeds, seed by seed once the fewest are done: on a machine that turns out
         slower than its probe said, the last seeds are left out. Returns the plan of those that ran, and the ledger."""
         plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.encoder.vocabulary
-        trunk_jobs, cell_jobs = (
-            jobs.trunks(plan, recipe, vocabulary),
-            jobs.cells(plan, recipe, vocabulary, fitted=True),
-        )
+        trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
+        cell_jobs = jobs.cells(plan, recipe, vocabulary, fitted=True)
         total = sum(job.tokens for job in (*trunk_jobs, *cell_jobs))
         self.progress.stage("fleet", total, after=max(0, plan.planned_tokens - total))
         trunks: list[Artifact] = []
@@ -379,11 +377,11 @@ class _Study:
         for upto in self._rounds(plan):
             if n and not self._time_for(plan, n, upto, total):
                 break
-            now = set(plan.seeds[n:upto])
-            own = [[job for job in each if job.stream.seed in now] for each in (trunk_jobs, cell_jobs)]
-            parts = self.fleet.run(inputs, [*own[0], *own[1]], self._advance)
-            trunks += parts[: len(own[0])]
-            cells += parts[len(own[0]) :]
+            now = plan.seeds[n:upto]
+            own = [job for job in (*trunk_jobs, *cell_jobs) if job.stream.seed in now]
+            parts = self.fleet.run(inputs, own, self._advance)
+            trunks += parts[: len(now)]
+            cells += parts[len(now) :]
             n = upto
         if self.request.seconds is not None:
             self.space.remember(seeds=n)  # a rerun has another time left
@@ -391,13 +389,18 @@ class _Study:
 
     def _rounds(self, plan: Plan) -> list[int]:
         """How many seeds are done after each round of the fleet."""
-        all_of_them = self.space.recall("seeds") or len(plan.seeds)
-        if self.request.seconds is None or self.recipe.train.seeds or self.space.recall("seeds"):
-            return [all_of_them]
-        return list(range(min(LEAST_SEEDS, all_of_them), all_of_them + 1))
+        n, decided = len(plan.seeds), self.space.recall("seeds")
+        if decided or self.request.seconds is None or self.recipe.train.seeds:
+            return [decided or n]
+        return list(range(min(LEAST_SEEDS, n), n + 1))
 
     def _time_for(self, plan: Plan, done: int, wanted: int, total: int) -> bool:
-        """Whether `wanted` seeds, and the tests of their predictions, fit into the budget at the speed so far."""
+        """Whether `wanted` seeds, and the tests of their predictions, fit into the budget at the speed so far.
+
+        Args:
+            done: seeds that are fitted.
+            total: training tokens of the fitted runs of all planned seeds.
+        """
         seconds = self.space.add_seconds(self.progress.take_seconds())
         a_seed, n = total / len(plan.seeds), len(plan.seeds)
         rest = (wanted - done) * a_seed + wanted * (plan.planned_tokens / n - a_seed)
@@ -455,7 +458,7 @@ def summary(results: StudyResults, out: Path) -> dict[str, Any]:
         "claims": str(out / "claims.json"),
         "report": str(out / report.REPORT),
         "n_claims": len(results.claims),
-        "n_supported": sum(claim.verdict == "supported" for claim in results.claims if claim.kind != "prediction"),
+        "n_supported": sum(claim.verdict == "supported" for claim in results.effects),
         "predictions": {
             "registered": sum(claim.prediction is not None for claim in results.claims),
             "tested": len(tested),

@@ -51,27 +51,44 @@ def test_results_below_the_sources_do_not_change_the_corpus(tmp_path: Path) -> N
     assert open_sources([str(tmp_path)], ReadOptions(), without=tmp_path / "out").fingerprint() == before
 
 
-def test_any_folder_on_the_way_declares_the_split(tmp_path: Path) -> None:
-    put(tmp_path / "s", "news/train/a.jsonl", "news/test/b.jsonl", "law/x/dev/y/c.jsonl", "test/d/e.valid.jsonl")
-    assert labels(listing([str(tmp_path / "s")])) == {
-        "news/train/a.jsonl": ("news", "train"),
-        "news/test/b.jsonl": ("news", "test"),
-        "law/x/dev/y/c.jsonl": ("law", "eval"),
-        "test/d/e.valid.jsonl": ("d", "eval"),
-    }
-
-
-def test_the_name_of_the_root_declares_the_split_and_its_parent_gives_the_label(tmp_path: Path) -> None:
-    put(tmp_path / "s", "news/train/a.jsonl", "news/test/b.jsonl", "law/train/a.jsonl", "news/test/test.jsonl")
-    one = listing([str(tmp_path / "s/news/test")])
-    assert labels(one) == {"b.jsonl": ("b", "test"), "test.jsonl": ("news", "test")}
-    made = listing([str(tmp_path / "s" / name) for name in ("news/train", "news/test", "law/train")])
-    assert labels(made) == {
-        "news/train/a.jsonl": ("news", "train"),
-        "news/test/b.jsonl": ("news", "test"),
-        "news/test/test.jsonl": ("news", "test"),
-        "law/train/a.jsonl": ("law", "train"),
-    }
+@pytest.mark.parametrize(
+    ("files", "roots", "expected"),
+    [
+        pytest.param(
+            ["news/train/a.jsonl", "news/test/b.jsonl", "law/x/dev/y/c.jsonl", "test/d/e.valid.jsonl"],
+            ["."],
+            {
+                "news/train/a.jsonl": ("news", "train"),
+                "news/test/b.jsonl": ("news", "test"),
+                "law/x/dev/y/c.jsonl": ("law", "eval"),
+                "test/d/e.valid.jsonl": ("d", "eval"),
+            },
+            id="any folder on the way",
+        ),
+        pytest.param(
+            ["news/train/a.jsonl", "news/test/b.jsonl", "law/train/a.jsonl", "news/test/test.jsonl"],
+            ["news/test"],
+            {"b.jsonl": ("b", "test"), "test.jsonl": ("news", "test")},
+            id="the name of the root",
+        ),
+        pytest.param(
+            ["news/train/a.jsonl", "news/test/b.jsonl", "law/train/a.jsonl", "news/test/test.jsonl"],
+            ["news/train", "news/test", "law/train"],
+            {
+                "news/train/a.jsonl": ("news", "train"),
+                "news/test/b.jsonl": ("news", "test"),
+                "news/test/test.jsonl": ("news", "test"),
+                "law/train/a.jsonl": ("law", "train"),
+            },
+            id="several roots, labelled by their parents",
+        ),
+    ],
+)
+def test_the_nearest_folder_declares_the_split(
+    tmp_path: Path, files: list[str], roots: list[str], expected: dict[str, tuple[str, str]]
+) -> None:
+    put(tmp_path / "s", *files)
+    assert labels(listing([str(tmp_path / "s" / root) for root in roots])) == expected
 
 
 def test_named_files_of_one_stem_are_told_apart_by_their_suffix(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "assay"
 # Entries found by a name that a study brings along.
 OPEN = ("language.", "parameter.", "unit.")
 # Groups that other rooms say.
-FOREIGN = ("statement.", "notice.", "mixture.", "planted.", "progress.", "fact.")
+FOREIGN = ("statement.", "notice.", "mixture.", "planted.", "progress.", "fact.", "skipped.")
 
 
 def places(entry: str | dict[str, str]) -> set[str]:

@@ -21,6 +21,7 @@ import zstandard
 
 from assay.corpus import fetch, starter
 from assay.errors import InputError
+from assay.present.words import Both, both
 from assay.store import Artifact, Stage, Store
 
 log = logging.getLogger("assay.corpus")
@@ -35,7 +36,7 @@ class Builtin:
     """A built-in corpus on disk: `folder` has one subfolder a source."""
 
     folder: Path
-    notices: list[dict[str, str]]
+    notices: list[Both]
 
 
 def materialise(uri: str, progress: Callable[[str, float, float], None] | None = None) -> Builtin:
@@ -151,18 +152,10 @@ def licences() -> list[dict[str, str]]:
     ]
 
 
-def _fallback(reasons: list[str]) -> dict[str, str]:
-    why = reasons[0]
-    return {
-        "en": "No package index answered, so this is builtin:python (the running interpreter's own"
-        f" documentation and code) instead of builtin:starter. {why}",
-        "zh": f"没有软件包索引应答，因此改用 builtin:python（本机 Python 自带的文档与代码）代替 builtin:starter。{why}",
-    }
+def _fallback(reasons: list[str]) -> Both:
+    return both("notice.fallback", why=reasons[0])
 
 
-def _left_out(recipes: Iterable[starter.Recipe], usable: list[starter.Recipe], reasons: list[str]) -> dict[str, str]:
+def _left_out(recipes: Iterable[starter.Recipe], usable: list[starter.Recipe], reasons: list[str]) -> Both:
     names = ", ".join(r.source for r in recipes if r not in usable)
-    return {
-        "en": f"The starter corpus lacks {names} ({'; '.join(reasons)}).",
-        "zh": f"起步语料缺少 {names}（{'; '.join(reasons)}）。",
-    }
+    return both("notice.left_out", value=names, why="; ".join(reasons))

@@ -32,6 +32,7 @@ from assay.corpus import decode
 from assay.corpus.decode import shown
 from assay.corpus.formats import SPLIT_WORDS
 from assay.errors import InputError
+from assay.present.words import Both, both
 
 KINDS = (".txt", ".md", ".jsonl", ".json", ".csv", ".parquet")
 LOOSE_FILES = 64
@@ -39,17 +40,8 @@ _NO_DATA = ("readme", "license", "licence", "copying", "notice", "changelog", "d
 _STUDY = ("study.json", ".lock")  # what the folder of every study holds
 _HEAD = 8192  # bytes that tell text from binary data
 
-Said = dict[str, str]
-"""A text in both languages: "en" and "zh"."""
-Skipped = tuple[str, Said]
+Skipped = tuple[str, Both]
 """The origin of what is not read, and why."""
-
-_BY_NAME = {"en": "no data, by its name", "zh": "从文件名看不是数据"}
-_NO_FILE = {"en": "not a file", "zh": "不是普通文件"}
-_EMPTY = {"en": "empty file", "zh": "空文件"}
-_BINARY = {"en": "binary data under a text file's name", "zh": "文件名是文本类型，内容却是二进制数据"}
-_OF_STUDY = {"en": "the folder of a study", "zh": "这是一次研究的输出文件夹"}
-_AGAIN = {"en": "a link to a folder that is read already", "zh": "链接指向的文件夹已经读取过"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +61,7 @@ class SourceFile:
 class Listing:
     files: tuple[SourceFile, ...]
     skipped: tuple[Skipped, ...]
-    notices: tuple[Said, ...]
+    notices: tuple[Both, ...]
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,7 @@ class _How:
     skip: bool
     without: Path | None
 
-    def refused(self, path: str | Path, error: OSError) -> Said:
+    def refused(self, path: str | Path, error: OSError) -> Both:
         """Why a path cannot be read, where such paths are skipped.
 
         Raises:
@@ -89,7 +81,7 @@ class _How:
         if not self.skip:
             raise decode.refused(path, error) from error
         why = error.strerror or str(error)
-        return {"en": f"cannot be read ({why})", "zh": f"无法读取（{why}）"}
+        return both("skipped.refused", why=why)
 
     def of_study(self, folder: Path) -> bool:
         """Whether a folder is the one to leave out, or another study's."""
@@ -128,7 +120,7 @@ def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, witho
     skipped: list[Skipped] = []
     roots = _roots(uris, how, skipped)
     files: list[SourceFile] = []
-    notices: list[Said] = []
+    notices: list[Both] = []
     several = len(roots) > 1
     for root, name in zip(roots, _names(roots), strict=True):
         found, left = _below(root, _prefix(root, name) if several else "", how)
@@ -234,7 +226,7 @@ def _below(root: Path, prefix: str, how: _How) -> tuple[list[SourceFile], list[S
     return found, skipped
 
 
-def _walk(root: Path, how: _How) -> Iterator[tuple[Path, Said | None]]:
+def _walk(root: Path, how: _How) -> Iterator[tuple[Path, Both | None]]:
     """Everything below a folder that is no folder, and the folders that are not entered with the reason.
 
     Links wait until there are no other folders, so that what a link leads to keeps its own name where it has one.
@@ -244,7 +236,7 @@ def _walk(root: Path, how: _How) -> Iterator[tuple[Path, Said | None]]:
     while folders or links:
         folder = folders.pop() if folders else links.popleft()
         entries = _entries(folder, seen, how)
-        if isinstance(entries, dict):
+        if not isinstance(entries, list):
             yield folder, entries
             continue
         for entry in entries:
@@ -257,15 +249,15 @@ def _walk(root: Path, how: _How) -> Iterator[tuple[Path, Said | None]]:
                 folders.append(path)
 
 
-def _entries(folder: Path, seen: set[tuple[int, int]], how: _How) -> list[os.DirEntry[str]] | Said:
+def _entries(folder: Path, seen: set[tuple[int, int]], how: _How) -> list[os.DirEntry[str]] | Both:
     """What is in a folder, by name and without hidden things; or why it is not entered."""
     try:
         stat = folder.stat()
         if (stat.st_dev, stat.st_ino) in seen:
-            return _AGAIN
+            return both("skipped.again")
         seen.add((stat.st_dev, stat.st_ino))
         if how.of_study(folder):
-            return _OF_STUDY
+            return both("skipped.study")
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
     except OSError as error:
@@ -279,7 +271,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _examined(path: Path, origin: str, how: _How, *, named: bool = False) -> SourceFile | Said:
+def _examined(path: Path, origin: str, how: _How, *, named: bool = False) -> SourceFile | Both:
     """A file to read, or why it is not one. A file that was `named` is not judged by its name.
 
     Raises:
@@ -302,7 +294,7 @@ def _kind(path: Path) -> str:
     return (path.with_suffix("") if decode.compression_of(path) else path).suffix.lower()
 
 
-def _unreadable(path: Path, how: _How, named: bool) -> Said | None:
+def _unreadable(path: Path, how: _How, named: bool) -> Both | None:
     """Why a file is not read.
 
     Raises:
@@ -310,19 +302,17 @@ def _unreadable(path: Path, how: _How, named: bool) -> Said | None:
     """
     name = path.name.lower()
     if not named and any(name == word or name.startswith((f"{word}.", f"{word}-")) for word in _NO_DATA):
-        return _BY_NAME
+        return both("skipped.by_name")
     if _kind(path) not in KINDS:
-        suffix = shown(path.suffix)
-        en, zh = suffix or "no suffix", suffix or "没有扩展名"
-        return {"en": f"not a kind that is read ({en})", "zh": f"不是可读取的文件类型（{zh}）"}
+        return both("skipped.kind", suffix=shown(path.suffix) or both("skipped.no_suffix"))
     if not path.is_file():
-        return _NO_FILE
+        return both("skipped.no_file")
     with path.open("rb") as file:  # whatever its kind: what cannot be opened is told before any work is done
         head = file.read(_HEAD)
     if not head:
-        return _EMPTY
+        return both("skipped.empty")
     plain = _kind(path) != ".parquet" and not decode.compression_of(path)
-    return _BINARY if plain and not how.encoded and decode.looks_binary(head) else None
+    return both("skipped.binary") if plain and not how.encoded and decode.looks_binary(head) else None
 
 
 def _split_of(name: str) -> str | None:
@@ -330,7 +320,7 @@ def _split_of(name: str) -> str | None:
 
 
 def _labelled(
-    root: Path, files: list[SourceFile], name: str, *, several: bool, notices: list[Said]
+    root: Path, files: list[SourceFile], name: str, *, several: bool, notices: list[Both]
 ) -> list[SourceFile]:
     if root.is_file():
         return [replace(file, label=name) for file in files]
@@ -347,13 +337,7 @@ def _labelled(
     loose = {file.label for file, path in zip(labelled, paths, strict=True) if len(path.parts) == 1}
     if len(loose) <= LOOSE_FILES:
         return labelled
-    notices.append(
-        {
-            "en": f"{len(loose)} files lie loose in {name}: they are taken as one source. "
-            "Put them into subfolders to tell sources apart.",
-            "zh": f"{name} 中直接放着 {len(loose)} 个文件，按一个来源处理。要区分来源，请放进子文件夹。",
-        }
-    )
+    notices.append(both("notice.loose", n=len(loose), name=name))
     return [
         replace(file, label=name) if len(path.parts) == 1 else file for file, path in zip(labelled, paths, strict=True)
     ]

@@ -28,6 +28,7 @@ from assay.corpus import candidates, decode, dedup, documents, language, profile
 from assay.corpus.source import ReadOptions, ReadReport, Sources, open_sources
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
+from assay.present.words import Both, both
 from assay.store import Artifact, Stage, Store, fingerprint
 
 Progress = Callable[[str, float, float], None]
@@ -49,15 +50,15 @@ class Corpus:
     duplicates: Artifact
     splits: Artifact
     profile_artifact: Artifact
-    skipped: list[tuple[str, dict[str, str]]]
-    """Files and folders that are not read, with the reason in "en" and "zh"."""
+    skipped: list[tuple[str, Both]]
+    """Files and folders that are not read, with the reason."""
     bad_rows: int
     """Rows that were skipped because they are broken."""
     bad_files: int
     """Files that were skipped, or given up half-way, because they are broken."""
     empty_documents: int
-    notices: list[dict[str, str]]
-    """Things to be told first, each in "en" and "zh"."""
+    notices: list[Both]
+    """Things to be told first."""
     profile: list[dict[str, Any]] = field(repr=False)
     """One dict a source, with the fields of `SourceProfile`."""
 
@@ -263,19 +264,12 @@ def _profile(artifacts: list[list[Path]], folder: Path) -> None:
     (folder / "profile.json").write_text(text, encoding="utf-8")
 
 
-def _notices(read: dict[str, Any], splits: dict[str, Any]) -> list[dict[str, str]]:
-    notices = []
-    bad = read["bad_rows"] + read["bad_files"]
-    if bad:
-        first = read["places"][0]
-        en = f"Broken rows or files that were skipped: {bad}; the first at {first}."
-        notices.append({"en": en, "zh": f"跳过了 {bad} 处损坏的行或文件，第一处：{first}。"})
-    dropped = splits["documents"].get("dropped", 0)
-    if dropped:
-        en = f"Documents kept out of training because they nearly repeat held-out text: {dropped}."
-        notices.append({"en": en, "zh": f"有 {dropped} 篇文档与留出文本几乎相同，不参与训练。"})
+def _notices(read: dict[str, Any], splits: dict[str, Any]) -> list[Both]:
+    notices: list[Both] = []
+    if bad := read["bad_rows"] + read["bad_files"]:
+        notices.append(both("notice.broken", n=bad, first=read["places"][0]))
+    if dropped := splits["documents"].get("dropped", 0):
+        notices.append(both("notice.dropped", n=dropped))
     if splits["lacking"]:
-        names = ", ".join(splits["lacking"])
-        en = f"Too few documents to hold any out in: {names}."
-        notices.append({"en": en, "zh": f"以下来源文档太少，没有留出评测文本：{names}。"})
+        notices.append(both("notice.lacking", value=", ".join(splits["lacking"])))
     return notices

@@ -18,8 +18,9 @@ from typing import Literal
 import pyarrow as pa
 
 from assay.corpus import builtin, decode, documents, formats
-from assay.corpus.listing import Said, Skipped, SourceFile, listing, mark_of
+from assay.corpus.listing import Skipped, SourceFile, listing, mark_of
 from assay.errors import InputError
+from assay.present.words import Both
 from assay.store import file_digest, fingerprint
 
 _PLACES = 20
@@ -85,7 +86,7 @@ class Sources:
     files: tuple[SourceFile, ...]
     options: ReadOptions
     skipped: tuple[Skipped, ...]
-    notices: tuple[Said, ...]
+    notices: tuple[Both, ...]
     digests: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -227,7 +228,7 @@ def open_sources(
     """
     if not uris:
         raise InputError("no source is given", remedy="name a file or folder, or builtin:starter")
-    notices: list[Said] = []
+    notices: list[Both] = []
     paths = []
     for uri in uris:
         if uri.startswith("builtin:"):

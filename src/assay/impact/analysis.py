@@ -32,7 +32,7 @@ from assay.impact.results import (
 )
 from assay.impact.statements import Draft, change, predicted_sentence, tokens_text
 from assay.present.numbers import percent
-from assay.present.words import both
+from assay.present.words import Both, both
 from assay.recipe import DesignRecipe
 
 
@@ -154,7 +154,7 @@ class Analysis:
                 )
         return drafts
 
-    def _mixture_words(self, cell: Cell) -> dict[str, str]:
+    def _mixture_words(self, cell: Cell) -> Both:
         if cell.source is None:
             if max(cell.weights.values()) - min(cell.weights.values()) < 1e-9:
                 return change("uniform")
@@ -318,7 +318,7 @@ class Analysis:
         )
 
 
-def _label(cell: Cell) -> dict[str, str]:
+def _label(cell: Cell) -> Both:
     if not cell.fitted:
         return both("mixture.held_out")
     return both("mixture.up", source=cell.source) if cell.source else both("mixture.uniform")

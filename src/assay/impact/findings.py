@@ -24,7 +24,7 @@ from assay.impact.results import Cost, Sample, SourceProfile, StudyResults
 from assay.impact.statements import decide
 from assay.ledger import Ledger
 from assay.models.decoder import DecoderConfig
-from assay.present.words import both
+from assay.present.words import Both, both
 from assay.recipe import StudyRecipe
 from assay.store import Artifact, Store, fingerprint
 from assay.tokens.evalset import EvalSet
@@ -69,7 +69,7 @@ class Asked:
 
     title: str
     command: str
-    budget: dict[str, str]
+    budget: Both
 
 
 def measurements(

@@ -28,7 +28,7 @@ from assay.store import Artifact
 Split = Literal["eval", "test"]
 MEAN = ""  # the target that is the mean over sources
 POOLED_WEIGHT = 8.0  # degrees of freedom that the pooled variance counts for, at most, against a cell's own
-ALIKE = 0.25  # correlation of two cells' variances: their differences share a baseline, so they correlate with 1/2
+SHARED_BASELINE = 0.25  # correlation of two cells' variances: their differences share a baseline, and correlate by 1/2
 
 
 @dataclass(frozen=True)
@@ -153,17 +153,13 @@ class Measurements:
         The variance over seeds of a target's paired differences is pooled over the cells and shrunk to: each
         cell's own counts with its S - 1 degrees of freedom, the pooled one with those of `_pooled_weight`.
         """
-        base = self.bpb(baseline, tokens, split)
-        paired = {cell: self.bpb(cell, tokens, split) - base for cell in cells}
-        n = len(self.seeds)
-        own = {cell: change.var(axis=0, ddof=1) for cell, change in paired.items()}
-        pooled = np.mean(list(own.values()), axis=0)
-        weight = _pooled_weight(np.stack(list(own.values())), n - 1, ALIKE)
+        base, n = self.bpb(baseline, tokens, split), len(self.seeds)
+        changes = [self.bpb(cell, tokens, split) - base for cell in cells]
+        variances, df = _shrunk(np.stack([change.var(axis=0, ddof=1) for change in changes]), n - 1, SHARED_BASELINE)
         result = {}
-        for cell, change in paired.items():
-            variance = (weight * pooled + (n - 1) * own[cell]) / (weight + n - 1)
+        for cell, change, variance in zip(cells, changes, variances, strict=True):
             documents = self.document_variance((cell, tokens), (baseline, tokens), split)
-            result[cell] = self._judged(change.mean(axis=0), variance / n, documents, weight + n - 1)
+            result[cell] = self._judged(change.mean(axis=0), variance / n, documents, df)
         return result
 
     @staticmethod
@@ -186,19 +182,23 @@ class Measurements:
         pairs = list(zip(sizes[::2], sizes[1::2], strict=True))
         changes = [self.bpb(cell, longer, split) - self.bpb(cell, shorter, split) for shorter, longer in pairs]
         n = len(self.seeds)
-        own = changes[-1].var(axis=0, ddof=1)
-        each = np.stack([change.var(axis=0, ddof=1) for change in changes])
-        pooled, weight = each.mean(axis=0), _pooled_weight(each, n - 1, 0.0)
-        variance = (weight * pooled + (n - 1) * own) / (weight + n - 1)
+        variances, df = _shrunk(np.stack([change.var(axis=0, ddof=1) for change in changes]), n - 1, 0.0)
         shorter, longer = pairs[-1]
         documents = self.document_variance((cell, longer), (cell, shorter), split)
-        return self._judged(changes[-1].mean(axis=0), variance / n, documents, weight + n - 1)
+        return self._judged(changes[-1].mean(axis=0), variances[-1] / n, documents, df)
 
     def between(self, change: np.ndarray, a: tuple[str, int], b: tuple[str, int], split: Split) -> list[Difference]:
         """Differences from (seeds, targets) changes of a against b, with no pooling over cells."""
         n = len(change)
         documents = self.document_variance(a, b, split)
         return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
+
+
+def _shrunk(variances: np.ndarray, df: int, alike: float) -> tuple[np.ndarray, float]:
+    """(cells, targets) variances of `df` degrees of freedom, each drawn towards the mean over cells, and the degrees of
+    freedom that they have then. `alike` is the correlation of two cells' estimates."""
+    weight = _pooled_weight(variances, df, alike)
+    return (weight * variances.mean(axis=0) + df * variances) / (weight + df), weight + df
 
 
 def _pooled_weight(variances: np.ndarray, df: int, alike: float) -> float:

@@ -21,6 +21,7 @@ from assay.errors import InputError
 from assay.impact import design
 from assay.impact.design import Cell
 from assay.present.numbers import compact
+from assay.present.words import both
 from assay.recipe import StudyRecipe
 
 # Proxies by size: layers, width, heads, vocabulary; 0.36, 0.92 and 1.8 million parameters.
@@ -34,6 +35,8 @@ LARGEST_BRANCH = 2.0  # x D_c
 HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
 WARMUP_STEPS = 10
 HELD_OUT_EPOCHS = 2.0  # at most, of the held-out run: those that the law is fitted on read nothing twice
+# The text that a study reads of a source: so many times what its longest run needs, so many times that for each seed,
+# and so many documents for each seed.
 POOL_TIMES, PART_TIMES, POOL_DOCUMENTS = 4.0, 1.25, 20
 EVAL_COST = 1 / 3
 EVAL_SHARE = 0.3  # of a comparison run: with EVAL_COST, a tenth of the time
@@ -250,13 +253,15 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
                 if timed
                 else f"{needed:,.0f} tokens"
             )
-            fewer = ", or ask fewer questions with --set design.axes=[size]" if recipe.design.axes != ("size",) else ""
+            remedies = [f"give at least {more}"]
+            if recipe.design.axes != ("size",):
+                remedies.append("ask fewer questions with --set design.axes=[size]")
             if _least_run_tokens(recipe) > LEAST_RUN_TOKENS:
-                fewer += ", or set a smaller train.batch_rows"
+                remedies.append("set a smaller train.batch_rows")
             raise InputError(
                 f"the budget of {shape.total_tokens:,} training tokens is too small for the smallest study",
                 where="--budget" if timed else "--tokens",
-                remedy=f"give at least {more}{fewer}",
+                remedy=", or ".join(remedies),
             )
     if len(targets) < len(texts):
         notices.append(_notice("sources", str(len(texts) - len(targets))))
@@ -353,17 +358,22 @@ def _least_run_tokens(recipe: StudyRecipe) -> int:
 
 def _seeds_fed(recipe: StudyRecipe, total: float) -> int:
     """Seeds to begin with: four, or three where the corpus feeds no more."""
-    return 4 if HELD_OUT_EPOCHS * total / 4 / HELD_OUT_SIZE >= _least_run_tokens(recipe) else 3
+    return 4 if _run_tokens_fed(total, 4) >= _least_run_tokens(recipe) else 3
+
+
+def _run_tokens_fed(total: float, seeds: int) -> float:
+    """The longest D_c that a corpus of so many tokens feeds: every seed reads its own part of it, in the held-out run
+    at most HELD_OUT_EPOCHS times."""
+    return HELD_OUT_EPOCHS * total / seeds / HELD_OUT_SIZE
 
 
 def _most_run_tokens(recipe: StudyRecipe, total: float, seeds: int) -> float:
-    """The longest D_c that the corpus feeds: every seed reads its own part of it, in the held-out run at most
-    HELD_OUT_EPOCHS times.
+    """`_run_tokens_fed`, where that is enough for a study.
 
     Raises:
         InputError: the corpus is too small for the smallest run.
     """
-    most = HELD_OUT_EPOCHS * total / seeds / HELD_OUT_SIZE
+    most = _run_tokens_fed(total, seeds)
     if most < (least_run := _least_run_tokens(recipe)):
         least = math.ceil(least_run * HELD_OUT_SIZE * seeds / HELD_OUT_EPOCHS)
         fewer = "fewer train.seeds, " if (recipe.train.seeds or 0) > 3 else ""
@@ -391,6 +401,4 @@ def _pool_shares(
 
 
 def _notice(kind: str, value: str, **more: object) -> dict[str, str]:
-    from assay.present.words import both
-
     return both(f"notice.{kind}", value=value, **more)

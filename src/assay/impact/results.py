@@ -10,6 +10,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from assay.impact.claims import Claim, Pair
+from assay.present.words import Both
 
 
 class _Value(BaseModel):
@@ -89,7 +90,7 @@ class MixtureRow(_Value):
     """One mixture, its shares per source, and its effect on each source's text and on the mean ("")."""
 
     cell: str
-    label: dict[str, str]  # language -> name
+    label: Both
     weights: dict[str, float]
     epochs: dict[str, float]  # how often each source's text was read: the part of the first seed
     effects: dict[str, Effect]
@@ -124,7 +125,7 @@ class Cost(_Value):
     runs: int
     peak_memory_bytes: int
     tokens_per_second: float
-    device: dict[str, str]  # in both languages
+    device: Both
 
 
 class StudyResults(_Value):
@@ -133,19 +134,19 @@ class StudyResults(_Value):
     assay_version: str
     created_at: str
     fingerprints: dict[str, str]  # corpus, plan, tokenizer, ... -> hex
-    budget: dict[str, str]  # in both languages, as are `architecture` and `tokenizer`
+    budget: Both
     level: float
     n_seeds: int
     parameters: int  # non-embedding
     parameters_total: int
-    architecture: dict[str, str]
-    tokenizer: dict[str, str]
+    architecture: Both
+    tokenizer: Both
     run_tokens: int  # training tokens of each comparison run
     false_discovery_rate: float
-    notices: list[dict[str, str]]  # things a reader must know first: skipped rows, fallbacks, small corpora
+    notices: list[Both]  # things a reader must know first: skipped rows, fallbacks, small corpora
     claims: list[Claim]
     profile: list[SourceProfile]
-    skipped: list[tuple[str, dict[str, str]]]  # origin, reason in both languages
+    skipped: list[tuple[str, Both]]  # origin, reason
     bad_rows: int
     bad_files: int
     curves: list[Curve]
@@ -154,3 +155,8 @@ class StudyResults(_Value):
     mixtures: MixtureView | None
     samples: list[Sample]
     cost: Cost
+
+    @property
+    def effects(self) -> list[Claim]:
+        """The claims that are picked out of many by their verdict: all but predictions, which have an outcome."""
+        return [claim for claim in self.claims if claim.kind != "prediction"]

@@ -15,9 +15,7 @@ from typing import Any
 from assay.impact.claims import Claim, Kind, Outcome, Prediction, Text, discoveries
 from assay.impact.measure import MEAN, Difference
 from assay.present.numbers import compact, estimate, percent, significant
-from assay.present.words import both
-
-Both = dict[str, str]
+from assay.present.words import Both, both
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def _tiles(results: StudyResults, supported: int, effects: int) -> Markup:
 
 
 def _correction(results: StudyResults) -> Markup:
-    tests = sum(claim.p_value is not None and claim.kind != "prediction" for claim in results.claims)
+    tests = sum(claim.p_value is not None for claim in results.effects)
     return said(
         "answer.correction",
         n=len(results.claims),

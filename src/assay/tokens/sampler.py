@@ -82,8 +82,8 @@ class Part:
     seed: int = 0
 
     def rows(self, stream: TokenStream, source: str, row_tokens: int) -> np.ndarray:
-        """Rows of the source that belong to the part: whole documents, but where the text is cut into parts. A row
-        belongs to the document that its first token does."""
+        """(rows,) indices of the part's rows of T tokens, document by document: whole documents, but where the text is
+        cut into parts. A row belongs to the document that its first token does."""
         rows = np.arange(stream.n_rows(source, row_tokens))
         if self.of == 1:
             return rows
@@ -155,20 +155,19 @@ class Sampler:
             if len(own):
                 row[own] = rows[without_replacement(len(own), len(rows), plan.seed, _ORDER + i)]
             if plan.defect is not None and len(hit := own[damaged[own]]):
-                copies = self._copies(i, row[hit])
+                copies = self._copies(i, self.streams[plan.defect], row[hit])
                 damaged[hit] = bool(len(copies))  # no document was fit to be damaged: the clean ones stay
                 row[hit[: len(copies)]] = copies
         return source, row, damaged
 
-    def _copies(self, source: int, rows: np.ndarray) -> np.ndarray:
+    def _copies(self, source: int, copy: TokenStream, rows: np.ndarray) -> np.ndarray:
         """The damaged rows that stand for `rows` of the training stream, in order; none where the source has no copy.
 
         An aligned copy stands for its source document by document: the row at the same place. Copies of a few
         documents only are read in random order, each once before any is read again, by every part its own.
         """
         plan, name, T = self.plan, self.sources[source], self.plan.row_tokens
-        train, copy = self.streams["train"], self.streams[plan.defect or ""]
-        n_copied = copy.n_rows(name, T)
+        train, n_copied = self.streams["train"], copy.n_rows(name, T)
         if not n_copied:
             return rows[:0]
         if not copy.aligned:

@@ -8,8 +8,7 @@ off the tokens themselves. Needs NumPy alone: `pack` writes what is read here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +28,7 @@ class TokenStream:
 
     shards: dict[str, np.ndarray]
     aligned: bool = False
+    _begins: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, artifact: Artifact) -> TokenStream:
@@ -39,10 +39,6 @@ class TokenStream:
             empty = np.zeros(0, np.dtype(summary["dtype"]))
             shards[source] = np.memmap(path, summary["dtype"], "r") if total["tokens"] else empty
         return cls(shards, bool(summary.get("aligned")))
-
-    @cached_property
-    def _begins(self) -> dict[str, np.ndarray]:
-        return {}
 
     def begins(self, source: str) -> np.ndarray:
         """(documents,) where each document of a source begins, in tokens; the first one at 0."""
