@@ -60,6 +60,15 @@ class Running:
             assert time.monotonic() < end, f"no {words!r} in {self.log.read_text()}"
             time.sleep(0.02)
 
+    def wait_for_workers(self, timeout: float = 120) -> list[int]:
+        """Wait until the fleet has workers; returns their process ids."""
+        end = time.monotonic() + timeout
+        while not (found := self.workers()):
+            assert self.process.poll() is None, f"ended without workers: {self.log.read_text()}"
+            assert time.monotonic() < end, "no workers"
+            time.sleep(0.02)
+        return found
+
     def signal(self, number: int) -> None:
         """To the whole group, as a terminal does."""
         os.killpg(self.process.pid, number)

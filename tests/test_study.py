@@ -136,8 +136,8 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
         run = start()
         run.wait_for(stage)
         if stage == "Training the fleet":
-            time.sleep(3)  # workers come up
-            assert run.workers()
+            run.wait_for_workers()
+            time.sleep(1)  # on a fast machine they train by now, and on none are they done
         run.signal(signal.SIGINT)
         if not clean:
             time.sleep(0.01)
@@ -148,9 +148,7 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
         assert run.left_over() == []
 
     run = start()
-    run.wait_for("Training the fleet")
-    time.sleep(2)
-    os.kill(run.workers()[0], signal.SIGKILL)
+    os.kill(run.wait_for_workers()[0], signal.SIGKILL)
     code, lines = run.end(20)
     assert code == 1
     assert len(lines) == 1
@@ -160,7 +158,7 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
     rng = random.Random(5)
     for _ in range(5):
         run = start()
-        time.sleep(rng.uniform(1, 8))
+        time.sleep(rng.uniform(1, 6))
         os.kill(run.process.pid, signal.SIGKILL)  # the parent alone: its workers have to follow
         run.process.wait(5)
         assert run.left_over() == []
