@@ -2,14 +2,16 @@
 
     fleet   single-threaded workers, one a core, each training members of 4 layers, width 128, vocabulary 4096, T 128
     peer    transformers' GPT-2 of the same shape, float32, torch.compile, two threads, one member after the other
-    bound   the weight products of such a step alone (forward, and both products of the backward pass), in as many
-            single-threaded processes at once as the fleet has workers
+    bound   the weight products of such a step alone (forward, and both products of the backward pass), in the fleet's
+            type and library, in as many single-threaded processes at once as the fleet has workers
 
 Both sides train the same number of members for as many steps of as many rows with AdamW: initialisation, rows read
 from the same file of random tokens, steps, and the loss of a held-out row at the end. Rounds alternate, and medians
 are compared; the compilation of the peer (its members share it) and the start of the workers are not counted.
 
-    python benchmarks/fleet_speed.py [--rows 32] [--rounds 5] [--members 8]
+    python benchmarks/fleet_speed.py [--rows 32] [--rounds 5] [--members 8] [--dtype bfloat16]
+
+The peer computes in float32 whatever the fleet does: bfloat16 is what a study's probe chooses on CPUs that have it.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from assay.models import products
 from assay.models.decoder import DecoderConfig
 from assay.store import Artifact, Stage, Store
 from assay.tokens import evalset
@@ -33,7 +36,7 @@ from assay.tokens.sampler import StreamPlan
 from assay.tokens.stream import TokenStream
 from assay.train.fleet import WORKER_ENVIRONMENT, Fleet
 from assay.train.job import Branch, Job, JobInputs
-from assay.train.loop import TrainSpec
+from assay.train.loop import DTYPES, TrainSpec
 from assay.train.optimizers import OptimizerConfig
 from common import store_result
 
@@ -50,13 +53,14 @@ def main() -> None:
     parser.add_argument(
         "--matrix", choices=("adamw", "muon"), default="adamw", help="the fleet's optimizer of matrices"
     )
+    parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32", help="the fleet's arithmetic")
     options = parser.parse_args()
     workers = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "artifacts")
         inputs = _inputs(store, options.rows, options.steps)
         tokens = TokenStream.open(inputs.streams["train"]).shards[SOURCE]
-        peer, bound = Peer(options.rows, tokens), Bound(options.rows, workers)
+        peer, bound = Peer(options.rows, tokens), Bound(options.rows, workers, options.dtype)
         rounds: dict[str, list[float]] = {"fleet": [], "peer": [], "bound": []}
         with Fleet(store, Path(folder) / "work", workers) as fleet:
             for number in range(-1, options.rounds):  # round -1 warms everything up
@@ -76,6 +80,8 @@ def main() -> None:
         {
             "shape": {"layers": LAYERS, "width": WIDTH, "vocabulary": VOCABULARY, "T": T, "rows": options.rows},
             "matrix": options.matrix,
+            "dtype": options.dtype,
+            "products": "oneDNN" if products.prefers_onednn() else "PyTorch's choice",
             "workers": workers,
             "members": options.members,
             "steps": options.steps,
@@ -126,7 +132,8 @@ def _jobs(options: argparse.Namespace, number: int) -> list[Job]:
     model = DecoderConfig(VOCABULARY, LAYERS, WIDTH, HEADS)
     rates = OptimizerConfig(matrix=options.matrix)
     return [
-        Job(f"round {number}", "size", TrainSpec(model, rates, seed), StreamPlan(seed, {SOURCE: 1.0}, T, options.rows),
+        Job(f"round {number}", "size", TrainSpec(model, rates, seed, options.dtype),
+            StreamPlan(seed, {SOURCE: 1.0}, T, options.rows),
             (Branch(options.steps, 1),), 1)
         for seed in range(100 * (number + 1), 100 * (number + 1) + options.members)
     ]  # fmt: skip
@@ -183,15 +190,15 @@ class Peer:
 class Bound:
     """The weight products alone, in processes of their own."""
 
-    def __init__(self, rows: int, workers: int) -> None:
+    def __init__(self, rows: int, workers: int, dtype: str) -> None:
         import multiprocessing
 
         context = multiprocessing.get_context("spawn")
         os.environ.update(WORKER_ENVIRONMENT)
-        self.rows, self.pipes, self.processes = rows, [], []
+        self.pipes, self.processes = [], []
         for _ in range(workers):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_products, args=(theirs, rows), daemon=True)
+            process = context.Process(target=_products, args=(theirs, rows, dtype), daemon=True)
             process.start()
             self.pipes.append(ours)
             self.processes.append(process)
@@ -208,22 +215,20 @@ class Bound:
             process.join()
 
 
-def _products(pipe: Any, rows: int) -> None:
+def _products(pipe: Any, rows: int, dtype: str) -> None:
     torch.set_num_threads(1)
-    n, d = rows * T, WIDTH
+    n, d, kind = rows * T, WIDTH, DTYPES[dtype]
     shapes = [(3 * d, d), (d, d), (4 * d, d), (d, 4 * d)] * LAYERS + [(VOCABULARY, d)]
-    weights = [torch.randn(shape) for shape in shapes]
-    buffers = {size: torch.randn(n, size) for size in {size for shape in shapes for size in shape}}
-    gradients = [torch.empty(shape) for shape in shapes]
-    outs = {size: torch.empty(n, size) for size in buffers}
+    weights = [torch.randn(shape).to(kind) for shape in shapes]
+    buffers = {size: torch.randn(n, size).to(kind) for size in {size for shape in shapes for size in shape}}
     while pipe.recv() == "go":
         start, steps = time.perf_counter(), 6
         for _ in range(steps):
-            for weight, gradient in zip(weights, gradients, strict=True):
-                into, out_of = weight.shape
-                torch.mm(buffers[out_of], weight.t(), out=outs[into])  # forward
-                torch.mm(buffers[into], weight, out=outs[out_of])  # gradient of the input
-                torch.mm(buffers[into].t(), buffers[out_of], out=gradient)  # gradient of the weight
+            for weight in weights:
+                x, grad = buffers[weight.shape[1]], buffers[weight.shape[0]]
+                products.linear(x, weight)
+                products.input_gradient(grad, weight)
+                products.weight_gradient(grad, x)
         pipe.send(steps * n / (time.perf_counter() - start))
 
 

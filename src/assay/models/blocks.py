@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from assay.models.products import input_gradient, linear, weight_gradient
+
 EPSILON = 1e-6
 
 
@@ -94,7 +96,7 @@ class _PreAttention(torch.autograd.Function):
         x_ND = x_BTD.reshape(B * T, D)
         scale = inverse_rms(x_ND)
         normed = x_ND * scale
-        qkv = torch.mm(normed, w_qkv.t()).view(B, T, 3 * H, K)
+        qkv = linear(normed, w_qkv).view(B, T, 3 * H, K)
         qk = qkv[:, :, : 2 * H]
         qk_scale = inverse_rms(qk)
         qk_normed = qk * qk_scale
@@ -118,8 +120,8 @@ class _PreAttention(torch.autograd.Function):
         torch.mul(d_normed.addcmul_(qk_normed, along), qk_scale, out=d_qkv[:, :, : 2 * H])
         d_qkv[:, :, 2 * H :] = dv
         d_qkv_ND = d_qkv.view(B * T, 3 * H * K)
-        dw = torch.mm(d_qkv_ND.t(), normed)
-        dx = _norm_backward(torch.mm(d_qkv_ND, w_qkv), normed, scale)
+        dw = weight_gradient(d_qkv_ND, normed)
+        dx = _norm_backward(input_gradient(d_qkv_ND, w_qkv), normed, scale)
         return dx.view(B, T, H * K), dw, None, None, None
 
 
@@ -144,12 +146,12 @@ class _PostAttention(torch.autograd.Function):
     def forward(ctx: Any, x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor) -> Tensor:
         B, T, D = x_BTD.shape
         y_ND = y_BHTK.transpose(1, 2).reshape(B * T, D)
-        middle = torch.addmm(x_BTD.reshape(B * T, D), y_ND, w_out.t())
+        middle = linear(y_ND, w_out, plus_NO=x_BTD.reshape(B * T, D))
         scale = inverse_rms(middle)
         normed = middle * scale
-        hidden = torch.mm(normed, w_up.t()).clamp_min_(0)
+        hidden = linear(normed, w_up).clamp_min_(0)
         squared = hidden * hidden
-        out = torch.addmm(middle, squared, w_down.t())
+        out = linear(squared, w_down, plus_NO=middle)
         ctx.save_for_backward(y_ND, normed, scale, hidden, squared, w_out, w_up, w_down)
         ctx.heads = y_BHTK.shape[1]
         return out.view(B, T, D)
@@ -160,14 +162,14 @@ class _PostAttention(torch.autograd.Function):
         y_ND, normed, scale, hidden, squared, w_out, w_up, w_down = ctx.saved_tensors
         B, T, D = grad_BTD.shape
         grad = grad_BTD.reshape(B * T, D)
-        dw_down = torch.mm(grad.t(), squared)
+        dw_down = weight_gradient(grad, squared)
         # d(relu(u)^2) = 2 relu(u): the factor 2 rides on the two products that follow.
-        d_up = torch.mm(grad, w_down).mul_(hidden)
-        dw_up = torch.mm(d_up.t(), normed).mul_(2)
-        d_normed = torch.mm(d_up, w_up).mul_(2)
+        d_up = input_gradient(grad, w_down).mul_(hidden)
+        dw_up = weight_gradient(d_up, normed).mul_(2)
+        d_normed = input_gradient(d_up, w_up).mul_(2)
         d_middle = _norm_backward(d_normed, normed, scale).add_(grad)
-        dw_out = torch.mm(d_middle.t(), y_ND)
-        dy = torch.mm(d_middle, w_out).view(B, T, ctx.heads, D // ctx.heads).transpose(1, 2)
+        dw_out = weight_gradient(d_middle, y_ND)
+        dy = input_gradient(d_middle, w_out).view(B, T, ctx.heads, D // ctx.heads).transpose(1, 2)
         return d_middle.view(B, T, D), dy, dw_out, dw_up, dw_down
 
 
@@ -188,25 +190,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         wanted = any(ctx.needs_input_grad[:2])
         losses = torch.empty(len(x_ND), dtype=torch.float32, device=x_ND.device)
-        dx, dw = (torch.empty_like(x_ND), torch.zeros_like(w_VD)) if wanted else (None, None)
-        logits_buffer = x_ND.new_empty(min(chunk, len(x_ND)), len(w_VD))
+        dx, dw = torch.empty_like(x_ND) if wanted else None, None
         for start in range(0, len(x_ND), chunk):
             rows = slice(start, start + chunk)
             x, target = x_ND[rows], targets_N[rows]
-            logits = torch.mm(x, w_VD.t(), out=logits_buffer[: len(x)])
+            logits = linear(x, w_VD)
             probability = torch.softmax(
                 logits, 1, dtype=torch.float32, out=logits if x.dtype is torch.float32 else None
             )
             chosen = probability.gather(1, target[:, None])
             losses[rows] = -chosen.clamp_min(torch.finfo(torch.float32).tiny).log_().squeeze(1)
-            if dx is not None and dw is not None:
+            if dx is not None:
                 # The gradient of the logits is weight * (probability - one_hot): the one_hot part is two gathers.
-                weight = weights_N[rows, None]
-                probability = probability.to(x.dtype)
-                weighted = (x * weight).to(x.dtype)
-                torch.mm(probability, w_VD, out=dx[rows])
-                dx[rows].sub_(w_VD[target]).mul_(weight)
-                dw.addmm_(probability.t(), weighted).index_add_(0, target, weighted, alpha=-1)
+                probability, weight = probability.to(x.dtype), weights_N[rows, None]
+                torch.mul(input_gradient(probability, w_VD).sub_(w_VD[target]), weight, out=dx[rows])
+                dw = weight_gradient(probability, (x * weight).to(x.dtype), plus_OI=dw)
+        if dw is not None:
+            weighted = (x_ND * weights_N[:, None]).to(x_ND.dtype)
+            dw = dw.contiguous().index_add_(0, targets_N, weighted, alpha=-1)
         ctx.save_for_backward(dx, dw)
         return (losses * weights_N).sum(), losses
 
