@@ -96,7 +96,10 @@ class Store:
 
     def find(self, stage: Stage, inputs: Mapping[str, str], config: Any) -> Artifact | None:
         """The artifact of these inputs, verified byte by byte; None where there is none (or a damaged one)."""
-        address = _address(stage, inputs, config)
+        return self.at(stage, _address(stage, inputs, config))
+
+    def at(self, stage: Stage, address: str) -> Artifact | None:
+        """The artifact of this fingerprint, verified like any other; None where there is none."""
         path = self.root / stage.name / address[:20]
         if not path.is_dir():
             return None

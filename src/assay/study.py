@@ -165,6 +165,7 @@ class _Study:
         with self.fleet:
             prepared = self.prepare()
             self.space.settle(corpus=prepared.corpus.fingerprint, plan=prepared.plan_artifact.fingerprint)
+            self.space.remember(builtins=prepared.corpus.builtins)
             inputs = self._tokens(prepared)
             prepared, everything, registered = self._train(prepared, inputs)
         self.progress.stage("report")
@@ -213,6 +214,7 @@ class _Study:
             self.store,
             self.progress.to,
             without=self.request.out,
+            builtins=self.space.recall("builtins"),
         )
         self.space.check(corpus=corpus.fingerprint)
         return corpus

@@ -80,15 +80,14 @@ class Workspace:
         if not self.settled:
             write_json_atomic(self.path(IDENTITY), {**self._read(IDENTITY), "settled": made_from})
 
-    def remember(self, **decided: int) -> None:
-        """Keep what was decided on the way, so that a rerun decides alike."""
+    def remember(self, **decided: Any) -> None:
+        """Keep what was decided on the way (JSON values), so that a rerun decides alike."""
         before = self._read(IDENTITY)
         write_json_atomic(self.path(IDENTITY), {**before, "decided": {**before.get("decided", {}), **decided}})
 
-    def recall(self, name: str) -> int | None:
+    def recall(self, name: str) -> Any:
         """What was decided, or None."""
-        found = self._read(IDENTITY).get("decided", {}).get(name)
-        return None if found is None else int(found)
+        return self._read(IDENTITY).get("decided", {}).get(name)
 
     @property
     def settled(self) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import io
 import json
+import shutil
 import tarfile
 import threading
 import zipfile
@@ -227,6 +228,26 @@ def test_no_index_means_the_interpreters_own_text_and_a_notice(tmp_path: Path, m
     assert prose == ["python-docs"] * 3  # and not in the code again
     again = builtin.materialise("builtin:python")
     assert not again.notices
+    interpreter.modules.cache_clear()
+
+
+def test_work_that_goes_on_keeps_the_corpus_that_it_began_with(
+    index: type[Stand], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_interpreter(monkeypatch, tmp_path)
+    recipe = starter.Recipe("thing", pin(), "none", lambda _: iter([("a", "words " * 50)]))
+    monkeypatch.setattr(builtin, "_NAMES", {"builtin:starter": (recipe,), "builtin:python": starter.PYTHON})
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    began = open_sources(["builtin:starter"], ReadOptions())
+    monkeypatch.setenv("PIP_INDEX_URL", index.address)  # type: ignore[attr-defined]
+    known = json.loads(json.dumps(began.builtins))
+    goes_on = open_sources(["builtin:starter"], ReadOptions(), builtins=known)
+    assert goes_on.fingerprint() == began.fingerprint()
+    assert goes_on.notices == began.notices
+    fresh = open_sources(["builtin:starter"], ReadOptions())
+    assert {file.label for file in fresh.files} == {"thing"}
+    shutil.rmtree(tmp_path / "cache" / builtin.STAGE.name / began.builtins["builtin:starter"]["artifact"][:20])
+    assert open_sources(["builtin:starter"], ReadOptions(), builtins=known).files == fresh.files
     interpreter.modules.cache_clear()
 
 

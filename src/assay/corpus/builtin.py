@@ -15,6 +15,7 @@ import platform
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import xxhash
 import zstandard
@@ -33,18 +34,33 @@ _NAMES = {"builtin:starter": starter.STARTER, "builtin:python": starter.PYTHON}
 
 @dataclass(frozen=True)
 class Builtin:
-    """A built-in corpus on disk: `folder` has one subfolder a source."""
+    """A built-in corpus on disk: `folder` has one subfolder a source, `artifact` is its fingerprint in the cache."""
 
     folder: Path
+    artifact: str
+    notices: list[Both]
+
+    def choice(self) -> Choice:
+        return {"artifact": self.artifact, "notices": self.notices}
+
+
+class Choice(TypedDict):
+    """What a built-in corpus turned out to be (a part of it, or another one, where the network fails)."""
+
+    artifact: str
     notices: list[Both]
 
 
-def materialise(uri: str, progress: Callable[[str, float, float], None] | None = None) -> Builtin:
+def materialise(
+    uri: str, progress: Callable[[str, float, float], None] | None = None, *, before: Choice | None = None
+) -> Builtin:
     """The folder of a built-in corpus, made once and then found in the cache.
 
     Args:
         uri: builtin:starter or builtin:python.
         progress: gets ("fetch", bytes done, bytes in all).
+        before: what it was when the work that goes on now began: where the cache still has it, it is this again,
+            whatever the network gives by now.
 
     Raises:
         InputError: there is no such built-in corpus.
@@ -55,17 +71,19 @@ def materialise(uri: str, progress: Callable[[str, float, float], None] | None =
         raise InputError("no such built-in corpus", where=uri, remedy=f"there are {known}")
     recipes = _NAMES[uri]
     store = Store(fetch.cache_folder())
+    if before and (again := store.at(STAGE, before["artifact"])):
+        return Builtin(again.path / "corpus", again.fingerprint, before["notices"])
     found = store.find(STAGE, *_address(uri, recipes))
     if found:
-        return Builtin(found.path / "corpus", [])
+        return Builtin(found.path / "corpus", found.fingerprint, [])
     archives, reasons = _archives(recipes, progress)
     usable = [r for r in recipes if r.pin is None or r.pin in archives]
     if reasons and not archives:
         made = materialise("builtin:python")
-        return Builtin(made.folder, [_fallback(reasons)])
+        return Builtin(made.folder, made.artifact, [_fallback(reasons)])
     built = _build(store, uri, usable, archives)
     notices = [_left_out(recipes, usable, reasons)] if reasons else []
-    return Builtin(built.path / "corpus", notices)
+    return Builtin(built.path / "corpus", built.fingerprint, notices)
 
 
 def _address(uri: str, recipes: Iterable[starter.Recipe]) -> tuple[dict[str, str], dict[str, object]]:

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.corpus import candidates, decode, dedup, documents, language, profile, signals, split
+from assay.corpus.builtin import Choice
 from assay.corpus.source import ReadOptions, ReadReport, Sources, open_sources
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
@@ -59,6 +60,8 @@ class Corpus:
     empty_documents: int
     notices: list[Both]
     """Things to be told first."""
+    builtins: Mapping[str, Choice]
+    """What each built-in corpus turned out to be: for `scan`, when this work goes on."""
     profile: list[dict[str, Any]] = field(repr=False)
     """One dict a source, with the fields of `SourceProfile`."""
 
@@ -138,6 +141,7 @@ def scan(
     progress: Progress | None = None,
     *,
     without: Path | None = None,
+    builtins: Mapping[str, Choice] | None = None,
 ) -> Corpus:
     """Read, score, de-duplicate, split and profile what `uris` name; what is done already is found in `store`.
 
@@ -148,13 +152,14 @@ def scan(
         store: where artifacts are.
         progress: is told of every stage.
         without: a folder below the sources that is not theirs: the one that the study's results go to.
+        builtins: what built-in corpora were when this work began, if it did so before.
 
     Raises:
         InputError: bad input, in one line with place and remedy.
         WorkError: the disk is full.
     """
     tell = progress or (lambda stage, done, total: None)
-    sources = open_sources(uris, options, progress, without=without)
+    sources = open_sources(uris, options, progress, without=without, builtins=builtins)
     inputs = {"sources": sources.fingerprint()}
     texts = store.build(DOCUMENTS, inputs, asdict(options), lambda folder: _documents(sources, folder, tell))
     size = float(texts.summary["bytes"])
@@ -183,6 +188,7 @@ def scan(
         bad_files=summary["bad_files"],
         empty_documents=summary["empty"],
         notices=[*sources.notices, *_notices(summary, splits.summary)],
+        builtins=sources.builtins,
         profile=json.loads(profiled.file("profile.json").read_text(encoding="utf-8")),
     )
 

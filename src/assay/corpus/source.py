@@ -9,7 +9,7 @@ A file that changed or vanished between the listing and the reading is an error:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -87,6 +87,8 @@ class Sources:
     options: ReadOptions
     skipped: tuple[Skipped, ...]
     notices: tuple[Both, ...]
+    builtins: Mapping[str, builtin.Choice] = field(default_factory=dict, compare=False)
+    """What each built-in corpus turned out to be, by its URI."""
     digests: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -217,11 +219,12 @@ def open_sources(
     progress: Callable[[str, float, float], None] | None = None,
     *,
     without: Path | None = None,
+    builtins: Mapping[str, builtin.Choice] | None = None,
 ) -> Sources:
     """List what is below `uris` (files, folders, or `builtin:starter`, `builtin:python`).
 
     `progress` gets ("fetch", bytes done, bytes in all) while a built-in corpus is fetched. The folder `without` is
-    not entered, nor is any that holds a study.
+    not entered, nor is any that holds a study. `builtins` are the `Sources.builtins` of work that goes on.
 
     Raises:
         InputError: a path does not exist or cannot be read, or nothing can be read there.
@@ -229,17 +232,19 @@ def open_sources(
     if not uris:
         raise InputError("no source is given", remedy="name a file or folder, or builtin:starter")
     notices: list[Both] = []
+    choices: dict[str, builtin.Choice] = {}
     paths = []
     for uri in uris:
         if uri.startswith("builtin:"):
-            made = builtin.materialise(uri, progress)
+            made = builtin.materialise(uri, progress, before=(builtins or {}).get(uri))
+            choices[uri] = made.choice()
             notices += made.notices
             paths.append(str(made.folder))
         else:
             paths.append(uri)
     skip = options.on_error == "skip"
     found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without)
-    return Sources(found.files, options, found.skipped, (*notices, *found.notices))
+    return Sources(found.files, options, found.skipped, (*notices, *found.notices), choices)
 
 
 def _unchanged(file: SourceFile) -> None:
