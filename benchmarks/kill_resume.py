@@ -45,7 +45,7 @@ def main() -> None:
     store_result(
         "kill_resume",
         {
-            "source": options.source,
+            "source": options.source if options.source.startswith("builtin:") else Path(options.source).name,
             "tokens": options.tokens,
             "identical": not differing,
             "differing": differing,

@@ -53,8 +53,8 @@ def stream(store: Store, name: str, seed: int, count: int = 60) -> Artifact:
             totals[source] = {"shard": f"{source}.bin", "tokens": sum(map(len, texts))}
             starts = np.cumsum([0, *map(len, texts)])
             spans += [
-                {"doc_id": f"{seed:08x}{source.encode().hex():>014.14}{i:010x}", "source": source, "start": int(s),
-                 "length": len(text)}
+                {"doc_id": f"{seed:08x}{source.encode().hex():>014.14}{i:010x}", "source": source, "unit": i,
+                 "start": int(s), "length": len(text)}
                 for i, (s, text) in enumerate(zip(starts, texts, strict=False))
             ]  # fmt: skip
         pl.DataFrame(spans).write_parquet(folder / "spans.parquet")

@@ -60,7 +60,7 @@ from assay.train.probe import Probe
 from assay.workspace import Workspace
 
 SHAPE, TOKENIZER, PLAN = Stage("shape", 1), Stage("tokenizer", 1), Stage("plan", 2)
-STREAM, EVALSET = Stage("stream", 2), Stage("evalset", 1)
+STREAM, EVALSET = Stage("stream", 3), Stage("evalset", 2)
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05
 LEAST_SEEDS = 3  # that are run however long they take
@@ -327,7 +327,13 @@ class _Study:
             inputs,
             config,
             lambda folder: encode_stream(
-                batches, prepared.encoder, folder, name, list(plan.natural), aligned=name in ALIGNED
+                batches,
+                prepared.encoder,
+                folder,
+                name,
+                list(plan.natural),
+                aligned=name in ALIGNED,
+                whole=prepared.corpus.whole_texts,
             ),
         )
 

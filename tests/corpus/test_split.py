@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from xxhash import xxh3_128_hexdigest
 
-from assay.corpus.split import SplitOptions, assign, lacking
+from assay.corpus.split import SplitOptions, assign, lacking, whole_texts
 from assay.errors import InputError
 
 SPLITS = ("train", "eval", "test", "dropped")
@@ -112,6 +112,19 @@ def test_pieces_of_one_file_stay_together_where_files_are_many() -> None:
     assert counts(full)["eval"] >= 20
     few = frame([{"origin": f"{i % 3}.txt", "ordinal": i // 3} for i in range(300)])
     assert counts(assign(few, SplitOptions()))["eval"] == 20
+
+
+def test_pieces_of_one_row_stay_together_where_texts_are_many() -> None:
+    rows = [{"origin": "all.jsonl", "ordinal": i // 5} for i in range(1000)]
+    data = frame(rows)
+    assert whole_texts(data) == ["s"]
+    full = assign(data, SplitOptions()).join(data.drop("cluster", "split"), on="doc_id")
+    assert full.group_by("ordinal").agg(pl.col("split").n_unique())["split"].max() == 1
+    held = full.group_by("split").agg(pl.col("ordinal").n_unique())
+    texts = dict(held.iter_rows())
+    assert texts["eval"] == texts["test"] == 20  # texts are counted, not the pieces that they are cut into
+    assert whole_texts(frame([{"origin": "all.jsonl", "ordinal": i} for i in range(1000)])) == []  # nothing is cut
+    assert whole_texts(frame(rows[:150])) == []  # thirty texts
 
 
 def test_too_few_documents_say_so() -> None:

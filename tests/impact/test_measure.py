@@ -30,6 +30,7 @@ DOCUMENTS = pl.DataFrame(
     {
         "doc_id": [f"{s}{i:02d}" for s in SOURCES for i in range(PER_SOURCE)],
         "source": [s for s in SOURCES for _ in range(PER_SOURCE)],
+        "unit": list(range(PER_SOURCE)) * 3,
         "n_tokens": [10] * 36,
         "n_bytes": RNG.integers(20, 200, 36),
     }
@@ -147,6 +148,19 @@ def test_the_variance_of_the_mean_over_sources_is_that_of_independent_sources(me
     assert found[0] == pytest.approx(found[1:].sum() / 9)
     assert df[1:].tolist() == [PER_SOURCE - 1] * 3
     assert PER_SOURCE - 1 < df[0] <= 3 * (PER_SOURCE - 1)
+
+
+def test_pieces_of_one_text_count_as_one(parts: tuple[Store, list[Artifact]]) -> None:
+    """Documents in pairs: the variance is that of the bootstrap over pairs, and there are half as many of them."""
+    paired = DOCUMENTS.with_columns(unit=pl.col("unit") // 2)
+    measured = Measurements(Ledger(parts[0]), parts[1], {"eval": paired, "test": paired})
+    found, df = measured.document_variance(("x", D), ("natural", D))
+    assert df[1:].tolist() == [PER_SOURCE / 2 - 1] * 3
+    change = (NLL["x"] - NLL["natural"]).mean(0)[:PER_SOURCE].reshape(-1, 2).sum(1) / np.log(2)
+    n_bytes = DOCUMENTS["n_bytes"].to_numpy()[:PER_SOURCE].reshape(-1, 2).sum(1).astype(float)
+    assert found[1] == pytest.approx(_ratio_variance(change, n_bytes))
+    one_text = DOCUMENTS.with_columns(unit=pl.when(pl.col("source") == "b").then(0).otherwise(pl.col("unit")))
+    assert Measurements(Ledger(parts[0]), parts[1], {"eval": one_text, "test": DOCUMENTS}).sources == ["a", "c"]
 
 
 def test_intervals_cover_where_a_few_documents_decide() -> None:

@@ -26,12 +26,13 @@ def corpus(lengths: dict[str, list[int]], seed: int = 0) -> tuple[TokenStream, p
     shards, spans = {}, []
     for source, own in lengths.items():
         start, parts = 0, []
-        for length in own:
+        for unit, length in enumerate(own):
             parts.append(np.concatenate([[END_OF_TEXT_ID], rng.integers(1, VOCABULARY, length)]))
-            spans.append({"doc_id": rng.bytes(16).hex(), "source": source, "start": start, "length": length + 1})
+            spans.append({"doc_id": rng.bytes(16).hex(), "source": source, "unit": unit // 2, "start": start,
+                          "length": length + 1})  # fmt: skip
             start += length + 1
         shards[source] = np.concatenate([*parts, np.zeros(0, np.int64)]).astype(np.uint16)
-    schema = {"doc_id": pl.String, "source": pl.String, "start": pl.Int64, "length": pl.Int64}
+    schema = {"doc_id": pl.String, "source": pl.String, "unit": pl.Int64, "start": pl.Int64, "length": pl.Int64}
     return TokenStream(shards), pl.DataFrame(spans, schema)
 
 
@@ -44,7 +45,7 @@ def check(data: EvalSet, stream: TokenStream, spans: pl.DataFrame, row_tokens: i
     assert data.documents["doc_id"].is_unique().all()
     for i, document in enumerate(data.documents.iter_rows(named=True)):
         span = spans.row(by_predicate=pl.col("doc_id") == document["doc_id"], named=True)
-        assert span["source"] == document["source"]
+        assert (span["source"], span["unit"]) == (document["source"], document["unit"])
         own = np.flatnonzero(owner == i)
         assert len(own) == document["n_tokens"] > 0
         assert np.array_equal(own, np.arange(own[0], own[-1] + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -32,12 +33,15 @@ def encoder() -> Encoder:
     return Encoder(train_tokenizer([text for _, _, text in DOCUMENTS], 300))
 
 
-def batches(sizes: list[int]) -> list[pa.RecordBatch]:
+def batches(sizes: list[int], origins: dict[str, tuple[str, int]] | None = None) -> list[pa.RecordBatch]:
+    """Batches of so many of DOCUMENTS each; `origins` gives file and ordinal by id."""
     found, start = [], 0
     for size in sizes:
         ids, sources, texts = zip(*DOCUMENTS[start : start + size], strict=True) if size else ((), (), ())
-        columns = {"doc_id": ids, "source": sources, "text": texts}
-        found.append(pa.record_batch({name: pa.array(list(c), pa.string()) for name, c in columns.items()}))
+        files = [(origins or {}).get(doc_id, (f"{doc_id}.jsonl", 0)) for doc_id in ids]
+        columns = {"doc_id": ids, "source": sources, "text": texts, "origin": [name for name, _ in files]}
+        made = {name: pa.array(list(c), pa.string()) for name, c in columns.items()}
+        found.append(pa.record_batch({**made, "ordinal": pa.array([n for _, n in files], pa.int64())}))
         start += size
     return found
 
@@ -86,6 +90,25 @@ def test_the_result_does_not_depend_on_the_batching(tmp_path: Path, encoder: Enc
             assert np.array_equal(TokenStream.open(artifact).shards[source], TokenStream.open(other).shards[source])
         assert pl.read_parquet(other.file("spans.parquet")).equals(pl.read_parquet(artifact.file("spans.parquet")))
         assert other.summary == artifact.summary
+
+
+@pytest.mark.parametrize("sizes", [[10], [1] * 10, [3, 7]])
+def test_units_are_documents_or_whole_texts(tmp_path: Path, encoder: Encoder, sizes: list[int]) -> None:
+    """Of "news" a running text in two pieces, a row in three, and the next row; of 诗词 every piece is a unit."""
+    news = ["a.txt", "a.txt", "b.jsonl", "b.jsonl", "b.jsonl", "b.jsonl"]
+    places = dict(zip([i for i in range(10) if i % 3], zip(news, [0, 1, 0, 0, 0, 1], strict=True), strict=True))
+    origins = {DOCUMENTS[i][0]: places.get(i, ("poems.txt", i)) for i in range(10)}
+
+    def make(folder: Path) -> dict[str, Any]:
+        return encode_stream(batches(sizes, origins), encoder, folder, "train", SOURCES, whole=["news", "empty"])
+
+    made = Store(tmp_path).build(Stage("stream", 1), {}, {}, make)
+    spans = pl.read_parquet(made.file("spans.parquet"), glob=False)
+    assert spans.filter(source="news")["unit"].to_list() == [0, 0, 1, 1, 1, 2]
+    assert spans.filter(source="诗词")["unit"].to_list() == [0, 1, 2, 3]
+    assert {s: total["units"] for s, total in made.summary["sources"].items()} == {"news": 3, "诗词": 4, "empty": 0}
+    units = TokenStream.open(made).units
+    assert {s: u.tolist() for s, u in units.items()} == {"news": [0, 0, 1, 1, 1, 2]}  # elsewhere documents are units
 
 
 def test_shards_are_flat_little_endian_numbers(artifact: Artifact, encoder: Encoder) -> None:

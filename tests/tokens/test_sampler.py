@@ -228,6 +228,20 @@ def test_parts_are_disjoint_equal_and_all_of_the_text(lengths: list[int], of: in
     assert cut <= len(np.unique(owner)) + of - 1
 
 
+@given(st.lists(st.integers(1, 60), min_size=3, max_size=80), st.integers(1, 5), st.integers(2, 6), st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_parts_keep_texts_whole_whatever_documents_they_are_cut_into(
+    lengths: list[int], pieces: int, of: int, seed: int
+) -> None:
+    units = np.arange(len(lengths)) // pieces
+    text = TokenStream({"a": split_documents(lengths)}, units={"a": units})
+    parts = [Part(i, of, seed).rows(text, "a", T) for i in range(of)]
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(text.n_rows("a", T)))
+    owners = [np.unique(units[np.searchsorted(text.begins("a"), p * T, side="right") - 1]) for p in parts]
+    everyone = np.unique(np.concatenate(owners))
+    assert sum(map(len, owners)) <= len(everyone) + of - 1  # no more are cut than there are cuts
+
+
 def test_parts_are_random_documents() -> None:
     """Every document is as likely in every part, whatever its neighbours are."""
     text = TokenStream({"a": split_documents([T] * 40)})

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -40,6 +41,15 @@ artifact."""
 
 PART_BYTES = 32 << 20
 BATCH_BYTES = 4 << 20
+
+
+_RUNNING_TEXT = r"(?i)\.(txt|md)(\.gz|\.zst)?$"
+
+
+def row_of_text() -> pl.Expr:
+    """With `source` and `origin` it names the text that a document is, or is a piece of: the ordinal of its row, or -1
+    in a file of running text, all of which is one text."""
+    return pl.when(pl.col("origin").str.contains(_RUNNING_TEXT)).then(-1).otherwise(pl.col("ordinal")).alias("row")
 
 
 def document_id(source: str, origin: str, ordinal: int, content: bytes, variant: str = "") -> str:

@@ -38,7 +38,7 @@ Progress = Callable[[str, float, float], None]
 DOCUMENTS = Stage("documents", 3)
 SIGNALS = Stage("signals", 1)
 DUPLICATES = Stage("duplicates", 2)
-SPLITS = Stage("splits", 1)
+SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 1)
 
 
@@ -74,6 +74,11 @@ class Corpus:
     @property
     def sources(self) -> list[str]:
         return [source["source"] for source in self.profile]
+
+    @property
+    def whole_texts(self) -> list[str]:
+        """Sources in which not documents are drawn, but the texts that they are pieces of: see `split.whole_texts`."""
+        return list(self.splits.summary["whole_texts"])
 
     @cached_property
     def _sizes(self) -> dict[tuple[str, str], int]:
@@ -259,7 +264,8 @@ def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder:
     for source, name, size, count in sizes.iter_rows():
         by_source.setdefault(source, {})[name] = size
         counts[name] = counts.get(name, 0) + count
-    return {"bytes": by_source, "documents": counts, "lacking": split.lacking(made, rows)}
+    lacking, whole = split.lacking(made, rows), split.whole_texts(rows)
+    return {"bytes": by_source, "documents": counts, "lacking": lacking, "whole_texts": whole}
 
 
 def _profile(artifacts: list[list[Path]], folder: Path) -> None:

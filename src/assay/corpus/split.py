@@ -8,9 +8,8 @@
       cleaned    eval and test hold one document of each cluster; every other member of a held-out cluster is
       "dropped"
 
-A unit is a cluster, or, in sources cut from at least MANY_FILES text files, a whole file (with the clusters
-that run through it): neighbouring pieces of one text do not end on both sides. Nothing depends on the order
-of files.
+A unit is a cluster, or, in sources that are cut from at least MANY_TEXTS texts, a whole text (with the clusters that
+run through it): neighbouring pieces of one text do not end on both sides. Nothing depends on the order of files.
 """
 
 from __future__ import annotations
@@ -23,9 +22,10 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
+from assay.corpus.documents import row_of_text
 from assay.errors import InputError
 
-MANY_FILES = 40
+MANY_TEXTS = 40
 SPLITS = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),
@@ -44,7 +44,8 @@ class SplitOptions:
     """Share of a source's bytes for eval, where that is at least the two minima below."""
     test_share: float = 0.05
     min_eval_documents: int = 20
-    """Documents wanted in each of eval and test, where the source can afford them."""
+    """Documents (whole texts, where these are the units) wanted in each of eval and test, where the source can afford
+    them."""
     min_eval_bytes: int = 60_000
     max_share: float = 0.25
     """Eval and test together never take more of a source's bytes than this."""
@@ -65,9 +66,10 @@ def assign(documents: pl.DataFrame, options: SplitOptions) -> pl.DataFrame:
     """
     rows = documents.sort("doc_id")
     declared = _declared(rows)
-    units = _units(rows.join(declared.select("cluster"), on="cluster", how="anti"))
+    whole = whole_texts(rows)
+    units = _units(rows.join(declared.select("cluster"), on="cluster", how="anti"), whole)
     marks = rows.filter(pl.col("split").is_in(["eval", "test"])).select("source", "split").unique()
-    drawn = _drawn(units, dict(marks.sort("split", descending=True).iter_rows()), options)
+    drawn = _drawn(units, whole, dict(marks.sort("split", descending=True).iter_rows()), options)
     held = pl.concat([declared, drawn])
     joined = rows.join(held, on="cluster", how="left")
     # The first document by id in the cluster's home source (and, where declared, of its split) stands for it.
@@ -85,6 +87,19 @@ def assign(documents: pl.DataFrame, options: SplitOptions) -> pl.DataFrame:
     result = made.select("doc_id", "cluster", "split").sort("doc_id")
     _enough(result, rows)
     return result
+
+
+def whole_texts(rows: pl.DataFrame) -> list[str]:
+    """Sources of at least MANY_TEXTS texts, some of which are cut into several documents: there a text is one unit,
+    to be held out whole and to be counted once. Sources of fewer texts could not give any of them up.
+
+    Args:
+        rows: columns source, origin, ordinal.
+    """
+    texts = rows.group_by("source", "origin", row_of_text()).len()
+    sizes = texts.group_by("source").agg(pl.len().alias("texts"), pl.col("len").max().alias("documents"))
+    chosen = sizes.filter((pl.col("texts") >= MANY_TEXTS) & (pl.col("documents") > 1))
+    return sorted(chosen["source"].to_list())
 
 
 def _hash(names: pl.Series) -> npt.NDArray[np.float64]:
@@ -112,47 +127,42 @@ def _declared(rows: pl.DataFrame) -> pl.DataFrame:
     return hashed.with_columns(held=held).select("cluster", "home", "declared", "held")
 
 
-def _units(rows: pl.DataFrame) -> pl.DataFrame:
+def _units(rows: pl.DataFrame, whole: list[str]) -> pl.DataFrame:
     """Clusters that nothing declares, with what they can give up: cluster, unit, home, n_bytes, wants (eval,
     test)."""
     per_source = rows.group_by("cluster", "source").agg(
         pl.col("n_bytes").sum().alias("total"),
         pl.col("n_bytes").get(pl.col("doc_id").arg_min()).alias("n_bytes"),
-        pl.col("origin").get(pl.col("doc_id").arg_min()),
     )
     clusters = (
         per_source.sort("cluster", -pl.col("total"), "source")
         .group_by("cluster", maintain_order=True)
-        .agg(pl.col("source").first().alias("home"), pl.col("n_bytes").first(), pl.col("origin").first())
+        .agg(pl.col("source").first().alias("home"), pl.col("n_bytes").first())
     )
-    return clusters.with_columns(unit=_by_file(rows, clusters))
+    return clusters.with_columns(unit=_by_text(rows, clusters, whole))
 
 
-def _by_file(rows: pl.DataFrame, clusters: pl.DataFrame) -> pl.Series:
-    """The unit of each cluster: itself, or the connected clusters and files where a source has many cut
-    files."""
-    cut = rows.filter(pl.col("origin").str.contains(r"(?i)\.(txt|md)(\.gz|\.zst)?$"))
-    files = cut.group_by("source", "origin").agg(pl.col("ordinal").max())
-    many = files.group_by("source").agg(pl.len(), pl.col("ordinal").max())
-    chosen = many.filter((pl.col("len") >= MANY_FILES) & (pl.col("ordinal") > 0))["source"].to_list()
-    edges = cut.filter(pl.col("source").is_in(chosen)).select("cluster", "source", "origin").unique()
+def _by_text(rows: pl.DataFrame, clusters: pl.DataFrame, whole: list[str]) -> pl.Series:
+    """The unit of each cluster: itself, or the connected clusters and texts in the sources whose texts stay whole."""
+    texts = rows.filter(pl.col("source").is_in(whole)).select("cluster", "source", "origin", row_of_text())
+    name = pl.concat_str("source", "origin", "row", separator="\0")
+    edges = texts.select("cluster", text=name).unique()
     if not len(edges):
         return clusters["cluster"]
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    names = pl.concat([clusters["cluster"], (edges["source"] + "\0" + edges["origin"]).unique().sort()])
+    names = pl.concat([clusters["cluster"], edges["text"].unique().sort()])
     number = pl.DataFrame({"name": names, "at": np.arange(len(names))})
     left = edges.join(number, left_on="cluster", right_on="name", maintain_order="left")["at"].to_numpy()
-    to = edges.select(name=pl.col("source") + "\0" + pl.col("origin"))
-    right = to.join(number, on="name", maintain_order="left")["at"].to_numpy()
+    right = edges.join(number, left_on="text", right_on="name", maintain_order="left")["at"].to_numpy()
     graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(len(names), len(names)))
     _, label = connected_components(graph, directed=False)
     labels = pl.DataFrame({"cluster": clusters["cluster"], "label": label[: len(clusters)]})
     return labels.with_columns(unit=pl.col("cluster").min().over("label"))["unit"]
 
 
-def _drawn(units: pl.DataFrame, declared: dict[str, str], options: SplitOptions) -> pl.DataFrame:
+def _drawn(units: pl.DataFrame, whole: list[str], declared: dict[str, str], options: SplitOptions) -> pl.DataFrame:
     """The clusters that sources give up, with the split that they go to.
 
     A source that declares eval gives up nothing of its training text; one that declares only test gives up
@@ -161,8 +171,10 @@ def _drawn(units: pl.DataFrame, declared: dict[str, str], options: SplitOptions)
     grouped = units.group_by("unit").agg(
         pl.col("home").sort_by("n_bytes", "home", descending=[True, False]).first().alias("giver"),
         pl.col("n_bytes").sum(),
-        pl.len().alias("documents"),
+        pl.len().alias("counted"),
     )
+    one = pl.when(pl.col("giver").is_in(whole)).then(1).otherwise(pl.col("counted"))
+    grouped = grouped.with_columns(counted=one)
     grouped = grouped.with_columns(u=pl.Series(_hash(grouped["unit"]), dtype=pl.Float64)).sort("u", "unit")
     chosen = []
     for _, source in sorted(grouped.group_by("giver"), key=lambda item: str(item[0])):
@@ -179,7 +191,7 @@ def _drawn(units: pl.DataFrame, declared: dict[str, str], options: SplitOptions)
 
 def _given(source: pl.DataFrame, options: SplitOptions, names: tuple[str, ...]) -> pl.DataFrame:
     """The units of one source that go to eval and test, in the order of their hash."""
-    sizes, counts = source["n_bytes"].to_numpy(), source["documents"].to_numpy()
+    sizes, counts = source["n_bytes"].to_numpy(), source["counted"].to_numpy()
     total, n = int(sizes.sum()), int(counts.sum())
     half = options.max_share / 2
     open_units = np.flatnonzero((sizes <= half * total) & (counts <= max(half * n, 1)))

@@ -5,7 +5,7 @@ Two things make a measured difference uncertain, and both are counted:
     seeds       another initialisation and order would give another number. Cells share seeds, so the difference is
                 taken seed by seed; its variance is shrunk towards the one pooled over all cells.
     documents   other held-out documents would give another number: the variance of the mean over documents of their
-                own paired differences (a ratio estimator, since a loss is per byte).
+                own paired differences (a ratio estimator, since a loss is per byte). Pieces of one text count as one.
 
 The variance over seeds is shrunk as far as the cells are alike: where their own variances differ more than their
 few seeds explain, each counts for itself (an empirical Bayes prior; Smyth 2004).
@@ -71,6 +71,7 @@ class Difference:
 class _Documents:
     source: np.ndarray  # (documents,) index of the source
     n_bytes: np.ndarray
+    unit: np.ndarray  # (documents,) number of what was drawn by chance, within the source
 
 
 class Measurements:
@@ -78,7 +79,7 @@ class Measurements:
 
     Args:
         ledger, parts: where the runs are.
-        evaluation: split -> table of documents (doc_id, source, n_tokens, n_bytes).
+        evaluation: split -> table of documents (doc_id, source, unit, n_tokens, n_bytes).
         splits: which splits to read. The test split is read by registered predictions alone.
     """
 
@@ -101,7 +102,7 @@ class Measurements:
     def _document_arrays(self, table: pl.DataFrame) -> _Documents:
         index = {source: i for i, source in enumerate(self.sources)}
         source = np.array([index.get(s, -1) for s in table["source"]], dtype=np.int64)
-        return _Documents(source, table["n_bytes"].to_numpy().astype(float))
+        return _Documents(source, table["n_bytes"].to_numpy().astype(float), table["unit"].to_numpy())
 
     def _read(self, ledger: Ledger, parts: list[Artifact], documents: pl.DataFrame, split: Split) -> None:
         rows = ledger.query(
@@ -136,11 +137,12 @@ class Measurements:
         degrees of freedom (Satterthwaite's over sources for their mean)."""
         documents = self._documents[split]
         change = (self.bits(*a, split) - self.bits(*b, split)).mean(axis=0)
-        by_source = np.array(
-            [_ratio_variance(change[own], documents.n_bytes[own])
-             for own in (documents.source == i for i in range(len(self.sources)))]
-        )  # fmt: skip
-        df = np.bincount(documents.source[documents.source >= 0], minlength=len(self.sources)) - 1.0
+        by_source, df = np.zeros(len(self.sources)), np.zeros(len(self.sources))
+        for i in range(len(self.sources)):
+            own = documents.source == i
+            _, unit = np.unique(documents.unit[own], return_inverse=True)
+            sums = [np.bincount(unit, weights=values[own]) for values in (change, documents.n_bytes)]
+            by_source[i], df[i] = _ratio_variance(*sums), len(sums[0]) - 1
         parts = (by_source**2 / df).sum()
         df_mean = by_source.sum() ** 2 / parts if parts > 0 else df.sum()
         return np.concatenate([[by_source.sum() / len(by_source) ** 2], by_source]), np.concatenate([[df_mean], df])
@@ -230,8 +232,9 @@ def _inverse_trigamma(value: float) -> float:
 
 
 def _measurable(documents: pl.DataFrame) -> set[str]:
-    """Sources with at least two documents: one alone says nothing of how much documents differ."""
-    return {source for source, n in documents.group_by("source").len().iter_rows() if n >= 2}
+    """Sources with at least two units: one alone says nothing of how much they differ."""
+    units = documents.group_by("source").agg(pl.col("unit").n_unique())
+    return {source for source, n in units.iter_rows() if n >= 2}
 
 
 def _ratio_variance(change: np.ndarray, n_bytes: np.ndarray) -> float:

@@ -30,7 +30,7 @@ class EvalSet:
         inputs_RT, targets_RT: int64 token ids; a target of -1 counts for nothing.
         document_RT: index into `documents` of the document that a position belongs to, or -1: these are also the
             segments that attention stays within.
-        documents: doc_id, source, n_tokens, n_bytes of what is counted of each.
+        documents: doc_id, source, unit, n_tokens, n_bytes of what is counted of each.
     """
 
     inputs_RT: np.ndarray
@@ -55,7 +55,7 @@ def build(stream: TokenStream, spans: pl.DataFrame, token_bytes: np.ndarray, row
 
     Args:
         stream: the encoded split.
-        spans: its spans (doc_id, source, start, length); a span begins with the special token.
+        spans: its spans (doc_id, source, unit, start, length); a span begins with the special token.
         token_bytes: (V,) bytes that each token id spells.
         row_tokens: T.
         budget: tokens of text a source, at most (but at least one document's window).
@@ -82,7 +82,7 @@ def build(stream: TokenStream, spans: pl.DataFrame, token_bytes: np.ndarray, row
     lengths = np.array([len(window) - 1 for window in windows])
     owner = np.repeat(np.arange(len(windows)), lengths)
     n_bytes = np.bincount(owner, weights=token_bytes[targets], minlength=len(windows)).astype(np.int64)
-    documents = pl.concat(chosen).select("doc_id", "source").with_columns(
+    documents = pl.concat(chosen).select("doc_id", "source", "unit").with_columns(
         pl.Series("n_tokens", lengths, pl.Int64), pl.Series("n_bytes", n_bytes, pl.Int64)
     )  # fmt: skip
     return EvalSet(

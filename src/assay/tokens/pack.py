@@ -7,15 +7,17 @@ training text.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.tokens.stream import END_OF_TEXT_ID
+from assay.corpus.documents import row_of_text
+from assay.tokens.stream import END_OF_TEXT_ID, UNITS_SUFFIX
 from assay.tokens.tokenizer import Encoder
 
 SPANS = pa.schema(
@@ -27,8 +29,10 @@ SPANS = pa.schema(
         ("start", pa.int64()),
         ("length", pa.int64()),
         ("n_bytes", pa.int64()),
+        ("unit", pa.int64()),
     ]
 )
+"""`unit` numbers what is drawn by chance in a source: documents or, in sources whose texts stay whole, texts."""
 
 
 def encode_stream(
@@ -39,25 +43,32 @@ def encode_stream(
     sources: list[str],
     *,
     aligned: bool = False,
+    whole: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Encode document batches (`doc_id`, `source`, `text`) into `folder`; memory holds one batch.
+    """Encode document batches (`doc_id`, `source`, `origin`, `ordinal`, `text`) into `folder`; memory holds one batch.
 
     Args:
+        whole: sources whose texts are units, whatever documents they are cut into. A text's documents stand on end.
         aligned: the batches are a damaged copy of every document of the training stream, in the same order.
 
     Returns:
-        a summary: dtype, and per source the shard, its tokens, documents and bytes of text.
+        a summary: dtype, and per source the shard, its tokens, documents, units and bytes of text. Beside a shard
+        stands a file of the units of its documents, little-endian uint32.
     """
     dtype = np.dtype("<u2" if encoder.vocabulary <= 1 << 16 else "<u4")
     shards = {source: f"{split}-{index:03d}.bin" for index, source in enumerate(sources)}
-    totals = {source: {"shard": shards[source], "tokens": 0, "documents": 0, "bytes": 0} for source in sources}
+    totals = {source: {"shard": shards[source], "tokens": 0, "documents": 0, "units": 0, "bytes": 0}
+              for source in sources}  # fmt: skip
+    units = _Units(whole)
     with contextlib.ExitStack() as stack:
         files: dict[str, BinaryIO] = {
             source: stack.enter_context((folder / shard).open("wb")) for source, shard in shards.items()
         }
         spans = stack.enter_context(pq.ParquetWriter(folder / "spans.parquet", SPANS, compression="zstd"))
         for batch in batches:
-            spans.write_batch(_encode_batch(batch, encoder, files, totals, split, dtype))
+            spans.write_batch(_encode_batch(batch, encoder, files, totals, units, split, dtype))
+    for source, numbers in units.numbers.items():
+        np.concatenate(numbers).astype("<u4").tofile((folder / shards[source]).with_suffix(UNITS_SUFFIX))
     return {
         "dtype": dtype.str,
         "split": split,
@@ -67,11 +78,40 @@ def encode_stream(
     }
 
 
+class _Units:
+    """Numbers the units of every source in the order of its documents."""
+
+    def __init__(self, whole: Collection[str]) -> None:
+        self.whole = frozenset(whole)
+        self.numbers: dict[str, list[np.ndarray]] = {}
+        self._last: dict[str, tuple[int, object]] = {}  # source -> the number and the name of its last unit
+
+    def of(self, batch: pa.RecordBatch) -> np.ndarray:
+        """(documents,) number of each document's unit within its source."""
+        sources = batch.column("source").to_pylist()
+        names: list[object] = batch.column("doc_id").to_pylist()
+        if not self.whole.isdisjoint(sources):
+            texts = pl.DataFrame(batch.select(["origin", "ordinal"])).select("origin", row_of_text()).rows()
+            names = [t if s in self.whole else n for s, n, t in zip(sources, names, texts, strict=True)]
+        numbers = np.empty(len(names), dtype=np.int64)
+        for i, (source, name) in enumerate(zip(sources, names, strict=True)):
+            number, last = self._last.get(source, (-1, None))
+            if name != last:
+                number += 1
+                self._last[source] = (number, name)
+            numbers[i] = number
+        of = np.asarray(sources, dtype=object)
+        for source in dict.fromkeys(sources):
+            self.numbers.setdefault(source, []).append(numbers[of == source].astype(np.uint32))
+        return numbers
+
+
 def _encode_batch(
     batch: pa.RecordBatch,
     encoder: Encoder,
     files: dict[str, BinaryIO],
     totals: dict[str, dict[str, Any]],
+    units: _Units,
     split: str,
     dtype: np.dtype,
 ) -> pa.RecordBatch:
@@ -87,13 +127,14 @@ def _encode_batch(
     n_bytes = np.add.reduceat(encoder.token_bytes[marked], starts) if n else np.zeros(0, np.int64)
 
     sources = np.asarray(batch.column("source").to_pylist(), dtype=object)
-    begin = np.zeros(n, dtype=np.int64)
+    begin, unit = np.zeros(n, dtype=np.int64), units.of(batch)
     for source in dict.fromkeys(sources):
         rows = np.flatnonzero(sources == source)
         total = totals[source]
         begin[rows] = total["tokens"] + np.cumsum(lengths[rows]) - lengths[rows]
         for row in rows:
             files[source].write(marked[starts[row] : starts[row] + lengths[row]].tobytes())
+        total["units"] = int(unit[rows[-1]]) + 1
         total["tokens"] += int(lengths[rows].sum())
         total["documents"] += len(rows)
         total["bytes"] += int(n_bytes[rows].sum())
@@ -106,5 +147,6 @@ def _encode_batch(
         begin,
         lengths,
         n_bytes,
+        unit,
     ]
     return pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, SPANS, strict=True)], schema=SPANS)

@@ -9,8 +9,8 @@ Every row of every batch is a slot, numbered through the run. For a slot, counte
                    read, another order (an epoch)
     its damage     damaged where a uniform number is below the dose (so a higher dose damages a superset)
 
-Seeds that are to count the luck of the draw of training documents read different parts: the documents of a source in
-one random order, cut into as many equal parts as there are seeds.
+Seeds that are to count the luck of the draw of training documents read different parts: the units of a source (its
+documents, or the texts that these are pieces of) in one random order, cut into as many equal parts as there are seeds.
 
 Nothing is remembered between steps: any step of any run can be computed at any time, by any worker.
 """
@@ -82,14 +82,18 @@ class Part:
     seed: int = 0
 
     def rows(self, stream: TokenStream, source: str, row_tokens: int) -> np.ndarray:
-        """(rows,) indices of the part's rows of T tokens, document by document: whole documents, but where the text is
-        cut into parts. A row belongs to the document that its first token does."""
+        """(rows,) indices of the part's rows of T tokens, unit by unit: whole units, but where the text is cut into
+        parts. A row belongs to the document that its first token does."""
         rows = np.arange(stream.n_rows(source, row_tokens))
         if self.of == 1:
             return rows
         begins = stream.begins(source)
-        document = np.searchsorted(begins, rows * row_tokens, side="right") - 1
-        order = np.lexsort((rows, permuted(document, len(begins), self.seed, _PART)))
+        unit = np.searchsorted(begins, rows * row_tokens, side="right") - 1
+        n_units = len(begins)
+        if source in stream.units:
+            numbers = stream.units[source]
+            unit, n_units = numbers[unit], int(numbers[-1]) + 1
+        order = np.lexsort((rows, permuted(unit, n_units, self.seed, _PART)))
         return np.array_split(rows[order], self.of)[self.index]
 
 

@@ -17,28 +17,34 @@ if TYPE_CHECKING:
     from assay.store import Artifact
 
 END_OF_TEXT_ID = 0
+UNITS_SUFFIX = ".units"
 
 
 @dataclass(frozen=True)
 class TokenStream:
     """One encoded stream, memory-mapped: `shards[source]` is a flat array of token ids.
 
+    `units[source]`: for each document the number of its unit (itself, or the text that it is a piece of); where a
+    source has no entry, every document is its own.
     `aligned`: a damaged copy of every document of the training stream, one after another in the same order.
     """
 
     shards: dict[str, np.ndarray]
+    units: dict[str, np.ndarray] = field(default_factory=dict)
     aligned: bool = False
     _begins: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, artifact: Artifact) -> TokenStream:
         summary = artifact.summary
-        shards = {}
+        shards, units = {}, {}
         for source, total in summary["sources"].items():
             path = artifact.file(total["shard"])
             empty = np.zeros(0, np.dtype(summary["dtype"]))
             shards[source] = np.memmap(path, summary["dtype"], "r") if total["tokens"] else empty
-        return cls(shards, bool(summary.get("aligned")))
+            if total.get("units", 0) < total.get("documents", 0):
+                units[source] = np.fromfile(path.with_suffix(UNITS_SUFFIX), "<u4").astype(np.int64)
+        return cls(shards, units, bool(summary.get("aligned")))
 
     def begins(self, source: str) -> np.ndarray:
         """(documents,) where each document of a source begins, in tokens; the first one at 0."""
