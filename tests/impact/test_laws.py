@@ -93,6 +93,18 @@ def test_forecasts_cover_at_about_their_level(monkeypatch: pytest.MonkeyPatch) -
     assert widths < 2.5 * changes  # and not by saying nothing
 
 
+def test_past_forecasts_are_drawn_towards_what_forecasts_usually_err() -> None:
+    """A curve that is steep at first and flat later defeats its early forecasts; a power law meets all of them."""
+    steady, bent = law(SIZES, 0.0, 2.0, 0.3), np.interp(np.log(SIZES), np.log(SIZES[[0, 4, 6]]), [4.0, 3.0, 2.9])
+    found = {name: fit_size_law(SIZES, np.stack([curve] * 3)) for name, curve in (("steady", steady), ("bent", bent))}
+    errors = {name: laws.forecast_errors(SIZES, curve) for name, curve in (("steady", steady), ("bent", bent))}
+    assert abs(errors["steady"]).max() < 1e-3
+    assert found["steady"].forecast_sd == pytest.approx(laws.USUAL_ERROR * (8 / 10) ** 0.5, rel=0.01)
+    own = (errors["bent"] ** 2 @ [1, 2] / 3) ** 0.5
+    assert laws.USUAL_ERROR < found["bent"].forecast_sd < own
+    assert found["bent"].forecast_sd ** 2 == pytest.approx((2 * own**2 + 8 * laws.USUAL_ERROR**2) / 10)
+
+
 def test_intervals_grow_with_distance_level_and_other_noise() -> None:
     rng = np.random.default_rng(4)
     seeds = law(SIZES, 1.0, 1.0, 0.3) + 0.003 * rng.standard_normal((4, 7))

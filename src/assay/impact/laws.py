@@ -6,7 +6,8 @@ For a fixed beta the law is linear in (E, B): non-negative least squares on a gr
 projection), for all bootstrap draws at once. A forecast is the mean of fits with and without a floor to the last
 sizes. Forward holdout calibrates it: fit the first k sizes, predict the one twice as large; the errors of these past
 forecasts widen the interval of the real one, since the noise of seeds alone makes intervals too narrow in
-extrapolation.
+extrapolation. They are few, and made where the curve still bends most: they are drawn towards what such forecasts err
+in other studies.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from scipy import stats
 BETAS = np.geomspace(0.02, 2.0, 240)
 DRAWS = 400
 FORECAST_RATIO = 2.0
+# What a forecast at FORECAST_RATIO errs, as a share of the loss, and the degrees of freedom that this counts for beside
+# a study's own past forecasts. Errors of 0.3 to 0.9 per cent were seen (LAB_NOTES.md); benchmarks/coverage.py holds it.
+USUAL_ERROR, USUAL_DF = 0.01, 8
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,8 @@ class SizeLaw:
         tokens: sizes that it was fitted on.
         laws: one a variant, each with one fit a bootstrap draw over seeds.
         centres: one a variant, fitted to the means.
-        forecast_sd: relative error of past forecasts at FORECAST_RATIO.
-        forecast_df: how many they were.
+        forecast_sd: relative error of forecasts at FORECAST_RATIO, from past ones and the usual.
+        forecast_df: its degrees of freedom.
     """
 
     tokens: np.ndarray
@@ -140,7 +144,7 @@ class SizeLaw:
         draws = _predict(self.laws, [tokens, since]).mean(axis=0)
         step = np.log(max(tokens / since, 1.0)) / np.log(FORECAST_RATIO)
         past = (self.forecast_sd * float(centre[:, 0].mean()) * step) ** 2
-        model = max(past, float(each.var(ddof=1)))  # both are the law's misfit, seen from two sides
+        model = max(past, float(_bracketed(each)))  # both are the law's misfit, seen from two sides
         seeds = float(np.var(draws[:, 0] - draws[:, 1]))
         half = self._quantile(level) * (model + seeds + other_var) ** 0.5
         value = float(each.mean())
@@ -152,12 +156,17 @@ class SizeLaw:
         seeds = _predict(self.laws, tokens).mean(axis=0).var(axis=0)
         beyond = np.maximum(0.0, np.log(tokens / self.tokens.max()) / np.log(FORECAST_RATIO))
         mean = centre.mean(axis=0)
-        variance = seeds + np.maximum((self.forecast_sd * mean * beyond) ** 2, centre.var(axis=0, ddof=1))
+        variance = seeds + np.maximum((self.forecast_sd * mean * beyond) ** 2, _bracketed(centre))
         half = self._quantile(level) * variance**0.5
         return np.stack([mean, mean - half, mean + half], axis=1)
 
     def _quantile(self, level: float) -> float:
-        return float(stats.t.ppf(0.5 + level / 2, 2 + self.forecast_df))
+        return float(stats.t.ppf(0.5 + level / 2, self.forecast_df))
+
+
+def _bracketed(variants: np.ndarray) -> np.ndarray:
+    """Variance of a truth that lies anywhere between (variants, ...) forecasts, which err to opposite sides."""
+    return np.ptp(variants, axis=0) ** 2 / 12
 
 
 def fit_size_law(tokens: np.ndarray, losses: np.ndarray, seed: int = 0) -> SizeLaw:
@@ -173,12 +182,14 @@ def fit_size_law(tokens: np.ndarray, losses: np.ndarray, seed: int = 0) -> SizeL
     draws = mean + (losses[chosen].mean(axis=1) - mean) * (len(losses) / max(1, len(losses) - 1)) ** 0.5
     errors = forecast_errors(tokens, mean)
     weights = np.arange(1, len(errors) + 1)  # the latest forecast is the most like the one that counts
+    own = len(errors) * float(np.average(errors**2, weights=weights)) if len(errors) else 0.0
+    df = USUAL_DF + len(errors)
     return SizeLaw(
         tokens,
         laws=_ensemble(tokens, draws),
         centres=_ensemble(tokens, mean),
-        forecast_sd=float(np.average(errors**2, weights=weights) ** 0.5) if len(errors) else 0.0,
-        forecast_df=len(errors),
+        forecast_sd=((own + USUAL_DF * USUAL_ERROR**2) / df) ** 0.5,
+        forecast_df=df,
     )
 
 
