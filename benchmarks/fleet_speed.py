@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from assay.models import products
-from assay.models.decoder import DecoderConfig
+from assay.models.decoder import proxy
 from assay.store import Artifact, Stage, Store
 from assay.tokens import evalset
 from assay.tokens.pack import SPANS
@@ -129,7 +129,7 @@ def _inputs(store: Store, rows: int, steps: int) -> JobInputs:
 
 
 def _jobs(options: argparse.Namespace, number: int) -> list[Job]:
-    model = DecoderConfig(VOCABULARY, LAYERS, WIDTH, HEADS)
+    model = proxy(VOCABULARY, LAYERS, WIDTH, HEADS)
     rates = OptimizerConfig(matrix=options.matrix)
     return [
         Job(f"round {number}", "size", TrainSpec(model, rates, seed, options.dtype),

@@ -11,7 +11,7 @@ import polars as pl
 import torch
 
 from assay import ledger
-from assay.models.decoder import DecoderConfig
+from assay.models.decoder import proxy
 from assay.store import Artifact, Stage, Store
 from assay.tokens import evalset
 from assay.tokens.sampler import StreamPlan
@@ -24,7 +24,7 @@ torch.set_num_threads(1)  # as in a worker of a fleet
 
 VOCABULARY, T, B = 48, 8, 4
 SOURCES = ("letters", "numbers")
-MODEL = DecoderConfig(VOCABULARY, layers=2, width=16, heads=2, max_length=T)
+MODEL = proxy(VOCABULARY, layers=2, width=16, heads=2, max_length=T)
 SPEC = TrainSpec(MODEL, OptimizerConfig(), seed=3)
 PLAN = StreamPlan(seed=3, weights={"letters": 0.7, "numbers": 0.3}, row_tokens=T, batch_rows=B)
 JOB = Job("natural", "size", SPEC, PLAN, (Branch(8, 2), Branch(12, 3, ("eval", "test")), Branch(17, 4)), warmup=3)

@@ -40,7 +40,7 @@ from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
 from assay.impact.plant import ALIGNED, damaged_documents
 from assay.impact.results import Cost, StudyResults
 from assay.ledger import Ledger
-from assay.models.decoder import DecoderConfig
+from assay.models.decoder import proxy
 from assay.present.numbers import compact, durations
 from assay.present.progress import Progress
 from assay.present.words import Both, both
@@ -225,7 +225,7 @@ class _Study:
         def probe(rung: tuple[int, int, int, int], dtype: str) -> float:
             layers, width, heads, vocabulary = rung
             train = self.recipe.train
-            model = DecoderConfig(vocabulary, layers, width, heads)
+            model = proxy(vocabulary, layers, width, heads)
             optimizer = OptimizerConfig(matrix=train.matrix_optimizer)
             return sum(self.fleet.probe(Probe(model, train.row_tokens, train.batch_rows, dtype, optimizer=optimizer)))
 

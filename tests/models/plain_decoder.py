@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from assay.models.blocks import Block
 from assay.models.decoder import Decoder
 
 torch.set_num_threads(1)  # as in a worker of a fleet
@@ -46,10 +47,15 @@ def attention_output(x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor,
     return x_BTD + (norm(x_BTD) @ w_up.t()).relu().square() @ w_down.t()
 
 
+def layers(block: Block) -> tuple[nn.Linear, ...]:
+    return block.attention.qkv, block.attention.out, block.mlp.up, block.mlp.down
+
+
 def logits(model: Decoder, ids_BT: Tensor, segments_BT: Tensor) -> Tensor:
     c = model.config
     x = norm(model.embedding[ids_BT])
-    for w_qkv, w_out, w_up, w_down in zip(model.w_qkv, model.w_out, model.w_up, model.w_down, strict=True):
+    for block in model.blocks:
+        w_qkv, w_out, w_up, w_down = (layer.weight for layer in layers(block))
         q, k, v = attention_inputs(x, w_qkv, c.heads, c.rotary_base)
         x = attention_output(x, attention(q, k, v, segments_BT), w_out, w_up, w_down)
     return norm(x) @ (model.embedding if c.tied else model.head).t()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import plain_decoder as reference
 import pytest
@@ -11,18 +12,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.models import attention
-from assay.models.attention import AttentionContext, attend
-from assay.models.decoder import Decoder, DecoderConfig
+from assay.models.attention import attend, causal
+from assay.models.blocks import BlockConfig
+from assay.models.decoder import Decoder, DecoderConfig, proxy, standard
 from assay.models.protocol import Batch
 from assay.tokens.stream import segments_of
 
-CONFIG = DecoderConfig(vocabulary=37, layers=3, width=24, heads=3, rotary_base=50.0, max_length=64)
+CONFIG = proxy(37, layers=3, width=24, heads=3, rotary_base=50.0, max_length=64)
 
 
 def decoder(tied: bool = False, dtype: torch.dtype = torch.float32, config: DecoderConfig = CONFIG) -> Decoder:
     """A decoder in which every matrix is at work: the zeros of initialisation hide mistakes."""
-    settings = {**config.as_dict(), "tied": tied}
-    model = Decoder(DecoderConfig(**settings), torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    model = Decoder(replace(config, tied=tied), torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(1)
     for parameter in model.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
@@ -67,7 +68,7 @@ def test_attention_is_that_of_transformers_qwen3() -> None:
     from transformers import Qwen3Config
     from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3RotaryEmbedding
 
-    from assay.models import blocks
+    from assay.models import fused
 
     D, H = CONFIG.width, CONFIG.heads
     config = Qwen3Config(
@@ -76,7 +77,7 @@ def test_attention_is_that_of_transformers_qwen3() -> None:
         rope_parameters={"rope_type": "default", "rope_theta": CONFIG.rotary_base},
     )  # fmt: skip
     model, theirs = decoder(), Qwen3Attention(config, layer_idx=0).eval()
-    w_qkv, w_out = model.w_qkv[0], model.w_out[0]
+    w_qkv, w_out = model.blocks[0].attention.qkv.weight, model.blocks[0].attention.out.weight
     with torch.no_grad():
         w_q, w_k, w_v = (w.view(H, D // H, D) for w in w_qkv.chunk(3))
         halves = reference.side_by_side(D // H).argsort()  # our pairs are neighbours, theirs stand half a head apart
@@ -86,9 +87,9 @@ def test_attention_is_that_of_transformers_qwen3() -> None:
         x = torch.randn(2, 11, D, generator=torch.Generator().manual_seed(5))
         mask = torch.full((11, 11), float("-inf")).triu(1)[None, None]
         positions = Qwen3RotaryEmbedding(config)(x, torch.arange(11)[None])
-        expected = theirs(blocks.rms_norm(x), position_embeddings=positions, attention_mask=mask)[0]
-        q, k, v = blocks.pre_attention(x, w_qkv, model.cos, model.sin, H)
-        y = attend(q, k, v, AttentionContext.of(None)).transpose(1, 2).flatten(2)
+        expected = theirs(fused.rms_norm(x), position_embeddings=positions, attention_mask=mask)[0]
+        q, k, v = fused.pre_attention(x, w_qkv, model.cos, model.sin, H)
+        y = attend(q, k, v, causal(None)).transpose(1, 2).flatten(2)
         torch.testing.assert_close(y @ w_out.t(), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -134,8 +135,8 @@ def test_the_attention_entry_gives_the_same_whichever_kernel_it_takes(one_docume
     segments = torch.zeros(2, 10, dtype=torch.int32)
     if not one_document:
         segments[1, 4:] = 1
-    context = AttentionContext.of(segments)
-    assert (context.mask_B1TT is None) is one_document
+    context = causal(segments)
+    assert (context.mask is None) is one_document
     torch.testing.assert_close(attend(q, k, v, context), reference.attention(q, k, v, segments))
 
 
@@ -147,7 +148,7 @@ def test_attention_by_products_is_that_of_the_kernel(one_document: bool) -> None
     segments = torch.zeros(2, 10, dtype=torch.int32)
     if not one_document:
         segments[1, 4:] = 1
-    context = AttentionContext.of(segments)
+    context = causal(segments)
     found = []
     for dtype in (torch.bfloat16, torch.float32):
         inputs = [x.to(dtype).detach().requires_grad_() for x in (q, k, v)]
@@ -156,7 +157,7 @@ def test_attention_by_products_is_that_of_the_kernel(one_document: bool) -> None
         found.append([out, *torch.autograd.grad((out * weight).sum(), inputs)])
     for mine, expected in zip(*found, strict=True):
         torch.testing.assert_close(mine.float(), expected, rtol=0.05, atol=0.03)
-    mask = context.mask_B1TT if context.mask_B1TT is not None else torch.ones(1, 1, 10, 10, dtype=torch.bool).tril()
+    mask = context.mask if context.mask is not None else torch.ones(1, 1, 10, 10, dtype=torch.bool).tril()
     exact = [x.double().detach().requires_grad_() for x in (q, k, v)]
     assert torch.autograd.gradcheck(lambda *x: attention._ByProducts.apply(*x, mask), exact, fast_mode=True)
     close = reference.attention(*exact, segments)
@@ -165,11 +166,10 @@ def test_attention_by_products_is_that_of_the_kernel(one_document: bool) -> None
 
 def products(model: Decoder, length: int) -> Iterator[int]:
     """Multiply-accumulates a token of each matrix product, from the shapes of the weights."""
-    for stack in (model.w_qkv, model.w_out, model.w_up, model.w_down):
-        yield from (w.shape[0] * w.shape[1] for w in stack)
+    yield from (w.shape[0] * w.shape[1] for w in model.blocks.parameters())
     yield model.head.shape[0] * model.head.shape[1]
     # Scores and their sum of values: each of the (length + 1) / 2 positions seen on average (length / 2 is counted).
-    yield from (2 * length * model.config.width // 2 for _ in model.w_qkv)
+    yield from (2 * length * model.config.width // 2 for _ in model.blocks)
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -177,7 +177,7 @@ def test_parameters_and_flops_are_as_counted_directly(tied: bool) -> None:
     model = decoder(tied)
     inside, total = model.n_parameters()
     assert total == sum(p.numel() for p in {id(p): p for p in model.parameters()}.values())
-    assert inside == sum(p.numel() for n, p in model.named_parameters() if n.startswith("w_"))
+    assert inside == sum(p.numel() for n, p in model.named_parameters() if n.startswith("blocks"))
     assert inside == 12 * CONFIG.layers * CONFIG.width**2
     # 2 FLOPs a multiply-accumulate, forwards once and backwards twice.
     assert model.flops_per_token(40) == 6 * sum(products(model, 40))
@@ -201,7 +201,9 @@ def test_every_parameter_has_a_role() -> None:
         model = decoder(tied)
         roles = model.roles()
         assert set(roles) == {name for name, _ in model.named_parameters()}
-        assert {name for name, role in roles.items() if role == "matrix"} == {n for n in roles if n.startswith("w_")}
+        assert {name for name, role in roles.items() if role == "matrix"} == {
+            n for n in roles if n.startswith("blocks")
+        }
         assert roles["embedding"] == "embedding"
         assert roles.get("head") == (None if tied else "head")
 
@@ -218,3 +220,61 @@ def test_a_fresh_model_knows_nothing_and_depends_on_its_seed_alone() -> None:
     data = batch()
     losses = model.loss(data).losses_BT[data.targets_BT >= 0]
     torch.testing.assert_close(losses, torch.full_like(losses, torch.tensor(37.0).log().item()))
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_fused_block_is_the_plain_one(tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, found = batch(), []
+    for fusable in (True, False):
+        monkeypatch.setattr(BlockConfig, "fusable", fusable)
+        model = decoder(tied)
+        loss = model.loss(data)
+        loss.mean.backward()
+        found.append([loss.losses_BT, *(p.grad for p in model.parameters())])
+    for mine, expected in zip(*found, strict=True):
+        torch.testing.assert_close(mine, expected, rtol=1e-3, atol=1e-5)
+    monkeypatch.undo()
+    assert CONFIG.block.fusable
+    assert not replace(CONFIG.block, gains=True).fusable
+    assert not replace(CONFIG.block, kv_heads=1).fusable
+
+
+def test_a_window_hides_what_lies_far_back() -> None:
+    model, data = decoder(config=replace(CONFIG, layers=1, block=replace(CONFIG.block, window=4))), batch()
+    changed = data.inputs_BT.clone()
+    changed[:, 8] = 7
+    before, after = (model.loss(Batch(ids, data.targets_BT)).losses_BT for ids in (data.inputs_BT, changed))
+    assert torch.equal(before[:, :8], after[:, :8])
+    assert (before[3, 8:12] != after[3, 8:12]).any() or (before[:, 8:12] != after[:, 8:12]).any()
+    assert torch.equal(before[:, 12:], after[:, 12:])
+
+
+def test_a_softcap_bounds_logits_and_its_gradient_is_autograds() -> None:
+    capped = replace(CONFIG, softcap=2.0)
+    model, plain = decoder(config=capped), decoder(dtype=torch.float64, config=capped)
+    data = batch()
+    loss = model.loss(data)
+    loss.mean.backward()
+    logits = plain(data.inputs_BT, data.segments_BT)
+    assert logits.abs().max() < 2
+    expected = functional.cross_entropy(logits.flatten(0, 1), data.targets_BT.flatten(), ignore_index=-1)
+    expected.backward()
+    torch.testing.assert_close(loss.mean.double(), expected, rtol=1e-5, atol=1e-6)
+    for mine, theirs in zip(model.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-3, atol=1e-5)  # type: ignore[union-attr]
+
+
+def test_sizes_and_flops_of_other_shapes_are_as_counted() -> None:
+    for config in (standard(40, 2, 24, 4, 2), replace(standard(40, 2, 24, 4), positions="learned", tied=False)):
+        model = Decoder(config, torch.Generator().manual_seed(0))
+        inside, total = config.n_parameters()
+        assert total == sum(p.numel() for p in model.parameters())
+        named = dict(model.named_parameters())
+        assert inside == sum(p.numel() for n, p in named.items() if n not in ("embedding", "positions", "head"))
+        weights = sum(p.numel() for n, p in named.items() if n.startswith("blocks") and p.dim() == 2)
+        assert config.layers * config.block.products() == weights
+        roles = model.roles()
+        assert {n for n, r in roles.items() if r == "vector"} == {n for n, p in named.items() if p.dim() == 1}
+        ids = torch.randint(0, 40, (2, 9))
+        model.loss(Batch(ids, ids)).mean.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in named.values())

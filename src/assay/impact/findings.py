@@ -23,7 +23,7 @@ from assay.impact.predictions import Registered
 from assay.impact.results import Cost, Sample, SourceProfile, StudyResults
 from assay.impact.statements import decide
 from assay.ledger import Ledger
-from assay.models.decoder import DecoderConfig
+from assay.models.decoder import proxy
 from assay.present.words import Both, both
 from assay.recipe import StudyRecipe
 from assay.store import Artifact, Store, fingerprint
@@ -91,7 +91,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
     analysis = Analysis(plan, measured, tested, finished.registered, recipe.design)
     claims = decide(analysis.drafts(), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
     shape = plan.shape
-    model = DecoderConfig(prepared.encoder.vocabulary, shape.layers, shape.width, shape.heads)
+    model = proxy(prepared.encoder.vocabulary, shape.layers, shape.width, shape.heads)
     inside, total = model.n_parameters()
     return StudyResults(
         title=asked.title,

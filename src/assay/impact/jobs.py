@@ -5,7 +5,7 @@ from __future__ import annotations
 from assay.impact import design
 from assay.impact.design import Cell
 from assay.impact.plan import WARMUP_STEPS, Plan
-from assay.models.decoder import DecoderConfig
+from assay.models.decoder import proxy
 from assay.recipe import TrainRecipe
 from assay.store import Artifact
 from assay.tokens.sampler import Part, StreamPlan
@@ -18,7 +18,7 @@ BOTH = ("eval", "test")
 
 def _spec(plan: Plan, recipe: TrainRecipe, vocabulary: int, seed: int) -> TrainSpec:
     shape = plan.shape
-    model = DecoderConfig(vocabulary, shape.layers, shape.width, shape.heads)
+    model = proxy(vocabulary, shape.layers, shape.width, shape.heads)
     rates = OptimizerConfig(
         matrix=recipe.matrix_optimizer,
         matrix_lr=recipe.matrix_lr,

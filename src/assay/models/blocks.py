@@ -1,242 +1,282 @@
-"""The parts that decoders are made of, each with a backward pass of its own.
+"""What Transformers are made of, for every family: norms, positions, attention and MLP layers, and the block.
 
-On a CPU a small model spends more time in the glue (norms, activations, the softmax over the vocabulary, the
-bookkeeping of autograd) than in its matrix products. So the glue between two matrix products is one
-`torch.autograd.Function` here, with the gradient written out by hand, in place where a buffer is ours:
+    x_BTD --> [norm] -> self-attention -> (+ x) --> [norm] -> cross-attention -> (+ x) --> [norm] -> MLP -> (+ x) -->
 
-    pre_attention   norm -> q, k, v -> QK-norm -> rotary
-    post_attention  output projection + residual -> norm -> ReLU^2 MLP + residual
-    linear_cross_entropy   norm'ed states -> loss per token, never holding more than a chunk of logits
-
-The tests hold each equal to its twin in plain autograd, values and gradients. Shapes: N = B*T
-rows, D width, H heads, K = D/H, M MLP width, V vocabulary.
+One `BlockConfig` spans what the families differ in: GPT-2, Llama, Qwen3, BERT, BART, Marian, T5. A norm stands before
+its layer ("before": GPT-2, Llama, T5) or after the sum ("after": BERT, BART, Marian, Vaswani et al. 2017). The proxies
+that fleets train take the same block in hand-written form (`fused`), and the tests hold the two equal.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch import Tensor, nn
+from torch.nn import functional
 
-from assay.models.products import input_gradient, linear, weight_gradient
+from assay.models import fused
+from assay.models.attention import View, attend
 
-EPSILON = 1e-6
-
-
-def inverse_rms(x: Tensor) -> Tensor:
-    """1 / sqrt(mean(x^2) + eps) over the last dimension, kept (Zhang and Sennrich 2019, without a gain)."""
-    scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return scale.square_().mul_(1.0 / x.shape[-1]).add_(EPSILON).rsqrt_()
-
-
-def _norm_backward(grad: Tensor, normed: Tensor, scale: Tensor) -> Tensor:
-    """Gradient of x * inverse_rms(x), given its output and its scale; overwrites nothing."""
-    along = torch.linalg.vecdot(grad, normed).mul_(-1.0 / normed.shape[-1]).unsqueeze_(-1)
-    return torch.addcmul(grad, normed, along).mul_(scale)
+Activation = Literal["relu", "relu2", "gelu", "gelu_tanh", "silu"]
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": functional.relu,
+    "relu2": lambda x: functional.relu(x).square(),  # So et al. 2021 (Primer)
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "silu": functional.silu,
+}
 
 
-class _RMSNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        scale = inverse_rms(x)
-        normed = x * scale
-        ctx.save_for_backward(normed, scale)
-        return normed
+@dataclass(frozen=True)
+class BlockConfig:
+    """One layer of a Transformer.
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        normed, scale = ctx.saved_tensors
-        return _norm_backward(grad, normed, scale)
-
-
-def rms_norm(x: Tensor) -> Tensor:
-    """x / rms(x) over the last dimension."""
-    return _RMSNorm.apply(x)
-
-
-def rotary_tables(length: int, dim: int, base: float) -> tuple[Tensor, Tensor]:
-    """cos and sin of the rotary angles (Su et al. 2021), each (T, dim/2), float32."""
-    frequency = base ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
-    angle = torch.outer(torch.arange(length, dtype=torch.float64), frequency)
-    return angle.cos().float(), angle.sin().float()
-
-
-def _rotate(x_BTHK: Tensor, cos_T1K: Tensor, sin_T1K: Tensor, out: Tensor | None = None) -> Tensor:
-    """Turn the pairs (2k, 2k + 1), complex numbers side by side in memory, by their angles; -sin is the inverse.
-
-    Llama and its kin pair (k, k + K/2) instead. The scores are the same once the rows of the query and key matrices
-    are put into the other order, and this order is one product over contiguous numbers: three times as fast on a CPU.
+    Attributes:
+        kv_heads: heads of keys and values (grouped-query attention); None: as many as of queries.
+        head_width: None: width / heads.
+        mlp_width: None: four times the width.
+        gated: the MLP multiplies the activation by a second projection (Shazeer 2020).
+        norm, gains, epsilon: RMS or layer norm; whether it learns gains (a layer norm: biases, too).
+        norm_place: before each layer, or after each sum.
+        biases: of no linear map, of queries, keys and values alone, or of all.
+        qk_norm: an RMS norm on each head's queries and keys (Henry et al. 2020).
+        rotary: which numbers of a head make a rotary pair: neighbours (2k, 2k + 1), halves (k, k + K/2); or None.
+        window: attention sees so many positions; None: all.
+        scaled: scores are divided by sqrt(K) (T5 does not).
+        cross: with cross-attention between self-attention and MLP.
+        dropout: of what each layer adds to the residual stream.
+        attention_dropout: of attention probabilities.
     """
-    T, H, K = x_BTHK.shape[1:]
-    out = torch.empty_like(x_BTHK, memory_format=torch.contiguous_format) if out is None else out
-    if x_BTHK.dtype in (torch.float32, torch.float64):
-        turn_THK = torch.complex(cos_T1K, sin_T1K).expand(T, H, K // 2).contiguous()
-        torch.mul(_as_complex(x_BTHK), turn_THK, out=_as_complex(out))
-        return out
-    even, odd = x_BTHK[..., 0::2], x_BTHK[..., 1::2]
-    torch.mul(even, cos_T1K, out=out[..., 0::2]).addcmul_(odd, sin_T1K, value=-1)
-    torch.mul(odd, cos_T1K, out=out[..., 1::2]).addcmul_(even, sin_T1K)
-    return out
+
+    width: int
+    heads: int
+    kv_heads: int | None = None
+    head_width: int | None = None
+    mlp_width: int | None = None
+    activation: Activation = "relu2"
+    gated: bool = False
+    norm: Literal["rms", "layer"] = "rms"
+    gains: bool = False
+    epsilon: float = 1e-6
+    norm_place: Literal["before", "after"] = "before"
+    biases: Literal["none", "qkv", "all"] = "none"
+    qk_norm: bool = True
+    rotary: Literal["neighbours", "halves"] | None = "neighbours"
+    window: int | None = None
+    scaled: bool = True
+    cross: bool = False
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+
+    @property
+    def key_width(self) -> int:
+        """Width of a head."""
+        return self.head_width or self.width // self.heads
+
+    @property
+    def groups(self) -> int:
+        """Heads of keys and values."""
+        return self.kv_heads or self.heads
+
+    @property
+    def inner(self) -> int:
+        """Width of the MLP."""
+        return self.mlp_width or 4 * self.width
+
+    @property
+    def fusable(self) -> bool:
+        """Whether `fused` has this block."""
+        plain = BlockConfig(self.width, self.heads, mlp_width=self.mlp_width, window=self.window)
+        return self == plain and self.key_width * self.heads == self.width
+
+    def products(self) -> int:
+        """Weights of the matrix products of one block, which is their multiply-accumulates a token."""
+        attention = self.width * self.key_width * (2 * self.heads + 2 * self.groups)
+        return attention * (2 if self.cross else 1) + (3 if self.gated else 2) * self.width * self.inner
 
 
-def _as_complex(x: Tensor) -> Tensor:
-    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+class Norm(nn.Module):
+    """RMS norm (Zhang and Sennrich 2019) or layer norm (Ba et al. 2016) over the last dimension."""
+
+    def __init__(self, width: int, kind: Literal["rms", "layer"], gains: bool, epsilon: float) -> None:
+        super().__init__()
+        self.kind, self.width, self.epsilon = kind, width, epsilon
+        self.weight = nn.Parameter(torch.ones(width)) if gains else None
+        self.bias = nn.Parameter(torch.zeros(width)) if gains and kind == "layer" else None
+
+    @classmethod
+    def of(cls, c: BlockConfig, width: int | None = None) -> Norm:
+        return cls(width or c.width, c.norm, c.gains, c.epsilon)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "layer":
+            return functional.layer_norm(x, (self.width,), self.weight, self.bias, self.epsilon)
+        return functional.rms_norm(x, (self.width,), self.weight, self.epsilon)
 
 
-class _PreAttention(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x_BTD: Tensor, w_qkv: Tensor, cos: Tensor, sin: Tensor, n_heads: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        B, T, D = x_BTD.shape
-        H, K = n_heads, D // n_heads
-        x_ND = x_BTD.reshape(B * T, D)
-        scale = inverse_rms(x_ND)
-        normed = x_ND * scale
-        qkv = linear(normed, w_qkv).view(B, T, 3 * H, K)
-        qk = qkv[:, :, : 2 * H]
-        qk_scale = inverse_rms(qk)
-        qk_normed = qk * qk_scale
-        rotated = _rotate(qk_normed, cos[:T, None], sin[:T, None])
-        ctx.save_for_backward(normed, scale, w_qkv, qk_normed, qk_scale, cos, sin)
-        q, k, v = rotated[:, :, :H], rotated[:, :, H:], qkv[:, :, 2 * H :]
-        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        normed, scale, w_qkv, qk_normed, qk_scale, cos, sin = ctx.saved_tensors
-        dq, dk, dv = (grad.transpose(1, 2) for grad in grads)
-        B, T, H, K = dq.shape
-        d_normed = torch.empty_like(qk_normed)
-        cos_T1K, minus_sin = cos[:T, None], sin[:T, None].neg()
-        _rotate(dq, cos_T1K, minus_sin, out=d_normed[:, :, :H])
-        _rotate(dk, cos_T1K, minus_sin, out=d_normed[:, :, H:])
-        d_qkv = dv.new_empty(B, T, 3 * H, K)
-        along = torch.linalg.vecdot(d_normed, qk_normed).mul_(-1.0 / K).unsqueeze_(-1)
-        torch.mul(d_normed.addcmul_(qk_normed, along), qk_scale, out=d_qkv[:, :, : 2 * H])
-        d_qkv[:, :, 2 * H :] = dv
-        d_qkv_ND = d_qkv.view(B * T, 3 * H * K)
-        dw = weight_gradient(d_qkv_ND, normed)
-        dx = _norm_backward(input_gradient(d_qkv_ND, w_qkv), normed, scale)
-        return dx.view(B, T, H * K), dw, None, None, None
-
-
-def pre_attention(
-    x_BTD: Tensor, w_qkv: Tensor, cos: Tensor, sin: Tensor, n_heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """RMSNorm, projection to queries, keys and values, QK-norm (Henry et al. 2020) and rotary positions.
+def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor, pairs: Literal["neighbours", "halves"]) -> Tensor:
+    """Turn pairs of numbers of each head by the angles of their positions (Su et al. 2021).
 
     Args:
-        x_BTD: the residual stream.
-        w_qkv: (3D, D), rows in the order q, k, v, each head by head.
-        cos, sin: from `rotary_tables`, at least T rows of K/2.
-
-    Returns:
-        q, k, v, each (B, H, T, K).
+        cos, sin: (T, K/2), or (B, 1, T, K/2) where rows have positions of their own.
     """
-    return _PreAttention.apply(x_BTD, w_qkv, cos, sin, n_heads)
+    cos, sin = cos.to(x_BHTK.dtype), sin.to(x_BHTK.dtype)
+    if pairs == "halves":
+        a, b = x_BHTK.chunk(2, dim=-1)
+        return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+    a, b = x_BHTK[..., 0::2], x_BHTK[..., 1::2]
+    return torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
 
 
-class _PostAttention(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor) -> Tensor:
-        B, T, D = x_BTD.shape
-        y_ND = y_BHTK.transpose(1, 2).reshape(B * T, D)
-        middle = linear(y_ND, w_out, plus_NO=x_BTD.reshape(B * T, D))
-        scale = inverse_rms(middle)
-        normed = middle * scale
-        hidden = linear(normed, w_up).clamp_min_(0)
-        squared = hidden * hidden
-        out = linear(squared, w_down, plus_NO=middle)
-        ctx.save_for_backward(y_ND, normed, scale, hidden, squared, w_out, w_up, w_down)
-        ctx.heads = y_BHTK.shape[1]
-        return out.view(B, T, D)
+@dataclass(frozen=True)
+class Rotary:
+    """The angles of the positions at hand."""
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_BTD: Tensor) -> tuple[Tensor, ...]:
-        y_ND, normed, scale, hidden, squared, w_out, w_up, w_down = ctx.saved_tensors
-        B, T, D = grad_BTD.shape
-        grad = grad_BTD.reshape(B * T, D)
-        dw_down = weight_gradient(grad, squared)
-        # d(relu(u)^2) = 2 relu(u): the factor 2 rides on the two products that follow.
-        d_up = input_gradient(grad, w_down).mul_(hidden)
-        dw_up = weight_gradient(d_up, normed).mul_(2)
-        d_normed = input_gradient(d_up, w_up).mul_(2)
-        d_middle = _norm_backward(d_normed, normed, scale).add_(grad)
-        dw_out = weight_gradient(d_middle, y_ND)
-        dy = input_gradient(d_middle, w_out).view(B, T, ctx.heads, D // ctx.heads).transpose(1, 2)
-        return d_middle.view(B, T, D), dy, dw_out, dw_up, dw_down
+    cos: Tensor
+    sin: Tensor
 
 
-def post_attention(x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor) -> Tensor:
-    """x + W_out y, then + W_down relu(W_up norm(.))^2 (So et al. 2021, Primer): (B, T, D).
+class Memory:
+    """Keys and values of one attention layer that generation keeps: (B, G, S, K) each, grown by what is new."""
 
-    Args:
-        x_BTD: the residual stream.  y_BHTK: what attention returned.
-        w_out: (D, D).  w_up: (M, D).  w_down: (D, M).
-    """
-    return _PostAttention.apply(x_BTD, y_BHTK, w_out, w_up, w_down)
+    def __init__(self) -> None:
+        self.k: Tensor | None = None
+        self.v: Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        return 0 if self.k is None else self.k.shape[2]
+
+    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add new keys and values; returns all."""
+        self.k = k if self.k is None else torch.cat([self.k, k], dim=2)
+        self.v = v if self.v is None else torch.cat([self.v, v], dim=2)
+        return self.k, self.v
 
 
-class _LinearCrossEntropy(torch.autograd.Function):
-    @staticmethod
+class Attention(nn.Module):
+    """Self-attention, or, given `states`, attention to another sequence. Weights are (outputs, inputs)."""
+
+    def __init__(self, c: BlockConfig, *, cross: bool = False) -> None:
+        super().__init__()
+        self.c, self.cross = c, cross
+        queries, keys = c.heads * c.key_width, c.groups * c.key_width
+        bias = c.biases != "none"
+        if cross:
+            self.q = nn.Linear(c.width, queries, bias)
+            self.kv = nn.Linear(c.width, 2 * keys, bias)
+        else:
+            self.qkv = nn.Linear(c.width, queries + 2 * keys, bias)
+        self.out = nn.Linear(queries, c.width, c.biases == "all")
+        self.q_norm = Norm(c.key_width, "rms", c.gains, c.epsilon) if c.qk_norm else None
+        self.k_norm = Norm(c.key_width, "rms", c.gains, c.epsilon) if c.qk_norm else None
+
     def forward(
-        ctx: Any, x_ND: Tensor, w_VD: Tensor, targets_N: Tensor, weights_N: Tensor, chunk: int
-    ) -> tuple[Tensor, Tensor]:
-        wanted = any(ctx.needs_input_grad[:2])
-        losses = torch.empty(len(x_ND), dtype=torch.float32, device=x_ND.device)
-        dx, dw = torch.empty_like(x_ND) if wanted else None, None
-        for start in range(0, len(x_ND), chunk):
-            rows = slice(start, start + chunk)
-            x, target = x_ND[rows], targets_N[rows]
-            logits = linear(x, w_VD)
-            probability = torch.softmax(
-                logits, 1, dtype=torch.float32, out=logits if x.dtype is torch.float32 else None
+        self,
+        x_BTD: Tensor,
+        view: View,
+        rotary: Rotary | None = None,
+        memory: Memory | None = None,
+        states_BSD: Tensor | None = None,
+    ) -> Tensor:
+        c = self.c
+        q, k, v = self._cross(x_BTD, states_BSD, memory) if self.cross else self._own(x_BTD, rotary, memory)
+        y_BHTK = attend(
+            q, k, v, view, scale=None if c.scaled else 1.0, dropout=c.attention_dropout if self.training else 0.0
+        )
+        return self.out(y_BHTK.transpose(1, 2).flatten(2))
+
+    def _heads(self, x_BTE: Tensor) -> Tensor:
+        return x_BTE.unflatten(-1, (-1, self.c.key_width)).transpose(1, 2)
+
+    def _own(self, x_BTD: Tensor, rotary: Rotary | None, memory: Memory | None) -> tuple[Tensor, Tensor, Tensor]:
+        c = self.c
+        q, k, v = self._heads(self.qkv(x_BTD)).split([c.heads, c.groups, c.groups], dim=1)
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        if rotary is not None and c.rotary is not None:
+            q, k = (rotate(x, rotary.cos, rotary.sin, c.rotary) for x in (q, k))
+        return q, *(memory.extend(k, v) if memory is not None else (k, v))
+
+    def _cross(self, x_BTD: Tensor, states_BSD: Tensor | None, memory: Memory | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The source's keys and values are computed once, and then found in `memory`."""
+        q = self._heads(self.q(x_BTD))
+        if memory is not None and memory.k is not None and memory.v is not None:
+            return q, memory.k, memory.v
+        k, v = self._heads(self.kv(states_BSD)).chunk(2, dim=1)
+        return q, *(memory.extend(k, v) if memory is not None else (k, v))
+
+
+class MLP(nn.Module):
+    """act(up x) or act(gate x) * up x, then down; of a gated one, `up` holds the gate's rows first."""
+
+    def __init__(self, c: BlockConfig) -> None:
+        super().__init__()
+        self.gated, self.activation = c.gated, ACTIVATIONS[c.activation]
+        bias = c.biases == "all"
+        self.up = nn.Linear(c.width, c.inner * (2 if c.gated else 1), bias)
+        self.down = nn.Linear(c.inner, c.width, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.up(x)
+        if self.gated:
+            gate, hidden = hidden.chunk(2, dim=-1)
+            return self.down(self.activation(gate) * hidden)
+        return self.down(self.activation(hidden))
+
+
+class Block(nn.Module):
+    """One layer of a Transformer: see the top of the module."""
+
+    def __init__(self, c: BlockConfig) -> None:
+        super().__init__()
+        self.c = c
+        self.attention = Attention(c)
+        self.attention_norm = Norm.of(c)
+        self.cross = Attention(c, cross=True) if c.cross else None
+        self.cross_norm = Norm.of(c) if c.cross else None
+        self.mlp = MLP(c)
+        self.mlp_norm = Norm.of(c)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        view: View,
+        rotary: Rotary | None = None,
+        memory: tuple[Memory, Memory] | None = None,
+        states_BSD: Tensor | None = None,
+        cross_view: View | None = None,
+    ) -> Tensor:
+        """
+        Args:
+            view: of self-attention.
+            memory: where generation keeps keys and values, of self- and of cross-attention.
+            states_BSD: what cross-attention looks at.
+            cross_view: of cross-attention.
+        """
+        if self.c.fusable and rotary is not None and memory is None:
+            return self._fused(x_BTD, view, rotary)
+        own, others = memory or (None, None)
+        x_BTD = self._add(x_BTD, self.attention_norm, lambda x: self.attention(x, view, rotary, own))
+        if self.cross is not None and self.cross_norm is not None and cross_view is not None:
+            cross = self.cross
+            x_BTD = self._add(
+                x_BTD, self.cross_norm, lambda x: cross(x, cross_view, memory=others, states_BSD=states_BSD)
             )
-            chosen = probability.gather(1, target[:, None])
-            losses[rows] = -chosen.clamp_min(torch.finfo(torch.float32).tiny).log_().squeeze(1)
-            if dx is not None:
-                # The gradient of the logits is weight * (probability - one_hot): the one_hot part is two gathers.
-                probability, weight = probability.to(x.dtype), weights_N[rows, None]
-                torch.mul(input_gradient(probability, w_VD).sub_(w_VD[target]), weight, out=dx[rows])
-                dw = weight_gradient(probability, (x * weight).to(x.dtype), plus_OI=dw)
-        if dw is not None:
-            weighted = (x_ND * weights_N[:, None]).to(x_ND.dtype)
-            dw = dw.contiguous().index_add_(0, targets_N, weighted, alpha=-1)
-        ctx.save_for_backward(dx, dw)
-        return (losses * weights_N).sum(), losses
+        return self._add(x_BTD, self.mlp_norm, self.mlp)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _grad_losses: Tensor) -> tuple[Tensor | None, ...]:
-        dx, dw = ctx.saved_tensors
-        return dx.mul_(grad), dw.mul_(grad), None, None, None
+    def _add(self, x: Tensor, norm: Norm, layer: Callable[[Tensor], Tensor]) -> Tensor:
+        if self.c.norm_place == "before":
+            return x + self._dropped(layer(norm(x)))
+        return norm(x + self._dropped(layer(x)))
 
+    def _dropped(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.c.dropout, self.training) if self.c.dropout else x
 
-def linear_cross_entropy(
-    x_ND: Tensor, w_VD: Tensor, targets_N: Tensor, *, ignore: int = -1, chunk: int = 256
-) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of softmax(x W^T), without ever holding all logits (the idea of Wijmans et al. 2024).
-
-    The gradients are computed along with the loss, chunk by chunk, while the logits are still in cache.
-
-    Args:
-        x_ND: final hidden states.  w_VD: the output matrix.
-        targets_N: int64; positions equal to `ignore` count for nothing.
-        chunk: rows of logits that are held at a time.
-
-    Returns:
-        (mean over the counted positions in nats, loss of each position in nats: 0 where ignored). Only the mean
-        has a gradient.
-    """
-    counted = targets_N != ignore
-    weights = counted.to(torch.float32) / counted.sum().clamp_min(1)
-    if not torch.is_grad_enabled():  # a parameter asks for its gradient even then, and evaluation would pay for it
-        x_ND, w_VD = x_ND.detach(), w_VD.detach()
-    mean, losses = _LinearCrossEntropy.apply(x_ND, w_VD, targets_N.clamp_min(0), weights, chunk)
-    return mean, losses * counted
+    def _fused(self, x_BTD: Tensor, view: View, rotary: Rotary) -> Tensor:
+        a, m = self.attention, self.mlp
+        q, k, v = fused.pre_attention(x_BTD, a.qkv.weight, rotary.cos, rotary.sin, self.c.heads)
+        return fused.post_attention(x_BTD, attend(q, k, v, view), a.out.weight, m.up.weight, m.down.weight)

@@ -1,107 +1,218 @@
 """The decoder (GPT): token ids -> loss per token.
 
-    ids_BT -> embedding, RMSNorm
-      per layer:  pre_attention -> attend -> post_attention      (the residual stream x_BTD goes through)
-    -> RMSNorm -> linear_cross_entropy with the output matrix (tied to the embedding or its own)
+    ids_BT -> embedding (+ learned positions) [-> norm] -> blocks -> norm -> loss against the next tokens
 
-The `proxy` preset is what fleets train: rotary positions, QK-norm, RMSNorm without gains, ReLU^2, no biases, output
-projections that start at zero, so that every layer starts as the identity.
+One config spans GPT-2, Llama, Qwen3 and the proxies of fleets; `interop` reads and writes the first three. Two presets:
+
+    proxy       rotary positions, QK-norm, RMS norms without gains, ReLU^2, no biases, output projections that start at
+                zero, so that every layer starts as the identity: the fastest per unit of loss, used in fleets
+    standard    the shape of Qwen3: every export and every foreign engine takes it
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from assay.models import blocks
-from assay.models.attention import AttentionContext, attend
-from assay.models.protocol import Batch, Loss, Role
+from assay.models import attention, fused
+from assay.models.attention import View
+from assay.models.blocks import Block, BlockConfig, Memory, Norm, Rotary
+from assay.models.protocol import Batch, Loss, Role, places
+
+
+@dataclass(frozen=True)
+class Llama3Scaling:
+    """Llama 3.1's way to longer texts (Grattafiori et al. 2024): rotary frequencies of wavelengths above
+    original / low are divided by `factor`, those below original / high stay, and between them both are mixed."""
+
+    factor: float
+    low: float
+    high: float
+    original: int
+
+    def of(self, frequency: Tensor) -> Tensor:
+        """(K/2,) scaled frequencies, in radians a position."""
+        turns = self.original * frequency / (2 * math.pi)
+        share = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)  # of the unscaled one
+        return frequency * (share + (1 - share) / self.factor)
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The shape of a decoder."""
+    """The shape of a decoder.
+
+    Attributes:
+        positions: learned ones are added to the embedding; rotary ones are the block's affair.
+        embedding_norm: a norm on the way in.
+        tied: the output matrix is the embedding.
+        softcap: logits are softcap * tanh(logits / softcap) (Gemma team 2024); None: as they are.
+        init: how the weights begin: "zero", see the top; "gpt2", normal with deviation 0.02 and, where layers end,
+            0.02 / sqrt(2 layers) (Radford et al. 2019).
+    """
 
     vocabulary: int
     layers: int
-    width: int
-    heads: int
-    mlp_ratio: int = 4
+    block: BlockConfig
+    positions: Literal["rotary", "learned"] = "rotary"
+    embedding_norm: bool = True
     tied: bool = False
+    softcap: float | None = None
     rotary_base: float = 1024.0
+    rotary_scaling: Llama3Scaling | None = None
     max_length: int = 1024
+    init: Literal["zero", "gpt2"] = "zero"
+
+    @property
+    def width(self) -> int:
+        return self.block.width
+
+    @property
+    def heads(self) -> int:
+        return self.block.heads
 
     def n_parameters(self) -> tuple[int, int]:
         """(non-embedding, all): the head counts as embedding, as in Kaplan et al. 2020."""
-        inside = self.layers * self.width**2 * (4 + 2 * self.mlp_ratio)
-        return inside, inside + self.vocabulary * self.width * (1 if self.tied else 2)
+        with torch.device("meta"):
+            model = Decoder(self, None)
+        inside = sum(p.numel() for name, p in model.named_parameters() if name.startswith(("blocks.", "norm.")))
+        return inside, sum(p.numel() for p in model.parameters())
 
-    def as_dict(self) -> dict[str, int | float | bool]:
+    def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
+def proxy(vocabulary: int, layers: int, width: int, heads: int, **more: Any) -> DecoderConfig:
+    """What fleets train."""
+    return DecoderConfig(vocabulary, layers, BlockConfig(width, heads), **more)
+
+
+def standard(
+    vocabulary: int, layers: int, width: int, heads: int, kv_heads: int | None = None, **more: Any
+) -> DecoderConfig:
+    """The shape of Qwen3: RMS norms with gains, QK-norm, gated SiLU, rotary halves, no biases, tied."""
+    block = BlockConfig(
+        width, heads, kv_heads, mlp_width=3 * width, activation="silu", gated=True, gains=True, rotary="halves"
+    )
+    settings: dict[str, Any] = {"embedding_norm": False, "tied": True, "rotary_base": 10_000.0, "init": "gpt2"}
+    return DecoderConfig(vocabulary, layers, block, **settings | more)
+
+
 class Decoder(nn.Module):
-    """A decoder-only Transformer."""
+    """A decoder-only Transformer. `generator` None leaves weights as they come (they are about to be loaded)."""
 
-    def __init__(self, config: DecoderConfig, generator: torch.Generator) -> None:
+    def __init__(self, config: DecoderConfig, generator: torch.Generator | None) -> None:
         super().__init__()
-        self.config = config
-        V, D, M = config.vocabulary, config.width, config.mlp_ratio * config.width
-
-        def normal(rows: int, columns: int, deviation: float) -> nn.Parameter:
-            return nn.Parameter(torch.randn(rows, columns, generator=generator).mul_(deviation))
-
-        # The embedding is RMS-normalised on the way in, so its scale sets only how fast it can turn.
-        self.embedding = normal(V, D, 0.02 if config.tied else 0.3)
-        self.head = self.embedding if config.tied else nn.Parameter(torch.zeros(V, D))
-        self.w_qkv = nn.ParameterList([normal(3 * D, D, D**-0.5) for _ in range(config.layers)])
-        self.w_out = nn.ParameterList([nn.Parameter(torch.zeros(D, D)) for _ in range(config.layers)])
-        self.w_up = nn.ParameterList([normal(M, D, D**-0.5) for _ in range(config.layers)])
-        self.w_down = nn.ParameterList([nn.Parameter(torch.zeros(D, M)) for _ in range(config.layers)])
-        cos, sin = blocks.rotary_tables(config.max_length, D // config.heads, config.rotary_base)
+        self.config = c = config
+        self.embedding = nn.Parameter(torch.empty(c.vocabulary, c.width))
+        learned = c.positions == "learned"
+        self.positions = nn.Parameter(torch.empty(c.max_length, c.width)) if learned else None
+        self.embedding_norm = Norm.of(c.block) if c.embedding_norm else None
+        self.blocks = nn.ModuleList([Block(c.block) for _ in range(c.layers)])
+        self.norm = Norm.of(c.block)
+        self.head = self.embedding if c.tied else nn.Parameter(torch.empty(c.vocabulary, c.width))
         self.cos: Tensor
         self.sin: Tensor
+        cos, sin = fused.rotary_tables(
+            c.max_length, c.block.key_width, c.rotary_base, c.rotary_scaling.of if c.rotary_scaling else None
+        )
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
+        if generator is not None:
+            self._initialise(generator)
 
-    def hidden(self, ids_BT: Tensor, segments_BT: Tensor | None) -> Tensor:
-        """Final normalised states (B, T, D)."""
-        context = AttentionContext.of(segments_BT)
-        x_BTD = blocks.rms_norm(functional.embedding(ids_BT, self.embedding))
-        for w_qkv, w_out, w_up, w_down in zip(self.w_qkv, self.w_out, self.w_up, self.w_down, strict=True):
-            q, k, v = blocks.pre_attention(x_BTD, w_qkv, self.cos, self.sin, self.config.heads)
-            x_BTD = blocks.post_attention(x_BTD, attend(q, k, v, context), w_out, w_up, w_down)
-        return blocks.rms_norm(x_BTD)
+    @torch.no_grad()
+    def _initialise(self, generator: torch.Generator) -> None:
+        c = self.config
+        inner = c.width**-0.5 if c.init == "zero" else 0.02
+        last = 0.0 if c.init == "zero" else 0.02 / (2 * c.layers) ** 0.5
+        # A normed embedding's scale sets only how fast it can turn.
+        outer = 0.3 if c.embedding_norm and not c.tied else 0.02
 
-    def forward(self, ids_BT: Tensor, segments_BT: Tensor | None = None) -> Tensor:
+        def fill(parameter: Tensor, deviation: float) -> None:
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
+
+        fill(self.embedding, outer)
+        if self.positions is not None:
+            fill(self.positions, 0.02)
+        for name, parameter in self.blocks.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif parameter.dim() == 2:
+                fill(parameter, last if name.endswith(("out.weight", "down.weight")) else inner)
+        if not c.tied:
+            fill(self.head, 0.0 if c.init == "zero" else 0.02)
+
+    def hidden(
+        self, ids_BT: Tensor, segments_BT: Tensor | None = None, memories: list[tuple[Memory, Memory]] | None = None
+    ) -> Tensor:
+        """Final normed states (B, T, D).
+
+        Args:
+            memories: one a layer where text is generated: what stands in them came before, in rows of one document.
+        """
+        c, T = self.config, ids_BT.shape[1]
+        past = memories[0][0].length if memories else 0
+        view = self._view(ids_BT, segments_BT, past, cached=memories is not None)
+        x_BTD = functional.embedding(ids_BT, self.embedding)
+        if self.positions is not None:
+            x_BTD = x_BTD + functional.embedding(places(ids_BT, segments_BT, past), self.positions)
+        if self.embedding_norm is not None:
+            x_BTD = self.embedding_norm(x_BTD)
+        if c.block.dropout:
+            x_BTD = functional.dropout(x_BTD, c.block.dropout, self.training)
+        rotary = Rotary(self.cos[past : past + T], self.sin[past : past + T]) if c.positions == "rotary" else None
+        for i, block in enumerate(self.blocks):
+            x_BTD = block(x_BTD, view, rotary, memories[i] if memories else None)
+        return self.norm(x_BTD)
+
+    def _view(self, ids_BT: Tensor, segments_BT: Tensor | None, past: int, *, cached: bool) -> View:
+        window, T = self.config.block.window, ids_BT.shape[1]
+        if past + T > self.config.max_length:
+            raise ValueError(f"{past + T} positions, and the model has {self.config.max_length}")
+        if cached:
+            return attention.after(past, T, window, ids_BT.device)
+        return attention.causal(segments_BT, window, T)
+
+    def memories(self) -> list[tuple[Memory, Memory]]:
+        """Empty ones, for `hidden`."""
+        return [(Memory(), Memory()) for _ in self.blocks]
+
+    def forward(
+        self, ids_BT: Tensor, segments_BT: Tensor | None = None, memories: list[tuple[Memory, Memory]] | None = None
+    ) -> Tensor:
         """Logits (B, T, V)."""
-        return self.hidden(ids_BT, segments_BT) @ self.head.t()
+        logits = self.hidden(ids_BT, segments_BT, memories) @ self.head.t()
+        cap = self.config.softcap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def loss(self, batch: Batch) -> Loss:
         """Mean next-token loss and the loss of each position, in nats."""
         x_BTD = self.hidden(batch.inputs_BT, batch.segments_BT)
-        mean, losses = blocks.linear_cross_entropy(
-            x_BTD.reshape(-1, self.config.width), self.head, batch.targets_BT.reshape(-1)
+        mean, losses = fused.linear_cross_entropy(
+            x_BTD.reshape(-1, self.config.width), self.head, batch.targets_BT.reshape(-1), softcap=self.config.softcap
         )
         return Loss(mean, losses.view(batch.targets_BT.shape))
 
     def roles(self) -> dict[str, Role]:
         """What each parameter is to the optimizer."""
-        names = dict(self.named_parameters())
-        return {name: "embedding" if name == "embedding" else "head" if name == "head" else "matrix" for name in names}
+        named: dict[str, Role] = {"embedding": "embedding", "positions": "embedding", "head": "head"}
+        return {name: named.get(name, "matrix" if p.dim() == 2 else "vector") for name, p in self.named_parameters()}
 
     def n_parameters(self) -> tuple[int, int]:
         """(non-embedding, all)."""
         return self.config.n_parameters()
 
     def flops_per_token(self, length: int) -> float:
-        """Training FLOPs a token: 6 per weight of every matrix product, and 6 T D a layer for causal attention.
+        """Training FLOPs a token: 6 per weight of every matrix product, and 6 T H K a layer for causal attention.
 
         As in PaLM (Chowdhery et al. 2022, appendix B), with half of the attention square counted.
         """
-        inside, _ = self.n_parameters()
         c = self.config
-        return 6.0 * (inside + c.vocabulary * c.width) + 6.0 * c.layers * length * c.width
+        seen = min(length, c.block.window or length)
+        attention_flops = 6.0 * c.layers * seen * c.block.heads * c.block.key_width
+        return 6.0 * (c.layers * c.block.products() + c.vocabulary * c.width) + attention_flops

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 Role = Literal["matrix", "embedding", "head", "vector"]
 
@@ -18,11 +20,13 @@ class Batch:
         inputs_BT: int64 token ids.
         targets_BT: int64 token ids; -1 counts for nothing.
         segments_BT: ids of the documents within a row, or None where each row is one document.
+        token_types_BT: kinds of tokens that an encoder tells apart, or None.
     """
 
     inputs_BT: Tensor
     targets_BT: Tensor
     segments_BT: Tensor | None = None
+    token_types_BT: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -41,3 +45,16 @@ class Model(Protocol):
     def roles(self) -> dict[str, Role]: ...
 
     def flops_per_token(self, length: int) -> float: ...
+
+
+def places(ids_BT: Tensor, segments_BT: Tensor | None, past: int = 0) -> Tensor:
+    """(B, T) or (1, T) position of each token in its own document, so that packed equals unpacked.
+
+    Args:
+        past: tokens of the one document of each row that came before these.
+    """
+    place = torch.arange(past, past + ids_BT.shape[1], device=ids_BT.device)[None]
+    if segments_BT is None:
+        return place
+    begins = functional.pad(segments_BT[:, 1:] != segments_BT[:, :-1], (1, 0))
+    return place - torch.where(begins, place, 0).cummax(dim=1).values

@@ -10,7 +10,7 @@ from plain_decoder import attention_inputs, attention_output, norm, side_by_side
 from torch import Tensor
 from torch.nn import functional
 
-from assay.models import blocks
+from assay.models import fused
 
 B, T, D, H, M, BASE = 2, 5, 12, 3, 20, 100.0
 K = D // H
@@ -22,12 +22,12 @@ def tensors(*shapes: tuple[int, ...], dtype: torch.dtype = torch.float64) -> lis
 
 
 def tables(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    cos, sin = blocks.rotary_tables(T + 3, K, BASE)  # longer than needed: only the first T rows count
+    cos, sin = fused.rotary_tables(T + 3, K, BASE)  # longer than needed: only the first T rows count
     return cos.to(dtype), sin.to(dtype)
 
 
 def own_pre(x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
-    return blocks.pre_attention(x, w, *tables(x.dtype), H)
+    return fused.pre_attention(x, w, *tables(x.dtype), H)
 
 
 def plain_pre(x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
@@ -35,10 +35,10 @@ def plain_pre(x: Tensor, w: Tensor) -> tuple[Tensor, ...]:
 
 
 PAIRS: dict[str, tuple[Callable[..., Tensor | tuple[Tensor, ...]], Callable[..., object], list[tuple[int, ...]]]] = {
-    "rms_norm": (blocks.rms_norm, norm, [(B, T, D)]),
+    "rms_norm": (fused.rms_norm, norm, [(B, T, D)]),
     "pre_attention": (own_pre, plain_pre, [(B, T, D), (3 * D, D)]),
     "post_attention": (
-        blocks.post_attention, attention_output, [(B, T, D), (B, H, T, K), (D, D), (M, D), (D, M)],
+        fused.post_attention, attention_output, [(B, T, D), (B, H, T, K), (D, D), (M, D), (D, M)],
     ),
 }  # fmt: skip
 
@@ -89,26 +89,26 @@ def test_rotary_positions_are_those_of_transformers() -> None:
     )  # fmt: skip
     q, k = (x.detach() for x in tensors((B, H, T, K), (B, H, T, K), dtype=torch.float32))
     cos, sin = LlamaRotaryEmbedding(config)(q, torch.arange(T)[None])
-    own_cos, own_sin = blocks.rotary_tables(T, K, BASE)
+    own_cos, own_sin = fused.rotary_tables(T, K, BASE)
     torch.testing.assert_close(torch.cat([own_cos, own_cos], 1), cos[0])
     torch.testing.assert_close(torch.cat([own_sin, own_sin], 1), sin[0])
     for mine, theirs in zip((q, k), apply_rotary_pos_emb(q, k, cos, sin), strict=True):
         neighbours = mine[..., side_by_side(K)].transpose(1, 2)
-        rotated = blocks._rotate(neighbours, own_cos[:, None], own_sin[:, None]).transpose(1, 2)
+        rotated = fused._rotate(neighbours, own_cos[:, None], own_sin[:, None]).transpose(1, 2)
         torch.testing.assert_close(rotated, theirs[..., side_by_side(K)])
 
 
 def test_rotary_positions_are_the_same_in_half_precision() -> None:
-    cos, sin = blocks.rotary_tables(T, K, BASE)
+    cos, sin = fused.rotary_tables(T, K, BASE)
     x = tensors((B, T, H, K), dtype=torch.float32)[0].detach()
-    low = blocks._rotate(x.bfloat16(), cos[:, None].bfloat16(), sin[:, None].bfloat16())
-    torch.testing.assert_close(low.float(), blocks._rotate(x, cos[:, None], sin[:, None]), rtol=0.02, atol=0.02)
+    low = fused._rotate(x.bfloat16(), cos[:, None].bfloat16(), sin[:, None].bfloat16())
+    torch.testing.assert_close(low.float(), fused._rotate(x, cos[:, None], sin[:, None]), rtol=0.02, atol=0.02)
 
 
 def test_rotary_scores_depend_on_the_distance_alone() -> None:
-    cos, sin = blocks.rotary_tables(40, K, BASE)
+    cos, sin = fused.rotary_tables(40, K, BASE)
     q, k = torch.randn(2, K, generator=torch.Generator().manual_seed(0))
-    turned = [blocks._rotate(x.expand(1, 40, 1, K), cos[:, None], sin[:, None])[0, :, 0] for x in (q, k)]
+    turned = [fused._rotate(x.expand(1, 40, 1, K), cos[:, None], sin[:, None])[0, :, 0] for x in (q, k)]
     scores = turned[0] @ turned[1].t()
     for distance in (0, 1, 7):
         same = torch.diagonal(scores, -distance)
@@ -122,7 +122,7 @@ def test_linear_cross_entropy_is_that_of_torch(chunk: int, ignored: int) -> None
     x, w = tensors((N, D), (V, D), dtype=torch.float32)
     targets = torch.randint(0, V, (N,), generator=torch.Generator().manual_seed(0))
     targets[torch.randperm(N, generator=torch.Generator().manual_seed(1))[:ignored]] = -1
-    mean, losses = blocks.linear_cross_entropy(x, w, targets, chunk=chunk)
+    mean, losses = fused.linear_cross_entropy(x, w, targets, chunk=chunk)
     grads = torch.autograd.grad(3 * mean, (x, w))
 
     x64, w64 = x.detach().double().requires_grad_(), w.detach().double().requires_grad_()
@@ -137,7 +137,7 @@ def test_linear_cross_entropy_is_that_of_torch(chunk: int, ignored: int) -> None
 
 def test_an_ignored_position_has_no_gradient() -> None:
     x, w = tensors((4, D), (9, D), dtype=torch.float32)
-    mean, losses = blocks.linear_cross_entropy(x, w, torch.tensor([3, -1, 8, -1]))
+    mean, losses = fused.linear_cross_entropy(x, w, torch.tensor([3, -1, 8, -1]))
     (grad,) = torch.autograd.grad(mean, x)
     assert (grad[[1, 3]] == 0).all()
     assert (grad[[0, 2]] != 0).any(1).all()
@@ -147,7 +147,7 @@ def test_an_ignored_position_has_no_gradient() -> None:
 def test_a_hopeless_prediction_stays_finite() -> None:
     x = torch.tensor([[400.0], [-400.0]], requires_grad=True)
     w = torch.tensor([[1.0], [0.0]], requires_grad=True)
-    mean, losses = blocks.linear_cross_entropy(x, w, torch.tensor([1, 1]))
+    mean, losses = fused.linear_cross_entropy(x, w, torch.tensor([1, 1]))
     mean.backward()
     assert torch.isfinite(losses).all()
     assert losses[0] > 80
@@ -159,12 +159,12 @@ def test_nothing_but_the_loss_is_computed_without_gradients(monkeypatch: pytest.
     """Evaluation costs the forward pass alone, and gives the very numbers of training."""
     x, w = tensors((6, D), (9, D), dtype=torch.float32)
     targets = torch.tensor([3, -1, 8, 0, 1, 2])
-    trained = blocks.linear_cross_entropy(x, w, targets)[1].detach()
+    trained = fused.linear_cross_entropy(x, w, targets)[1].detach()
     made = []
     zeros = torch.zeros_like
     monkeypatch.setattr(torch, "zeros_like", lambda *a, **k: made.append(1) or zeros(*a, **k))
     with torch.no_grad():
-        evaluated = blocks.linear_cross_entropy(x, w, targets)[1]
+        evaluated = fused.linear_cross_entropy(x, w, targets)[1]
     assert torch.equal(trained, evaluated)
     assert not made
 
@@ -172,7 +172,7 @@ def test_nothing_but_the_loss_is_computed_without_gradients(monkeypatch: pytest.
 def test_every_part_computes_in_bfloat16() -> None:
     x, w = (t.detach().bfloat16().requires_grad_() for t in tensors((13, D), (17, D), dtype=torch.float32))
     targets = torch.randint(-1, 17, (13,), generator=torch.Generator().manual_seed(0))
-    mean, losses = blocks.linear_cross_entropy(x, w, targets, chunk=5)
+    mean, losses = fused.linear_cross_entropy(x, w, targets, chunk=5)
     mine = torch.autograd.grad(mean, (x, w))
     x64, w64 = x.detach().double().requires_grad_(), w.detach().double().requires_grad_()
     expected = torch.autograd.grad(functional.cross_entropy(x64 @ w64.t(), targets, ignore_index=-1), (x64, w64))

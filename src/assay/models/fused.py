@@ -1,0 +1,271 @@
+"""The parts of a proxy decoder between two matrix products, each with a backward pass of its own.
+
+On a CPU a small model spends more time in the glue (norms, activations, the softmax over the vocabulary, the
+bookkeeping of autograd) than in its matrix products. So the glue between two matrix products is one
+`torch.autograd.Function` here, with the gradient written out by hand, in place where a buffer is ours:
+
+    pre_attention   norm -> q, k, v -> QK-norm -> rotary
+    post_attention  output projection + residual -> norm -> ReLU^2 MLP + residual
+    linear_cross_entropy   norm'ed states -> loss per token, never holding more than a chunk of logits
+
+The tests hold each equal to its twin in plain autograd, values and gradients. Shapes: N = B*T
+rows, D width, H heads, K = D/H, M MLP width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from assay.models.products import input_gradient, linear, weight_gradient
+
+EPSILON = 1e-6
+
+
+def inverse_rms(x: Tensor) -> Tensor:
+    """1 / sqrt(mean(x^2) + eps) over the last dimension, kept (Zhang and Sennrich 2019, without a gain)."""
+    scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return scale.square_().mul_(1.0 / x.shape[-1]).add_(EPSILON).rsqrt_()
+
+
+def _norm_backward(grad: Tensor, normed: Tensor, scale: Tensor) -> Tensor:
+    """Gradient of x * inverse_rms(x), given its output and its scale; overwrites nothing."""
+    along = torch.linalg.vecdot(grad, normed).mul_(-1.0 / normed.shape[-1]).unsqueeze_(-1)
+    return torch.addcmul(grad, normed, along).mul_(scale)
+
+
+class _RMSNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        scale = inverse_rms(x)
+        normed = x * scale
+        ctx.save_for_backward(normed, scale)
+        return normed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        normed, scale = ctx.saved_tensors
+        return _norm_backward(grad, normed, scale)
+
+
+def rms_norm(x: Tensor) -> Tensor:
+    """x / rms(x) over the last dimension."""
+    return _RMSNorm.apply(x)
+
+
+def rotary_tables(
+    length: int, dim: int, base: float, scaled: Callable[[Tensor], Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """cos and sin of the rotary angles (Su et al. 2021), each (T, dim/2), float32; `scaled` changes the frequencies."""
+    frequency = base ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    frequency = frequency if scaled is None else scaled(frequency)
+    angle = torch.outer(torch.arange(length, dtype=torch.float64), frequency)
+    return angle.cos().float(), angle.sin().float()
+
+
+def _rotate(x_BTHK: Tensor, cos_T1K: Tensor, sin_T1K: Tensor, out: Tensor | None = None) -> Tensor:
+    """Turn the pairs (2k, 2k + 1), complex numbers side by side in memory, by their angles; -sin is the inverse.
+
+    Llama and its kin pair (k, k + K/2) instead. The scores are the same once the rows of the query and key matrices
+    are put into the other order, and this order is one product over contiguous numbers: three times as fast on a CPU.
+    """
+    T, H, K = x_BTHK.shape[1:]
+    out = torch.empty_like(x_BTHK, memory_format=torch.contiguous_format) if out is None else out
+    if x_BTHK.dtype in (torch.float32, torch.float64):
+        turn_THK = torch.complex(cos_T1K, sin_T1K).expand(T, H, K // 2).contiguous()
+        torch.mul(_as_complex(x_BTHK), turn_THK, out=_as_complex(out))
+        return out
+    even, odd = x_BTHK[..., 0::2], x_BTHK[..., 1::2]
+    torch.mul(even, cos_T1K, out=out[..., 0::2]).addcmul_(odd, sin_T1K, value=-1)
+    torch.mul(odd, cos_T1K, out=out[..., 1::2]).addcmul_(even, sin_T1K)
+    return out
+
+
+def _as_complex(x: Tensor) -> Tensor:
+    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+
+
+class _PreAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x_BTD: Tensor, w_qkv: Tensor, cos: Tensor, sin: Tensor, n_heads: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        B, T, D = x_BTD.shape
+        H, K = n_heads, D // n_heads
+        x_ND = x_BTD.reshape(B * T, D)
+        scale = inverse_rms(x_ND)
+        normed = x_ND * scale
+        qkv = linear(normed, w_qkv).view(B, T, 3 * H, K)
+        qk = qkv[:, :, : 2 * H]
+        qk_scale = inverse_rms(qk)
+        qk_normed = qk * qk_scale
+        rotated = _rotate(qk_normed, cos[:T, None], sin[:T, None])
+        ctx.save_for_backward(normed, scale, w_qkv, qk_normed, qk_scale, cos, sin)
+        q, k, v = rotated[:, :, :H], rotated[:, :, H:], qkv[:, :, 2 * H :]
+        return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        normed, scale, w_qkv, qk_normed, qk_scale, cos, sin = ctx.saved_tensors
+        dq, dk, dv = (grad.transpose(1, 2) for grad in grads)
+        B, T, H, K = dq.shape
+        d_normed = torch.empty_like(qk_normed)
+        cos_T1K, minus_sin = cos[:T, None], sin[:T, None].neg()
+        _rotate(dq, cos_T1K, minus_sin, out=d_normed[:, :, :H])
+        _rotate(dk, cos_T1K, minus_sin, out=d_normed[:, :, H:])
+        d_qkv = dv.new_empty(B, T, 3 * H, K)
+        along = torch.linalg.vecdot(d_normed, qk_normed).mul_(-1.0 / K).unsqueeze_(-1)
+        torch.mul(d_normed.addcmul_(qk_normed, along), qk_scale, out=d_qkv[:, :, : 2 * H])
+        d_qkv[:, :, 2 * H :] = dv
+        d_qkv_ND = d_qkv.view(B * T, 3 * H * K)
+        dw = weight_gradient(d_qkv_ND, normed)
+        dx = _norm_backward(input_gradient(d_qkv_ND, w_qkv), normed, scale)
+        return dx.view(B, T, H * K), dw, None, None, None
+
+
+def pre_attention(
+    x_BTD: Tensor, w_qkv: Tensor, cos: Tensor, sin: Tensor, n_heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """RMSNorm, projection to queries, keys and values, QK-norm (Henry et al. 2020) and rotary positions.
+
+    Args:
+        x_BTD: the residual stream.
+        w_qkv: (3D, D), rows in the order q, k, v, each head by head.
+        cos, sin: from `rotary_tables`, at least T rows of K/2.
+
+    Returns:
+        q, k, v, each (B, H, T, K).
+    """
+    return _PreAttention.apply(x_BTD, w_qkv, cos, sin, n_heads)
+
+
+class _PostAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor) -> Tensor:
+        B, T, D = x_BTD.shape
+        y_ND = y_BHTK.transpose(1, 2).reshape(B * T, D)
+        middle = linear(y_ND, w_out, plus_NO=x_BTD.reshape(B * T, D))
+        scale = inverse_rms(middle)
+        normed = middle * scale
+        hidden = linear(normed, w_up).clamp_min_(0)
+        squared = hidden * hidden
+        out = linear(squared, w_down, plus_NO=middle)
+        ctx.save_for_backward(y_ND, normed, scale, hidden, squared, w_out, w_up, w_down)
+        ctx.heads = y_BHTK.shape[1]
+        return out.view(B, T, D)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_BTD: Tensor) -> tuple[Tensor, ...]:
+        y_ND, normed, scale, hidden, squared, w_out, w_up, w_down = ctx.saved_tensors
+        B, T, D = grad_BTD.shape
+        grad = grad_BTD.reshape(B * T, D)
+        dw_down = weight_gradient(grad, squared)
+        # d(relu(u)^2) = 2 relu(u): the factor 2 rides on the two products that follow.
+        d_up = input_gradient(grad, w_down).mul_(hidden)
+        dw_up = weight_gradient(d_up, normed).mul_(2)
+        d_normed = input_gradient(d_up, w_up).mul_(2)
+        d_middle = _norm_backward(d_normed, normed, scale).add_(grad)
+        dw_out = weight_gradient(d_middle, y_ND)
+        dy = input_gradient(d_middle, w_out).view(B, T, ctx.heads, D // ctx.heads).transpose(1, 2)
+        return d_middle.view(B, T, D), dy, dw_out, dw_up, dw_down
+
+
+def post_attention(x_BTD: Tensor, y_BHTK: Tensor, w_out: Tensor, w_up: Tensor, w_down: Tensor) -> Tensor:
+    """x + W_out y, then + W_down relu(W_up norm(.))^2 (So et al. 2021, Primer): (B, T, D).
+
+    Args:
+        x_BTD: the residual stream.  y_BHTK: what attention returned.
+        w_out: (D, D).  w_up: (M, D).  w_down: (D, M).
+    """
+    return _PostAttention.apply(x_BTD, y_BHTK, w_out, w_up, w_down)
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_ND: Tensor,
+        w_VD: Tensor,
+        targets_N: Tensor,
+        weights_N: Tensor,
+        bias_V: Tensor | None,
+        chunk: int,
+        cap: float | None,
+    ) -> tuple[Tensor, Tensor]:
+        wanted = any(ctx.needs_input_grad[:2])
+        db = torch.zeros_like(bias_V) if wanted and bias_V is not None else None
+        losses = torch.empty(len(x_ND), dtype=torch.float32, device=x_ND.device)
+        dx, dw = torch.empty_like(x_ND) if wanted else None, None
+        for start in range(0, len(x_ND), chunk):
+            rows = slice(start, start + chunk)
+            x, target = x_ND[rows], targets_N[rows]
+            logits, slope = linear(x, w_VD), None
+            if bias_V is not None:
+                logits.add_(bias_V)
+            if cap is not None:
+                squashed = torch.tanh(logits / cap)
+                logits, slope = cap * squashed, 1 - squashed.square()
+            in_place = logits if x.dtype is torch.float32 else None
+            probability = torch.softmax(logits, 1, dtype=torch.float32, out=in_place)
+            place = target[:, None]
+            chosen = probability.gather(1, place)
+            losses[rows] = -chosen.clamp_min(torch.finfo(torch.float32).tiny).log_().squeeze(1)
+            if dx is not None:
+                # The gradient of the logits is weight * (probability - one_hot); the weight rides on x and dx.
+                d_logits = probability.scatter_add_(1, place, torch.full_like(chosen, -1.0))
+                d_logits = (d_logits if slope is None else d_logits.mul_(slope)).to(x.dtype)
+                weight = weights_N[rows, None]
+                torch.mul(input_gradient(d_logits, w_VD), weight, out=dx[rows])
+                dw = weight_gradient(d_logits, (x * weight).to(x.dtype), plus_OI=dw)
+                if db is not None:
+                    db.addmv_(d_logits.t(), weights_N[rows].to(d_logits.dtype))
+        if wanted:
+            dw = torch.zeros_like(w_VD) if dw is None else dw.contiguous()
+        ctx.save_for_backward(dx, dw, db)
+        return (losses * weights_N).sum(), losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _grad_losses: Tensor) -> tuple[Tensor | None, ...]:
+        dx, dw, db = ctx.saved_tensors
+        return dx.mul_(grad), dw.mul_(grad), None, None, None if db is None else db.mul_(grad), None, None
+
+
+def linear_cross_entropy(
+    x_ND: Tensor,
+    w_VD: Tensor,
+    targets_N: Tensor,
+    *,
+    bias_V: Tensor | None = None,
+    ignore: int = -1,
+    chunk: int = 256,
+    softcap: float | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of softmax(x W^T), without ever holding all logits (the idea of Wijmans et al. 2024).
+
+    The gradients are computed along with the loss, chunk by chunk, while the logits are still in cache.
+
+    Args:
+        x_ND: final hidden states.  w_VD: the output matrix.
+        targets_N: int64; positions equal to `ignore` count for nothing.
+        bias_V: added to the logits.
+        chunk: rows of logits that are held at a time.
+        softcap: logits are softcap * tanh(logits / softcap); None: as they are.
+
+    Returns:
+        (mean over the counted positions in nats, loss of each position in nats: 0 where ignored). Only the mean
+        has a gradient.
+    """
+    counted = targets_N != ignore
+    weights = counted.to(torch.float32) / counted.sum().clamp_min(1)
+    if not torch.is_grad_enabled():  # a parameter asks for its gradient even then, and evaluation would pay for it
+        x_ND, w_VD = x_ND.detach(), w_VD.detach()
+    mean, losses = _LinearCrossEntropy.apply(x_ND, w_VD, targets_N.clamp_min(0), weights, bias_V, chunk, softcap)
+    return mean, losses * counted
