@@ -21,12 +21,16 @@ class Batch:
         targets_BT: int64 token ids; -1 counts for nothing.
         segments_BT: ids of the documents within a row, or None where each row is one document.
         token_types_BT: kinds of tokens that an encoder tells apart, or None.
+        source_BS: what an encoder-decoder reads, or None.
+        source_segments_BS: ids of the documents within a row of the source; padding has `attention.PADDING`.
     """
 
     inputs_BT: Tensor
     targets_BT: Tensor
     segments_BT: Tensor | None = None
     token_types_BT: Tensor | None = None
+    source_BS: Tensor | None = None
+    source_segments_BS: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from torch import Tensor, nn
 from assay.errors import InputError
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.encoder import Encoder, EncoderConfig
-from assay.models.interop import decoders, encoders
+from assay.models.interop import decoders, encoders, seq2seq
 from assay.models.interop.names import Same, to_ours, to_theirs
+from assay.models.seq2seq import Seq2Seq, Seq2SeqConfig
 
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
-Config = DecoderConfig | EncoderConfig
+Config = DecoderConfig | EncoderConfig | Seq2SeqConfig
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Family:
         ignored: endings of tensors that hold nothing learned.
     """
 
-    build: type[Decoder] | type[Encoder]
+    build: type[Decoder] | type[Encoder] | type[Seq2Seq]
     read: Callable[[dict[str, Any], Collection[str]], Any]
     write: Callable[[Any], dict[str, Any]]
     names: Callable[[Any], list[Same]]
@@ -61,8 +62,16 @@ _BERT, _ROBERTA = (
         ("roberta.", ("position_ids", "lm_head.decoder.weight", "lm_head.decoder.bias")),
     )
 )  # fmt: skip
+_BART = Family(
+    Seq2Seq, seq2seq.read_bart, seq2seq.write_bart, seq2seq.names_bart, "model.",
+    ("embed_tokens.weight", "embed_positions.weight", "lm_head.weight"),
+)  # fmt: skip
+_T5 = Family(
+    Seq2Seq, seq2seq.read_t5, seq2seq.write_t5, seq2seq.names_t5, "", ("embed_tokens.weight", "lm_head.weight")
+)  # fmt: skip
 FAMILIES: dict[str, Family] = {
-    "gpt2": _GPT2, "llama": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "bert": _BERT, "roberta": _ROBERTA
+    "gpt2": _GPT2, "llama": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "bert": _BERT, "roberta": _ROBERTA,
+    "bart": _BART, "marian": _BART, "t5": _T5,
 }  # fmt: skip
 
 

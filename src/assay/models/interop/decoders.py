@@ -132,7 +132,8 @@ def write_llama(c: DecoderConfig) -> dict[str, Any]:
     made: dict[str, Any] = {
         "model_type": kind, "architectures": [architecture], "vocab_size": c.vocabulary, "hidden_size": c.width,
         "num_hidden_layers": c.layers, "num_attention_heads": c.heads, "num_key_value_heads": b.groups,
-        "head_dim": b.key_width, "intermediate_size": b.inner, "hidden_act": THEIR_ACTIVATION[b.activation], "rms_norm_eps": b.epsilon,
+        "head_dim": b.key_width, "intermediate_size": b.inner, "hidden_act": THEIR_ACTIVATION[b.activation],
+        "rms_norm_eps": b.epsilon,
         "tie_word_embeddings": c.tied, "max_position_embeddings": c.max_length, "rope_parameters": rope,
         "attention_dropout": b.attention_dropout,
     }  # fmt: skip

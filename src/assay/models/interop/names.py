@@ -23,19 +23,25 @@ class Same:
     Attributes:
         turned: theirs are transposed.
         rows: of each of theirs, where there are several; () for equal parts.
+        leading: theirs has one axis of length 1 more, in front.
     """
 
     ours: str
     theirs: tuple[str, ...]
     turned: bool = False
     rows: tuple[int, ...] = ()
+    leading: bool = False
 
     def read(self, found: Mapping[str, Tensor]) -> Tensor:
         parts = [found[name].t() if self.turned else found[name] for name in self.theirs]
+        if self.leading:
+            parts = [part[0] for part in parts]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def write(self, tensor: Tensor) -> dict[str, Tensor]:
         n = len(self.theirs)
+        if self.leading:
+            return {self.theirs[0]: tensor[None].contiguous()}
         parts = tensor.split(self.rows) if self.rows else tensor.chunk(n)
         return {
             name: (part.t() if self.turned else part).contiguous()
