@@ -56,7 +56,7 @@ def _one_document_each(segments_BT: Tensor | None) -> bool:
 
 
 def _same(queries_BT: Tensor, keys_BS: Tensor) -> Tensor:
-    """(B, T, S): both in one segment. Padding looks at padding, for a softmax over nothing is no number."""
+    """(B, T, S): both in one segment."""
     return queries_BT[:, :, None] == keys_BS[:, None, :]
 
 
@@ -101,7 +101,8 @@ def across(queries_BT: Tensor | None, keys_BS: Tensor | None) -> View:
         keys_BS: None where no key is padding.
     """
     if queries_BT is not None and keys_BS is not None:
-        return View(_same(queries_BT, keys_BS)[:, None])
+        filling = (queries_BT == PADDING)[:, :, None]  # sees everything, for a softmax over nothing is no number
+        return View((_same(queries_BT, keys_BS) | filling)[:, None])
     return View() if _one_document_each(keys_BS) else View((keys_BS != PADDING)[:, None, None, :])  # type: ignore
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.models.decoder import Decoder, DecoderConfig
+from assay.models.build import ModelConfig, build
 from assay.models.protocol import Batch
 from assay.tokens.sampler import Sampler
 from assay.tokens.stream import segments_of
@@ -33,7 +33,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class TrainSpec:
     """Everything that decides a run's arithmetic, except its data."""
 
-    model: DecoderConfig
+    model: ModelConfig
     optimizer: OptimizerConfig
     seed: int
     dtype: str = "float32"
@@ -48,7 +48,7 @@ class TrainState:
 
     def __init__(self, spec: TrainSpec, device: str = "cpu") -> None:
         generator = torch.Generator().manual_seed(spec.seed)
-        self.model = Decoder(spec.model, generator).to(device)
+        self.model = build(spec.model, generator).to(device)
         self.masters = dict(self.model.named_parameters())
         self.device = device
         self.step = 0
