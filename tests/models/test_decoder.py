@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from assay.models import attention
 from assay.models.attention import attend, causal
 from assay.models.blocks import BlockConfig
 from assay.models.decoder import Decoder, DecoderConfig, proxy, standard
@@ -138,30 +137,6 @@ def test_the_attention_entry_gives_the_same_whichever_kernel_it_takes(one_docume
     context = causal(segments)
     assert (context.mask is None) is one_document
     torch.testing.assert_close(attend(q, k, v, context), reference.attention(q, k, v, segments))
-
-
-@pytest.mark.parametrize("one_document", [True, False])
-def test_attention_by_products_is_that_of_the_kernel(one_document: bool) -> None:
-    """bfloat16 on a CPU has a way of its own: equal to float32 up to the type's digits, gradients exact in float64."""
-    generator = torch.Generator().manual_seed(0)
-    q, k, v, weight = torch.randn(4, 2, 10, 3, 8, generator=generator).bfloat16().transpose(2, 3).unbind()
-    segments = torch.zeros(2, 10, dtype=torch.int32)
-    if not one_document:
-        segments[1, 4:] = 1
-    context = causal(segments)
-    found = []
-    for dtype in (torch.bfloat16, torch.float32):
-        inputs = [x.to(dtype).detach().requires_grad_() for x in (q, k, v)]
-        out = attend(*inputs, context)
-        assert out.dtype is dtype
-        found.append([out, *torch.autograd.grad((out * weight).sum(), inputs)])
-    for mine, expected in zip(*found, strict=True):
-        torch.testing.assert_close(mine.float(), expected, rtol=0.05, atol=0.03)
-    mask = context.mask if context.mask is not None else torch.ones(1, 1, 10, 10, dtype=torch.bool).tril()
-    exact = [x.double().detach().requires_grad_() for x in (q, k, v)]
-    assert torch.autograd.gradcheck(lambda *x: attention._ByProducts.apply(*x, mask), exact, fast_mode=True)
-    close = reference.attention(*exact, segments)
-    torch.testing.assert_close(attention._ByProducts.apply(*exact, mask), close)
 
 
 def products(model: Decoder, length: int) -> Iterator[int]:
