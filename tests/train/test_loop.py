@@ -14,7 +14,8 @@ from assay.store import Store
 from assay.tokens.sampler import Sampler
 from assay.train.evaluate import document_nll
 from assay.train.job import JobData
-from assay.train.loop import TrainState, to_batch, train
+from assay.train.loop import TrainState, train
+from assay.train.objectives import Causal
 from assay.train.probe import Probe, tokens_per_second
 from assay.train.schedules import WarmupStableDecay
 from miniature import MODEL, PLAN, SPEC, data
@@ -55,7 +56,7 @@ def test_bfloat16_trains_and_stays_near_float32(job_data: JobData) -> None:
 
 def test_targets_are_the_inputs_one_later_and_segments_follow_the_documents() -> None:
     rows = np.array([[4, 5, 0, 6, 7], [0, 1, 2, 3, 4]])
-    batch = to_batch(rows, "cpu")
+    batch = Causal()(rows)
     assert batch.inputs_BT.tolist() == [[4, 5, 0, 6], [0, 1, 2, 3]]
     assert batch.targets_BT.tolist() == [[5, 0, 6, 7], [1, 2, 3, 4]]
     assert batch.segments_BT is not None
@@ -97,7 +98,7 @@ def test_evaluation_changes_nothing(job_data: JobData) -> None:
 
 def test_gradients_do_not_pile_up(job_data: JobData) -> None:
     """An update is that of its own batch: the same as that of a state that never saw the one before."""
-    state, batch = TrainState(SPEC), to_batch(sampler(job_data, 1).batch(0), "cpu")
+    state, batch = TrainState(SPEC), Causal()(sampler(job_data, 1).batch(0))
     fresh = TrainState(SPEC)
     state.model.loss(batch)  # a loss that nobody went back from
     for each in (state, fresh):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, Protocol
 
 import torch
@@ -31,6 +31,11 @@ class Batch:
     token_types_BT: Tensor | None = None
     source_BS: Tensor | None = None
     source_segments_BS: Tensor | None = None
+
+    def to(self, device: str | torch.device) -> Batch:
+        """The batch on a device."""
+        moved = {f.name: tensor.to(device) for f in fields(self) if (tensor := getattr(self, f.name)) is not None}
+        return Batch(**moved)
 
 
 @dataclass(frozen=True)

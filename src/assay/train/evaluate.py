@@ -14,6 +14,8 @@ from assay.tokens.evalset import EvalSet
 def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: int = 32) -> np.ndarray:
     """Summed negative log-likelihood (nats) of each document's counted tokens, (documents,) float64."""
     assert isinstance(model, nn.Module)
+    training = model.training
+    model.eval()  # nothing is dropped
     total = np.zeros(len(data.documents))
     for start in range(0, len(data.inputs_RT), batch_rows):
         rows = slice(start, start + batch_rows)
@@ -26,4 +28,5 @@ def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: i
         owner = data.document_RT[rows]
         counted = owner >= 0
         total += np.bincount(owner[counted], weights=losses[counted], minlength=len(total))
+    model.train(training)
     return total

@@ -3,7 +3,7 @@
 A run is a state that walks along a schedule:
 
     state = initial(spec)                         model, optimizer, step: nothing else
-    train(state, until)                           batch(step) -> loss -> gradients -> update, step by step
+    train(state, until)                           batch(step) -> objective -> loss -> gradients -> update, step by step
     state.tensors() / state.load()                the whole state as named tensors: copied to branch, saved to resume
 
 A branch copies the state where its decay begins, decays, is evaluated, and hands the copy back: the trunk goes on as
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,8 @@ from torch import Tensor
 
 from assay.models.build import ModelConfig, build
 from assay.models.protocol import Batch
-from assay.tokens.sampler import Sampler
-from assay.tokens.stream import segments_of
+from assay.tokens.sampler import Sampler, splitmix64
+from assay.train.objectives import Causal, Objective
 from assay.train.optimizers import MuonAdamW, OptimizerConfig
 from assay.train.schedules import WarmupStableDecay
 
@@ -59,9 +60,13 @@ class TrainState:
             self.model.to(dtype)
             self._low = dict(self.model.named_parameters())
         self.optimizer = MuonAdamW(self.masters, self.model.roles(), spec.optimizer)
+        self._seed = spec.seed if _has_dropout(spec.model.as_dict()) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:
         """One step of training; returns the loss of each position, (B, T) in nats, on the device."""
+        if self._seed is not None:  # what is dropped is a function of seed and step: nothing to save
+            key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
+            torch.manual_seed(int(key[0]) >> 1)
         loss = self.model.loss(batch)
         loss.mean.backward()
         if self._low is not None:
@@ -100,12 +105,11 @@ class TrainState:
         self.step = int(state["step"])
 
 
-def to_batch(rows_BT1: np.ndarray, device: str) -> Batch:
-    """(B, T + 1) token ids -> inputs, targets one later, and the documents' segments within each row."""
-    rows = torch.from_numpy(rows_BT1)
-    inputs = rows[:, :-1].contiguous()
-    segments = torch.from_numpy(segments_of(rows_BT1[:, :-1]))
-    return Batch(inputs.to(device), rows[:, 1:].contiguous().to(device), segments.to(device))
+def _has_dropout(config: dict[str, Any]) -> bool:
+    return any(
+        _has_dropout(value) if isinstance(value, dict) else "dropout" in name and value > 0
+        for name, value in config.items()
+    )
 
 
 def train(
@@ -114,10 +118,12 @@ def train(
     schedule: WarmupStableDecay,
     until: int,
     on_step: Callable[[int, Tensor], None] | None = None,
+    objective: Objective | None = None,
 ) -> None:
     """Walk `state` to step `until`. `on_step(step, losses_BT)` is called after each update and may raise to stop."""
     while state.step < until:
         step = state.step
-        losses_BT = state.update(to_batch(sampler.batch(step), state.device), schedule.factor(step))
+        batch = (objective or Causal())(sampler.batch(step), sampler.plan.seed, step)
+        losses_BT = state.update(batch.to(state.device), schedule.factor(step))
         if on_step is not None:
             on_step(step, losses_BT)
