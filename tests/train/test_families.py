@@ -67,7 +67,7 @@ def walk(state: TrainState, job_data: JobData, family: str, until: int) -> list[
 def test_every_family_learns(family: str, job_data: JobData) -> None:
     found = walk(TrainState(spec(family)), job_data, family, 120)
     assert found[0] == pytest.approx(np.log(V), rel=0.15)
-    assert np.mean(found[-40:]) < 0.94 * np.mean(found[:3])  # the few hidden tokens of a batch are a noisy measure
+    assert np.mean(found[-40:]) < 0.96 * np.mean(found[:3])  # the few hidden tokens of a batch are a noisy measure
 
 
 @EACH
