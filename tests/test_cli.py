@@ -135,8 +135,11 @@ def test_a_corrected_command_works_in_the_same_folder(say: Say, texts: Path) -> 
 def test_a_corpus_too_small_says_how_much_is_needed(say: Say) -> None:
     write_texts(Path("small"), documents=60)
     line = one_line(say("study", "small", *TINY, "--out", "out"))
-    assert "the corpus is too small" in line
+    assert line.startswith("assay: small: the corpus is too small")
     assert "give more text" in line
+    Path("small/x.txt").write_bytes(bytes(900))
+    line = one_line(say("study", "small", *TINY, "--out", "out"))
+    assert "; files that were not read: 1, such as x.txt (binary data under a text file's name) -> " in line
 
 
 def test_bad_rows_that_are_skipped_are_counted_and_none_left_is_an_error(say: Say) -> None:
@@ -195,6 +198,8 @@ def test_an_out_that_cannot_be_used(say: Say, texts: Path) -> None:
         say(*command, "full")
     )
     assert [path.name for path in Path("full").iterdir()] == ["mine.txt"]
+    for out in ("/proc/none", "n" * 300):
+        assert one_line(say(*command, out)).endswith(": cannot be written -> choose another --out")
 
 
 # Bad usage
@@ -219,11 +224,49 @@ def test_an_out_that_cannot_be_used(say: Say, texts: Path) -> None:
         (["--lang", "fr"], "'--lang': 'fr' is not one of 'en', 'zh' -> see --help"),
         (["--recipe", "none.yaml"], "none.yaml: no such recipe"),
         (["--nope"], "No such option: --nope -> see --help"),
+        (["--budget", ""], "--budget: '' is not a time"),
+        (["--tokens", ""], "--tokens: '' is not a number"),
+        (["--set", "sedes=3"], "unknown key 'sedes' -> the nearest known one is 'train.seeds'"),
+        (
+            ["--set", "design.axes=size"],
+            "design.axes: should be a list, as in [a, b] (given: 'size') -> mend design.axes",
+        ),
+        (["--set", "design.axes=[]"], "design.axes: should hold one entry at least"),
+        (["--set", "train.seeds=many"], "train.seeds: should be a whole number"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(say: Say, texts: Path, arguments: list[str], words: str) -> None:
     assert words in one_line(say("study", texts, *arguments))
     assert not Path("study").exists()
+
+
+def test_a_source_that_is_no_file_and_no_folder(say: Say) -> None:
+    assert "'': a source is empty -> name a file or a folder" in one_line(say("study", ""))
+    os.mkfifo("pipe.jsonl")
+    for uri in ("pipe.jsonl", "/dev/null"):
+        assert f"{uri}: is a pipe or a device, not a file -> write what comes" in one_line(say("study", uri))
+    assert not Path("study").exists()
+
+
+def test_a_budget_that_is_gone_before_training_begins(say: Say, texts: Path) -> None:
+    line = one_line(say("study", texts, "--budget", "3s", "--out", "out"))
+    assert line.startswith("assay: --budget: 3 s are no time to train: reading took ")
+    assert line.endswith("-> give 2m at least (what has been read is kept)")
+
+
+def test_an_answer_that_nobody_can_take(say: Say) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    command = [sys.executable, "-c", "from assay import cli; cli.main()", "doctor", "env"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("assay: standard output: the disk is full -> free some space")
+    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as piped:
+        assert piped.stdout is not None
+        assert piped.stderr is not None
+        piped.stdout.close()
+        assert piped.stderr.read() == ""
 
 
 def test_a_mistyped_source_names_the_near_one(say: Say) -> None:

@@ -65,6 +65,16 @@ def test_an_unknown_key_in_the_file_names_the_file(tmp_path: Path) -> None:
     one_line(caught.value, str(path), "train.sedes", "train.seeds")
 
 
+def test_keys_of_a_file_may_be_written_whole_and_none_twice(tmp_path: Path) -> None:
+    recipe, origins = load(path := write(tmp_path, "train.seeds: 5\ntrain:\n  layers: 3\ndesign.level: 0.8\n"))
+    assert (recipe.train.seeds, recipe.train.layers, recipe.design.level) == (5, 3, 0.8)
+    assert origins["train.seeds"] == origins["train.layers"] == str(path)
+    for text in ("train:\n  seeds: 3\ntrain:\n  layers: 1\n", "train:\n  seeds: 3\n  seeds: 4\n"):
+        with pytest.raises(InputError) as caught:
+            load(write(tmp_path, text))
+        one_line(caught.value, "stands here a second time", f"{path}:3:")
+
+
 def test_a_section_that_is_no_mapping_says_so(tmp_path: Path) -> None:
     for text in ("train: 5\n", "train: [1, 2]\n"):
         with pytest.raises(InputError) as caught:

@@ -23,8 +23,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    epilog="Examples: assay study my-texts/ --budget 10m; assay study --help; assay doctor env",
 )
-doctor_app = typer.Typer(help="What is wrong, before time is spent.", no_args_is_help=True)
+doctor_app = typer.Typer(
+    help="What is wrong, before time is spent.", no_args_is_help=True, epilog="Example: assay doctor env"
+)
 app.add_typer(doctor_app, name="doctor")
 
 
@@ -79,11 +82,12 @@ def study(
 
     \b
     Examples:
-      assay study                                   the bilingual starter corpus, ten minutes
-      assay study my-texts/ --budget 10m            folders below my-texts/ are the sources
-      assay study docs.jsonl --source-field domain  a field names the source
-      assay study my-texts/ --tokens 5e6 --lang zh  the same plan on every machine; a page in Chinese
-      assay study my-texts/ --explain               what would be done, and why
+      assay study                             the starter corpus, ten minutes
+      assay study my-texts/ --budget 10m      its folders are the sources
+      assay study d.jsonl --source-field tag  a field names the source
+      assay study my-texts/ --tokens 5e6      the same plan on every machine
+      assay study my-texts/ --lang zh         a page in Chinese
+      assay study my-texts/ --explain         what would be done, and why
     """
     from assay import front
 
@@ -140,14 +144,23 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         code = _tell(_in_words(error))
+        if code == Stopped.exit_code:
+            _end(code)
     else:
         if code == Stopped.exit_code:  # a Ctrl-C outside of the work, which typer took for itself
-            _tell(STOPPED)
+            _end(_tell(STOPPED))
     raise SystemExit(code)
 
 
+def _end(code: int) -> None:
+    """End now: one more Ctrl-C while the interpreter winds down would end it by the signal, with words of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _tell(error: AssayError | None) -> int:
-    if error is None:  # no arguments at all: the help was printed
+    if error is None:  # nothing is wrong: no arguments at all, say, and the help was printed
         return 0
     print(f"assay: {error.line()}", file=sys.stderr)
     return error.exit_code
@@ -158,6 +171,9 @@ def _in_words(error: BaseException) -> AssayError | None:
         return error
     if isinstance(error, KeyboardInterrupt):
         return STOPPED
+    if isinstance(error, BrokenPipeError):  # whoever read the answer has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return None
     usage = getattr(error, "format_message", None)
     if usage is not None:
         return InputError(usage().replace("Value error, ", "").rstrip("."), remedy="see --help") if usage() else None

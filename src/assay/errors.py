@@ -30,7 +30,7 @@ class AssayError(Exception):
 
 
 class InputError(AssayError):
-    """Bad usage or bad input (exit code 2): nothing was written and earlier results are intact."""
+    """Bad usage or bad input (exit code 2): no results were written and earlier ones are intact."""
 
     exit_code = 2
 

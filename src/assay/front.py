@@ -10,7 +10,7 @@ from assay import __version__
 from assay.errors import InputError
 from assay.recipe import explain as explain_recipe
 from assay.recipe import load, parse_duration, parse_quantity
-from assay.store import fingerprint
+from assay.store import disk_errors, fingerprint
 
 DEFAULT_BUDGET = "10m"
 
@@ -29,10 +29,10 @@ def study(
     as_json: bool,
 ) -> None:
     """`assay study`. `options` are those that stand for a key of the recipe: key -> value, None where not given."""
-    if budget and tokens:
+    if budget is not None and tokens is not None:
         raise InputError("--budget and --tokens are both given", where="assay study", remedy="give one of them")
-    seconds = None if tokens else parse_duration(budget or DEFAULT_BUDGET)
-    wanted_tokens = parse_quantity(tokens, "tokens") if tokens else None
+    seconds = None if tokens is not None else parse_duration(DEFAULT_BUDGET if budget is None else budget)
+    wanted_tokens = None if tokens is None else parse_quantity(tokens, "tokens")
     given = {key: value for key, value in options.items() if value is not None}
     loaded, origins = load(recipe, overrides, given)
 
@@ -47,21 +47,24 @@ def study(
         return
     results = room.run(request, quiet=as_json)
     if as_json:
-        print(json.dumps(room.summary(results, out), ensure_ascii=False))
+        _answer(json.dumps(room.summary(results, out), ensure_ascii=False))
         return
-    for sentence in room.told(results.claims, language):
-        print(f"- {sentence}")
-    print(out / "report.html")
+    _answer(*(f"- {sentence}" for sentence in room.told(results.claims, language)), str(out / "report.html"))
+
+
+def _answer(*lines: str) -> None:
+    """Print to standard output, which may be a file on a full disk."""
+    with disk_errors(Path("standard output")):
+        print(*lines, sep="\n", flush=True)
 
 
 def _print_explanation(rows: list[tuple[str, object, str]], as_json: bool) -> None:
     if as_json:
         values = [{"key": key, "value": value, "why": why} for key, value, why in rows]
         answer = {"values": values, "assay_version": __version__, "fingerprint": fingerprint(values)}
-        print(json.dumps(answer, ensure_ascii=False))
+        _answer(json.dumps(answer, ensure_ascii=False))
         return
-    for key, value, why in rows:
-        print(f"{key} = {value}\n    {why}")
+    _answer(*(f"{key} = {value}\n    {why}" for key, value, why in rows))
 
 
 def doctor_env(*, as_json: bool) -> None:
@@ -70,12 +73,14 @@ def doctor_env(*, as_json: bool) -> None:
 
     findings = doctor.environment()
     if as_json:
-        print(json.dumps(doctor.answer(findings), ensure_ascii=False))
+        _answer(json.dumps(doctor.answer(findings), ensure_ascii=False))
     else:
-        for finding in findings:
-            print(
+        _answer(
+            *(
                 f"{'ok  ' if finding.ok else 'MEND'} {finding.what}: {finding.found}"
                 + ("" if finding.ok else f" -> {finding.remedy}")
+                for finding in findings
             )
+        )
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)

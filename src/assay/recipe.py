@@ -76,19 +76,21 @@ class DesignRecipe(_Section):
     """The questions, and how finely they are asked."""
 
     axes: tuple[Literal["size", "quality", "distribution"], ...] = Field(
-        ("size", "quality", "distribution"), description="which questions to ask"
+        ("size", "quality", "distribution"), min_length=1, description="which questions to ask"
     )
     defects: tuple[Literal["near_duplicates", "character_noise"], ...] = Field(
-        ("near_duplicates", "character_noise"), description="damages whose dose-response is measured"
+        ("near_duplicates", "character_noise"), min_length=1, description="damages whose dose-response is measured"
     )
     doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (0.25, 0.5), description="shares of the training text that are damaged"
+        (0.25, 0.5), min_length=1, description="shares of the training text that are damaged"
     )
     noise_rate: float = Field(0.1, gt=0, lt=1, description="share of characters altered in a damaged document")
     copies: int = Field(8, ge=1, description="near-copies of each copied document at the highest dose")
     edit_rate: float = Field(0.03, ge=0, lt=1, description="share of words altered in a near-copy")
     upweight: float = Field(3.0, gt=1, description="factor on a source's odds in its up-weighted mixture")
-    size_branches: int = Field(7, ge=5, le=12, description="sample sizes that the size law is fitted on")
+    size_branches: int = Field(
+        7, ge=5, le=12, description="sample sizes of the size law, which is fitted on the last and judged by the others"
+    )
     level: float = Field(0.9, gt=0.5, lt=1, description="level of all intervals")
     false_discovery_rate: float = Field(
         0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims"
@@ -102,7 +104,7 @@ class StudyRecipe(_Section):
     tokens: TokensRecipe = TokensRecipe()
     train: TrainRecipe = TrainRecipe()
     design: DesignRecipe = DesignRecipe()
-    seed: int = Field(0, ge=0, description="seed of the study: splits, tokenizer sample, runs")
+    seed: int = Field(0, ge=0, description="seed of the study: its mixtures, defects and runs")
     title: str | None = Field(None, description="title of the report")
 
     def identity(self) -> dict[str, Any]:
@@ -129,7 +131,9 @@ def load(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if path is not None:
-        values = _read_yaml(path)
+        values = {}
+        for key, value in _read_yaml(path).items():
+            _put(values, key, value, str(path))
         for key, _ in _leaves(values):
             _check_known(key, f"{path}")
             origins[key] = str(path)
@@ -145,11 +149,22 @@ def load(
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+        what = _PLAINLY.get(first["type"], first["msg"].lower())
         raise InputError(
-            f"{key}: {first['msg'].lower()} (given: {first['input']!r})",
-            where=origins.get(key, path or "--set"),
-            remedy=_describe(key),
+            f"{key}: {what} (given: {first['input']!r})", where=origins.get(key, path or "--set"), remedy=_describe(key)
         ) from error
+
+
+_PLAINLY = {
+    "tuple_type": "should be a list, as in [a, b]",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_parsing": "should be a number",
+    "float_type": "should be a number",
+    "string_type": "should be text",
+    "too_short": "should hold one entry at least",
+}
 
 
 def explain(recipe: StudyRecipe, origins: dict[str, str]) -> list[tuple[str, Any, str]]:
@@ -186,18 +201,35 @@ def parse_duration(text: str) -> float:
     return value
 
 
+class _Twice(yaml.MarkedYAMLError):
+    """A key stands twice: YAML would keep the last and say nothing."""
+
+
+class _Recipe(yaml.SafeLoader):
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise _Twice(problem=f"{key.value!r} stands here a second time", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), _Recipe)  # a safe loader
     except FileNotFoundError:
         raise InputError("no such recipe", where=path, remedy="give the path of a YAML file") from None
     except OSError as error:
         what = f"cannot be read ({(error.strerror or str(error)).lower()})"
         raise InputError(what, where=path, remedy="give the path of a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"byte {error.start} is not UTF-8", where=path, remedy="save it as UTF-8") from error
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise InputError("is not YAML", where=where, remedy="mend it at this place") from error
+        what = str(getattr(error, "problem", "")) if isinstance(error, _Twice) else "is not YAML"
+        raise InputError(what, where=where, remedy="mend it at this place") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -226,14 +258,27 @@ def _check_known(key: str, where: str) -> None:
     if key in _sections():
         example = next(name for name in known if name.startswith(f"{key}."))
         raise InputError(f"{key} is a section, not a value", where=where, remedy=f"give its keys, such as {example}")
-    by_last = [name for name in known if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
-    nearest = by_last or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-    raise InputError(f"unknown key {key!r}", where=where, remedy=f"the nearest known one is {nearest[0]!r}")
+    raise InputError(f"unknown key {key!r}", where=where, remedy=f"the nearest known one is {_nearest(key, known)!r}")
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    """The known key that is most like this one, whole or by its last part."""
+
+    def alike(name: str) -> float:
+        pairs = ((key, name), (key.rsplit(".", 1)[-1], name.rsplit(".", 1)[-1]))
+        return max(difflib.SequenceMatcher(None, a, b).ratio() for a, b in pairs)
+
+    return max(known, key=alike)
 
 
 def _describe(key: str) -> str:
     fields = dict(_fields(StudyRecipe))
-    return f"{key} is the {fields[key].description}" if key in fields else "see `assay study --explain`"
+    if key not in fields:
+        return "see `assay study --explain`"
+    default = fields[key].default
+    usual = f"[{', '.join(map(str, default))}]" if isinstance(default, tuple) else default
+    example = "" if default is None else f"; the default is {key}={usual}"
+    return f"mend {key} ({fields[key].description}){example}"
 
 
 def _sections() -> set[str]:
@@ -257,8 +302,14 @@ def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{name}", value
 
 
-def _put(values: dict[str, Any], key: str, value: Any) -> None:
-    *sections, last = key.split(".")
+def _put(values: dict[str, Any], key: str, value: Any, where: str = "--set") -> None:
+    """Put a value below the sections that its key names; a section goes into what is there."""
+    *sections, last = str(key).split(".")
     for section in sections:
         values = values.setdefault(section, {})
-    values[last] = value
+        if not isinstance(values, dict):
+            raise InputError(f"{section} is a section, not a value", where=where, remedy=f"give {key} alone")
+    if isinstance(value, dict) and isinstance(values.get(last), dict):
+        values[last] |= value
+    else:
+        values[last] = value

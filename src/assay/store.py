@@ -255,10 +255,16 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise WorkError(
                 "the disk is full", where=path, remedy="free some space and run the same command again"
             ) from error
-        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
             where = error.filename or path
             raise InputError("cannot be written", where=where, remedy="choose another --out") from error
         raise
+
+
+_UNWRITABLE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL,
+    errno.EOPNOTSUPP,
+}  # fmt: skip
 
 
 def _is_full_disk(error: Exception) -> bool:

@@ -29,10 +29,11 @@ from typing import Any
 import polars as pl
 
 from assay import __version__
+from assay.corpus.listing import too_little_told
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
-from assay.errors import AssayError, Stopped
+from assay.errors import AssayError, InputError, Stopped
 from assay.impact import design, jobs, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
@@ -59,10 +60,11 @@ from assay.train.optimizers import OptimizerConfig
 from assay.train.probe import Probe
 from assay.workspace import Workspace
 
-SHAPE, TOKENIZER, PLAN = Stage("shape", 1), Stage("tokenizer", 1), Stage("plan", 2)
+SHAPE, TOKENIZER, PLAN = Stage("shape", 2), Stage("tokenizer", 1), Stage("plan", 3)
 STREAM, EVALSET = Stage("stream", 3), Stage("evalset", 2)
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05
+LEAST_TRAINING_SECONDS = 5.0
 LEAST_SEEDS = 3  # that are run however long they take
 NOTED_SECONDS = 10.0  # the time taken is written down so often, so that a killed run loses no more of it
 CHECKED_TEXTS = 40  # a source, on which both tokenizer libraries have to agree
@@ -190,7 +192,8 @@ class _Study:
         texts = self._texts(corpus, per_byte)
 
         def make(folder: Path) -> None:
-            plan = make_plan(self.recipe, shape, texts)
+            with too_little_told(self.request.sources, corpus.skipped):
+                plan = make_plan(self.recipe, shape, texts)
             (folder / "plan.json").write_text(plan.model_dump_json(indent=1), encoding="utf-8")
 
         # The shape is an input by value: what the budget buys is part of the plan's address.
@@ -234,13 +237,21 @@ class _Study:
                 plan = Plan.model_validate_json(self.space.path("plan.json").read_text(encoding="utf-8"))
                 (folder / "shape.json").write_text(plan.shape.model_dump_json(indent=1), encoding="utf-8")
                 return
-            left = None
+            left, other = None, 0.0
             if request.seconds is not None:
                 self.progress.stage("probe")
                 used = time.monotonic() - self.began
-                left = max(5.0, request.seconds * (1 - FINISHING_SHARE) - used - FINISHING_SECONDS)
+                other = used + FINISHING_SECONDS + FINISHING_SHARE * request.seconds
+                left = request.seconds - other
+                if left < LEAST_TRAINING_SECONDS:
+                    raise InputError(
+                        f"{request.seconds:.0f} s are no time to train: reading took {used:.0f} s, and the end needs"
+                        f" {other - used:.0f} s",
+                        where="--budget",
+                        remedy=f"give {math.ceil((other + 60) / 60)}m at least (what has been read is kept)",
+                    )
             workers, n = self.fleet.n_workers, len(corpus.sources)
-            shape = choose_shape(self.recipe, request.tokens, left, workers, n, probe)
+            shape = choose_shape(self.recipe, request.tokens, left, workers, n, probe, other)
             (folder / "shape.json").write_text(shape.model_dump_json(indent=1), encoding="utf-8")
 
         # Neither the machine nor the time that is left are part of the address: the first measurement stands.

@@ -104,7 +104,10 @@ class Workspace:
                     "holds files that are not a study's", where=root, remedy="choose an empty or new folder as --out"
                 )
             made = [folder for folder in (root, *root.parents) if not folder.exists()]
-            root.mkdir(parents=True, exist_ok=True)
+            try:
+                root.mkdir(parents=True, exist_ok=True)
+            except FileNotFoundError as error:  # below /proc, say, nothing can be made
+                raise InputError("cannot be written", where=root, remedy="choose another --out") from error
         return made
 
     def _claim(self, identity: Mapping[str, Any], command: str) -> None:

@@ -286,6 +286,23 @@ def test_a_source_field_that_names_nothing(tmp_path: Path) -> None:
         read(tmp_path / "b.parquet", source_field="domian")
 
 
+@pytest.mark.parametrize("encoding", ["gb18030", "latin-1", "utf-16-le", "utf-16", "utf-32-be"])
+def test_utf8_under_another_name_is_told(tmp_path: Path, encoding: str) -> None:
+    """Read as what was declared it would be another text, or an error whose remedy names a third encoding."""
+    (tmp_path / "a.txt").write_text("天地玄黄，宇宙洪荒。\n" * 30, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"a\.txt:1: is UTF-8, not {encoding} -> leave --encoding out"):
+        read(tmp_path, encoding=encoding)
+    (tmp_path / "a.txt").write_text("plain words\n" * 30, encoding="ascii")
+    if encoding.startswith("utf"):
+        with pytest.raises(InputError, match="is UTF-8"):
+            read(tmp_path, encoding=encoding)
+    else:
+        assert len(read(tmp_path, encoding=encoding)[0]) == 1
+    for right in ("gb18030", "utf-16-le"):
+        (tmp_path / "a.txt").write_bytes(("天地玄黄，宇宙洪荒。\n" * 30).encode(right))
+        assert "天地玄黄" in read(tmp_path, encoding=right)[0][0]["text"]
+
+
 def test_wide_encodings_without_a_byte_order_are_told(tmp_path: Path) -> None:
     for codec in ("utf-16", "utf-32"):
         (tmp_path / "a.txt").write_text("words", encoding=f"{codec}-le")

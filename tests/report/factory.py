@@ -327,6 +327,7 @@ def _law() -> LawView:
         parameters={"E": 1.6, "B": 90.0, "beta": 0.36},
         band=band,
         points=points,
+        fitted_from=354_000,
         prediction=(predicted, predicted - 0.03, predicted + 0.03),
         more_data=[(2.0, -0.121, -0.133, -0.11), (4.0, -0.24, -0.27, -0.21), (8.0, -0.31, -0.36, -0.26)],
     )

@@ -146,6 +146,12 @@ def blocks(raw: Raw, encoding: str | None, *, strict: bool = True) -> Iterator[b
             yield first
             first = raw.read()
         return
+    if encoding and declared is encoding and name != "utf-8" and _is_utf8(first, name):
+        raise InputError(
+            f"is UTF-8, not {encoding}",
+            where=f"{raw.where}:1",
+            remedy="leave --encoding out, or read files of other encodings apart",
+        )
     decoder = codecs.getincrementaldecoder(name)()
     offset = lines = 0
     block = first
@@ -177,10 +183,26 @@ def _unordered(raw: Raw, name: str, line: int, error: UnicodeError) -> InputErro
     return InputError(what, where=f"{raw.where}:{line}", remedy=remedy)
 
 
+_CERTAIN = 4  # characters of several bytes that are well-formed UTF-8: no other encoding makes so many by chance
+
+
+def _is_utf8(block: bytes, declared: str) -> bool:
+    """Whether a file's first block is UTF-8 although another encoding was declared. ASCII alone says so of UTF-16 and
+    UTF-32, whose Latin letters hold NULs."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(block, False)
+    except UnicodeDecodeError:
+        return False
+    wide = declared.startswith(("utf-16", "utf-32"))
+    return (wide and len(block) >= 2 * _CERTAIN and "\0" not in text) or sum(c > "\x7f" for c in text) >= _CERTAIN
+
+
 def undecodable(path: Path, name: str, offset: int, line: int, sample: bytes, *, declared: str | None) -> InputError:
     """The error for bytes that are not in the expected encoding, with the encoding that would read them."""
     fits = [guess for guess in _GUESSES if guess != name and _decodes(sample, guess)]
-    if fits:
+    if name != "utf-8" and _decodes(sample, "utf-8"):
+        remedy = "the file is UTF-8: leave --encoding out"
+    elif fits:
         remedy = f"pass --encoding {fits[0]} if that is what it is"
     elif declared:
         remedy = f"the file is not {declared}: leave --encoding out, or name the one it has"

@@ -248,7 +248,7 @@ def _json_lines(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iter
 def _why(error: ValueError | RecursionError) -> str:
     """What Python's JSON reader could not do."""
     if isinstance(error, json.JSONDecodeError):
-        return error.msg
+        return error.msg.removesuffix(" starting at").removesuffix(" at")
     if isinstance(error, RecursionError):
         return "values are nested too deeply to be read"
     return f"a number has more than {sys.get_int_max_str_digits():,} digits"

@@ -23,8 +23,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import stat
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,10 +99,10 @@ def mark_of(path: Path) -> tuple[int, int]:
         OSError: the operating system does not tell.
     """
     try:
-        stat = path.stat()
+        found = path.stat()
     except FileNotFoundError as error:
         raise decode.vanished(path) from error
-    return stat.st_size, stat.st_mtime_ns
+    return found.st_size, found.st_mtime_ns
 
 
 def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, without: Path | None = None) -> Listing:
@@ -132,6 +133,20 @@ def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, witho
     return Listing(tuple(unique), tuple(sorted(skipped, key=lambda item: item[0])), tuple(notices))
 
 
+@contextlib.contextmanager
+def too_little_told(uris: Sequence[str], skipped: Sequence[Skipped]) -> Iterator[None]:
+    """Where there turns out to be too little text, say of what, and what was not read."""
+    try:
+        yield
+    except InputError as error:
+        more = ""
+        if skipped:
+            origin, why = skipped[0]
+            more = f"; files that were not read: {len(skipped)}, such as {origin} ({why['en']})"
+        where = error.where or ", ".join(map(shown, uris))
+        raise InputError(error.what + more, where=where, remedy=error.remedy) from error
+
+
 def _roots(uris: list[str], how: _How, skipped: list[Skipped]) -> list[Path]:
     roots = []
     for uri in uris:
@@ -151,13 +166,18 @@ def _roots(uris: list[str], how: _How, skipped: list[Skipped]) -> list[Path]:
 def _root(uri: str) -> Path:
     if "://" in uri and not uri.startswith("file://"):
         raise InputError("this kind of source is not known", where=shown(uri), remedy="name a file or a folder")
+    if not uri.strip():
+        raise InputError("a source is empty", where=repr(uri), remedy="name a file or a folder (is a variable unset?)")
     path = Path(uri.removeprefix("file://"))
     with contextlib.suppress(RuntimeError):  # ~name, and there is no such person: then it is a folder's name
         path = path.expanduser()
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _missing(uri, path) from error
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        remedy = "write what comes out of it into a file, and name that"
+        raise InputError("is a pipe or a device, not a file", where=shown(uri), remedy=remedy)
     return path.resolve()
 
 
@@ -252,10 +272,10 @@ def _walk(root: Path, how: _How) -> Iterator[tuple[Path, Both | None]]:
 def _entries(folder: Path, seen: set[tuple[int, int]], how: _How) -> list[os.DirEntry[str]] | Both:
     """What is in a folder, by name and without hidden things; or why it is not entered."""
     try:
-        stat = folder.stat()
-        if (stat.st_dev, stat.st_ino) in seen:
+        found = folder.stat()
+        if (found.st_dev, found.st_ino) in seen:
             return both("skipped.again")
-        seen.add((stat.st_dev, stat.st_ino))
+        seen.add((found.st_dev, found.st_ino))
         if how.of_study(folder):
             return both("skipped.study")
         with os.scandir(folder) as entries:

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from assay.corpus import candidates, decode, dedup, documents, language, profile, signals, split
 from assay.corpus.builtin import Choice
+from assay.corpus.listing import too_little_told
 from assay.corpus.source import ReadOptions, ReadReport, Sources, open_sources
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
@@ -171,12 +172,13 @@ def scan(
     parts, after = texts.files(".parquet"), {"documents": texts.fingerprint}
     marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, folder, size, tell))
     twins = store.build(DUPLICATES, after, _dedup_config(), lambda f: _duplicates(parts, f, size, tell))
-    splits = store.build(
-        SPLITS,
-        {**after, "duplicates": twins.fingerprint},
-        asdict(split_options),
-        lambda folder: _splits(parts, twins.files(".parquet"), split_options, folder),
-    )
+    with too_little_told(uris, sources.skipped):
+        splits = store.build(
+            SPLITS,
+            {**after, "duplicates": twins.fingerprint},
+            asdict(split_options),
+            lambda folder: _splits(parts, twins.files(".parquet"), split_options, folder),
+        )
     four = (texts, marks, twins, splits)
     profiled = store.build(
         PROFILE,

@@ -221,8 +221,8 @@ def _enough(result: pl.DataFrame, rows: pl.DataFrame) -> None:
         )
     if missing:
         raise InputError(
-            f"{len(rows)} documents in {rows['source'].n_unique()} sources are too few to hold any out"
-            f" for {' and '.join(missing)}",
+            f"too few documents to hold any out for {' and '.join(missing)}: {len(rows)}"
+            f" ({rows['source'].n_unique()} in sources)",
             remedy="add documents, cut long ones up, or declare a split by a field, a file's or a folder's name",
         )
 

@@ -255,6 +255,7 @@ class Analysis:
             },
             band=[(float(t), *map(float, row)) for t, row in zip(grid, law.band(grid, level), strict=True)],
             points=points,
+            fitted_from=self.sizes[-max(WINDOWS)],
             prediction=prediction,
             more_data=[
                 (factor, *law.change(factor * self.sizes[-1], self.sizes[-1], level)) for factor in (2.0, 4.0, 8.0)

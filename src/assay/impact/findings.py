@@ -180,7 +180,7 @@ def _samples(finished: Finished, measured: Measurements) -> list[Sample]:
     samples = []
     for row in chosen.iter_rows(named=True):
         ids = data.targets_RT[data.document_RT == row["place"]]
-        text = prepared.encoder.decode(np.asarray(ids))
+        text = prepared.encoder.decode(np.asarray(ids)).strip("\ufffd")  # a window may cut a character
         samples.append(
             Sample(
                 source=row["source"],

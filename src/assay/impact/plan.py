@@ -61,6 +61,8 @@ class Shape(_Value):
     workers: int
     total_tokens: int
     tokens_per_second: float | None  # of the whole fleet, by the probe; None with --tokens
+    training_seconds: float | None  # of a time budget that are left for training, and those that are not
+    other_seconds: float | None
     why: list[tuple[str, str, str]]
 
 
@@ -118,12 +120,14 @@ def choose_shape(
     workers: int,
     n_sources: int,
     probe: Callable[[tuple[int, int, int, int], str], float],
+    other_seconds: float = 0.0,
 ) -> Shape:
     """The proxy's size, the type of the arithmetic, and the tokens that the budget buys.
 
     Args:
         tokens: the budget in training tokens, or None.
         seconds: the time left for training, or None.
+        other_seconds: the rest of that budget: what is gone, and what is kept for the end.
         probe: (layers, width, heads, vocabulary), dtype -> tokens a second of the whole fleet.
     """
     why: list[tuple[str, str, str]] = []
@@ -166,7 +170,8 @@ def choose_shape(
     layers, width, heads, vocabulary = rung
     return Shape(
         layers=layers, width=width, heads=heads, vocabulary=vocabulary, dtype=dtype, workers=workers,
-        total_tokens=int(tokens), tokens_per_second=speed, why=why,
+        total_tokens=int(tokens), tokens_per_second=speed, training_seconds=seconds,
+        other_seconds=None if seconds is None else other_seconds, why=why,
     )  # fmt: skip
 
 
@@ -246,23 +251,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
         elif len(targets) > 2:
             targets = targets[:-1]
         else:
-            needed = _enough(recipe, shape, cells, seeds, len(texts))
-            timed = bool(shape.tokens_per_second)
-            more = (
-                f"{math.ceil(10 * needed / max(1, shape.total_tokens)) / 10:.1f} times the time"
-                if timed
-                else f"{needed:,.0f} tokens"
-            )
-            remedies = [f"give at least {more}"]
-            if recipe.design.axes != ("size",):
-                remedies.append("ask fewer questions with --set design.axes=[size]")
-            if _least_run_tokens(recipe) > LEAST_RUN_TOKENS:
-                remedies.append("set a smaller train.batch_rows")
-            raise InputError(
-                f"the budget of {shape.total_tokens:,} training tokens is too small for the smallest study",
-                where="--budget" if timed else "--tokens",
-                remedy=", or ".join(remedies),
-            )
+            raise _too_small(recipe, shape, cells, seeds, len(texts))
     if len(targets) < len(texts):
         notices.append(_notice("sources", str(len(texts) - len(targets))))
     if recipe.train.seeds is None:
@@ -273,6 +262,12 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     if (most_tokens := _most_run_tokens(recipe, total, seeds)) < run_tokens:
         run_tokens = most_tokens
         notices.append(_notice("corpus", compact(total)))
+    if not cells and "size" not in recipe.design.axes:
+        raise InputError(
+            "there is nothing to compare: a corpus of one source has no mixtures",
+            where="design.axes",
+            remedy="ask for size or quality, too, or give a corpus of several sources",
+        )
     run_steps = round(run_tokens / step_tokens)
     part = total / seeds  # each seed reads its own documents
     most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
@@ -298,6 +293,30 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
         eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
         predictions=predictions, planned_tokens=planned, notices=notices, why=why,
     )  # fmt: skip
+
+
+def _too_small(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> InputError:
+    """The error for a budget that does not pay for the smallest design, with one that does."""
+    timed = shape.training_seconds is not None
+    remedies = [f"give at least {_budget(shape, _enough(recipe, shape, cells, seeds, n_sources))}"]
+    if recipe.design.axes != ("size",):
+        remedies.append("ask fewer questions with --set design.axes=[size]")
+    if _least_run_tokens(recipe) > LEAST_RUN_TOKENS:
+        remedies.append("set a smaller train.batch_rows")
+    budget = "the budget" if timed else f"the budget of {shape.total_tokens:,} training tokens"
+    return InputError(
+        f"{budget} is too small for the smallest study",
+        where="--budget" if timed else "--tokens",
+        remedy=", or ".join(remedies),
+    )
+
+
+def _budget(shape: Shape, tokens: int) -> str:
+    """A budget that pays for so many training tokens, as it is given: a time a tenth above what the probe says."""
+    if shape.training_seconds is None or shape.other_seconds is None:
+        return f"{tokens:,} tokens"
+    training = 1.1 * tokens / max(1, shape.total_tokens) * shape.training_seconds
+    return f"--budget {math.ceil((training + shape.other_seconds) / 30) * 30}s"
 
 
 def _cells(
@@ -376,11 +395,11 @@ def _most_run_tokens(recipe: StudyRecipe, total: float, seeds: int) -> float:
     most = _run_tokens_fed(total, seeds)
     if most < (least_run := _least_run_tokens(recipe)):
         least = math.ceil(least_run * HELD_OUT_SIZE * seeds / HELD_OUT_EPOCHS)
-        fewer = "fewer train.seeds, " if (recipe.train.seeds or 0) > 3 else ""
-        smaller = "a smaller train.batch_rows, " if least_run > LEAST_RUN_TOKENS else ""
+        fewer = ", fewer train.seeds" if (recipe.train.seeds or 0) > 3 else ""
+        smaller = ", a smaller train.batch_rows" if least_run > LEAST_RUN_TOKENS else ""
         raise InputError(
             f"the corpus is too small: {total:,.0f} training tokens, and a study of {seeds} seeds needs {least:,}",
-            remedy=f"give more text (about 1 MB at least), {fewer}{smaller}or a smaller corpus.eval_share",
+            remedy=f"give more text (about 1 MB at least){fewer}{smaller}",
         )
     return most
 

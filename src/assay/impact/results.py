@@ -69,6 +69,7 @@ class LawView(_Value):
     parameters: dict[str, float]
     band: list[tuple[float, float, float, float]]  # tokens, predicted, low, high
     points: list[CurvePoint]
+    fitted_from: int  # tokens of the smallest point that it was fitted to; smaller ones judge past forecasts
     prediction: tuple[float, float, float] | None  # registered for the held-out run: value, low, high
     # factor on the longest fitted run's data, change in bpb (negative is better), low, high
     more_data: list[tuple[float, float, float, float]]

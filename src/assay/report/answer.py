@@ -84,7 +84,8 @@ def _claim(claim: Claim, ids: Ids) -> ClaimView:
     value, interval = _numbers(claim)
     unit = _unit(claim.unit)
     detectable = "–"
-    if claim.minimum_detectable is not None:
+    # Of a prediction these are about its change since the reference run, which the outcome judges, not a test.
+    if claim.minimum_detectable is not None and not _foretells(claim):
         detectable = significant(claim.minimum_detectable, 2) + unit
     return ClaimView(
         claim=claim,
@@ -98,7 +99,7 @@ def _claim(claim: Claim, ids: Ids) -> ClaimView:
         bounds=estimate(claim.estimate, claim.interval)[1],
         interval=interval,
         detectable=detectable,
-        p_value=p_value(claim.p_value),
+        p_value=NONE if _foretells(claim) else p_value(claim.p_value),
     )
 
 

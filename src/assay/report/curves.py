@@ -161,7 +161,7 @@ def _registered_at(view: LawView) -> int | None:
 
 
 def _law_about(view: LawView, level: float) -> dict[str, str]:
-    fitted = sum(not point.held_out for point in view.points)
+    fitted = sum(_role(view, point) == "fitted" for point in view.points)
     about = both("law.about", n=fitted, level=percent(level))
     place = _registered_at(view)
     if view.prediction and place:
@@ -177,6 +177,10 @@ def _law_about(view: LawView, level: float) -> dict[str, str]:
     return about
 
 
+def _role(view: LawView, point: CurvePoint) -> str:
+    return "held_out" if point.held_out else "fitted" if point.tokens >= view.fitted_from else "earlier"
+
+
 def _law_table(view: LawView, ids: Ids) -> Markup:
     names = ("tokens", "role", "measured", "predicted")
     columns = [Column(both(f"law.{name}"), number=name != "role") for name in names]
@@ -189,7 +193,7 @@ def _law_table(view: LawView, ids: Ids) -> Markup:
         rows.append(
             [
                 compact(point.tokens),
-                both("law.held_out" if point.held_out else "law.fitted"),
+                both(f"law.{_role(view, point)}"),
                 _with_interval(point.bpb, point.interval),
                 predicted,
             ]

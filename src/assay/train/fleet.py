@@ -23,6 +23,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -93,7 +94,7 @@ class Fleet:
         """End all workers: idle ones at once; busy ones see a closed pipe, and have a moment to save their state."""
         for worker in self._workers:
             worker.pipe.close()
-            if worker.task is None:
+            if worker.task is None or worker.task[0] == "probe":  # there is nothing to save
                 worker.process.kill()
         end = time.monotonic() + SAVING_SECONDS
         for worker in self._workers:
@@ -197,9 +198,14 @@ class Fleet:
         return kind, content
 
     def _start(self, wanted: int) -> None:
-        """Start workers up to the wanted number; the environment is theirs alone."""
+        """Start workers up to the wanted number; the environment is theirs alone, and what Ctrl-C means is decided
+        by this process alone."""
         before = {key: os.environ.get(key) for key in WORKER_ENVIRONMENT}
         os.environ.update(WORKER_ENVIRONMENT)
+        # A worker inherits the mask: a Ctrl-C while it still imports is the parent's affair, too. (The tracker of
+        # multiprocessing, started with the first worker, would lift it.)
+        resource_tracker.ensure_running()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             while len(self._workers) < wanted:
                 ours, theirs = self._context.Pipe()
@@ -212,6 +218,7 @@ class Fleet:
                 theirs.close()
                 self._workers.append(_Worker(process, ours))
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for key, value in before.items():
                 if value is None:
                     del os.environ[key]
@@ -221,7 +228,6 @@ class Fleet:
 
 def _work(pipe: Connection, root: str, work: str) -> None:
     """A worker's life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     _die_with_parent()
     import torch
 
