@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from assay.models.protocol import Role
-from assay.train.optimizers import MuonAdamW, OptimizerConfig, orthogonalise
+from assay.train.optimizers import Optimizer, OptimizerConfig, orthogonalise
 
 SHAPES: dict[str, tuple[tuple[int, int], Role]] = {
     "a": ((12, 8), "matrix"), "b": ((12, 8), "matrix"), "c": ((8, 20), "matrix"), "d": ((6, 6), "matrix"),
@@ -28,7 +30,7 @@ def gradient(name: str, step: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(100 * step + list(SHAPES).index(name)))
 
 
-def walk(own: dict[str, nn.Parameter], optimizer: MuonAdamW, steps: range) -> None:
+def walk(own: dict[str, nn.Parameter], optimizer: Optimizer, steps: range) -> None:
     for step in steps:
         for name, parameter in own.items():
             parameter.grad = gradient(name, step)
@@ -72,7 +74,7 @@ def test_muon_follows_its_formula_step_by_step() -> None:
     own = parameters()
     reference = {name: p.detach().double().clone() for name, p in own.items() if ROLES[name] == "matrix"}
     momentum = {name: torch.zeros_like(p) for name, p in reference.items()}
-    walk(own, MuonAdamW(own, ROLES, CONFIG), range(len(FACTORS)))
+    walk(own, Optimizer(own, ROLES, CONFIG), range(len(FACTORS)))
     for step, factor in enumerate(FACTORS):
         for name, p in reference.items():
             g, rate = gradient(name, step).double(), CONFIG.matrix_lr * factor
@@ -90,7 +92,7 @@ def test_muon_is_that_of_torch() -> None:
     matrices = [theirs[name] for name in theirs if ROLES[name] == "matrix"]
     other = torch.optim.Muon(matrices, lr=CONFIG.matrix_lr, momentum=0.95, nesterov=True, weight_decay=0.1)
     before = {name: p.detach().clone() for name, p in own.items()}
-    optimizer = MuonAdamW(own, ROLES, CONFIG)
+    optimizer = Optimizer(own, ROLES, CONFIG)
     for step in range(3):
         for name in own:
             own[name].grad, theirs[name].grad = gradient(name, step), gradient(name, step)
@@ -104,7 +106,7 @@ def test_muon_is_that_of_torch() -> None:
 
 def test_adamw_is_that_of_torch_with_a_rate_for_each_role() -> None:
     own, theirs = parameters(), parameters()
-    walk(own, MuonAdamW(own, ROLES, CONFIG), range(len(FACTORS)))
+    walk(own, Optimizer(own, ROLES, CONFIG), range(len(FACTORS)))
     for name, peak in (("embedding", CONFIG.embedding_lr), ("head", CONFIG.head_lr)):
         other = torch.optim.AdamW([theirs[name]], betas=CONFIG.betas, weight_decay=0.1, fused=False, foreach=False)
         for step, factor in enumerate(FACTORS):
@@ -114,18 +116,27 @@ def test_adamw_is_that_of_torch_with_a_rate_for_each_role() -> None:
         torch.testing.assert_close(own[name], theirs[name], rtol=1e-5, atol=1e-6)
 
 
+KINDS = pytest.mark.parametrize(
+    "config",
+    [CONFIG, *(replace(CONFIG, matrix=kind, rest=kind, clip_norm=1.0, l1=0.01) for kind in
+               ("adamw", "adam", "sgd", "adafactor"))],
+    ids=lambda config: config.matrix,
+)  # fmt: skip
+
+
+@KINDS
 @pytest.mark.parametrize("stop", [0, 1, 3])
-def test_the_named_state_is_the_whole_state(stop: int) -> None:
+def test_the_named_state_is_the_whole_state(config: OptimizerConfig, stop: int) -> None:
     straight = parameters()
-    walk(straight, MuonAdamW(straight, ROLES, CONFIG), range(5))
+    walk(straight, Optimizer(straight, ROLES, config), range(5))
 
     first = parameters()
-    optimizer = MuonAdamW(first, ROLES, CONFIG)
+    optimizer = Optimizer(first, ROLES, config)
     walk(first, optimizer, range(stop))
     state = {name: tensor.clone() for name, tensor in optimizer.tensors().items()}
 
     second = parameters(seed=9)  # another optimizer, with a past of its own
-    resumed = MuonAdamW(second, ROLES, CONFIG)
+    resumed = Optimizer(second, ROLES, config)
     walk(second, resumed, range(2))
     with torch.no_grad():
         for name in second:
@@ -138,10 +149,58 @@ def test_the_named_state_is_the_whole_state(stop: int) -> None:
 
 def test_a_state_that_was_loaded_is_not_shared() -> None:
     own = parameters()
-    optimizer = MuonAdamW(own, ROLES, CONFIG)
+    optimizer = Optimizer(own, ROLES, CONFIG)
     walk(own, optimizer, range(1))
     state = {name: tensor.clone() for name, tensor in optimizer.tensors().items()}
     before = {name: tensor.clone() for name, tensor in state.items()}
     optimizer.load(state)
     walk(own, optimizer, range(1, 3))
     assert all(torch.equal(state[name], before[name]) for name in state)
+
+
+OTHERS = {
+    "adam": lambda p, rate: torch.optim.Adam([p], rate, betas=CONFIG.betas, weight_decay=0.1, foreach=False),
+    "sgd": lambda p, rate: torch.optim.SGD([p], rate, momentum=0.95, weight_decay=0.1, foreach=False),
+    "adafactor": lambda p, rate: torch.optim.Adafactor([p], rate, weight_decay=0.1, foreach=False),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_optimizers_are_those_of_torch(kind: str) -> None:
+    own, theirs = parameters(), parameters()
+    config = replace(CONFIG, matrix=kind, rest=kind)  # type: ignore[arg-type]
+    walk(own, Optimizer(own, ROLES, config), range(len(FACTORS)))
+    rates = {"matrix": CONFIG.matrix_lr, "embedding": CONFIG.embedding_lr, "head": CONFIG.head_lr}
+    for name, parameter in theirs.items():
+        other = OTHERS[kind](parameter, rates[ROLES[name]])
+        for step, factor in enumerate(FACTORS):
+            parameter.grad = gradient(name, step)
+            other.param_groups[0]["lr"] = rates[ROLES[name]] * factor
+            other.step()
+        torch.testing.assert_close(own[name], parameter, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_are_bounded_and_penalised_before_they_are_used() -> None:
+    """Plain gradient descent shows what gradient was used."""
+    plain = replace(CONFIG, matrix="sgd", rest="sgd", momentum=0.0, weight_decay=0.0)
+    for changed in ({"clip_value": 0.3}, {"clip_norm": 2.0}, {"l1": 0.5}, {"clip_value": 0.3, "clip_norm": 2.0}):
+        own = parameters()
+        before = {name: p.detach().clone() for name, p in own.items()}
+        optimizer = Optimizer(own, ROLES, replace(plain, **changed))  # type: ignore[arg-type]
+        walk(own, optimizer, range(1))
+        expected = {name: gradient(name, 0) for name in own}
+        if "l1" in changed:
+            expected = {
+                n: g + 0.5 * before[n].sign() if ROLES[n] == "matrix" else g for n, g in expected.items()
+            }
+        if "clip_value" in changed:
+            expected = {n: g.clamp(-0.3, 0.3) for n, g in expected.items()}
+        norm = torch.stack([g.norm() for g in expected.values()]).norm()
+        if "clip_norm" in changed:
+            expected = {n: g * min(1.0, 2.0 / float(norm)) for n, g in expected.items()}
+            assert optimizer.gradient_norm is not None
+            torch.testing.assert_close(optimizer.gradient_norm, norm)
+        rates = {"matrix": CONFIG.matrix_lr, "embedding": CONFIG.embedding_lr, "head": CONFIG.head_lr}
+        for name, p in own.items():
+            rate = rates[ROLES[name]] * FACTORS[0]
+            torch.testing.assert_close(before[name] - p, rate * expected[name], rtol=1e-4, atol=1e-6)

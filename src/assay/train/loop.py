@@ -24,7 +24,7 @@ from assay.models.build import ModelConfig, build
 from assay.models.protocol import Batch
 from assay.tokens.sampler import Sampler, splitmix64
 from assay.train.objectives import Causal, Objective
-from assay.train.optimizers import MuonAdamW, OptimizerConfig
+from assay.train.optimizers import Optimizer, OptimizerConfig
 from assay.train.schedules import WarmupStableDecay
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -59,7 +59,7 @@ class TrainState:
             self.masters = {n: torch.nn.Parameter(p.detach().clone()) for n, p in self.masters.items()}
             self.model.to(dtype)
             self._low = dict(self.model.named_parameters())
-        self.optimizer = MuonAdamW(self.masters, self.model.roles(), spec.optimizer)
+        self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
         self._seed = spec.seed if _has_dropout(spec.model.as_dict()) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:

@@ -1,4 +1,7 @@
-"""Muon for matrices, AdamW for the rest, by the roles that a model gives its parameters.
+"""One optimizer over a model's parameters, by the roles that the model gives them.
+
+Muon for matrices and AdamW for the rest by default; SGD, Adam, AdamW and Adafactor (Shazeer and Stern 2018: low memory)
+for either, each PyTorch's own. Gradients are clipped by value, then by their norm over all parameters.
 
 Muon (Jordan et al. 2024) replaces a matrix's momentum by the nearest semi-orthogonal matrix, found by Newton-Schulz
 steps that are matrix products alone. Matrices of one shape are stacked and orthogonalised together: a small model
@@ -7,9 +10,9 @@ spends its time in many tiny products otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +35,23 @@ def orthogonalise(g_FRC: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
+Kind = Literal["adamw", "adam", "sgd", "adafactor"]
+
+
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Peak learning rates by role, and what they are used with; `matrix` names the optimizer of matrices."""
+    """Peak learning rates by role, and what they are used with.
 
-    matrix: Literal["muon", "adamw"] = "muon"
+    Attributes:
+        matrix, rest: the optimizer of matrices and that of everything else.
+        momentum: of Muon and SGD.
+        weight_decay: decoupled from the gradient (Loshchilov and Hutter 2019), but an L2 penalty in Adam and SGD.
+        l1: an L1 penalty on matrices.
+        clip_value, clip_norm: bounds on each number of the gradient, and on its norm over all parameters.
+    """
+
+    matrix: Literal["muon"] | Kind = "muon"
+    rest: Kind = "adamw"
     matrix_lr: float = 0.02
     embedding_lr: float = 0.02
     head_lr: float = 0.004
@@ -44,15 +59,30 @@ class OptimizerConfig:
     momentum: float = 0.95
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
+    l1: float = 0.0
+    clip_value: float | None = None
+    clip_norm: float | None = None
 
 
-class MuonAdamW:
-    """One optimizer over a model's parameters; its whole state is named tensors.
+def _made(kind: Kind, groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim.Optimizer:
+    decay = config.weight_decay
+    match kind:
+        case "adamw":
+            return torch.optim.AdamW(groups, betas=config.betas, weight_decay=decay, fused=True)
+        case "adam":
+            return torch.optim.Adam(groups, betas=config.betas, weight_decay=decay, fused=True)
+        case "sgd":
+            return torch.optim.SGD(groups, momentum=config.momentum, weight_decay=decay)
+        case "adafactor":
+            return torch.optim.Adafactor(groups, weight_decay=decay)
+
+
+class Optimizer:
+    """Updates a model's parameters; its whole state is named tensors.
 
     Args:
         parameters: by name.
-        roles: what each is: "matrix" goes to Muon (unless the config says AdamW), the others to AdamW, each role
-            with its own learning rate.
+        roles: what each is; each role has its own learning rate.
     """
 
     def __init__(
@@ -60,6 +90,8 @@ class MuonAdamW:
     ) -> None:
         self.config = config
         self._named = dict(parameters)
+        self._matrices = [parameter for name, parameter in parameters.items() if roles[name] == "matrix"]
+        self.gradient_norm: Tensor | None = None  # of the last step, before clipping; where it is clipped by norm
         self._stacks: dict[tuple[int, ...], list[str]] = {}
         by_role: dict[str, list[nn.Parameter]] = {}
         for name, parameter in parameters.items():
@@ -71,22 +103,34 @@ class MuonAdamW:
             shape: torch.zeros(len(names), *shape, device=parameters[names[0]].device)
             for shape, names in self._stacks.items()
         }
-        groups = [
-            {"params": group, "lr": getattr(config, f"{role}_lr"), "peak": getattr(config, f"{role}_lr")}
-            for role, group in by_role.items()
-        ]
-        self._adamw = torch.optim.AdamW(groups, betas=config.betas, weight_decay=config.weight_decay, fused=True)
+        self._plain = {
+            kind: _made(kind, groups, config) for kind, groups in _groups(by_role, config).items()
+        }  # PyTorch's own optimizers
 
     @torch.no_grad()
     def step(self, factor: float) -> None:
         """One update at `factor` of the peak learning rates; gradients are dropped afterwards."""
-        for group in self._adamw.param_groups:
-            group["lr"] = group["peak"] * factor
-        self._adamw.step()
+        self._bound()
+        for plain in self._plain.values():
+            for group in plain.param_groups:
+                group["lr"] = group["peak"] * factor
+            plain.step()
         for shape, names in self._stacks.items():
             self._step_stack(shape, [self._named[name] for name in names], factor)
         for parameter in self._named.values():
             parameter.grad = None
+
+    def _bound(self) -> None:
+        """Penalties and bounds of the gradients."""
+        config = self.config
+        if config.l1:
+            for matrix in self._matrices:
+                if matrix.grad is not None:
+                    matrix.grad.add_(matrix.sign(), alpha=config.l1)
+        if config.clip_value is not None:
+            nn.utils.clip_grad_value_(self._named.values(), config.clip_value)
+        if config.clip_norm is not None:
+            self.gradient_norm = nn.utils.clip_grad_norm_(self._named.values(), config.clip_norm)
 
     def _step_stack(self, shape: tuple[int, ...], matrices: list[nn.Parameter], factor: float) -> None:
         config = self.config
@@ -104,9 +148,11 @@ class MuonAdamW:
     def tensors(self) -> dict[str, Tensor]:
         """The state, by name (references, not copies)."""
         state = {f"momentum.{'x'.join(map(str, shape))}": m for shape, m in self._momentum.items()}
-        for name, parameter in self._named.items():
-            for key, value in self._adamw.state.get(parameter, {}).items():
-                state[f"adamw.{key}.{name}"] = value
+        for kind, plain in self._plain.items():
+            for name, parameter in self._named.items():
+                for key, value in plain.state.get(parameter, {}).items():
+                    if value is not None:
+                        state[f"{kind}.{key}.{name}"] = value
         return state
 
     @torch.no_grad()
@@ -115,11 +161,30 @@ class MuonAdamW:
         for shape, momentum in self._momentum.items():
             momentum.copy_(state[f"momentum.{'x'.join(map(str, shape))}"])
         by_name = {id(parameter): name for name, parameter in self._named.items()}
-        for group in self._adamw.param_groups:
-            for parameter in group["params"]:
-                name = by_name[id(parameter)]
-                self._adamw.state[parameter] = {
-                    key: state[f"adamw.{key}.{name}"].clone()
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                    if f"adamw.{key}.{name}" in state
-                }
+        for kind, plain in self._plain.items():
+            for group in plain.param_groups:
+                for parameter in group["params"]:
+                    name = by_name[id(parameter)]
+                    plain.state[parameter] = {
+                        key: state[f"{kind}.{key}.{name}"].clone()
+                        for key in _STATES[kind]
+                        if f"{kind}.{key}.{name}" in state
+                    }
+
+
+_STATES: dict[Kind, Sequence[str]] = {
+    "adamw": ("step", "exp_avg", "exp_avg_sq"),
+    "adam": ("step", "exp_avg", "exp_avg_sq"),
+    "sgd": ("momentum_buffer",),
+    "adafactor": ("step", "row_var", "col_var", "variance"),
+}
+
+
+def _groups(by_role: dict[str, list[nn.Parameter]], config: OptimizerConfig) -> dict[Kind, list[dict[str, Any]]]:
+    """The parameter groups of each optimizer of PyTorch's, with the peak of their learning rate."""
+    groups: dict[Kind, list[dict[str, Any]]] = {}
+    for role, parameters in by_role.items():
+        kind = config.matrix if role == "matrix" and config.matrix != "muon" else config.rest
+        rate = getattr(config, f"{role}_lr")
+        groups.setdefault(kind, []).append({"params": parameters, "lr": rate, "peak": rate})
+    return groups

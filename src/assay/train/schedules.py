@@ -1,13 +1,78 @@
-"""Learning rates over a run, as factors of the peak.
+"""Learning rates over a run, as factors of the peak; all begin with a linear warmup.
 
-Warmup-stable-decay (Hu et al. 2024, MiniCPM; Hagele et al. 2024): a short linear warmup, a constant part that any
-number of branches can leave, and a decay of 1 - sqrt(progress) at the end of each branch.
+    Constant            the peak to the end
+    Linear              down to `final` at the end
+    Cosine              down along half a wave (Loshchilov and Hutter 2017)
+    CosineRestarts      several such halves, each as long as the last times `factor_length` (SGDR)
+    WarmupStableDecay   a constant part that any number of branches can leave, and a decay of 1 - sqrt(progress) at the
+                        end of each branch (Hu et al. 2024, MiniCPM; Hagele et al. 2024)
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    """A factor of the peak learning rate for the update at `step`, counted from 0."""
+
+    def factor(self, step: int) -> float: ...
+
+
+def _rising(step: int, warmup: int) -> float:
+    return min(1.0, (step + 1) / warmup) if warmup else 1.0
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The peak, after the warmup."""
+
+    warmup: int = 0
+
+    def factor(self, step: int) -> float:
+        return _rising(step, self.warmup)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """From the peak after the warmup to `final` at the last of `total` steps."""
+
+    warmup: int
+    total: int
+    final: float = 0.0
+
+    def factor(self, step: int) -> float:
+        return _rising(step, self.warmup) * (1 - (1 - self.final) * _progress(step, self.warmup, self.total))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From the peak after the warmup along half a wave to `final` at the last of `total` steps."""
+
+    warmup: int
+    total: int
+    final: float = 0.0
+
+    def factor(self, step: int) -> float:
+        return _rising(step, self.warmup) * _wave(_progress(step, self.warmup, self.total), self.final)
+
+
+@dataclass(frozen=True)
+class CosineRestarts:
+    """Half waves one after another: the first is `length` steps long, each other `growth` times the one before."""
+
+    warmup: int
+    length: int
+    growth: float = 1.0
+    final: float = 0.0
+
+    def factor(self, step: int) -> float:
+        place, length = float(step - self.warmup), float(self.length)
+        while place >= length:
+            place, length = place - length, length * self.growth
+        return _rising(step, self.warmup) * _wave(max(0.0, place) / length, self.final)
 
 
 @dataclass(frozen=True)
@@ -25,7 +90,16 @@ class WarmupStableDecay:
 
     def factor(self, step: int) -> float:
         """Factor of the peak learning rate for the update at `step` (0-based)."""
-        rising = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        rising = _rising(step, self.warmup)
         if step < self.stable_end:
             return rising
         return rising * (1.0 - math.sqrt((step - self.stable_end + 1) / (self.decay + 1)))
+
+
+def _progress(step: int, warmup: int, total: int) -> float:
+    """0 at the end of the warmup, 1 at the last step and after it."""
+    return min(1.0, max(0, step - warmup) / max(1, total - 1 - warmup))
+
+
+def _wave(progress: float, final: float) -> float:
+    return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
