@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.models import fused
+from assay.models.protocol import Penalties
 
 B, T, D, H, M, BASE = 2, 5, 12, 3, 20, 100.0
 K = D // H
@@ -186,3 +187,27 @@ def test_every_part_computes_in_bfloat16() -> None:
         for a, b in zip(*((o if isinstance(o, tuple) else (o,)) for o in (outs, exact)), strict=True):
             assert a.dtype == torch.bfloat16
             assert (a.double() - b).norm() < 0.02 * b.norm()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("smoothing", "z"), [(0.1, 0.0), (0.0, 0.01), (0.2, 0.02)])
+def test_penalties_are_in_the_mean_and_not_in_the_losses(smoothing: float, z: float, bias: bool) -> None:
+    n, d, v = 13, 6, 20
+    x, w, b = tensors((n, d), (v, d), (v,), dtype=torch.float64)
+    targets = torch.randint(0, v, (n,), generator=torch.Generator().manual_seed(3))
+    targets[4] = -1
+    kept = targets >= 0
+    logits = x @ w.t() + (b if bias else 0.0)
+    plain = functional.cross_entropy(logits, targets, ignore_index=-1, reduction="none")
+    smooth = functional.cross_entropy(logits[kept], targets[kept], label_smoothing=smoothing)
+    expected = smooth + z * logits[kept].logsumexp(1).square().mean()
+    inputs = [x, w, b] if bias else [x, w]
+    wanted = torch.autograd.grad(expected, inputs)
+    mine = [tensor.detach().float().requires_grad_() for tensor in inputs]
+    mean, losses = fused.linear_cross_entropy(
+        mine[0], mine[1], targets, bias_V=mine[2] if bias else None, chunk=5, penalties=Penalties(smoothing, z)
+    )
+    torch.testing.assert_close(mean.double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(losses.double(), plain, rtol=1e-5, atol=1e-6)
+    for found, grad in zip(torch.autograd.grad(mean, mine), wanted, strict=True):
+        torch.testing.assert_close(found.double(), grad, rtol=1e-4, atol=1e-6)

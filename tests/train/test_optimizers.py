@@ -190,9 +190,7 @@ def test_gradients_are_bounded_and_penalised_before_they_are_used() -> None:
         walk(own, optimizer, range(1))
         expected = {name: gradient(name, 0) for name in own}
         if "l1" in changed:
-            expected = {
-                n: g + 0.5 * before[n].sign() if ROLES[n] == "matrix" else g for n, g in expected.items()
-            }
+            expected = {n: g + 0.5 * before[n].sign() if ROLES[n] == "matrix" else g for n, g in expected.items()}
         if "clip_value" in changed:
             expected = {n: g.clamp(-0.3, 0.3) for n, g in expected.items()}
         norm = torch.stack([g.norm() for g in expected.values()]).norm()

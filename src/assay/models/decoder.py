@@ -22,7 +22,7 @@ from torch.nn import functional
 from assay.models import attention, fused
 from assay.models.attention import View
 from assay.models.blocks import Block, BlockConfig, Memory, Norm, Rotary
-from assay.models.protocol import Batch, Loss, Role, places
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places
 
 
 @dataclass(frozen=True)
@@ -190,11 +190,15 @@ class Decoder(nn.Module):
         cap = self.config.softcap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
-    def loss(self, batch: Batch) -> Loss:
+    def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """Mean next-token loss and the loss of each position, in nats."""
         x_BTD = self.hidden(batch.inputs_BT, batch.segments_BT)
         mean, losses = fused.linear_cross_entropy(
-            x_BTD.reshape(-1, self.config.width), self.head, batch.targets_BT.reshape(-1), softcap=self.config.softcap
+            x_BTD.reshape(-1, self.config.width),
+            self.head,
+            batch.targets_BT.reshape(-1),
+            softcap=self.config.softcap,
+            penalties=penalties,
         )
         return Loss(mean, losses.view(batch.targets_BT.shape))
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from assay.models import attention, fused
 from assay.models.blocks import ACTIVATIONS, Block, BlockConfig, Norm, Rotary
-from assay.models.protocol import Batch, Loss, Role, places
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places
 
 
 @dataclass(frozen=True)
@@ -155,14 +155,14 @@ class Encoder(nn.Module):
         head = self._with_head()
         return head(self.hidden(ids_BT, segments_BT, token_types_BT)) @ self.embedding.t() + head.bias
 
-    def loss(self, batch: Batch) -> Loss:
+    def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """Mean loss of the positions that have a target, and the loss of each, in nats. The head is computed there
         alone."""
         head, targets_BT = self._with_head(), batch.targets_BT
         x_BTD = self.hidden(batch.inputs_BT, batch.segments_BT, batch.token_types_BT)
         wanted = targets_BT >= 0
         mean, found = fused.linear_cross_entropy(
-            head(x_BTD[wanted]), self.embedding, targets_BT[wanted], bias_V=head.bias
+            head(x_BTD[wanted]), self.embedding, targets_BT[wanted], bias_V=head.bias, penalties=penalties
         )
         losses_BT = torch.zeros(targets_BT.shape, dtype=found.dtype, device=found.device)
         losses_BT[wanted] = found.detach()

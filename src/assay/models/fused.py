@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from assay.models.products import input_gradient, linear, weight_gradient
+from assay.models.protocol import PLAIN, Penalties
 
 EPSILON = 1e-6
 
@@ -198,10 +199,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias_V: Tensor | None,
         chunk: int,
         cap: float | None,
+        penalties: Penalties,
     ) -> tuple[Tensor, Tensor]:
+        epsilon, z = penalties.smoothing, penalties.z
         wanted = any(ctx.needs_input_grad[:2])
         db = torch.zeros_like(bias_V) if wanted and bias_V is not None else None
         losses = torch.empty(len(x_ND), dtype=torch.float32, device=x_ND.device)
+        objective = losses.clone() if epsilon or z else losses
         dx, dw = torch.empty_like(x_ND) if wanted else None, None
         for start in range(0, len(x_ND), chunk):
             rows = slice(start, start + chunk)
@@ -212,14 +216,24 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if cap is not None:
                 squashed = torch.tanh(logits / cap)
                 logits, slope = cap * squashed, 1 - squashed.square()
+            place = target[:, None]
+            # What the penalties need, before the softmax overwrites the logits.
+            own, mean = (logits.gather(1, place), logits.mean(1, keepdim=True)) if epsilon or z else (None, None)
             in_place = logits if x.dtype is torch.float32 else None
             probability = torch.softmax(logits, 1, dtype=torch.float32, out=in_place)
-            place = target[:, None]
             chosen = probability.gather(1, place)
-            losses[rows] = -chosen.clamp_min(torch.finfo(torch.float32).tiny).log_().squeeze(1)
+            nll = -chosen.clamp_min(torch.finfo(torch.float32).tiny).log_()
+            losses[rows] = nll.squeeze(1)
+            log_z = None
+            if own is not None and mean is not None:
+                log_z = own + nll
+                objective[rows] = ((1 - epsilon) * nll + epsilon * (log_z - mean) + z * log_z.square()).squeeze(1)
             if dx is not None:
                 # The gradient of the logits is weight * (probability - one_hot); the weight rides on x and dx.
-                d_logits = probability.scatter_add_(1, place, torch.full_like(chosen, -1.0))
+                d_logits = probability
+                if log_z is not None:
+                    d_logits = d_logits.mul_(1 + 2 * z * log_z).sub_(epsilon / len(w_VD))
+                d_logits = d_logits.scatter_add_(1, place, torch.full_like(chosen, epsilon - 1.0))
                 d_logits = (d_logits if slope is None else d_logits.mul_(slope)).to(x.dtype)
                 weight = weights_N[rows, None]
                 torch.mul(input_gradient(d_logits, w_VD), weight, out=dx[rows])
@@ -229,13 +243,13 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if wanted:
             dw = torch.zeros_like(w_VD) if dw is None else dw.contiguous()
         ctx.save_for_backward(dx, dw, db)
-        return (losses * weights_N).sum(), losses
+        return (objective * weights_N).sum(), losses
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _grad_losses: Tensor) -> tuple[Tensor | None, ...]:
         dx, dw, db = ctx.saved_tensors
-        return dx.mul_(grad), dw.mul_(grad), None, None, None if db is None else db.mul_(grad), None, None
+        return dx.mul_(grad), dw.mul_(grad), None, None, None if db is None else db.mul_(grad), None, None, None
 
 
 def linear_cross_entropy(
@@ -247,6 +261,7 @@ def linear_cross_entropy(
     ignore: int = -1,
     chunk: int = 256,
     softcap: float | None = None,
+    penalties: Penalties = PLAIN,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of softmax(x W^T), without ever holding all logits (the idea of Wijmans et al. 2024).
 
@@ -258,14 +273,17 @@ def linear_cross_entropy(
         bias_V: added to the logits.
         chunk: rows of logits that are held at a time.
         softcap: logits are softcap * tanh(logits / softcap); None: as they are.
+        penalties: what the mean holds besides the loss.
 
     Returns:
-        (mean over the counted positions in nats, loss of each position in nats: 0 where ignored). Only the mean
+        (mean over the counted positions in nats, plain loss of each position in nats: 0 where ignored). Only the mean
         has a gradient.
     """
     counted = targets_N != ignore
     weights = counted.to(torch.float32) / counted.sum().clamp_min(1)
     if not torch.is_grad_enabled():  # a parameter asks for its gradient even then, and evaluation would pay for it
         x_ND, w_VD = x_ND.detach(), w_VD.detach()
-    mean, losses = _LinearCrossEntropy.apply(x_ND, w_VD, targets_N.clamp_min(0), weights, bias_V, chunk, softcap)
+    mean, losses = _LinearCrossEntropy.apply(
+        x_ND, w_VD, targets_N.clamp_min(0), weights, bias_V, chunk, softcap, penalties
+    )
     return mean, losses * counted

@@ -39,6 +39,8 @@ class _Order:
 
     def find(self, prefix: np.ndarray, token: np.ndarray) -> np.ndarray:
         """The number of each n-gram, NONE where it (or its prefix) is not known."""
+        if not len(self.keys):  # no text is that long
+            return np.full(len(prefix), NONE)
         keys = prefix * self.vocabulary + token
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where((prefix != NONE) & (self.keys[at] == keys), at, NONE)
@@ -120,9 +122,11 @@ class KneserNey:
                 longer_places, own = found[k + 1][2], found[k][3]
                 continuations = np.bincount(own[longer_places], minlength=len(keys))
                 # What begins a document has nothing before it: it counts as it is.
-                counts = np.where(begins[place - k], counts, continuations)
+                used = np.where(begins[place - k], counts, continuations)
+            else:
+                used = counts
             parents = len(found[k - 1][0]) if k else 1
-            self._orders.append(_Order(keys, np.maximum(counts, 1), parents, self.vocabulary))
+            self._orders.append(_Order(keys, np.maximum(used, 1), parents, self.vocabulary))
         return self
 
     def log_probabilities(self, tokens: np.ndarray) -> np.ndarray:

@@ -39,8 +39,26 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Penalties:
+    """What training adds to the loss; evaluation adds nothing.
+
+    Attributes:
+        smoothing: share of each target that is spread over all tokens (Szegedy et al. 2016).
+        z: factor of the squared logarithm of the softmax's denominator (Chowdhery et al. 2022), which keeps logits
+            from drifting.
+    """
+
+    smoothing: float = 0.0
+    z: float = 0.0
+
+
+PLAIN = Penalties()
+
+
+@dataclass(frozen=True)
 class Loss:
-    """`mean` carries the gradient; `losses_BT` is the loss of each position in nats, 0 where it counts for nothing."""
+    """`mean` carries the gradient, and holds the penalties; `losses_BT` is the plain loss of each position in nats, 0
+    where it counts for nothing."""
 
     mean: Tensor
     losses_BT: Tensor
@@ -49,7 +67,7 @@ class Loss:
 class Model(Protocol):
     """A neural model that the trainer can train: an `nn.Module` with these three methods."""
 
-    def loss(self, batch: Batch) -> Loss: ...
+    def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss: ...
 
     def roles(self) -> dict[str, Role]: ...
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from assay.models import fused
-from assay.models.protocol import Batch, Loss, Role
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role
 
 State = list[tuple[Tensor, ...]]
 """Of each layer (h_BD,), or of an LSTM (h_BD, c_BD)."""
@@ -136,12 +136,16 @@ class Recurrent(nn.Module):
         self._refuse_both_ways()
         return self.hidden(ids_BT, segments_BT)[0] @ self.head.t() + self.head_bias
 
-    def loss(self, batch: Batch) -> Loss:
+    def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """Mean next-token loss and the loss of each position, in nats."""
         self._refuse_both_ways()
         x_BTD, _ = self.hidden(batch.inputs_BT, batch.segments_BT)
         mean, losses = fused.linear_cross_entropy(
-            x_BTD.reshape(-1, x_BTD.shape[-1]), self.head, batch.targets_BT.reshape(-1), bias_V=self.head_bias
+            x_BTD.reshape(-1, x_BTD.shape[-1]),
+            self.head,
+            batch.targets_BT.reshape(-1),
+            bias_V=self.head_bias,
+            penalties=penalties,
         )
         return Loss(mean, losses.view(batch.targets_BT.shape))
 

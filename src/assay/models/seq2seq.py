@@ -20,7 +20,7 @@ from torch.nn import functional
 from assay.models import attention, fused
 from assay.models.attention import View
 from assay.models.blocks import Block, BlockConfig, Memory, Norm
-from assay.models.protocol import Batch, Loss, Role, places
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places
 
 Memories = list[tuple[Memory, Memory]]
 
@@ -246,14 +246,18 @@ class Seq2Seq(nn.Module):
         logits = self.hidden(states, inputs_BT, source_segments_BS, segments_BT) @ self.head.t()
         return logits if self.head_bias is None else logits + self.head_bias
 
-    def loss(self, batch: Batch) -> Loss:
+    def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """Mean loss of the next target tokens and the loss of each, in nats."""
         if batch.source_BS is None:
             raise ValueError("an encoder-decoder needs batches with a source")
         states = self.encode(batch.source_BS, batch.source_segments_BS)
         x_BTD = self.hidden(states, batch.inputs_BT, batch.source_segments_BS, batch.segments_BT)
         mean, losses = fused.linear_cross_entropy(
-            x_BTD.reshape(-1, self.config.width), self.head, batch.targets_BT.reshape(-1), bias_V=self.head_bias
+            x_BTD.reshape(-1, self.config.width),
+            self.head,
+            batch.targets_BT.reshape(-1),
+            bias_V=self.head_bias,
+            penalties=penalties,
         )
         return Loss(mean, losses.view(batch.targets_BT.shape))
 

@@ -1,11 +1,11 @@
 """Averages of weights: over the steps of a run, and over checkpoints.
 
-    average = ExponentialAverage(state.masters, decay=0.999)
-    train(..., on_step=lambda *_: average.update())          (Polyak and Juditsky 1992)
-    with average.in_place():                                 the model computes with the averages, then with its own again
-        evaluate(state.model)
+average = ExponentialAverage(state.masters, decay=0.999)
+train(..., on_step=lambda *_: average.update())          (Polyak and Juditsky 1992)
+with average.in_place():                                 the model computes with the averages, then with its own again
+    evaluate(state.model)
 
-    mean_of([tensors, tensors, ...])                         the mean of several checkpoints (Izmailov et al. 2018)
+mean_of([tensors, tensors, ...])                         the mean of several checkpoints (Izmailov et al. 2018)
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from assay.models.build import ModelConfig, build
-from assay.models.protocol import Batch
+from assay.models.protocol import PLAIN, Batch, Penalties
 from assay.tokens.sampler import Sampler, splitmix64
 from assay.train.objectives import Causal, Objective
 from assay.train.optimizers import Optimizer, OptimizerConfig
@@ -38,6 +38,7 @@ class TrainSpec:
     optimizer: OptimizerConfig
     seed: int
     dtype: str = "float32"
+    penalties: Penalties = PLAIN
 
 
 class TrainState:
@@ -60,6 +61,7 @@ class TrainState:
             self.model.to(dtype)
             self._low = dict(self.model.named_parameters())
         self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
+        self._penalties = spec.penalties
         self._seed = spec.seed if _has_dropout(spec.model.as_dict()) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:
@@ -67,7 +69,7 @@ class TrainState:
         if self._seed is not None:  # what is dropped is a function of seed and step: nothing to save
             key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
             torch.manual_seed(int(key[0]) >> 1)
-        loss = self.model.loss(batch)
+        loss = self.model.loss(batch, self._penalties)
         loss.mean.backward()
         if self._low is not None:
             for name, low in self._low.items():

@@ -1,11 +1,11 @@
 """Learning rates over a run, as factors of the peak; all begin with a linear warmup.
 
-    Constant            the peak to the end
-    Linear              down to `final` at the end
-    Cosine              down along half a wave (Loshchilov and Hutter 2017)
-    CosineRestarts      several such halves, each as long as the last times `factor_length` (SGDR)
-    WarmupStableDecay   a constant part that any number of branches can leave, and a decay of 1 - sqrt(progress) at the
-                        end of each branch (Hu et al. 2024, MiniCPM; Hagele et al. 2024)
+Constant            the peak to the end
+Linear              down to `final` at the end
+Cosine              down along half a wave (Loshchilov and Hutter 2017)
+CosineRestarts      several such halves, each as long as the last times `factor_length` (SGDR)
+WarmupStableDecay   a constant part that any number of branches can leave, and a decay of 1 - sqrt(progress) at the
+                    end of each branch (Hu et al. 2024, MiniCPM; Hagele et al. 2024)
 """
 
 from __future__ import annotations
