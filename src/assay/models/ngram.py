@@ -39,8 +39,6 @@ class _Order:
 
     def find(self, prefix: np.ndarray, token: np.ndarray) -> np.ndarray:
         """The number of each n-gram, NONE where it (or its prefix) is not known."""
-        if not len(self.keys):  # no text is that long
-            return np.full(len(prefix), NONE)
         keys = prefix * self.vocabulary + token
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where((prefix != NONE) & (self.keys[at] == keys), at, NONE)
@@ -118,6 +116,8 @@ class KneserNey:
             found.append((keys, counts, places[first], end))
         self._orders = []
         for k, (keys, counts, place, _) in enumerate(found):
+            if not len(keys):  # no document is that long
+                break
             if k + 1 < len(found):
                 longer_places, own = found[k + 1][2], found[k][3]
                 continuations = np.bincount(own[longer_places], minlength=len(keys))
