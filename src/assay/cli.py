@@ -141,6 +141,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C would be told a second time
         if "--debug" in sys.argv:
             raise
         code = _tell(_in_words(error))

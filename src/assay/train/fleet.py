@@ -19,15 +19,16 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from assay import ledger
@@ -202,28 +203,50 @@ class Fleet:
         by this process alone."""
         before = {key: os.environ.get(key) for key in WORKER_ENVIRONMENT}
         os.environ.update(WORKER_ENVIRONMENT)
-        # A worker inherits the mask: a Ctrl-C while it still imports is the parent's affair, too. (The tracker of
-        # multiprocessing, started with the first worker, would lift it.)
-        resource_tracker.ensure_running()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            while len(self._workers) < wanted:
-                ours, theirs = self._context.Pipe()
-                process = self._context.Process(
-                    target=_work,
-                    args=(theirs, str(self.store.root), str(self.work)),
-                    daemon=True,
-                )
-                process.start()
-                theirs.close()
-                self._workers.append(_Worker(process, ours))
+            with _ctrl_c_later():
+                self._start_processes(wanted)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             for key, value in before.items():
                 if value is None:
                     del os.environ[key]
                 else:
                     os.environ[key] = value
+
+    def _start_processes(self, wanted: int) -> None:
+        while len(self._workers) < wanted:
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(
+                target=_work,
+                args=(theirs, str(self.store.root), str(self.work)),
+                daemon=True,
+            )
+            process.start()
+            theirs.close()
+            self._workers.append(_Worker(process, ours))
+
+
+@contextlib.contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Within, a Ctrl-C waits: a worker that is half started would tell of it in words of its own.
+
+    Workers inherit the mask, so that a Ctrl-C while they still import is the parent's affair, too. The mask alone does
+    not make the parent wait, since other threads may take the signal for it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    resource_tracker.ensure_running()  # started with the first worker, it would lift the mask
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        if pressed and callable(before):
+            before(*pressed[0])
 
 
 def _work(pipe: Connection, root: str, work: str) -> None:
