@@ -84,7 +84,7 @@ TABLES = {"runs": RUNS, "losses": LOSSES, "document_losses": DOCUMENT_LOSSES}
 # Columns of `runs` that two equal runs may differ in.
 TIMES = ("wall_seconds", "device", "energy_joules")
 
-JOB = Stage("ledger", 4)
+JOB = Stage("ledger", 5)
 
 
 def write_tables(folder: Path, rows: Mapping[str, Iterable[Mapping[str, Any]] | pa.Table]) -> None:
