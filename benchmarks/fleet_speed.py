@@ -107,9 +107,9 @@ def _inputs(store: Store, rows: int, steps: int) -> JobInputs:
             ids[:: 5 * T] = 0  # documents of five rows
             ids.tofile(folder / f"{name}-000.bin")
             row = {"doc_id": "0" * 32, "source": SOURCE, "split": name, "shard": f"{name}-000.bin",
-                   "start": 0, "length": 2 * T, "n_bytes": tokens}  # fmt: skip
+                   "start": 0, "length": 2 * T, "n_bytes": tokens, "unit": 0}  # fmt: skip
             pq.write_table(pa.Table.from_pylist([row], schema=SPANS), folder / "spans.parquet")
-            total = {"shard": f"{name}-000.bin", "tokens": tokens, "documents": 1, "bytes": tokens}
+            total = {"shard": f"{name}-000.bin", "tokens": tokens, "documents": 1, "units": 1, "bytes": tokens}
             return {"dtype": "<u2", "split": name, "vocabulary": VOCABULARY, "sources": {SOURCE: total}}
 
         return store.build(Stage("stream", 1), {}, {"name": name}, make)
