@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from assay.errors import interrupted
 from assay.present import progress as room
 from assay.present.progress import Progress
 
@@ -112,3 +113,18 @@ def test_seconds_are_taken_once(clock: Clock) -> None:
         progress.stage("report")
         clock.now += 1
     assert progress.take_seconds() == {"fleet": 2, "report": 1}
+
+
+def test_a_ctrl_c_that_was_lost_is_raised_again_at_the_next_word_of_progress() -> None:
+    progress = Progress("en", quiet=True)
+    try:
+        with progress:
+            progress.stage("documents", 10)
+            interrupted.set()
+            with pytest.raises(KeyboardInterrupt):
+                progress.advance(1)
+            with pytest.raises(KeyboardInterrupt):
+                progress.to("signals", 1, 2)
+            progress.take_seconds()  # what is told at the end
+    finally:
+        interrupted.clear()

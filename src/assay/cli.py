@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from assay import __version__
-from assay.errors import AssayError, InputError, Stopped, WorkError
+from assay.errors import AssayError, InputError, Stopped, WorkError, interrupted
 
 app = typer.Typer(
     name="assay",
@@ -134,6 +134,7 @@ def main() -> None:
     """Run a verb; say errors in one line and exit with their code."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as under nohup
         signal.signal(signal.SIGINT, _on_interrupt)
+    interrupted.clear()
     codecs.register_error("plain", _in_plain_characters)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -189,6 +190,7 @@ def _in_words(error: BaseException) -> AssayError | None:
 def _on_interrupt(number: int, frame: FrameType | None) -> None:
     """The first Ctrl-C stops cleanly, a second one at once."""
     signal.signal(signal.SIGINT, _on_second_interrupt)
+    interrupted.set()
     raise KeyboardInterrupt
 
 

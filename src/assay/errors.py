@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+
+interrupted = threading.Event()
+"""Set by the first Ctrl-C. Its KeyboardInterrupt can be lost where Python must not raise (in a destructor, or in a
+callback from a library): whoever tells of progress looks here, and raises it again."""
 
 
 class AssayError(Exception):

@@ -11,10 +11,16 @@ import time
 from types import TracebackType
 from typing import Any
 
+from assay.errors import interrupted
 from assay.present.numbers import duration
 from assay.present.words import say
 
 LOG_EVERY_SECONDS = 20.0
+
+
+def _heed() -> None:
+    if interrupted.is_set():
+        raise KeyboardInterrupt
 
 
 class Progress:
@@ -65,6 +71,7 @@ class Progress:
         Args:
             after: units of the same work that a later stage will do; the time left counts them.
         """
+        _heed()
         if name == self._name:
             self._total = total
             return
@@ -84,6 +91,7 @@ class Progress:
 
     def advance(self, amount: float, *, found: bool = False) -> None:
         """More is done; `found` says that it was done in an earlier run, so it tells nothing of this one's speed."""
+        _heed()
         self._done += amount
         self._found += amount if found else 0.0
         now = time.monotonic()
