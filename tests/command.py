@@ -43,6 +43,11 @@ def assay(*arguments: Any, timeout: float = 300) -> subprocess.CompletedProcess[
     return subprocess.run([ASSAY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False)
 
 
+def _heed_ctrl_c() -> None:
+    """Where the tests themselves run in the background, Ctrl-C is ignored, and what they start inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A command at work in a session of its own; its messages go to a file that can be waited on."""
 
@@ -50,8 +55,9 @@ class Running:
         self.log = log
         with log.open("w") as err:
             self.process = subprocess.Popen(
-                [ASSAY, *map(str, arguments)], stdout=subprocess.PIPE, stderr=err, start_new_session=True, text=True
-            )
+                [ASSAY, *map(str, arguments)], stdout=subprocess.PIPE, stderr=err, start_new_session=True, text=True,
+                preexec_fn=_heed_ctrl_c,
+            )  # fmt: skip
 
     def wait_for(self, words: str, timeout: float = 120) -> None:
         end = time.monotonic() + timeout
