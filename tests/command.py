@@ -56,7 +56,7 @@ class Running:
         with log.open("w") as err:
             self.process = subprocess.Popen(
                 [ASSAY, *map(str, arguments)], stdout=subprocess.PIPE, stderr=err, start_new_session=True, text=True,
-                preexec_fn=_heed_ctrl_c,
+                preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 (one system call, and no lock)
             )  # fmt: skip
 
     def wait_for(self, words: str, timeout: float = 120) -> None:
