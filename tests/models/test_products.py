@@ -18,7 +18,7 @@ def library(onednn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "prefers_onednn", lambda: onednn)
 
 
-def close(mine: Tensor, expected: Tensor) -> None:
+def assert_close(mine: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(mine.double(), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -38,13 +38,13 @@ def test_products_are_those_of_float64(n: int, i: int, o: int, turned: bool) -> 
     plus_NO, plus_OI = matrix(n, o), matrix(o, i)
     before = [tensor.clone() for tensor in (x, w, g, plus_NO)]
     X, W, G = x.double(), w.double(), g.double()
-    close(products.linear(x, w), X @ W.t())
-    close(products.linear(x, w, plus_NO), X @ W.t() + plus_NO.double())
-    close(products.input_gradient(g, w), G @ W)
-    close(products.weight_gradient(g, x), G.t() @ X)
+    assert_close(products.linear(x, w), X @ W.t())
+    assert_close(products.linear(x, w, plus_NO), X @ W.t() + plus_NO.double())
+    assert_close(products.input_gradient(g, w), G @ W)
+    assert_close(products.weight_gradient(g, x), G.t() @ X)
     once = products.weight_gradient(g, x, plus_OI.clone())
-    close(once, G.t() @ X + plus_OI.double())
-    close(products.weight_gradient(g, x, once), 2 * (G.t() @ X) + plus_OI.double())
+    assert_close(once, G.t() @ X + plus_OI.double())
+    assert_close(products.weight_gradient(g, x, once), 2 * (G.t() @ X) + plus_OI.double())
     assert all(torch.equal(a, b) for a, b in zip((x, w, g, plus_NO), before, strict=True))
 
 

@@ -70,26 +70,24 @@ def causal(segments_BT: Tensor | None, window: int | None = None, length: int | 
         length: T, needed for a window without segments.
     """
     T = segments_BT.shape[1] if segments_BT is not None else length
-    narrow = window is not None and (T is None or window < T)
-    if not narrow and _one_document_each(segments_BT):
-        return View(is_causal=True)
-    if T is None:
+    if window is None or (T is not None and window >= T):
+        if _one_document_each(segments_BT):
+            return View(is_causal=True)
+        window = None
+    if segments_BT is not None:
+        mask_BTT = _same(segments_BT, segments_BT)
+    elif T is not None:
+        mask_BTT = torch.ones(1, T, T, dtype=torch.bool)
+    else:
         raise ValueError("a window without segments needs the length of the rows")
-    device = segments_BT.device if segments_BT is not None else None
-    mask_BTT = (
-        torch.ones(1, T, T, dtype=torch.bool, device=device) if segments_BT is None else _same(segments_BT, segments_BT)
-    )
     mask_BTT = mask_BTT.tril()
-    if narrow:
-        mask_BTT = mask_BTT.triu(1 - window)  # type: ignore[operator]
-    return View(mask_BTT[:, None])
+    return View((mask_BTT if window is None else mask_BTT.triu(1 - window))[:, None])
 
 
 def within(segments_BT: Tensor | None) -> View:
     """Every position sees its whole segment."""
-    if _one_document_each(segments_BT):
+    if segments_BT is None or _one_document_each(segments_BT):
         return View()
-    assert segments_BT is not None
     return View(_same(segments_BT, segments_BT)[:, None])
 
 
@@ -100,10 +98,12 @@ def across(queries_BT: Tensor | None, keys_BS: Tensor | None) -> View:
         queries_BT: None where a row's queries see all of its keys but padding.
         keys_BS: None where no key is padding.
     """
-    if queries_BT is not None and keys_BS is not None:
+    if keys_BS is None or (queries_BT is None and _one_document_each(keys_BS)):
+        return View()
+    if queries_BT is not None:
         filling = (queries_BT == PADDING)[:, :, None]  # sees everything, for a softmax over nothing is no number
         return View((_same(queries_BT, keys_BS) | filling)[:, None])
-    return View() if _one_document_each(keys_BS) else View((keys_BS != PADDING)[:, None, None, :])  # type: ignore
+    return View((keys_BS != PADDING)[:, None, None, :])
 
 
 def after(past: int, length: int, window: int | None = None, device: torch.device | None = None) -> View:

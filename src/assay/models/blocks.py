@@ -108,8 +108,9 @@ class Norm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width)) if gains and kind == "layer" else None
 
     @classmethod
-    def of(cls, c: BlockConfig, width: int | None = None) -> Norm:
-        return cls(width or c.width, c.norm, c.gains, c.epsilon)
+    def of(cls, c: BlockConfig) -> Norm:
+        """The norm of a block's residual stream."""
+        return cls(c.width, c.norm, c.gains, c.epsilon)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.kind == "layer":
@@ -133,10 +134,35 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor, pairs: Literal["neighbours"
 
 @dataclass(frozen=True)
 class Rotary:
-    """The angles of the positions at hand."""
+    """The angles of the positions at hand: cosines and sines, each (T, K/2)."""
 
     cos: Tensor
     sin: Tensor
+
+
+class RotaryTable(nn.Module):
+    """The angles of all positions that a model has; computed, so neither learned nor saved.
+
+    Args:
+        length: positions.
+        key_width: K.
+        base: of the frequencies.
+        scaled: changes the frequencies (K/2,), radians a position.
+    """
+
+    def __init__(
+        self, length: int, key_width: int, base: float, scaled: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        super().__init__()
+        cos, sin = fused.rotary_tables(length, key_width, base, scaled)
+        self.cos: Tensor
+        self.sin: Tensor
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def at(self, past: int, length: int) -> Rotary:
+        """The angles of `length` positions after `past` others."""
+        return Rotary(self.cos[past : past + length], self.sin[past : past + length])
 
 
 class Memory:
@@ -233,7 +259,7 @@ class Block(nn.Module):
 
     def __init__(self, c: BlockConfig) -> None:
         super().__init__()
-        self.c = c
+        self.c, self.fusable = c, c.fusable
         self.attention = Attention(c)
         self.attention_norm = Norm.of(c)
         self.cross = Attention(c, cross=True) if c.cross else None
@@ -250,14 +276,16 @@ class Block(nn.Module):
         states_BSD: Tensor | None = None,
         cross_view: View | None = None,
     ) -> Tensor:
-        """
+        """The residual stream (B, T, D) after this layer.
+
         Args:
             view: of self-attention.
+            rotary: the angles of the positions, where they are rotary.
             memory: where generation keeps keys and values, of self- and of cross-attention.
             states_BSD: what cross-attention looks at.
             cross_view: of cross-attention.
         """
-        if self.c.fusable and rotary is not None and memory is None:
+        if self.fusable and rotary is not None and memory is None:
             return self._fused(x_BTD, view, rotary)
         own, others = memory or (None, None)
         x_BTD = self._add(x_BTD, self.attention_norm, lambda x: self.attention(x, view, rotary, own))

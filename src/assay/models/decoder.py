@@ -12,7 +12,7 @@ One config spans GPT-2, Llama, Qwen3 and the proxies of fleets; `interop` reads 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from assay.models import attention, fused
 from assay.models.attention import View
-from assay.models.blocks import Block, BlockConfig, Memory, Norm, Rotary
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places
+from assay.models.blocks import Block, BlockConfig, Memory, Norm, RotaryTable
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,6 @@ class DecoderConfig:
         inside = sum(p.numel() for name, p in model.named_parameters() if name.startswith(("blocks.", "norm.")))
         return inside, sum(p.numel() for p in model.parameters())
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def proxy(vocabulary: int, layers: int, width: int, heads: int, **more: Any) -> DecoderConfig:
     """What fleets train."""
@@ -115,13 +112,9 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList([Block(c.block) for _ in range(c.layers)])
         self.norm = Norm.of(c.block)
         self.head = self.embedding if c.tied else nn.Parameter(torch.empty(c.vocabulary, c.width))
-        self.cos: Tensor
-        self.sin: Tensor
-        cos, sin = fused.rotary_tables(
-            c.max_length, c.block.key_width, c.rotary_base, c.rotary_scaling.of if c.rotary_scaling else None
-        )
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        scaled = c.rotary_scaling.of if c.rotary_scaling else None
+        rotary = c.positions == "rotary"
+        self.rotary = RotaryTable(c.max_length, c.block.key_width, c.rotary_base, scaled) if rotary else None
         if generator is not None:
             self._initialise(generator)
 
@@ -165,7 +158,7 @@ class Decoder(nn.Module):
             x_BTD = self.embedding_norm(x_BTD)
         if c.block.dropout:
             x_BTD = functional.dropout(x_BTD, c.block.dropout, self.training)
-        rotary = Rotary(self.cos[past : past + T], self.sin[past : past + T]) if c.positions == "rotary" else None
+        rotary = self.rotary.at(past, T) if self.rotary is not None else None
         for i, block in enumerate(self.blocks):
             x_BTD = block(x_BTD, view, rotary, memories[i] if memories else None)
         return self.norm(x_BTD)
@@ -204,8 +197,7 @@ class Decoder(nn.Module):
 
     def roles(self) -> dict[str, Role]:
         """What each parameter is to the optimizer."""
-        named: dict[str, Role] = {"embedding": "embedding", "positions": "embedding", "head": "head"}
-        return {name: named.get(name, "matrix" if p.dim() == 2 else "vector") for name, p in self.named_parameters()}
+        return roles_of(self, ("embedding", "positions"))
 
     def n_parameters(self) -> tuple[int, int]:
         """(non-embedding, all)."""

@@ -9,7 +9,7 @@ before the layers, as later encoders do (Warner et al. 2024).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.models import attention, fused
-from assay.models.blocks import ACTIVATIONS, Block, BlockConfig, Norm, Rotary
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places
+from assay.models.blocks import ACTIVATIONS, Block, BlockConfig, Norm, RotaryTable
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
+
+TABLES = ("embedding", "positions", "token_types")
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,6 @@ class EncoderConfig:
     @property
     def width(self) -> int:
         return self.block.width
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def bert(vocabulary: int, layers: int, width: int, heads: int, **more: Any) -> EncoderConfig:
@@ -105,11 +104,8 @@ class Encoder(nn.Module):
         self.norm = Norm.of(c.block) if before else None
         self.head = _Head(c) if c.head else None
         self.pooler = nn.Linear(c.width, c.width) if c.pooler else None
-        self.cos: Tensor
-        self.sin: Tensor
-        cos, sin = fused.rotary_tables(c.max_length, c.block.key_width, c.rotary_base)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        rotary = c.positions == "rotary"
+        self.rotary = RotaryTable(c.max_length, c.block.key_width, c.rotary_base) if rotary else None
         if generator is not None:
             self._initialise(generator)
 
@@ -143,7 +139,7 @@ class Encoder(nn.Module):
             x_BTD = x_BTD + functional.embedding(kinds, self.token_types)
         x_BTD = functional.dropout(self.embedding_norm(x_BTD), c.block.dropout, self.training)
         view = attention.within(segments_BT)
-        rotary = Rotary(self.cos[:T], self.sin[:T]) if c.positions == "rotary" else None
+        rotary = self.rotary.at(0, T) if self.rotary is not None else None
         for block in self.blocks:
             x_BTD = block(x_BTD, view, rotary)
         return x_BTD if self.norm is None else self.norm(x_BTD)
@@ -175,16 +171,12 @@ class Encoder(nn.Module):
 
     def roles(self) -> dict[str, Role]:
         """What each parameter is to the optimizer."""
-        tables = ("embedding", "positions", "token_types")
-        return {
-            name: "embedding" if name in tables else "matrix" if p.dim() == 2 else "vector"
-            for name, p in self.named_parameters()
-        }
+        return roles_of(self, TABLES)
 
     def n_parameters(self) -> tuple[int, int]:
         """(non-embedding, all)."""
         sizes = {name: p.numel() for name, p in self.named_parameters()}
-        tables = sum(sizes.get(name, 0) for name in ("embedding", "positions", "token_types"))
+        tables = sum(sizes.get(name, 0) for name in TABLES)
         return sum(sizes.values()) - tables, sum(sizes.values())
 
     def flops_per_token(self, length: int) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from typing import Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 Role = Literal["matrix", "embedding", "head", "vector"]
@@ -65,13 +66,29 @@ class Loss:
 
 
 class Model(Protocol):
-    """A neural model that the trainer can train: an `nn.Module` with these three methods."""
+    """A neural model that the trainer can train: an `nn.Module` with these methods.
+
+    `n_parameters` is (non-embedding, all); `flops_per_token` are training FLOPs, in rows of so many tokens.
+    """
 
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss: ...
 
     def roles(self) -> dict[str, Role]: ...
 
+    def n_parameters(self) -> tuple[int, int]: ...
+
     def flops_per_token(self, length: int) -> float: ...
+
+
+def roles_of(model: nn.Module, tables: Collection[str]) -> dict[str, Role]:
+    """The role of each parameter: that of `tables` (by the last part of their names) and of `head`, else by shape."""
+
+    def role(name: str, parameter: Tensor) -> Role:
+        if name.rpartition(".")[2] in tables:
+            return "embedding"
+        return "head" if name == "head" else "matrix" if parameter.dim() == 2 else "vector"
+
+    return {name: role(name, parameter) for name, parameter in model.named_parameters()}
 
 
 def places(ids_BT: Tensor, segments_BT: Tensor | None, past: int = 0) -> Tensor:

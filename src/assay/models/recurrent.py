@@ -10,7 +10,7 @@ language model. Where a row holds several documents, states begin anew with each
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from assay.models import fused
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, roles_of
 
 State = list[tuple[Tensor, ...]]
 """Of each layer (h_BD,), or of an LSTM (h_BD, c_BD)."""
@@ -51,9 +51,6 @@ class RecurrentConfig:
         inner = self.hidden or self.width
         outs = [inner] * (self.layers - 1) + [self.width if self.tied else inner]
         return list(zip([self.width, *outs], outs, strict=False))
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
@@ -155,8 +152,7 @@ class Recurrent(nn.Module):
 
     def roles(self) -> dict[str, Role]:
         """What each parameter is to the optimizer. Recurrent matrices hold the gates on end."""
-        named: dict[str, Role] = {"embedding": "embedding", "head": "head"}
-        return {name: named.get(name, "matrix" if p.dim() == 2 else "vector") for name, p in self.named_parameters()}
+        return roles_of(self, ("embedding",))
 
     def n_parameters(self) -> tuple[int, int]:
         """(non-embedding, all)."""

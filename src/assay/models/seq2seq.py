@@ -10,7 +10,7 @@ One config spans Marian (sinusoidal positions, norms after), BART (learned posit
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -20,7 +20,7 @@ from torch.nn import functional
 from assay.models import attention, fused
 from assay.models.attention import View
 from assay.models.blocks import Block, BlockConfig, Memory, Norm
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
 
 Memories = list[tuple[Memory, Memory]]
 
@@ -62,9 +62,6 @@ class Seq2SeqConfig:
     @property
     def width(self) -> int:
         return self.block.width
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def transformer(vocabulary: int, layers: int, width: int, heads: int, **more: Any) -> Seq2SeqConfig:
@@ -263,12 +260,7 @@ class Seq2Seq(nn.Module):
 
     def roles(self) -> dict[str, Role]:
         """What each parameter is to the optimizer."""
-        named: dict[str, Role] = {"embedding": "embedding", "head": "head"}
-        tables = ("positions", "distances")
-        return {
-            name: named.get(name) or ("embedding" if name.endswith(tables) else "matrix" if p.dim() == 2 else "vector")
-            for name, p in self.named_parameters()
-        }
+        return roles_of(self, ("embedding", "positions", "distances"))
 
     def n_parameters(self) -> tuple[int, int]:
         """(non-embedding, all)."""

@@ -2,7 +2,7 @@
 
 A run is a state that walks along a schedule:
 
-    state = initial(spec)                         model, optimizer, step: nothing else
+    state = TrainState(spec)                      model, optimizer, step: nothing else
     train(state, until)                           batch(step) -> objective -> loss -> gradients -> update, step by step
     state.tensors() / state.load()                the whole state as named tensors: copied to branch, saved to resume
 
@@ -13,7 +13,7 @@ if it had never been left.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,9 @@ from torch import Tensor
 from assay.models.build import ModelConfig, build
 from assay.models.protocol import PLAIN, Batch, Penalties
 from assay.tokens.sampler import Sampler, splitmix64
-from assay.train.objectives import Causal, Objective
+from assay.train.objectives import NEXT_TOKEN, Objective
 from assay.train.optimizers import Optimizer, OptimizerConfig
-from assay.train.schedules import WarmupStableDecay
+from assay.train.schedules import Schedule
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -62,7 +62,7 @@ class TrainState:
             self._low = dict(self.model.named_parameters())
         self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
         self._penalties = spec.penalties
-        self._seed = spec.seed if _has_dropout(spec.model.as_dict()) else None
+        self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:
         """One step of training; returns the loss of each position, (B, T) in nats, on the device."""
@@ -108,6 +108,7 @@ class TrainState:
 
 
 def _has_dropout(config: dict[str, Any]) -> bool:
+    """Whether any key of a config, or of one within it, is a dropout that drops something."""
     return any(
         _has_dropout(value) if isinstance(value, dict) else "dropout" in name and value > 0
         for name, value in config.items()
@@ -117,15 +118,20 @@ def _has_dropout(config: dict[str, Any]) -> bool:
 def train(
     state: TrainState,
     sampler: Sampler,
-    schedule: WarmupStableDecay,
+    schedule: Schedule,
     until: int,
     on_step: Callable[[int, Tensor], None] | None = None,
-    objective: Objective | None = None,
+    objective: Objective = NEXT_TOKEN,
 ) -> None:
-    """Walk `state` to step `until`. `on_step(step, losses_BT)` is called after each update and may raise to stop."""
+    """Walk `state` to step `until`.
+
+    Args:
+        on_step: (step, losses_BT) are told after each update; it may raise to stop.
+        objective: what the model is asked.
+    """
     while state.step < until:
         step = state.step
-        batch = (objective or Causal())(sampler.batch(step), sampler.plan.seed, step)
+        batch = objective(sampler.batch(step), sampler.plan.seed, step)
         losses_BT = state.update(batch.to(state.device), schedule.factor(step))
         if on_step is not None:
             on_step(step, losses_BT)

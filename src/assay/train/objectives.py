@@ -44,6 +44,9 @@ class Causal:
         return Batch(inputs, targets, segments)
 
 
+NEXT_TOKEN = Causal()
+
+
 @dataclass(frozen=True, eq=False)
 class Masked:
     """Predict tokens that are hidden.
@@ -126,12 +129,11 @@ class SpanCorruption:
     mean: float = 3.0
 
     def __call__(self, rows_BT1: np.ndarray, seed: int, step: int) -> Batch:
-        def corrupted(text: np.ndarray, rng: np.random.Generator) -> Pair:
-            hidden = noise_spans(len(text), self.share, self.mean, rng)
+        def pair(text: np.ndarray, hidden: np.ndarray) -> Pair:
             source, target = self._with_sentinels(text, hidden), self._with_sentinels(text, ~hidden)
             return np.append(source, self.end), np.append(target, self.end)
 
-        return _packed(_by_document(rows_BT1, seed, step, corrupted), self.start)
+        return _packed(_by_document(rows_BT1, seed, step, self.share, self.mean, pair), self.start)
 
     def _with_sentinels(self, text: np.ndarray, out: np.ndarray) -> np.ndarray:
         """The text with each span of `out` replaced by the next sentinel."""
@@ -154,13 +156,12 @@ class Denoising:
     mean: float = 3.0
 
     def __call__(self, rows_BT1: np.ndarray, seed: int, step: int) -> Batch:
-        def corrupted(text: np.ndarray, rng: np.random.Generator) -> Pair:
-            hidden = noise_spans(len(text), self.share, self.mean, rng)
+        def pair(text: np.ndarray, hidden: np.ndarray) -> Pair:
             begins = _begins(hidden)
             source = np.where(begins, self.mask_id, text)[begins | ~hidden]
             return np.append(source, self.end), np.append(text, self.end)
 
-        return _packed(_by_document(rows_BT1, seed, step, corrupted), self.start)
+        return _packed(_by_document(rows_BT1, seed, step, self.share, self.mean, pair), self.start)
 
 
 def pairs(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], start: int) -> Batch:
@@ -174,14 +175,20 @@ def _begins(spans: np.ndarray) -> np.ndarray:
 
 
 def _by_document(
-    rows_BT1: np.ndarray, seed: int, step: int, corrupted: Callable[[np.ndarray, np.random.Generator], Pair]
+    rows_BT1: np.ndarray,
+    seed: int,
+    step: int,
+    share: float,
+    mean: float,
+    pair: Callable[[np.ndarray, np.ndarray], Pair],
 ) -> list[list[Pair]]:
-    """Source and target of every document's piece in every row."""
+    """Source and target of every document's piece in every row: `pair` makes them from its tokens and from where
+    `noise_spans` hides them."""
     made = []
     for b, row in enumerate(rows_BT1[:, :-1]):
         rng = np.random.default_rng([seed, step, b])
         texts = np.split(row, np.flatnonzero(row[1:] == END_OF_TEXT_ID) + 1)
-        made.append([corrupted(text, rng) for text in texts])
+        made.append([pair(text, noise_spans(len(text), share, mean, rng)) for text in texts])
     return made
 
 

@@ -3,30 +3,28 @@
     model = load(folder)            any family below, told by config.json
     save(model, folder)             the family that its config has the shape of
 
-No pickle is read here: a directory with a `.bin` alone is refused, and says how it can be converted.
+No pickle is read here: a directory with a `.bin` alone is refused.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from assay.errors import InputError
-from assay.models.decoder import Decoder, DecoderConfig
-from assay.models.encoder import Encoder, EncoderConfig
+from assay.models.decoder import Decoder
+from assay.models.encoder import Encoder
 from assay.models.interop import decoders, encoders, seq2seq
 from assay.models.interop.names import Same, to_ours, to_theirs
-from assay.models.seq2seq import Seq2Seq, Seq2SeqConfig
+from assay.models.seq2seq import Seq2Seq
 
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
-Config = DecoderConfig | EncoderConfig | Seq2SeqConfig
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,6 @@ def load(folder: Path) -> nn.Module:
     try:
         found = _tensors(folder)
         config = family.read(stated, found.keys())
-        with torch.device("meta"):
-            model = family.build(config, None)
         names = family.names(config)
         wanted = {name for pair in names for name in pair.theirs}
         state = to_ours(_prefixed(found, wanted, family.prefix), names, family.ignored)
@@ -100,19 +96,19 @@ def load(folder: Path) -> nn.Module:
         raise InputError(error.what, where=error.where or folder, remedy=error.remedy) from error
     except KeyError as error:
         raise InputError(f"lacks {error}", where=folder / CONFIG, remedy="give a whole config.json") from error
+    model = family.build(config, None)
     for name, parameter in model.named_parameters():
-        if name in state and state[name].shape != parameter.shape:
+        if state[name].shape != parameter.shape:
             shapes = f"{tuple(state[name].shape)} instead of {tuple(parameter.shape)}"
             raise InputError(f"{name} is {shapes}", where=folder, remedy="give the config that these weights are of")
-    model = family.build(config, None)  # buffers are computed, not loaded
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(state[name])
+        parameter.data.copy_(state[name])
     return model.eval()
 
 
 def save(model: nn.Module, folder: Path) -> None:
     """Write config.json and model.safetensors (float32 or whatever the model is in) for the family of its shape.
+
+    Each file takes its name once it is whole, and the config, without which a directory is no model, is the last.
 
     Raises:
         InputError: no family has the model's shape.
@@ -124,9 +120,13 @@ def save(model: nn.Module, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: parameter.detach() for name, parameter in model.named_parameters()}
     tensors = to_theirs(state, family.names(config))
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    part = folder / f".{WEIGHTS}.part"
+    save_file(tensors, part, metadata={"format": "pt"})
+    part.replace(folder / WEIGHTS)
     stated = family.write(config) | {"dtype": str(next(iter(state.values())).dtype).removeprefix("torch.")}
-    (folder / CONFIG).write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+    part = folder / f".{CONFIG}.part"
+    part.write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
+    part.replace(folder / CONFIG)
 
 
 def _fits(family: Family, config: Any) -> bool:
@@ -136,7 +136,7 @@ def _fits(family: Family, config: Any) -> bool:
         back = family.read(family.write(config), theirs)
     except InputError:
         return False
-    return {**back.as_dict(), "init": None} == {**config.as_dict(), "init": None}
+    return {**asdict(back), "init": None} == {**asdict(config), "init": None}
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -59,8 +59,7 @@ def to_ours(found: Mapping[str, Tensor], pairs: Iterable[Same], ignored: Iterabl
     wanted = {name for pair in pairs for name in pair.theirs}
     if missing := sorted(wanted - found.keys()):
         raise InputError(f"lacks {len(missing)} tensors, such as {missing[0]}", remedy="give the whole model directory")
-    ignored = tuple(ignored)
-    unknown = sorted(name for name in found.keys() - wanted if not name.endswith(ignored) or not ignored)
+    unknown = sorted(name for name in found.keys() - wanted if not name.endswith(tuple(ignored)))
     if unknown:
         raise InputError(
             f"has {len(unknown)} tensors that its architecture does not, such as {unknown[0]}",
