@@ -221,8 +221,8 @@ def _enough(result: pl.DataFrame, rows: pl.DataFrame) -> None:
         )
     if missing:
         raise InputError(
-            f"too few documents to hold any out for {' and '.join(missing)}: {len(rows)}"
-            f" ({rows['source'].n_unique()} in sources)",
+            f"too few documents to hold any out for {' and '.join(missing)}"
+            f" (documents: {len(rows)}, sources: {rows['source'].n_unique()})",
             remedy="add documents, cut long ones up, or declare a split by a field, a file's or a folder's name",
         )
 
