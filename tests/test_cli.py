@@ -140,6 +140,10 @@ def test_a_corpus_too_small_says_how_much_is_needed(say: Say) -> None:
     Path("small/x.txt").write_bytes(bytes(900))
     line = one_line(say("study", "small", *TINY, "--out", "out"))
     assert "; files that were not read: 1, such as x.txt (binary data under a text file's name) -> " in line
+    enough = write_texts(Path("enough"))
+    (enough / "x.txt").write_bytes(bytes(900))
+    line = one_line(say("study", enough, *TINY, "--tokens", "10k", "--out", "other"))
+    assert "not read" not in line  # it is the budget that is too small
 
 
 def test_bad_rows_that_are_skipped_are_counted_and_none_left_is_an_error(say: Say) -> None:

@@ -135,15 +135,18 @@ def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, witho
 
 @contextlib.contextmanager
 def too_little_told(uris: Sequence[str], skipped: Sequence[Skipped]) -> Iterator[None]:
-    """Where there turns out to be too little text, say of what, and what was not read."""
+    """Where there turns out to be too little text, say of what, and what was not read. An error that names its own
+    place (the budget, say) is about something else, and stays as it is."""
     try:
         yield
     except InputError as error:
+        if error.where:
+            raise
         more = ""
         if skipped:
             origin, why = skipped[0]
             more = f"; files that were not read: {len(skipped)}, such as {origin} ({why['en']})"
-        where = error.where or ", ".join(map(shown, uris))
+        where = ", ".join(map(shown, uris))
         raise InputError(error.what + more, where=where, remedy=error.remedy) from error
 
 
