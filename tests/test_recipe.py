@@ -105,8 +105,10 @@ def test_a_malformed_set_is_one_line(override: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"train: [1,\n  2\nseeds: x", b"a: b: c\n", b"\xff\xfe\x00", b"- a\n- b\n", b"just words\n"]
-)
+    "content",
+    [b"train: [1,\n  2\nseeds: x", b"a: b: c\n", b"\xff\xfe\x00", b"- a\n- b\n", b"just words\n",
+     b"? [a, b]\n: c\n"],
+)  # fmt: skip
 def test_a_file_that_is_no_recipe_is_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_bytes(content)

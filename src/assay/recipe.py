@@ -206,9 +206,11 @@ class _Twice(yaml.MarkedYAMLError):
 
 
 class _Recipe(yaml.SafeLoader):
+    """The safe loader, which refuses a key that stands twice."""
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise _Twice(problem=f"{key.value!r} stands here a second time", problem_mark=key.start_mark)
             seen.add(key.value)
