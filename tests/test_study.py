@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from assay import study
-from assay.recipe import load
+from assay.recipe.load import load
+from assay.recipe.study import StudyRecipe
 from assay.train.fleet import Fleet
 from command import TINY as SMALLEST
 from command import Running, assay, claims, write_texts
@@ -211,7 +212,7 @@ def test_on_a_slow_machine_the_last_seeds_are_left_out_and_a_rerun_leaves_out_th
 ) -> None:
     texts = write_texts(tmp_path / "texts", documents=850)
     options = [v.removeprefix("--set=") for v in SMALLEST if v.startswith("--set=") and "seeds" not in v]
-    recipe = load(None, options)[0]
+    recipe = load(StudyRecipe, None, options)[0]
     request = study.Request([str(texts)], tmp_path / "out", recipe, None, 600.0, "en", ["assay", "study"])
     # A probe that makes the time budget one of 1.6 million tokens, and a machine that turns out slower.
     monkeypatch.setattr(Fleet, "probe", lambda *_: [1.6e6 / 0.85 / 550])
@@ -251,6 +252,6 @@ def test_whether_there_is_time_follows_from_the_speed_so_far(monkeypatch: pytest
     asking = study._Study.__new__(study._Study)
     asking.space, asking.progress = Space(), Progress()  # type: ignore[assignment]
     for budget, answer in ((529.0, False), (531.0, True)):
-        recipe = load(None, [])[0]
+        recipe = load(StudyRecipe, None, [])[0]
         asking.request = study.Request([], Path(), recipe, None, budget, "en", [])
         assert asking._time_for(Plan(), 3, 4, 400) is answer  # type: ignore[arg-type]

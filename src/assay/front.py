@@ -8,8 +8,9 @@ from pathlib import Path
 
 from assay import __version__
 from assay.errors import InputError
-from assay.recipe import explain as explain_recipe
-from assay.recipe import load, parse_duration, parse_quantity
+from assay.recipe.load import explain as explain_recipe
+from assay.recipe.load import load, parse_duration, parse_quantity
+from assay.recipe.study import StudyRecipe
 from assay.store import disk_errors, fingerprint
 
 DEFAULT_BUDGET = "10m"
@@ -34,7 +35,7 @@ def study(
     seconds = None if tokens is not None else parse_duration(DEFAULT_BUDGET if budget is None else budget)
     wanted_tokens = None if tokens is None else parse_quantity(tokens, "tokens")
     given = {key: value for key, value in options.items() if value is not None}
-    loaded, origins = load(recipe, overrides, given)
+    loaded, origins = load(StudyRecipe, recipe, overrides, given)
 
     from assay import study as room
 

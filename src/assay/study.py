@@ -45,7 +45,7 @@ from assay.models.decoder import proxy
 from assay.present.numbers import compact, durations
 from assay.present.progress import Progress
 from assay.present.words import Both, both
-from assay.recipe import StudyRecipe
+from assay.recipe.study import StudyRecipe
 from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import evalset

@@ -33,7 +33,7 @@ from assay.impact.results import (
 from assay.impact.statements import Draft, change, predicted_sentence, tokens_text
 from assay.present.numbers import percent
 from assay.present.words import Both, both
-from assay.recipe import DesignRecipe
+from assay.recipe.study import DesignRecipe
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from assay.impact.statements import decide
 from assay.ledger import Ledger
 from assay.models.decoder import proxy
 from assay.present.words import Both, both
-from assay.recipe import StudyRecipe
+from assay.recipe.study import StudyRecipe
 from assay.store import Artifact, Store, fingerprint
 from assay.tokens.evalset import EvalSet
 from assay.tokens.tokenizer import Encoder

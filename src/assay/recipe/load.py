@@ -1,8 +1,9 @@
-"""Typed recipes: what a study is asked to do, from defaults, a YAML file and `--set`.
+"""From a YAML file and `--set` to a typed recipe.
 
     defaults  <-  recipe.yaml  <-  --set key=value        unknown keys are refused with the nearest known name
 
-Every field's description is its documentation; `explain` prints each value with where it came from.
+Every field's description is its documentation; `explain` prints each value with where it came from. A recipe is a
+`BaseModel`, its sections are models in it; a key is `section.name`.
 """
 
 from __future__ import annotations
@@ -12,115 +13,24 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from assay.errors import InputError
-from assay.store import fingerprint
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class CorpusRecipe(_Section):
-    """How sources are read and held-out text is chosen."""
-
-    source_field: str | None = Field(None, description="field of each row that names its source")
-    text_field: str | None = Field(None, description="field that holds the text; found by name when not given")
-    encoding: str | None = Field(None, description="encoding of the files; UTF-8 (or a byte order mark) when not given")
-    on_error: Literal["stop", "skip"] = Field("stop", description="what a bad row or file does")
-    eval_share: float = Field(0.05, gt=0, le=0.3, description="share of document clusters held out to fit laws on")
-    test_share: float = Field(0.05, gt=0, le=0.3, description="share held out for registered predictions alone")
-
-
-class TokensRecipe(_Section):
-    """The tokenizer and the evaluation text."""
-
-    vocabulary: int | None = Field(
-        None, ge=300, le=65536, description="token ids; derived from the budget when not given"
-    )
-    sample_bytes: int = Field(6_000_000, ge=10_000, description="training text of the tokenizer, balanced over sources")
-    eval_tokens: int | None = Field(None, ge=256, description="held-out tokens a source; derived when not given")
-
-
-class TrainRecipe(_Section):
-    """The proxies and how they are trained."""
-
-    seeds: int | None = Field(
-        None, ge=2, le=64, description="runs of each cell, paired by seed; derived when not given"
-    )
-    layers: int | None = Field(None, ge=1, le=48, description="decoder layers; derived when not given")
-    width: int | None = Field(None, ge=16, le=4096, multiple_of=16, description="model width; derived when not given")
-    row_tokens: int = Field(64, ge=16, le=1024, description="tokens of context, T")
-    batch_rows: int = Field(16, ge=1, le=4096, description="rows a step, B")
-    matrix_optimizer: Literal["muon", "adamw"] = Field(
-        "muon", description="optimizer of the matrices inside the layers"
-    )
-    matrix_lr: float = Field(
-        0.01, gt=0, description="peak learning rate of those matrices (AdamW wants about a third of Muon's)"
-    )
-    embedding_lr: float = Field(0.1, gt=0, description="peak learning rate of the embedding (AdamW)")
-    head_lr: float = Field(0.02, gt=0, description="peak learning rate of the output matrix (AdamW)")
-    decay_share: float = Field(0.25, gt=0, lt=1, description="share of a run that the learning rate decays over")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto",
-        description="type of the arithmetic; auto: the faster of both in the probe (float32 with --tokens)",
-    )
-    workers: int | None = Field(None, ge=1, description="processes of the fleet; one a core when not given")
-
-
-class DesignRecipe(_Section):
-    """The questions, and how finely they are asked."""
-
-    axes: tuple[Literal["size", "quality", "distribution"], ...] = Field(
-        ("size", "quality", "distribution"), min_length=1, description="which questions to ask"
-    )
-    defects: tuple[Literal["near_duplicates", "character_noise"], ...] = Field(
-        ("near_duplicates", "character_noise"), min_length=1, description="damages whose dose-response is measured"
-    )
-    doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
-        (0.25, 0.5), min_length=1, description="shares of the training text that are damaged"
-    )
-    noise_rate: float = Field(0.1, gt=0, lt=1, description="share of characters altered in a damaged document")
-    copies: int = Field(8, ge=1, description="near-copies of each copied document at the highest dose")
-    edit_rate: float = Field(0.03, ge=0, lt=1, description="share of words altered in a near-copy")
-    upweight: float = Field(3.0, gt=1, description="factor on a source's odds in its up-weighted mixture")
-    size_branches: int = Field(
-        7, ge=5, le=12, description="sample sizes of the size law, which is fitted on the last and judged by the others"
-    )
-    level: float = Field(0.9, gt=0.5, lt=1, description="level of all intervals")
-    false_discovery_rate: float = Field(
-        0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims"
-    )
-
-
-class StudyRecipe(_Section):
-    """A study, whole."""
-
-    corpus: CorpusRecipe = CorpusRecipe()
-    tokens: TokensRecipe = TokensRecipe()
-    train: TrainRecipe = TrainRecipe()
-    design: DesignRecipe = DesignRecipe()
-    seed: int = Field(0, ge=0, description="seed of the study: its mixtures, defects and runs")
-    title: str | None = Field(None, description="title of the report")
-
-    def identity(self) -> dict[str, Any]:
-        """All that results depend on: not how the page is called, nor how many processes did the work."""
-        return self.model_dump(mode="json", exclude={"title": True, "train": {"workers"}})
-
-    def fingerprint(self) -> str:
-        return fingerprint(self.identity())
+Schema = type[BaseModel]
+Recipe = TypeVar("Recipe", bound=BaseModel)
 
 
 def load(
-    path: Path | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
-) -> tuple[StudyRecipe, dict[str, str]]:
-    """The recipe of a study, and where each value that is not a default came from (`section.key` -> origin).
+    schema: type[Recipe], path: Path | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> tuple[Recipe, dict[str, str]]:
+    """A recipe, and where each value that is not a default came from (`section.key` -> origin).
 
     Args:
+        schema: what recipe it is.
         path: a YAML file, or None.
         overrides: `key=value` strings; the value is read as YAML.
         options: values of keys that have an option of their own: `corpus.source_field` is `--source-field`.
@@ -132,26 +42,28 @@ def load(
     origins: dict[str, str] = {}
     if path is not None:
         values = {}
-        for key, value in _read_yaml(path).items():
+        for key, value in _read_yaml(path, schema).items():
             _put(values, key, value, str(path))
         for key, _ in _leaves(values):
-            _check_known(key, f"{path}")
+            _check_known(schema, key, f"{path}")
             origins[key] = str(path)
     for key, value in (options or {}).items():
         _put(values, key, value)
         origins[key] = "--" + key.rsplit(".", 1)[-1].replace("_", "-")
     for override in overrides:
-        key, value = _parse_override(override)
+        key, value = _parse_override(schema, override)
         _put(values, key, value)
         origins[key] = "--set"
     try:
-        return StudyRecipe.model_validate(values), origins
+        return schema.model_validate(values), origins
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
         what = _PLAINLY.get(first["type"], first["msg"].lower())
         raise InputError(
-            f"{key}: {what} (given: {first['input']!r})", where=origins.get(key, path or "--set"), remedy=_describe(key)
+            f"{key}: {what} (given: {first['input']!r})",
+            where=origins.get(key, path or "--set"),
+            remedy=_describe(schema, key),
         ) from error
 
 
@@ -167,10 +79,10 @@ _PLAINLY = {
 }
 
 
-def explain(recipe: StudyRecipe, origins: dict[str, str]) -> list[tuple[str, Any, str]]:
+def explain(recipe: BaseModel, origins: dict[str, str]) -> list[tuple[str, Any, str]]:
     """Every value of the recipe: (key, value, where it came from and what it means)."""
     rows = []
-    for key, field in _fields(StudyRecipe):
+    for key, field in _fields(type(recipe)):
         value: Any = recipe
         for part in key.split("."):
             value = getattr(value, part)
@@ -217,7 +129,7 @@ class _Recipe(yaml.SafeLoader):
         return dict(super().construct_mapping(node, deep))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path, schema: Schema) -> dict[str, Any]:
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Recipe)  # a safe loader
     except FileNotFoundError:
@@ -237,15 +149,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError("a recipe is a mapping of sections", where=path, remedy="begin with a line such as `train:`")
     # A section whose keys are all commented out reads as nothing.
-    return {name: {} if value is None and name in _sections() else value for name, value in values.items()}
+    return {name: {} if value is None and name in _sections(schema) else value for name, value in values.items()}
 
 
-def _parse_override(override: str) -> tuple[str, Any]:
+def _parse_override(schema: Schema, override: str) -> tuple[str, Any]:
     key, equals, raw = override.partition("=")
     key = key.strip()
     if not equals:
         raise InputError(f"{override!r} has no '='", where="--set", remedy="write key=value, e.g. train.seeds=5")
-    _check_known(key, "--set")
+    _check_known(schema, key, "--set")
     try:
         return key, yaml.safe_load(raw)
     except yaml.YAMLError as error:
@@ -253,11 +165,11 @@ def _parse_override(override: str) -> tuple[str, Any]:
         raise InputError(f"{raw!r} is not a YAML value", where=f"--set {key}", remedy=remedy) from error
 
 
-def _check_known(key: str, where: str) -> None:
-    known = [name for name, _ in _fields(StudyRecipe)]
+def _check_known(schema: Schema, key: str, where: str) -> None:
+    known = [name for name, _ in _fields(schema)]
     if key in known:
         return
-    if key in _sections():
+    if key in _sections(schema):
         example = next(name for name in known if name.startswith(f"{key}."))
         raise InputError(f"{key} is a section, not a value", where=where, remedy=f"give its keys, such as {example}")
     raise InputError(f"unknown key {key!r}", where=where, remedy=f"the nearest known one is {_nearest(key, known)!r}")
@@ -273,8 +185,8 @@ def _nearest(key: str, known: Sequence[str]) -> str:
     return max(known, key=alike)
 
 
-def _describe(key: str) -> str:
-    fields = dict(_fields(StudyRecipe))
+def _describe(schema: Schema, key: str) -> str:
+    fields = dict(_fields(schema))
     if key not in fields:
         return "see `assay study --explain`"
     default = fields[key].default
@@ -283,11 +195,11 @@ def _describe(key: str) -> str:
     return f"mend {key} ({fields[key].description}){example}"
 
 
-def _sections() -> set[str]:
-    return {name.partition(".")[0] for name, _ in _fields(StudyRecipe) if "." in name}
+def _sections(schema: Schema) -> set[str]:
+    return {name.partition(".")[0] for name, _ in _fields(schema) if "." in name}
 
 
-def _fields(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _fields(model: Schema, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
