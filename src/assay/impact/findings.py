@@ -28,7 +28,7 @@ from assay.present.words import Both, both
 from assay.recipe.study import StudyRecipe
 from assay.store import Artifact, Store, fingerprint
 from assay.tokens.evalset import EvalSet
-from assay.tokens.tokenizer import Encoder
+from assay.tokens.prepare import Tokenized
 from assay.train.job import JobInputs
 
 SAMPLES = 2  # documents shown at each end of a source
@@ -44,9 +44,7 @@ class Prepared:
     """A study up to its plan."""
 
     corpus: Corpus
-    tokenizer: Artifact
-    encoder: Encoder
-    tokens_per_byte: dict[str, float]
+    tokens: Tokenized
     plan: Plan
     plan_artifact: Artifact
 
@@ -91,7 +89,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
     analysis = Analysis(plan, measured, tested, finished.registered, recipe.design)
     claims = decide(analysis.drafts(), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
     shape = plan.shape
-    model = proxy(prepared.encoder.vocabulary, shape.layers, shape.width, shape.heads)
+    model = proxy(prepared.tokens.encoder.vocabulary, shape.layers, shape.width, shape.heads)
     inside, total = model.n_parameters()
     return StudyResults(
         title=asked.title,
@@ -128,7 +126,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
 def _profile(prepared: Prepared) -> list[SourceProfile]:
     rows = []
     for row in prepared.corpus.profile:
-        per_byte = prepared.tokens_per_byte.get(row["source"])
+        per_byte = prepared.tokens.per_byte.get(row["source"])
         rows.append(SourceProfile(**{**row, "bytes_per_token": 1 / per_byte if per_byte else None}))
     return rows
 
@@ -155,7 +153,7 @@ def _fingerprints(finished: Finished) -> dict[str, str]:
     return {
         "corpus": prepared.corpus.fingerprint,
         "recipe": finished.recipe.fingerprint(),
-        "tokenizer": prepared.tokenizer.fingerprint,
+        "tokenizer": prepared.tokens.artifact.fingerprint,
         "plan": prepared.plan_artifact.fingerprint,
         **{f"{split} text": artifact.fingerprint for split, artifact in finished.inputs.evaluation.items()},
         "ledger": fingerprint([part.fingerprint for part in finished.parts]),
@@ -180,7 +178,7 @@ def _samples(finished: Finished, measured: Measurements) -> list[Sample]:
     samples = []
     for row in chosen.iter_rows(named=True):
         ids = data.targets_RT[data.document_RT == row["place"]]
-        text = prepared.encoder.decode(np.asarray(ids)).strip("\ufffd")  # a window may cut a character
+        text = prepared.tokens.encoder.decode(np.asarray(ids)).strip("\ufffd")  # a window may cut a character
         samples.append(
             Sample(
                 source=row["source"],
