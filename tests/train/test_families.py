@@ -17,6 +17,7 @@ from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import transformer
 from assay.store import Store
 from assay.tokens.sampler import Sampler
+from assay.train.feed import RowFeed
 from assay.train.job import JobData
 from assay.train.loop import TrainSpec, TrainState, train
 from assay.train.objectives import Causal, Denoising, Masked, Objective, SpanCorruption
@@ -59,7 +60,7 @@ def walk(state: TrainState, job_data: JobData, family: str, until: int) -> list[
         found.append(float(counted.mean()))
 
     sampler = Sampler(PLAN, job_data.streams, 400)
-    train(state, sampler, WarmupStableDecay(5, 400, 50), until, note, FAMILIES[family][1])
+    train(state, RowFeed(sampler, FAMILIES[family][1]), WarmupStableDecay(5, 400, 50), until, note)
     return found
 
 

@@ -38,6 +38,12 @@ class Batch:
         moved = {f.name: tensor.to(device) for f in fields(self) if (tensor := getattr(self, f.name)) is not None}
         return Batch(**moved)
 
+    def pieces(self, rows: int) -> list[Batch]:
+        """The batch in pieces of so many rows; the last can be smaller."""
+        whole = {f.name: tensor for f in fields(self) if (tensor := getattr(self, f.name)) is not None}
+        split = {name: tensor.split(rows) for name, tensor in whole.items()}
+        return [Batch(**dict(zip(split, piece, strict=True))) for piece in zip(*split.values(), strict=True)]
+
 
 @dataclass(frozen=True)
 class Penalties:

@@ -3,7 +3,7 @@
 A run is a state that walks along a schedule:
 
     state = TrainState(spec)                      model, optimizer, step: nothing else
-    train(state, until)                           batch(step) -> objective -> loss -> gradients -> update, step by step
+    train(state, feed, schedule, until)           batch(step) -> loss -> gradients -> update, step by step
     state.tensors() / state.load()                the whole state as named tensors: copied to branch, saved to resume
 
 A branch copies the state where its decay begins, decays, is evaluated, and hands the copy back: the trunk goes on as
@@ -20,33 +20,48 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from assay.errors import WorkError
 from assay.models.build import ModelConfig, build
-from assay.models.protocol import PLAIN, Batch, Penalties
-from assay.tokens.sampler import Sampler, splitmix64
-from assay.train.objectives import NEXT_TOKEN, Objective
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties
+from assay.tokens.sampler import splitmix64
+from assay.train.feed import Feed
 from assay.train.optimizers import Optimizer, OptimizerConfig
+from assay.train.precision import DTYPES, LossScale
 from assay.train.schedules import Schedule
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+class LossNotFinite(WorkError):
+    """The loss of a step is no number; the state is that before the step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        super().__init__(
+            "the loss is not a number",
+            where=f"step {step}",
+            remedy="lower the learning rates, lengthen the warmup, or clip the gradients",
+        )
 
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """Everything that decides a run's arithmetic, except its data."""
+    """Everything that decides a run's arithmetic, except its data.
+
+    Attributes:
+        dtype: see `precision`.
+        micro_rows: a batch is computed in pieces of so many rows, whose gradients add up (for models whose batch does
+            not fit into memory at once); None: at once.
+    """
 
     model: ModelConfig
     optimizer: OptimizerConfig
     seed: int
     dtype: str = "float32"
     penalties: Penalties = PLAIN
+    micro_rows: int | None = None
 
 
 class TrainState:
-    """A model on its way: parameters (float32), optimizer state, and the step it stands at.
-
-    With a lower precision the model computes in that type, while the optimizer updates a float32 master copy:
-    weights that are kept in bfloat16 alone stop moving once updates fall below their last digit.
-    """
+    """A model on its way: parameters (float32), optimizer state, and the step it stands at."""
 
     def __init__(self, spec: TrainSpec, device: str = "cpu") -> None:
         generator = torch.Generator().manual_seed(spec.seed)
@@ -60,26 +75,65 @@ class TrainState:
             self.masters = {n: torch.nn.Parameter(p.detach().clone()) for n, p in self.masters.items()}
             self.model.to(dtype)
             self._low = dict(self.model.named_parameters())
+        self._scale = LossScale(device) if dtype == torch.float16 else None
         self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
-        self._penalties = spec.penalties
+        self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
         self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:
-        """One step of training; returns the loss of each position, (B, T) in nats, on the device."""
+        """One step of training at `factor` of the peak learning rates; `batch` is on any device.
+
+        Returns:
+            the loss of each position, (B, T) in nats, on the model's device.
+
+        Raises:
+            LossNotFinite: on a CPU; elsewhere that would wait for the device at every step, and whoever reads the
+                losses has to look.
+        """
         if self._seed is not None:  # what is dropped is a function of seed and step: nothing to save
             key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
             torch.manual_seed(int(key[0]) >> 1)
-        loss = self.model.loss(batch, self._penalties)
-        loss.mean.backward()
+        losses_BT = self._backward(batch)
         if self._low is not None:
             for name, low in self._low.items():
                 if low.grad is not None:
                     self.masters[name].grad, low.grad = low.grad.float(), None
-        self.optimizer.step(factor)
-        if self._low is not None:
+        if self._scale is None or self._scale.unscaled(self._gradients()):
+            self.optimizer.step(factor)
             self._refresh_low()
+        else:
+            self.optimizer.drop_gradients()
         self.step += 1
-        return loss.losses_BT.detach()
+        return losses_BT
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Gradients of the mean loss over the batch's targets; returns the loss of each position."""
+        rows = len(batch.inputs_BT)
+        if self._micro_rows is None or rows <= self._micro_rows:
+            loss = self._loss(batch)
+            self._scaled(loss.mean).backward()
+            return loss.losses_BT.detach()
+        total = max(1, int((batch.targets_BT >= 0).sum()))
+        losses = []
+        for piece in batch.pieces(self._micro_rows):
+            loss = self._loss(piece)
+            share = int((piece.targets_BT >= 0).sum()) / total
+            self._scaled(loss.mean * share).backward()
+            losses.append(loss.losses_BT.detach())
+        return torch.cat(losses)
+
+    def _loss(self, batch: Batch) -> Loss:
+        loss = self.model.loss(batch.to(self.device), self._penalties)
+        if loss.mean.device.type == "cpu" and not loss.mean.isfinite():
+            self.optimizer.drop_gradients()
+            raise LossNotFinite(self.step)
+        return loss
+
+    def _scaled(self, mean: Tensor) -> Tensor:
+        return mean if self._scale is None else mean * self._scale.value
+
+    def _gradients(self) -> list[Tensor]:
+        return [master.grad for master in self.masters.values() if master.grad is not None]
 
     @torch.no_grad()
     def _refresh_low(self) -> None:
@@ -90,6 +144,8 @@ class TrainState:
         """The whole state as named tensors (references)."""
         state = {f"model.{name}": p.detach() for name, p in self.masters.items()}
         state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
+        if self._scale is not None:
+            state |= {f"scale.{name}": tensor for name, tensor in self._scale.tensors().items()}
         return state | {"step": torch.tensor(self.step)}
 
     def copy(self) -> dict[str, Tensor]:
@@ -101,8 +157,9 @@ class TrainState:
         """Go back (or on) to a state that `copy` gave."""
         for name, parameter in self.masters.items():
             parameter.copy_(state[f"model.{name}"])
-        prefix = "optimizer."
-        self.optimizer.load({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
+        self.optimizer.load(_below("optimizer.", state))
+        if self._scale is not None:
+            self._scale.load(_below("scale.", state))
         self._refresh_low()
         self.step = int(state["step"])
 
@@ -115,23 +172,24 @@ def _has_dropout(config: dict[str, Any]) -> bool:
     )
 
 
+def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
 def train(
     state: TrainState,
-    sampler: Sampler,
+    feed: Feed,
     schedule: Schedule,
     until: int,
     on_step: Callable[[int, Tensor], None] | None = None,
-    objective: Objective = NEXT_TOKEN,
 ) -> None:
     """Walk `state` to step `until`.
 
     Args:
         on_step: (step, losses_BT) are told after each update; it may raise to stop.
-        objective: what the model is asked.
     """
     while state.step < until:
         step = state.step
-        batch = objective(sampler.batch(step), sampler.plan.seed, step)
-        losses_BT = state.update(batch.to(state.device), schedule.factor(step))
+        losses_BT = state.update(feed.batch(step), schedule.factor(step))
         if on_step is not None:
             on_step(step, losses_BT)

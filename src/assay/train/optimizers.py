@@ -117,6 +117,10 @@ class Optimizer:
             plain.step()
         for shape, names in self._stacks.items():
             self._step_stack(shape, [self._named[name] for name in names], factor)
+        self.drop_gradients()
+
+    def drop_gradients(self) -> None:
+        """Forget the gradients, used or not."""
         for parameter in self._named.values():
             parameter.grad = None
 
