@@ -11,9 +11,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -44,7 +45,7 @@ def load(
         values = {}
         for key, value in _read_yaml(path, schema).items():
             _put(values, key, value, str(path))
-        for key, _ in _leaves(values):
+        for key, _ in _leaves(values, {name for name, _ in _fields(schema)}):
             _check_known(schema, key, f"{path}")
             origins[key] = str(path)
     for key, value in (options or {}).items():
@@ -59,7 +60,7 @@ def load(
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-        what = _PLAINLY.get(first["type"], first["msg"].lower())
+        what = _PLAINLY.get(first["type"], first["msg"].lower().removeprefix("value error, "))
         raise InputError(
             f"{key}: {what} (given: {first['input']!r})",
             where=origins.get(key, path or "--set"),
@@ -167,12 +168,19 @@ def _parse_override(schema: Schema, override: str) -> tuple[str, Any]:
 
 def _check_known(schema: Schema, key: str, where: str) -> None:
     known = [name for name, _ in _fields(schema)]
-    if key in known:
+    mappings = [name for name, field in _fields(schema) if get_origin(_not_none(field.annotation)) is dict]
+    if key in known or key.rpartition(".")[0] in mappings:
         return
     if key in _sections(schema):
         example = next(name for name in known if name.startswith(f"{key}."))
         raise InputError(f"{key} is a section, not a value", where=where, remedy=f"give its keys, such as {example}")
     raise InputError(f"unknown key {key!r}", where=where, remedy=f"the nearest known one is {_nearest(key, known)!r}")
+
+
+def _not_none(annotation: Any) -> Any:
+    """`X` of `X | None`."""
+    given = [kind for kind in get_args(annotation) if kind is not type(None)]
+    return given[0] if isinstance(annotation, UnionType) and len(given) == 1 else annotation
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
@@ -188,7 +196,7 @@ def _nearest(key: str, known: Sequence[str]) -> str:
 def _describe(schema: Schema, key: str) -> str:
     fields = dict(_fields(schema))
     if key not in fields:
-        return "see `assay study --explain`"
+        return "see --explain for all keys"
     default = fields[key].default
     usual = f"[{', '.join(map(str, default))}]" if isinstance(default, tuple) else default
     example = "" if default is None else f"; the default is {key}={usual}"
@@ -208,10 +216,11 @@ def _fields(model: Schema, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{name}", field
 
 
-def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(values: dict[str, Any], known: Collection[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys and values; the value of a known key can be a mapping itself."""
     for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
+        if isinstance(value, dict) and f"{prefix}{name}" not in known:
+            yield from _leaves(value, known, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
