@@ -17,9 +17,9 @@ from assay.impact.measure import (
     Measurements,
     _inverse_trigamma,
     _pooled_weight,
-    _ratio_variance,
 )
 from assay.ledger import JOB, Ledger
+from assay.metrics.ratio import ratio_variance
 from assay.store import Artifact, Store
 
 SEEDS, PER_SOURCE, D = 5, 12, 1000
@@ -133,14 +133,14 @@ def test_a_cells_variance_is_drawn_towards_that_of_all_cells(measured: Measureme
         assert together["x"][t].estimate == alone["x"][t].estimate
 
 
-def test_the_ratio_variance_is_that_of_the_bootstrap() -> None:
+def test_theratio_variance_is_that_of_the_bootstrap() -> None:
     rng = np.random.default_rng(2)
     n_bytes = rng.integers(50, 1000, 60).astype(float)
     change = 0.1 * n_bytes + rng.standard_normal(60) * n_bytes**0.5
     draws = rng.integers(0, 60, (20_000, 60))
     ratios = change[draws].sum(1) / n_bytes[draws].sum(1)
-    assert _ratio_variance(change, n_bytes) == pytest.approx(ratios.var(), rel=0.1)
-    assert _ratio_variance(0.3 * n_bytes, n_bytes) == pytest.approx(0)  # all documents agree
+    assert ratio_variance(change, n_bytes) == pytest.approx(ratios.var(), rel=0.1)
+    assert ratio_variance(0.3 * n_bytes, n_bytes) == pytest.approx(0)  # all documents agree
 
 
 def test_the_variance_of_the_mean_over_sources_is_that_of_independent_sources(measured: Measurements) -> None:
@@ -158,7 +158,7 @@ def test_pieces_of_one_text_count_as_one(parts: tuple[Store, list[Artifact]]) ->
     assert df[1:].tolist() == [PER_SOURCE / 2 - 1] * 3
     change = (NLL["x"] - NLL["natural"]).mean(0)[:PER_SOURCE].reshape(-1, 2).sum(1) / np.log(2)
     n_bytes = DOCUMENTS["n_bytes"].to_numpy()[:PER_SOURCE].reshape(-1, 2).sum(1).astype(float)
-    assert found[1] == pytest.approx(_ratio_variance(change, n_bytes))
+    assert found[1] == pytest.approx(ratio_variance(change, n_bytes))
     one_text = DOCUMENTS.with_columns(unit=pl.when(pl.col("source") == "b").then(0).otherwise(pl.col("unit")))
     assert Measurements(Ledger(parts[0]), parts[1], {"eval": one_text, "test": DOCUMENTS}).sources == ["a", "c"]
 

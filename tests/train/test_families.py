@@ -13,6 +13,7 @@ from assay.models import seq2seq
 from assay.models.build import ModelConfig
 from assay.models.decoder import proxy, standard
 from assay.models.encoder import bert, modern
+from assay.models.protocol import Batch
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import transformer
 from assay.store import Store
@@ -55,7 +56,7 @@ def spec(family: str) -> TrainSpec:
 def walk(state: TrainState, job_data: JobData, family: str, until: int) -> list[float]:
     found: list[float] = []
 
-    def note(_: int, losses_BT: torch.Tensor) -> None:
+    def note(_: int, __: Batch, losses_BT: torch.Tensor) -> None:
         counted = losses_BT[losses_BT != 0]
         found.append(float(counted.mean()))
 

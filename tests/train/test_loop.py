@@ -34,7 +34,13 @@ def sampler(job_data: JobData, steps: int) -> Sampler:
 def losses(state: TrainState, job_data: JobData, steps: int) -> list[float]:
     found: list[float] = []
     schedule = WarmupStableDecay(5, steps, steps // 4)
-    train(state, RowFeed(sampler(job_data, steps)), schedule, steps, lambda _, x: found.append(float(x.float().mean())))
+    train(
+        state,
+        RowFeed(sampler(job_data, steps)),
+        schedule,
+        steps,
+        lambda _, __, x: found.append(float(x.float().mean())),
+    )
     return found
 
 

@@ -23,6 +23,7 @@ import polars as pl
 from scipy import special, stats
 
 from assay.ledger import Ledger
+from assay.metrics.ratio import ratio_variance
 from assay.store import Artifact
 
 Split = Literal["eval", "test"]
@@ -142,7 +143,7 @@ class Measurements:
             own = documents.source == i
             _, unit = np.unique(documents.unit[own], return_inverse=True)
             sums = [np.bincount(unit, weights=values[own]) for values in (change, documents.n_bytes)]
-            by_source[i], df[i] = _ratio_variance(*sums), len(sums[0]) - 1
+            by_source[i], df[i] = ratio_variance(*sums), len(sums[0]) - 1
         parts = (by_source**2 / df).sum()
         df_mean = by_source.sum() ** 2 / parts if parts > 0 else df.sum()
         return np.concatenate([[by_source.sum() / len(by_source) ** 2], by_source]), np.concatenate([[df_mean], df])
@@ -235,12 +236,3 @@ def _measurable(documents: pl.DataFrame) -> set[str]:
     """Sources with at least two units: one alone says nothing of how much they differ."""
     units = documents.group_by("source").agg(pl.col("unit").n_unique())
     return {source for source, n in units.iter_rows() if n >= 2}
-
-
-def _ratio_variance(change: np.ndarray, n_bytes: np.ndarray) -> float:
-    """Variance of sum(change) / sum(bytes) over a random choice of documents (Cochran 1977, section 2.11)."""
-    n = len(change)
-    if n < 2:
-        return float("nan")
-    residual = change - change.sum() / n_bytes.sum() * n_bytes
-    return float(n / (n - 1) * (residual**2).sum() / n_bytes.sum() ** 2)

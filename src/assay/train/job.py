@@ -23,6 +23,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from assay import ledger
+from assay.models.protocol import Batch
 from assay.store import Artifact, Store, fingerprint
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import Sampler, StreamPlan
@@ -234,12 +235,12 @@ class _Runner:
     def _step_tokens(self) -> int:
         return self.job.stream.batch_rows * self.job.stream.row_tokens
 
-    def _on_trunk_step(self, step: int, losses_BT: Tensor) -> None:
-        self._on_step(step, losses_BT, self.rows.trunk_losses)
+    def _on_trunk_step(self, step: int, batch: Batch, losses_BT: Tensor) -> None:
+        self._on_step(step, batch, losses_BT, self.rows.trunk_losses)
         if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
             self._save()
 
-    def _on_step(self, step: int, losses_BT: Tensor, into: list[tuple[int, str, int, float]]) -> None:
+    def _on_step(self, step: int, _: Batch, losses_BT: Tensor, into: list[tuple[int, str, int, float]]) -> None:
         per_row = losses_BT.sum(dim=1).tolist()
         by_source: dict[int, list[float]] = {}
         for source, nll in zip(self.feed.sources(step).tolist(), per_row, strict=True):

@@ -13,6 +13,7 @@ if it had never been left.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.errors import WorkError
+from assay.errors import InputError, WorkError
 from assay.models.build import ModelConfig, build
 from assay.models.protocol import PLAIN, Batch, Loss, Penalties
 from assay.tokens.sampler import splitmix64
@@ -28,6 +29,9 @@ from assay.train.feed import Feed
 from assay.train.optimizers import Optimizer, OptimizerConfig
 from assay.train.precision import DTYPES, LossScale
 from assay.train.schedules import Schedule
+
+OnStep = Callable[[int, Batch, Tensor], None]
+"""Is told the step that was done, its batch and the loss of each position (B, T)."""
 
 
 class LossNotFinite(WorkError):
@@ -78,6 +82,7 @@ class TrainState:
         self._scale = LossScale(device) if dtype == torch.float16 else None
         self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
         self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
+        self.span: Callable[[str], AbstractContextManager[Any]] = nullcontext
         self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:
@@ -94,6 +99,12 @@ class TrainState:
             key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
             torch.manual_seed(int(key[0]) >> 1)
         losses_BT = self._backward(batch)
+        with self.span("optimizer"):
+            self._step(factor)
+        self.step += 1
+        return losses_BT
+
+    def _step(self, factor: float) -> None:
         if self._low is not None:
             for name, low in self._low.items():
                 if low.grad is not None:
@@ -103,27 +114,28 @@ class TrainState:
             self._refresh_low()
         else:
             self.optimizer.drop_gradients()
-        self.step += 1
-        return losses_BT
 
     def _backward(self, batch: Batch) -> Tensor:
         """Gradients of the mean loss over the batch's targets; returns the loss of each position."""
         rows = len(batch.inputs_BT)
         if self._micro_rows is None or rows <= self._micro_rows:
             loss = self._loss(batch)
-            self._scaled(loss.mean).backward()
+            with self.span("backward"):
+                self._scaled(loss.mean).backward()
             return loss.losses_BT.detach()
         total = max(1, int((batch.targets_BT >= 0).sum()))
         losses = []
         for piece in batch.pieces(self._micro_rows):
             loss = self._loss(piece)
             share = int((piece.targets_BT >= 0).sum()) / total
-            self._scaled(loss.mean * share).backward()
+            with self.span("backward"):
+                self._scaled(loss.mean * share).backward()
             losses.append(loss.losses_BT.detach())
         return torch.cat(losses)
 
     def _loss(self, batch: Batch) -> Loss:
-        loss = self.model.loss(batch.to(self.device), self._penalties)
+        with self.span("forward"):
+            loss = self.model.loss(batch.to(self.device), self._penalties)
         if loss.mean.device.type == "cpu" and not loss.mean.isfinite():
             self.optimizer.drop_gradients()
             raise LossNotFinite(self.step)
@@ -154,7 +166,12 @@ class TrainState:
 
     @torch.no_grad()
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go back (or on) to a state that `copy` gave."""
+        """Go back (or on) to a state that `copy` gave.
+
+        Raises:
+            InputError: it is that of another model.
+        """
+        self._refuse_another(state)
         for name, parameter in self.masters.items():
             parameter.copy_(state[f"model.{name}"])
         self.optimizer.load(_below("optimizer.", state))
@@ -162,6 +179,16 @@ class TrainState:
             self._scale.load(_below("scale.", state))
         self._refresh_low()
         self.step = int(state["step"])
+
+    def _refuse_another(self, state: dict[str, Tensor]) -> None:
+        for name, parameter in self.masters.items():
+            given = state.get(f"model.{name}")
+            if given is None or given.shape != parameter.shape:
+                found = "missing" if given is None else f"of shape {tuple(given.shape)}"
+                raise InputError(
+                    f"{name} is {found} in the checkpoint, and of shape {tuple(parameter.shape)} in this model",
+                    remedy="go on with the recipe that the checkpoint was made with",
+                )
 
 
 def _has_dropout(config: dict[str, Any]) -> bool:
@@ -181,15 +208,16 @@ def train(
     feed: Feed,
     schedule: Schedule,
     until: int,
-    on_step: Callable[[int, Tensor], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> None:
     """Walk `state` to step `until`.
 
     Args:
-        on_step: (step, losses_BT) are told after each update; it may raise to stop.
+        on_step: is told after each update; it may raise to stop.
     """
     while state.step < until:
         step = state.step
-        losses_BT = state.update(feed.batch(step), schedule.factor(step))
+        batch = feed.batch(step)
+        losses_BT = state.update(batch, schedule.factor(step))
         if on_step is not None:
-            on_step(step, losses_BT)
+            on_step(step, batch, losses_BT)
