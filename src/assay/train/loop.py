@@ -12,7 +12,7 @@ if it had never been left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -104,6 +104,21 @@ class TrainState:
         self.step += 1
         return losses_BT
 
+    def try_backward(self, batch: Batch) -> None:
+        """Forward and backward pass of a batch, whose gradients are dropped: does it fit?"""
+        try:
+            self._backward(batch)
+        finally:
+            self.optimizer.drop_gradients()
+            self.model.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over weights, by name; those that are not named stay."""
+        for name, tensor in weights.items():
+            self.masters[name].copy_(tensor)
+        self.refresh()
+
     def _step(self, factor: float) -> None:
         if self._low is not None:
             for name, low in self._low.items():
@@ -111,7 +126,7 @@ class TrainState:
                     self.masters[name].grad, low.grad = low.grad.float(), None
         if self._scale is None or self._scale.unscaled(self._gradients()):
             self.optimizer.step(factor)
-            self._refresh_low()
+            self.refresh()
         else:
             self.optimizer.drop_gradients()
 
@@ -148,7 +163,8 @@ class TrainState:
         return [master.grad for master in self.masters.values() if master.grad is not None]
 
     @torch.no_grad()
-    def _refresh_low(self) -> None:
+    def refresh(self) -> None:
+        """Bring the copy that the model computes with up to the masters."""
         for name, low in (self._low or {}).items():
             low.copy_(self.masters[name])
 
@@ -177,7 +193,7 @@ class TrainState:
         self.optimizer.load(_below("optimizer.", state))
         if self._scale is not None:
             self._scale.load(_below("scale.", state))
-        self._refresh_low()
+        self.refresh()
         self.step = int(state["step"])
 
     def _refuse_another(self, state: dict[str, Tensor]) -> None:

@@ -91,7 +91,8 @@ class Optimizer:
         self.config = config
         self._named = dict(parameters)
         self._matrices = [parameter for name, parameter in parameters.items() if roles[name] == "matrix"]
-        self.gradient_norm: Tensor | None = None  # of the last step, before clipping; where it is clipped by norm
+        self.watched = False  # whether the norm of the gradient is to be known at every step
+        self.gradient_norm: Tensor | None = None  # of the last step, before clipping; where it is known
         self._stacks: dict[tuple[int, ...], list[str]] = {}
         by_role: dict[str, list[nn.Parameter]] = {}
         for name, parameter in parameters.items():
@@ -135,6 +136,9 @@ class Optimizer:
             nn.utils.clip_grad_value_(self._named.values(), config.clip_value)
         if config.clip_norm is not None:
             self.gradient_norm = nn.utils.clip_grad_norm_(self._named.values(), config.clip_norm)
+        elif self.watched:
+            gradients = [p.grad for p in self._named.values() if p.grad is not None]
+            self.gradient_norm = nn.utils.get_total_norm(gradients)
 
     def _step_stack(self, shape: tuple[int, ...], matrices: list[nn.Parameter], factor: float) -> None:
         config = self.config
