@@ -169,7 +169,7 @@ class Decoder(nn.Module):
             raise ValueError(f"{past + T} positions, and the model has {self.config.max_length}")
         if cached:
             return attention.after(past, T, window, ids_BT.device)
-        return attention.causal(segments_BT, window, T)
+        return attention.causal(segments_BT, window, T, ids_BT.device)
 
     def memories(self) -> list[tuple[Memory, Memory]]:
         """Empty ones, for `hidden`."""
