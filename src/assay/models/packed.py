@@ -131,6 +131,7 @@ def blocks(rule: Rule, rows: int | None, T: int, S: int, device: torch.device) -
 
 def by_blocks(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: flex.BlockMask, *, scale: float | None) -> Tensor:
     """Attention where the mask allows it: (B, H, T, K)."""
-    run: Callable[..., Any] = _compiled(flex.flex_attention) if q_BHTK.is_cuda else flex.flex_attention
+    kernel: Any = flex.flex_attention
+    run = _compiled(kernel) if q_BHTK.is_cuda else kernel
     grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
     return run(q_BHTK, k_BGSK, v_BGSK, block_mask=mask, scale=scale, enable_gqa=grouped)
