@@ -114,6 +114,10 @@ def test_what_is_no_weights_is_told_and_nothing_written(tmp_path: Path) -> None:
     (folder / "model.pt").write_bytes((folder / "model.pt").read_bytes()[:-40])
     with pytest.raises(InputError, match="is not weights alone"):
         convert_pickled(folder, out)
+    torch.save({"w": torch.ones(2)}, folder / "model.pt")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="is a file and no folder"):
+        convert_pickled(folder, tmp_path / "file")
     torch.save({"w": torch.ones(2)}, folder / "other.pt")
     with pytest.raises(InputError, match="several files of weights"):
         convert_pickled(folder, out)

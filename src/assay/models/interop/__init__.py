@@ -23,7 +23,16 @@ from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
 from assay.models.interop import decoders, encoders, seq2seq
 from assay.models.interop import native as own
-from assay.models.interop.files import CONFIG, INDEX, WEIGHTS, read_config, read_tensors, write_json, write_tensors
+from assay.models.interop.files import (
+    CONFIG,
+    INDEX,
+    WEIGHTS,
+    make_folder,
+    read_config,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
 from assay.models.interop.names import Same, to_ours, to_theirs
 from assay.models.seq2seq import Seq2SeqConfig
 
@@ -148,7 +157,7 @@ def save(model: nn.Module, folder: Path, *, native: bool | None = None) -> None:
         InputError: `native` is False, and no family has the model's shape.
     """
     stated, tensors = written(model, native=native)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     (folder / CONFIG).unlink(missing_ok=True)  # an older one would describe the new weights
     write_tensors(folder / WEIGHTS, tensors)
     write_json(folder / CONFIG, stated)

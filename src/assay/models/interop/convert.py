@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
-from assay.models.interop.files import CONFIG, INDEX, PICKLED, WEIGHTS, shards, whole, write_tensors
+from assay.models.interop.files import CONFIG, INDEX, PICKLED, WEIGHTS, make_folder, shards, whole, write_tensors
 
 WHOLE, PARTS = "pytorch_model.bin", "pytorch_model.bin.index.json"
 COPIED = (".json", ".txt", ".md", ".model", ".spm", ".jinja")
@@ -52,7 +52,7 @@ def convert_pickled(source: Path, out: Path) -> Converted:
     if not tensors:
         raise InputError("holds no tensors", where=source, remedy="give a file of weights")
     beside = [source / name for name in _beside(source)] if source.is_dir() else []
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_tensors(out / WEIGHTS, tensors)
     if out.resolve() != source.resolve():
         for file in beside:  # the config is the last

@@ -22,7 +22,7 @@ from torch import nn
 from assay.errors import InputError
 from assay.models.encoder import EncoderConfig
 from assay.models.interop import written
-from assay.models.interop.files import CONFIG, WEIGHTS, write_json, write_tensors, write_text
+from assay.models.interop.files import CONFIG, WEIGHTS, make_folder, write_json, write_tensors, write_text
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
 
@@ -85,7 +85,7 @@ def write_directory(
         files[GENERATION] = {**ids, **start, **(generation or {})}
     files[CARD] = card if card.endswith("\n") else f"{card}\n"
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name in {CONFIG, TOKENIZER, TOKENIZER_CONFIG, GENERATION} - files.keys():  # an earlier model's
         (folder / name).unlink(missing_ok=True)
     write_tensors(folder / WEIGHTS, tensors)

@@ -32,6 +32,17 @@ def whole(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """The folder that files go to.
+
+    Raises:
+        InputError: there is a file of that name.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError("is a file and no folder", where=folder, remedy="choose another one")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Indented, so that a person can read it."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
