@@ -51,7 +51,7 @@ def _help(*verb: str) -> str:
     )
 
 
-@pytest.mark.parametrize("verb", [(), ("study",), ("doctor",), ("doctor", "env")])
+@pytest.mark.parametrize("verb", [(), ("study",), ("convert",), ("doctor",), ("doctor", "env")])
 def test_help_imports_nothing_heavy(verb: tuple[str, ...]) -> None:
     done = subprocess.run([sys.executable, "-c", _help(*verb)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -101,6 +101,25 @@ def study(
     )  # fmt: skip
 
 
+@app.command()
+def convert(
+    model: Annotated[Path, typer.Argument(help="A model directory, or a file of weights (.bin, .pt).")],
+    out: Annotated[Path, typer.Option(help="Folder that is written.")],
+    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Rewrite pickled weights as safetensors, without running what a pickle could run.
+
+    \b
+    Examples:
+      assay convert old-bert/ --out bert/      its config and tokenizer are copied
+      assay convert weights.pt --out model/    the weights alone
+    """
+    from assay import front
+
+    front.convert(model, out, as_json=json_)
+
+
 @doctor_app.command("env")
 def doctor_env(
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from assay import __version__
@@ -11,7 +12,7 @@ from assay.errors import InputError
 from assay.recipe.load import explain as explain_recipe
 from assay.recipe.load import load, parse_duration, parse_quantity
 from assay.recipe.study import StudyRecipe
-from assay.store import disk_errors, fingerprint
+from assay.store import disk_errors, file_digest, fingerprint
 
 DEFAULT_BUDGET = "10m"
 
@@ -66,6 +67,21 @@ def _print_explanation(rows: list[tuple[str, object, str]], as_json: bool) -> No
         _answer(json.dumps(answer, ensure_ascii=False))
         return
     _answer(*(f"{key} = {value}\n    {why}" for key, value, why in rows))
+
+
+def convert(model: Path, out: Path, *, as_json: bool) -> None:
+    """`assay convert`."""
+    from assay.models.interop.convert import convert_pickled
+
+    with disk_errors(out):
+        done = convert_pickled(model, out)
+        digest = file_digest(out / "model.safetensors")
+    if as_json:
+        answer = {"out": str(out), **asdict(done), "assay_version": __version__, "fingerprint": digest}
+        _answer(json.dumps(answer, ensure_ascii=False))
+        return
+    kinds = ", ".join(done.dtypes)
+    _answer(f"{done.tensors} tensors, {done.parameters:,} numbers ({kinds}); {', '.join(done.files)}", str(out))
 
 
 def doctor_env(*, as_json: bool) -> None:
