@@ -32,7 +32,7 @@ from assay.corpus.scan import Corpus, scan
 from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.errors import AssayError, InputError, Stopped
-from assay.impact import design, jobs, predictions
+from assay.impact import baseline, design, jobs, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
@@ -162,9 +162,11 @@ class _Study:
             self.space.remember(builtins=prepared.corpus.builtins)
             inputs = self._tokens(prepared)
             prepared, everything, registered = self._train(prepared, inputs)
+        vocabulary = prepared.tokens.encoder.vocabulary
+        counted = baseline.losses(self.store, prepared.plan, self.recipe.train, inputs, vocabulary, self.progress)
         self.progress.stage("report")
         results = findings(
-            Finished(prepared, self.recipe, self.store, inputs, everything, registered),
+            Finished(prepared, self.recipe, self.store, inputs, everything, registered, counted),
             asked=Asked(self.request.title, shlex.join(self.request.command), self.request.budget_in_words),
             cost=self._cost(prepared, everything),
         )

@@ -17,6 +17,7 @@ from assay.impact.measure import (
     Measurements,
     _inverse_trigamma,
     _pooled_weight,
+    seed_interval,
 )
 from assay.ledger import JOB, Ledger
 from assay.metrics.ratio import ratio_variance
@@ -118,6 +119,22 @@ def test_what_the_choice_of_documents_adds_widens_the_interval(measured: Measure
         assert found.se_documents > 0
         assert found.se == pytest.approx((found.se_seeds**2 + found.se_documents**2) ** 0.5)
         assert found.df >= seeds.df
+
+
+def test_levels_are_differences_from_nothing(parts: tuple[Store, list[Artifact]]) -> None:
+    """What is added stands beside the runs; a level is judged as its difference from a loss of zero would be."""
+    measured = Measurements(Ledger(parts[0]), parts[1], EVALUATION)
+    for seed in range(SEEDS):
+        measured.add("counted", D, seed, "eval", NLL["x"][seed])
+        measured.add("zero", D, seed, "eval", np.zeros(len(DOCUMENTS)))
+    np.testing.assert_array_equal(measured.bpb("counted", D), measured.bpb("x", D))
+    assert measured.levels("counted", D) == measured.between(measured.bpb("x", D), ("x", D), ("zero", D), "eval")
+    for t, found in enumerate(measured.levels("x", D)):
+        assert found.estimate == pytest.approx(bpb("x")[:, t].mean())
+        mean, interval = seed_interval(bpb("x")[:, t], 0.9)
+        expected = stats.ttest_1samp(bpb("x")[:, t], 0).confidence_interval(0.9)
+        assert (mean, *interval) == pytest.approx((found.estimate, expected.low, expected.high))
+        assert found.se > found.se_seeds  # documents add to it
 
 
 def test_a_cells_variance_is_drawn_towards_that_of_all_cells(measured: Measurements) -> None:

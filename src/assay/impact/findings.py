@@ -15,7 +15,7 @@ import polars as pl
 
 from assay import __version__
 from assay.corpus.scan import Corpus
-from assay.impact import design
+from assay.impact import baseline, design
 from assay.impact.analysis import Analysis
 from assay.impact.measure import Measurements
 from assay.impact.plan import Plan
@@ -51,7 +51,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Finished:
-    """A study whose runs are done: `parts` are their ledger artifacts."""
+    """A study whose runs are done: `parts` are their ledger artifacts, `baseline` those of the n-gram models."""
 
     prepared: Prepared
     recipe: StudyRecipe
@@ -59,6 +59,7 @@ class Finished:
     inputs: JobInputs
     parts: list[Artifact]
     registered: list[Registered]
+    baseline: list[Artifact]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
     """Everything that the page shows."""
     prepared, recipe, plan = finished.prepared, finished.recipe, finished.prepared.plan
     measured = measurements(finished.store, finished.inputs, finished.parts, "eval")
+    baseline.add_to(measured, plan, finished.baseline)
     tested = measurements(finished.store, finished.inputs, finished.parts, "test")
     analysis = Analysis(plan, measured, tested, finished.registered, recipe.design)
     claims = decide(analysis.drafts(), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
@@ -115,6 +117,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         bad_rows=prepared.corpus.bad_rows,
         bad_files=prepared.corpus.bad_files,
         curves=analysis.curves(),
+        baseline=baseline.view(measured, plan, recipe.design.level),
         law=analysis.law_view(),
         doses=analysis.dose_views(claims),
         mixtures=analysis.mixture_view(claims, _epochs(finished)),
@@ -157,6 +160,7 @@ def _fingerprints(finished: Finished) -> dict[str, str]:
         "plan": prepared.plan_artifact.fingerprint,
         **{f"{split} text": artifact.fingerprint for split, artifact in finished.inputs.evaluation.items()},
         "ledger": fingerprint([part.fingerprint for part in finished.parts]),
+        "baseline": fingerprint([part.fingerprint for part in finished.baseline]),
     }
 
 

@@ -117,6 +117,10 @@ class Measurements:
             if len(group) == len(documents):
                 self._nll[cell, tokens, seed, split] = group["nll"].to_numpy() / np.log(2)
 
+    def add(self, cell: str, tokens: int, seed: int, split: Split, nll: np.ndarray) -> None:
+        """Losses (nats of each document) of what is no run of the ledger."""
+        self._nll[cell, tokens, seed, split] = nll / np.log(2)
+
     def has(self, cell: str, tokens: int, split: Split = "eval") -> bool:
         return all((cell, tokens, seed, split) in self._nll for seed in self.seeds)
 
@@ -136,8 +140,11 @@ class Measurements:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(targets,) variance of the difference a - b, averaged over seeds, from the choice of documents, and its
         degrees of freedom (Satterthwaite's over sources for their mean)."""
+        return self._over_documents((self.bits(*a, split) - self.bits(*b, split)).mean(axis=0), split)
+
+    def _over_documents(self, change: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """`document_variance` of (documents,) bits."""
         documents = self._documents[split]
-        change = (self.bits(*a, split) - self.bits(*b, split)).mean(axis=0)
         by_source, df = np.zeros(len(self.sources)), np.zeros(len(self.sources))
         for i in range(len(self.sources)):
             own = documents.source == i
@@ -195,6 +202,19 @@ class Measurements:
         n = len(change)
         documents = self.document_variance(a, b, split)
         return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
+
+    def levels(self, cell: str, tokens: int, split: Split = "eval") -> list[Difference]:
+        """Bits per byte themselves, one a target, with what other seeds and other documents would change."""
+        found, n = self.bpb(cell, tokens, split), len(self.seeds)
+        documents = self._over_documents(self.bits(cell, tokens, split).mean(axis=0), split)
+        return self._judged(found.mean(axis=0), found.var(axis=0, ddof=1) / n, documents, n - 1)
+
+
+def seed_interval(losses: np.ndarray, level: float) -> tuple[float, tuple[float, float]]:
+    """The mean of (seeds,) losses and its interval by Student's t."""
+    n, mean = len(losses), float(losses.mean())
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1) * losses.std(ddof=1) / n**0.5)
+    return mean, (mean - half, mean + half)
 
 
 def _shrunk(variances: np.ndarray, df: int, alike: float) -> tuple[np.ndarray, float]:
