@@ -49,10 +49,11 @@ from assay.recipe import StudyRecipe
 from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import evalset
+from assay.tokens.learn import train_tokenizer
 from assay.tokens.pack import encode_stream
 from assay.tokens.sample import balanced_sample
 from assay.tokens.stream import TokenStream
-from assay.tokens.tokenizer import Encoder, train_tokenizer
+from assay.tokens.tokenizer import Encoder
 from assay.train import energy
 from assay.train.fleet import Fleet, cores
 from assay.train.job import JobInputs
