@@ -73,6 +73,14 @@ def test_the_same_texts_give_the_same_tokenizer(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["a", "\n\n", "𠮷" * 50, ""])
+def test_texts_with_nothing_to_learn(kind: Kind, text: str) -> None:
+    encoder = Encoder(train_tokenizer([text], 300, kind))
+    encoder.check_equal([text, "other 字"])
+    assert encoder.encode([text])[1].tolist()[0] == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_encoding_equals_tokenizers(encoders: dict[Kind, Encoder], kind: Kind) -> None:
     """As the library's users encode, Chinese words marked by U+200B where the tokenizer cuts there."""
     encoder = encoders[kind]

@@ -150,7 +150,7 @@ def _unigram(texts: Iterable[str], how: Learning) -> Tokenizer:
     cut = pre_tokenizers.Sequence(
         [pre_tokenizers.Split("<", "isolated"), pre_tokenizers.Split(Regex(QWEN2_PATTERN), "isolated")]
     )
-    rare = _rare_characters(texts, learned // 2)
+    rare = _rare_characters(texts, learned // 2, CHARACTER_COVERAGE)
     learner = Tokenizer(models.Unigram())
     learner.pre_tokenizer = cut
     # The trainer keeps every character that it sees, so rare ones are taken out; a newline ends a word like they do.
@@ -166,22 +166,24 @@ def _unigram(texts: Iterable[str], how: Learning) -> Tokenizer:
     return _with_special(tokenizer, how)
 
 
-def _in_order(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
+def _in_order(pieces: list[tuple[str, float | None]]) -> list[tuple[str, float]]:
     """The trainer's pieces, the same in every run: it adds numbers up in a random order, and gives the characters that
-    it would not have kept the least score and then, one after another in a random order, 0.0001 more each."""
-    least = min(score for _, score in pieces)
+    it would not have kept the least score and then, one after another in a random order, 0.0001 more each. Of one word
+    alone it finds no score (NaN, which JSON writes as null): then the least stands for it."""
+    least = min((score for _, score in pieces if score is not None), default=-1.0)
     nearly = least + 1e-4 * sum(len(piece) == 1 for piece, _ in pieces)
-    scored = [(p, round(least if len(p) == 1 and s <= nearly else s, 6)) for p, s in pieces]
+    scored = [(p, round(least if s is None or (len(p) == 1 and s <= nearly) else s, 6)) for p, s in pieces]
     return sorted(scored, key=lambda item: (-item[1], item[0]))
 
 
-def _rare_characters(texts: Sequence[str], most: int) -> re.Pattern[str]:
-    """What matches the characters beyond the `most` most frequent ones, or beyond the coverage, newlines aside."""
+def _rare_characters(texts: Sequence[str], most: int, coverage: float = 1.0) -> re.Pattern[str]:
+    """What matches the characters beyond the `most` most frequent ones, and beyond those that make up the share
+    `coverage` of the text; newlines aside."""
     counts = _counted(texts)
     total, covered = sum(counts.values()), 0
     kept: list[str] = []
     for character, count in counts.items():
-        if len(kept) >= most or covered >= CHARACTER_COVERAGE * total:
+        if len(kept) >= most or covered >= coverage * total:
             break
         kept.append(character)
         covered += count
