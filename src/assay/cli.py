@@ -169,8 +169,8 @@ def tokenizer_train(
       assay tokenizer train builtin:starter --out tok --vocabulary 16384
       assay tokenizer train my-texts/ --out bert --kind wordpiece --lower
       assay tokenizer train my-texts/ --out words --kind word --min-count 3
-      assay tokenizer train ptb.train.txt --out ptb --kind word --spaces --vocabulary 10002
-      assay tokenizer train my-texts/ --out tok --special '<|mask|>' --special '<|pad|>'
+      assay tokenizer train ptb.txt --out ptb --kind word --spaces
+      assay tokenizer train my-texts/ --out tok --special '<|mask|>'
     """
     from assay import front
 
