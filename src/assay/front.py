@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from assay import __version__
 from assay.errors import InputError
@@ -101,3 +102,50 @@ def doctor_env(*, as_json: bool) -> None:
         )
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
+
+
+def tokenizer_train(
+    *,
+    sources: list[str],
+    out: Path,
+    learning: dict[str, Any],
+    sample: str,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay tokenizer train`. `learning` are the fields of `Learning`, `reading` those of `ReadOptions`."""
+    n_bytes = int(parse_quantity(sample, "sample"))
+
+    from assay.corpus.source import ReadOptions
+    from assay.tokens import told, verbs
+    from assay.tokens.learn import Learning
+
+    request = verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json)
+    made = verbs.train(request, Learning(**learning), n_bytes, out)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.told(made, language)))
+
+
+def tokenizer_encode(
+    *, tokenizer: Path, sources: list[str], out: Path, reading: dict[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay tokenizer encode`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpus.source import ReadOptions
+    from assay.tokens import told, verbs
+
+    made = verbs.encode(verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json), tokenizer, out)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.told(made, language)))
+
+
+def tokenizer_compare(
+    *, tokenizers: list[Path], sources: list[str], sample: str, reading: dict[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay tokenizer compare`. `reading` are the fields of `ReadOptions`."""
+    n_bytes = int(parse_quantity(sample, "sample"))
+
+    from assay.corpus.source import ReadOptions
+    from assay.tokens import told, verbs
+
+    request = verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json)
+    found = verbs.run_compare(request, tokenizers, n_bytes)
+    _answer(*([json.dumps(verbs.answer(found), ensure_ascii=False)] if as_json else told.tables(found, language)))

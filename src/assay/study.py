@@ -47,6 +47,7 @@ from assay.recipe.study import StudyRecipe
 from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import prepare
+from assay.tokens.learn import Learning
 from assay.train import energy
 from assay.train.fleet import Fleet, cores
 from assay.train.job import JobInputs
@@ -183,7 +184,9 @@ class _Study:
         corpus = self._scan()
         shape = self._shape(corpus)
         self.progress.stage("tokenizer")
-        tokens = prepare.tokenizer(corpus, self.store, shape.vocabulary, self.recipe.tokens.sample_bytes)
+        tokens = prepare.tokenizer(
+            corpus, self.store, Learning(vocabulary=shape.vocabulary), self.recipe.tokens.sample_bytes
+        )
         texts = self._texts(corpus, tokens.per_byte)
 
         def make(folder: Path) -> None:

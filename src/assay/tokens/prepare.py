@@ -7,7 +7,7 @@ corpus --balanced sample--> tokenizer --> streams (a split, or a damaged copy of
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ import polars as pl
 import pyarrow as pa
 
 from assay.corpus.scan import Corpus
-from assay.store import Artifact, Stage, Store
+from assay.errors import InputError
+from assay.store import Artifact, Stage, Store, fingerprint
 from assay.tokens import evalset
+from assay.tokens.learn import Learning, learn
 from assay.tokens.pack import encode_stream
 from assay.tokens.sample import balanced_sample
 from assay.tokens.stream import TokenStream
-from assay.tokens.tokenizer import Encoder, train_tokenizer
+from assay.tokens.tokenizer import TOKENIZER_JSON, Encoder
 
-TOKENIZER, STREAM, EVALSET = Stage("tokenizer", 1), Stage("stream", 3), Stage("evalset", 2)
-CHECKED_TEXTS = 40  # a source, on which both tokenizer libraries have to agree
+TOKENIZER, STREAM, EVALSET = Stage("tokenizer", 2), Stage("stream", 3), Stage("evalset", 2)
+CHECKED_TEXTS, CHECKED_CHARS = 40, 2000  # of a source, on which both tokenizer libraries have to agree
 
 
 @dataclass(frozen=True)
@@ -40,30 +42,78 @@ class Tokenized:
     per_byte: dict[str, float]
 
 
-def tokenizer(corpus: Corpus, store: Store, vocabulary: int, sample_bytes: int) -> Tokenized:
-    """Learn a byte-level BPE on a balanced sample of the training text, or find it learned."""
+def tokenizer(corpus: Corpus, store: Store, how: Learning, sample_bytes: int) -> Tokenized:
+    """Learn a tokenizer on a balanced sample of the training text, or find it learned."""
 
     def make(folder: Path) -> dict[str, Any]:
-        sample = balanced_sample(corpus, sample_bytes)
-        content = train_tokenizer((text for texts in sample.values() for text in texts), vocabulary)
-        encoder = Encoder(content)
-        (folder / "tokenizer.json").write_text(content, encoding="utf-8")
-        return {"vocabulary": encoder.vocabulary, "tokens_per_byte": _per_byte(encoder, sample)}
+        content, told = learned(corpus, how, sample_bytes)
+        (folder / TOKENIZER_JSON).write_text(content, encoding="utf-8")
+        return told
 
-    config = {"vocabulary": vocabulary, "sample_bytes": sample_bytes}
-    made = store.build(TOKENIZER, {"corpus": corpus.fingerprint}, config, make)
-    per_byte = {str(s): float(x) for s, x in made.summary["tokens_per_byte"].items()}
-    return Tokenized(made, Encoder.load(made.file("tokenizer.json")), per_byte)
+    made = store.build(TOKENIZER, {"corpus": corpus.fingerprint}, {**asdict(how), "sample_bytes": sample_bytes}, make)
+    return _opened(made)
 
 
-def _per_byte(encoder: Encoder, sample: dict[str, list[str]]) -> dict[str, float]:
-    found = {}
+def given_tokenizer(corpus: Corpus, store: Store, path: Path, sample_bytes: int) -> Tokenized:
+    """A tokenizer that exists already, and what it does to this corpus.
+
+    Raises:
+        InputError: it cannot be read, or its id 0 cannot stand before a document.
+    """
+    encoder = Encoder.load(path)
+    if not encoder.marks_documents:
+        raise InputError(
+            "id 0 is no special token, and one has to stand before every document", where=path,
+            remedy="train a tokenizer with assay tokenizer train, or take one whose id 0 is special",
+        )  # fmt: skip
+    content = encoder.content
+
+    def make(folder: Path) -> dict[str, Any]:
+        (folder / TOKENIZER_JSON).write_text(content, encoding="utf-8")
+        return _told(encoder, balanced_sample(corpus, sample_bytes))
+
+    config = {"given": fingerprint(content), "sample_bytes": sample_bytes}
+    return _opened(store.build(TOKENIZER, {"corpus": corpus.fingerprint}, config, make))
+
+
+def _opened(made: Artifact) -> Tokenized:
+    # The special token of each document counts.
+    per_byte = {
+        str(source): (told["tokens"] + told["documents"]) / max(1, told["bytes"])
+        for source, told in made.summary["sources"].items()
+    }
+    return Tokenized(made, Encoder.load(made.file(TOKENIZER_JSON)), per_byte)
+
+
+def learned(corpus: Corpus, how: Learning, sample_bytes: int) -> tuple[str, dict[str, Any]]:
+    """A tokenizer learned from a balanced sample, and what it does to each source of it."""
+    sample = balanced_sample(corpus, sample_bytes)
+    content = learn([text for texts in sample.values() for text in texts], how)
+    return content, {"kind": how.kind, **_told(Encoder(content), sample)}
+
+
+def _told(encoder: Encoder, sample: dict[str, list[str]]) -> dict[str, Any]:
+    """What a tokenizer does to each source; both libraries have to agree on it.
+
+    Raises:
+        WorkError: they do not.
+    """
+    sources = {}
     for source, texts in sample.items():
-        encoder.check_equal([text[:2000] for text in texts[:CHECKED_TEXTS]])
-        ids, offsets = encoder.encode(texts)
+        encoder.check_equal([text[:CHECKED_CHARS] for text in texts[:CHECKED_TEXTS]])
+        ids, _ = encoder.encode(texts)
         n_bytes = sum(len(text.encode()) for text in texts)
-        found[source] = (len(ids) + len(offsets) - 1) / max(1, n_bytes)
-    return found
+        unknown = int((ids == encoder.unknown).sum()) if encoder.unknown is not None else 0
+        sources[source] = {
+            "documents": len(texts), "bytes": n_bytes, "tokens": len(ids), "unknown": unknown,
+            "bytes_per_token": n_bytes / len(ids) if len(ids) else None,
+        }  # fmt: skip
+    return {
+        "vocabulary": encoder.vocabulary,
+        "lossless": encoder.lossless,
+        "special": encoder.special,
+        "sources": sources,
+    }
 
 
 def stream(
