@@ -1,1 +1,1 @@
-"""predictions -> numbers with intervals."""
+"""Predictions -> numbers with intervals. What is judged comes as plain values: this room knows no model."""

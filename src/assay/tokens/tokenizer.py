@@ -211,7 +211,7 @@ class Encoder:
     @cached_property
     def _reader(self) -> Tokenizer:
         """The same with special tokens under their own names."""
-        return _opened(self._json)
+        return _opened(self.content)
 
     def _cut(self, texts: Sequence[str]) -> list[str]:
         return [words.marked(text) for text in texts] if self.surface.wants_bounds else list(texts)

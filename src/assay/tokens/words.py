@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
 
 BOUND = "\u200b"
-_HAN = re.compile("[\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+HAN = "\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Chinese characters, for a class of a regular expression."""
+_HAN = re.compile(f"[{HAN}]+")
 _WORD = (
     r"\n|\p{Han}+|<\p{L}+>|['’](?i:s|m|d|t|re|ve|ll)(?![\p{L}\p{M}])|(?:(?!\p{Han})[\p{L}\p{M}])+"
     r"|\p{N}+(?:[.,]\p{N}+)*|[^\s\p{L}\p{M}\p{N}]"
