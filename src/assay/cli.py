@@ -136,6 +136,76 @@ def convert(
     front.convert(model, out, as_json=json_)
 
 
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="YAML file, such as those in recipes/train/.")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders, builtin:starter...; the recipe's when none is given.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run; a rerun goes on from what is there.")] = Path("run"),
+    budget: Annotated[str | None, typer.Option(help="Time to train: 90s, 10m, 1h.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Training tokens instead: 5e6, 20M.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override: key=value, e.g. model.layers=6.")] = None,
+    lang: Lang = "en",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every value and its meaning, train nothing.")
+    ] = False,
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model from a recipe: GPT, BERT, encoder-decoder, RNN/LSTM, n-grams, word vectors.
+
+    \b
+    Examples:
+      assay train recipes/train/gpt.yaml --out gpt
+      assay train recipes/train/bert.yaml my-texts/ --out bert --budget 30m
+      assay train recipes/train/lstm.yaml --tokens 5e6 --set model.width=512
+      torchrun --nproc-per-node 2 -m assay train recipes/train/gpt.yaml --out gpt
+    """
+    from assay import front
+
+    front.train(
+        recipe=recipe, sources=sources or [], out=out, overrides=set_ or [], budget=budget, tokens=tokens,
+        language=lang, explain=explain, as_json=json_,
+    )  # fmt: skip
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    sources: Annotated[list[str] | None, typer.Argument(help="Text to predict: files, folders, builtin:...")] = None,
+    perplexity: Annotated[
+        bool, typer.Option("--perplexity", help="Loss, perplexity and bits per byte; what is done when text is given.")
+    ] = False,
+    words: Annotated[
+        list[Path] | None, typer.Option(help="Word similarities or analogies, for word vectors. Repeatable.")
+    ] = None,
+    window: Annotated[int | None, typer.Option(min=2, help="Tokens that the model sees at once.")] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="From window to window; default half of one.")] = None,
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """How well a model predicts a text, or how well word vectors answer tests, with intervals.
+
+    \b
+    Examples:
+      assay eval gpt/model my-texts/ --perplexity
+      assay eval vectors/model --words wordsim353.tsv --words analogies.txt
+    """
+    from assay import front
+
+    front.evaluate(
+        model=model, sources=sources or [], words=words or [], window=window, stride=stride, level=level,
+        reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
 @doctor_app.command("env")
 def doctor_env(
     json_: Json = False,

@@ -6,12 +6,13 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from assay import __version__
 from assay.errors import InputError
 from assay.recipe.load import explain as explain_recipe
 from assay.recipe.load import load, parse_duration, parse_quantity
+from assay.recipe.pretrain import Estimator, PretrainRecipe
 from assay.recipe.study import StudyRecipe
 from assay.store import disk_errors, file_digest, fingerprint
 
@@ -83,6 +84,73 @@ def convert(model: Path, out: Path, *, as_json: bool) -> None:
         return
     kinds = ", ".join(done.dtypes)
     _answer(f"{done.tensors} tensors, {done.parameters:,} numbers ({kinds}); {', '.join(done.files)}", str(out))
+
+
+def train(
+    *,
+    recipe: Path | None,
+    sources: list[str],
+    out: Path,
+    overrides: list[str],
+    budget: str | None,
+    tokens: str | None,
+    language: str,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """`assay train`."""
+    if budget is not None and tokens is not None:
+        raise InputError("--budget and --tokens are both given", where="assay train", remedy="give one of them")
+    options: dict[str, Any] = {"data.sources": sources} if sources else {}
+    if budget is not None:
+        options["budget"] = {"seconds": parse_duration(budget)}
+    if tokens is not None:
+        options["budget"] = {"tokens": parse_quantity(tokens, "tokens")}
+    loaded, origins = load(PretrainRecipe, recipe, overrides, options)
+    if explain:
+        _print_explanation(explain_recipe(loaded, origins), as_json)
+        return
+
+    from assay.pretrain import estimators, neural, told
+    from assay.pretrain.request import Request
+
+    request = Request(loaded, out, language, ["assay", *sys.argv[1:]])
+    has_fit = loaded.model.path is None and loaded.model.preset in get_args(Estimator)
+    answer = (estimators if has_fit else neural).run(request, quiet=as_json)
+    _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.trained(answer, language)))
+
+
+def evaluate(
+    *,
+    model: Path,
+    sources: list[str],
+    words: list[Path],
+    window: int | None,
+    stride: int | None,
+    level: float,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay eval`. `reading` are the fields of `ReadOptions`."""
+    if bool(sources) == bool(words):
+        what = "both text and word tests are given" if words else "neither text nor a word test is given"
+        raise InputError(what, where="assay eval", remedy="name text to predict, or --words FILE for word vectors")
+
+    from assay import evaluation
+    from assay.corpus.source import ReadOptions
+    from assay.present.progress import Progress
+    from assay.pretrain import told
+
+    if words:
+        found = evaluation.words(model, words, level)
+        lines = told.scores(found["results"], language)
+    else:
+        request = evaluation.Request(model, sources, ReadOptions(**reading), window, stride, level=level)
+        with Progress(language, quiet=as_json) as progress:
+            found = evaluation.perplexity(request, progress)
+        lines = told.evaluated(found, language)
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else lines))
 
 
 def doctor_env(*, as_json: bool) -> None:

@@ -8,8 +8,8 @@ import pytest
 import rjieba
 
 from assay.errors import InputError
+from assay.tokens.learn import train_tokenizer
 from assay.tokens.sentences import MOST_WORDS, words, words_of_tokens, write_sentences
-from assay.tokens.tokenizer import train_tokenizer
 
 
 @pytest.mark.parametrize(

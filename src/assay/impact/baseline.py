@@ -29,6 +29,7 @@ from assay.store import Artifact, Stage, Store
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.stream import END_OF_TEXT_ID, TokenStream
+from assay.train.evaluate import ngram_nll
 from assay.train.job import JobInputs
 
 BASELINE = Stage("baseline", 1)
@@ -68,19 +69,6 @@ def _distinct(numbers: np.ndarray) -> np.ndarray:
     return numbers[np.diff(numbers, prepend=-1) > 0]
 
 
-def document_nll(model: KneserNey, data: EvalSet) -> np.ndarray:
-    """Summed negative log-likelihood (nats) of each document's counted tokens, (documents,): what
-    `train.evaluate.document_nll` is to a neural model."""
-    document = data.document_RT.ravel()
-    counted = document >= 0
-    document, inputs, targets = document[counted], data.inputs_RT.ravel()[counted], data.targets_RT.ravel()[counted]
-    first = np.flatnonzero(np.diff(document, prepend=-1))  # each window is its first input, then its targets
-    tokens = np.insert(targets, first, inputs[first])
-    cuts = first + np.arange(len(first))
-    nll = -model.log_probabilities(tokens, cuts)
-    return np.bincount(np.insert(document, first, document[first]), nll, len(data.documents))
-
-
 def losses(
     store: Store, plan: Plan, recipe: TrainRecipe, inputs: JobInputs, vocabulary: int, progress: Progress
 ) -> list[Artifact]:
@@ -96,7 +84,7 @@ def losses(
             found = []
             for n in steps:
                 model = KneserNey(vocabulary, ORDER, END_OF_TEXT_ID).fit(*text_read(train, reads, n))
-                found.append(document_nll(model, data))
+                found.append(ngram_nll(model, data))
                 progress.advance(1)
             np.save(folder / "nll.npy", np.stack(found), allow_pickle=False)
             return {"documents": len(data.documents)}

@@ -18,8 +18,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from assay.errors import InputError
 
 NONE = -1  # the number of an n-gram that was never seen, or would cross a document's beginning
 
@@ -198,6 +203,31 @@ class KneserNey:
         """exp of the mean negative log probability of the tokens that are predicted."""
         counted = int((np.asarray(tokens) != self.begin).sum())
         return float(np.exp(-self.log_probabilities(tokens).sum() / max(1, counted)))
+
+    def save(self, path: Path) -> None:
+        """Write the counts, as safetensors."""
+        tensors: dict[str, np.ndarray] = {}
+        for k, order in enumerate(self._orders):
+            tensors |= {f"{k}.keys": order.keys, f"{k}.counts": order.counts, f"{k}.parents": np.array(order.parents)}
+        stated = {"vocabulary": self.vocabulary, "order": self.order, "begin": self.begin}
+        save_file(tensors, path, metadata={name: str(value) for name, value in stated.items()})
+
+    @classmethod
+    def load(cls, path: Path) -> KneserNey:
+        """What `save` wrote.
+
+        Raises:
+            InputError: it is no such file.
+        """
+        try:
+            with safe_open(path, "numpy") as file:
+                model = cls(**{name: int(value) for name, value in (file.metadata() or {}).items()})
+                for k in range(len(list(file.keys())) // 3):
+                    keys, counts, parents = (file.get_tensor(f"{k}.{name}") for name in ("keys", "counts", "parents"))
+                    model._orders.append(_Order(keys, counts, int(parents), model.vocabulary))
+        except (OSError, SafetensorError, TypeError, ValueError) as error:
+            raise InputError(f"is no n-gram model ({error})", where=path, remedy="train it again") from error
+        return model
 
     def n_parameters(self) -> int:
         """Distinct n-grams of all lengths."""

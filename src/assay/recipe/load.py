@@ -34,7 +34,8 @@ def load(
         schema: what recipe it is.
         path: a YAML file, or None.
         overrides: `key=value` strings; the value is read as YAML.
-        options: values of keys that have an option of their own: `corpus.source_field` is `--source-field`.
+        options: values of keys that have an option of their own: `corpus.source_field` is `--source-field`. A whole
+            section stands in place of the file's.
 
     Raises:
         InputError: unreadable YAML, an unknown key (with the nearest known one), or a value out of range.
@@ -49,6 +50,8 @@ def load(
             _check_known(schema, key, f"{path}")
             origins[key] = str(path)
     for key, value in (options or {}).items():
+        if isinstance(value, dict):
+            values.pop(key, None)
         _put(values, key, value)
         origins[key] = "--" + key.rsplit(".", 1)[-1].replace("_", "-")
     for override in overrides:

@@ -12,6 +12,8 @@ Preset = Literal[
     "proxy", "standard", "llama", "gpt2", "bert", "modern", "transformer", "marian", "bart", "t5", "rnn", "gru", "lstm",
     "ngram", "word2vec", "fasttext", "glove",
 ]  # fmt: skip
+Estimator = Literal["ngram", "word2vec", "fasttext", "glove"]
+"""Presets that have `fit`."""
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

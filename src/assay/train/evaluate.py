@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from assay.metrics.ratio import Ratio
+from assay.models.ngram import KneserNey
 from assay.models.protocol import Batch, Model
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import permuted
@@ -45,6 +46,18 @@ def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: i
         total += np.bincount(owner[counted], weights=losses[counted], minlength=len(total))
     model.train(training)
     return total
+
+
+def ngram_nll(model: KneserNey, data: EvalSet) -> np.ndarray:
+    """What `document_nll` is, of an n-gram model: (documents,) float64, in nats."""
+    document = data.document_RT.ravel()
+    counted = document >= 0
+    document, inputs, targets = document[counted], data.inputs_RT.ravel()[counted], data.targets_RT.ravel()[counted]
+    first = np.flatnonzero(np.diff(document, prepend=-1))  # each window is its first input, then its targets
+    tokens = np.insert(targets, first, inputs[first])
+    cuts = first + np.arange(len(first))
+    nll = -model.log_probabilities(tokens, cuts)
+    return np.bincount(np.insert(document, first, document[first]), nll, len(data.documents))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ learning rate, and a product over `width` of them adds up, so what is multiplied
 Muon needs no factor: its update has singular values of 1, times (outputs / inputs)^0.5 where outputs are more, which is
 the same rule for a whole matrix (Bernstein 2025).
 
-What the model has to be like (`check`): inner matrices that begin with deviation inputs^-0.5, and a head of its own that
-begins at zero (the table's deviation, 1 / inputs, comes to that in a wide model); a tied one would need a factor of
-base / width on its logits. Attention heads keep their width, and a wider model has more of them. Weight decay, clipping
-and Adam's epsilon stay as they are: the rule says nothing of them.
+What the model has to be like (`check`): inner matrices that begin with deviation inputs^-0.5, and a head of its own
+that begins at zero (the table's deviation, 1 / inputs, comes to that in a wide model); a tied one would need a factor
+of base / width on its logits. Attention heads keep their width, and a wider model has more of them. Weight
+decay, clipping and Adam's epsilon stay as they are: the rule says nothing of them.
 """
 
 from __future__ import annotations
