@@ -26,8 +26,10 @@ from assay.models.protocol import PLAIN, Batch, Loss, Penalties
 from assay.tokens.sampler import splitmix64
 from assay.train.feed import Feed
 from assay.train.optimizers import Optimizer, OptimizerConfig
+from assay.train.parallel import Alone
 from assay.train.precision import DTYPES, LossScale
 from assay.train.schedules import Schedule
+from assay.train.shards import local, placed
 
 
 class LossNotFinite(WorkError):
@@ -61,27 +63,35 @@ class TrainSpec:
 
 
 class TrainState:
-    """A model on its way: parameters (float32), optimizer state, and the step it stands at."""
+    """A model on its way: parameters (float32), optimizer state, and the step it stands at.
 
-    def __init__(self, spec: TrainSpec, device: str = "cpu") -> None:
-        generator = torch.Generator().manual_seed(spec.seed)
-        self.model = build(spec.model, generator).to(device)
-        self.masters = dict(self.model.named_parameters())
-        self.device = device
+    Args:
+        device: where one process computes.
+        parallel: how several train together, each on its own device; None: one alone.
+    """
+
+    def __init__(self, spec: TrainSpec, device: str = "cpu", parallel: Alone | None = None) -> None:
+        self.parallel = parallel or Alone(device)
+        self.device = self.parallel.device
         self.step = 0
         dtype = DTYPES[spec.dtype]
+        self.model = build(spec.model, torch.Generator().manual_seed(spec.seed))
+        self.parallel.lay_out(self.model, dtype)
+        self.masters = dict(self.model.named_parameters())
         self._low: dict[str, torch.nn.Parameter] | None = None
-        if dtype != torch.float32:
+        if dtype != torch.float32 and not self.parallel.keeps_masters:
             self.masters = {n: torch.nn.Parameter(p.detach().clone()) for n, p in self.masters.items()}
             self.model.to(dtype)
             self._low = dict(self.model.named_parameters())
-        self._scale = LossScale(device) if dtype == torch.float16 else None
+        self._computed = self.parallel.computes(self.model)
+        self._scale = LossScale(self.device) if dtype == torch.float16 else None
         self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
         self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
         self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:
-        """One step of training at `factor` of the peak learning rates; `batch` is on any device.
+        """One step of training at `factor` of the peak learning rates; `batch` is on any device, and it is the whole
+        one in every process.
 
         Returns:
             the loss of each position, (B, T) in nats, on the model's device.
@@ -92,13 +102,14 @@ class TrainState:
         """
         if self._seed is not None:  # what is dropped is a function of seed and step: nothing to save
             key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
+            key = splitmix64(key + np.uint64(self.parallel.draws)) if self.parallel.draws else key
             torch.manual_seed(int(key[0]) >> 1)
         losses_BT = self._backward(batch)
         if self._low is not None:
             for name, low in self._low.items():
                 if low.grad is not None:
                     self.masters[name].grad, low.grad = low.grad.float(), None
-        if self._scale is None or self._scale.unscaled(self._gradients()):
+        if self._scale is None or self._scale.unscaled(self._gradients(), self.parallel.everywhere):
             self.optimizer.step(factor)
             self._refresh_low()
         else:
@@ -108,23 +119,25 @@ class TrainState:
 
     def _backward(self, batch: Batch) -> Tensor:
         """Gradients of the mean loss over the batch's targets; returns the loss of each position."""
-        rows = len(batch.inputs_BT)
-        if self._micro_rows is None or rows <= self._micro_rows:
+        own = self.parallel.share(batch)
+        pieces = own.pieces(self._micro_rows or len(own.inputs_BT))
+        if len(pieces) == 1 and own is batch:
             loss = self._loss(batch)
             self._scaled(loss.mean).backward()
             return loss.losses_BT.detach()
         total = max(1, int((batch.targets_BT >= 0).sum()))
         losses = []
-        for piece in batch.pieces(self._micro_rows):
-            loss = self._loss(piece)
-            share = int((piece.targets_BT >= 0).sum()) / total
-            self._scaled(loss.mean * share).backward()
+        for i, piece in enumerate(pieces, 1):
+            with self.parallel.piece(last=i == len(pieces)):
+                loss = self._loss(piece)
+                share = int((piece.targets_BT >= 0).sum()) / total * self.parallel.replicas
+                self._scaled(loss.mean * share).backward()
             losses.append(loss.losses_BT.detach())
-        return torch.cat(losses)
+        return self.parallel.gathered(torch.cat(losses))
 
     def _loss(self, batch: Batch) -> Loss:
-        loss = self.model.loss(batch.to(self.device), self._penalties)
-        if loss.mean.device.type == "cpu" and not loss.mean.isfinite():
+        loss = self._computed(batch.to(self.device), self._penalties)
+        if loss.mean.device.type == "cpu" and not self.parallel.everywhere(bool(loss.mean.isfinite())):
             self.optimizer.drop_gradients()
             raise LossNotFinite(self.step)
         return loss
@@ -133,7 +146,7 @@ class TrainState:
         return mean if self._scale is None else mean * self._scale.value
 
     def _gradients(self) -> list[Tensor]:
-        return [master.grad for master in self.masters.values() if master.grad is not None]
+        return [local(master.grad) for master in self.masters.values() if master.grad is not None]
 
     @torch.no_grad()
     def _refresh_low(self) -> None:
@@ -141,12 +154,13 @@ class TrainState:
             low.copy_(self.masters[name])
 
     def tensors(self) -> dict[str, Tensor]:
-        """The whole state as named tensors (references)."""
+        """The whole state as named tensors (references). Where it is cut among processes, so are they; with tensor
+        parallel all have to ask at the same time, for whole copies."""
         state = {f"model.{name}": p.detach() for name, p in self.masters.items()}
         state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         if self._scale is not None:
             state |= {f"scale.{name}": tensor for name, tensor in self._scale.tensors().items()}
-        return state | {"step": torch.tensor(self.step)}
+        return self.parallel.stored(state | {"step": torch.tensor(self.step)}, self._owners())
 
     def copy(self) -> dict[str, Tensor]:
         """The whole state as named tensors of its own."""
@@ -154,14 +168,27 @@ class TrainState:
 
     @torch.no_grad()
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go back (or on) to a state that `copy` gave."""
+        """Go back (or on) to a state that `copy` gave, here or in any number of processes: tensors are whole, or
+        shared as `like` says."""
+        state = dict(self.parallel.taken(state, self._owners()))
         for name, parameter in self.masters.items():
-            parameter.copy_(state[f"model.{name}"])
+            parameter.copy_(placed(state[f"model.{name}"], parameter, name))
         self.optimizer.load(_below("optimizer.", state))
         if self._scale is not None:
             self._scale.load(_below("scale.", state))
         self._refresh_low()
         self.step = int(state["step"])
+
+    def like(self) -> dict[str, Tensor]:
+        """How tensors of a saved state are shared here, for `shards.load_sharded`; those not named are whole."""
+        if self.parallel.stores_whole:
+            return {}
+        shared = {f"model.{name}": master.detach() for name, master in self.masters.items()}
+        return shared | {f"optimizer.{name}": tensor for name, tensor in self.optimizer.like().items()}
+
+    def _owners(self) -> dict[str, list[str]]:
+        own = {f"model.{name}": [name] for name in self.masters}
+        return own | {f"optimizer.{name}": names for name, names in self.optimizer.owners().items()}
 
 
 def _has_dropout(config: dict[str, Any]) -> bool:
