@@ -117,7 +117,8 @@ def train(
     request = Request(loaded, out, language, ["assay", *sys.argv[1:]])
     has_fit = loaded.model.path is None and loaded.model.preset in get_args(Estimator)
     answer = (estimators if has_fit else neural).run(request, quiet=as_json)
-    _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.trained(answer, language)))
+    if answer is not None:  # under torchrun the first process speaks
+        _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.trained(answer, language)))
 
 
 def evaluate(

@@ -17,7 +17,7 @@ from assay.models.encoder import bert
 from assay.models.interop.directory import Special, vocabulary_of, write_directory
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig, t5
-from assay.tokens.tokenizer import END_OF_TEXT, train_tokenizer
+from assay.tokens.learn import END_OF_TEXT, train_tokenizer
 
 transformers = pytest.importorskip("transformers")
 TEXTS = ["The old man and the sea, 1952.", "春眠不觉晓，处处闻啼鸟。", "don't stop: 3 boats  left\n", "naïve café"] * 20

@@ -22,7 +22,7 @@ from assay.models import vectors
 from assay.models.ngram import KneserNey
 from assay.models.vectors import VectorsConfig, WordVectors
 from assay.pretrain import card
-from assay.pretrain.neural import Text, read_text, tokenizer, told
+from assay.pretrain.neural import MOST_EVAL_TOKENS, Text, read_text, tokenizer, told
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
 from assay.store import fingerprint, staged, write_json_atomic
 from assay.tokens import prepare
@@ -90,8 +90,9 @@ def _evaluated(work: Work, model: KneserNey, text: Text, split: str) -> dict[str
     if not any(len(shard) > 1 for shard in text.streams[split].shards.values()):
         return None
     recipe = work.recipe
+    budget = recipe.keep.eval_tokens or MOST_EVAL_TOKENS
     made = prepare.evaluation_set(
-        text.artifacts[split], text.tokens.encoder, work.space.store, recipe.train.row_tokens, recipe.keep.eval_tokens
+        text.artifacts[split], text.tokens.encoder, work.space.store, recipe.train.row_tokens, budget
     )
     data = EvalSet.open(made)
     return told(Documents(data, text.tokens.encoder.lossless).with_nll(ngram_nll(model, data)))

@@ -43,25 +43,33 @@ from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
 from assay.train.feed import Phase, RowFeed, slots_of
 from assay.train.loop import TrainSpec, TrainState
 from assay.train.objectives import Objective
+from assay.train.parallel import Alone, Mode, World
 from assay.train.precision import allow_tf32
 from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
 
 DEFAULT_SECONDS = 600.0
 PROBE_SECONDS = 3.0  # of the measurement that decides a type, or how many steps fit into a time
 LOGS = 200  # records a run
+LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 1000, 50_000  # a source
+MODES: dict[str, Mode] = {"ddp": "data", "fsdp": "sharded", "tensor": "tensor"}
 SPLITS = ("eval", "test", "train")
 
 
-def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
-    """Train, or finish a run that was begun; returns the answer of `--json`.
+def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
+    """Train, or finish a run that was begun.
+
+    Returns:
+        the answer of `--json`; under torchrun None in all processes but the first.
 
     Raises:
         InputError: bad input; earlier results are intact.
         WorkError: the loss is no number, memory or disk do not suffice.
         Stopped: Ctrl-C; a rerun goes on from there.
     """
-    with opened(request, quiet=quiet) as work:
-        return work.finished() or _Training(work).run()
+    world = World.from_env(device_of(request.recipe.train.device))
+    with world.joined(MODES[request.recipe.train.parallel]) as parallel, opened(request, parallel, quiet=quiet) as work:
+        answer = work.finished() or _Training(work, parallel).run()
+    return answer if parallel.is_first else None
 
 
 @dataclass(frozen=True)
@@ -97,13 +105,41 @@ class _Decided:
     phases: tuple[Phase, ...]
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """All that a run needs."""
+
+    text: Text
+    data: RunData
+    plan: RunPlan
+    initial: dict[str, torch.Tensor] | None
+
+
 class _Training:
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, parallel: Alone) -> None:
         self.work, self.recipe, self.space, self.progress = work, work.recipe, work.space, work.progress
-        self.device = device_of(self.recipe.train.device)
+        self.parallel, self.device = parallel, parallel.device
+        self._prepared: _Prepared | None = None
         allow_tf32(self.recipe.train.tf32)
 
     def run(self) -> dict[str, Any]:
+        """Train; the first process prepares while the others wait, which then find all done."""
+        self.parallel.first(self._prepare)
+        p = self._prepare()
+        self.progress.stage("pretrain", p.data.feed.tokens(p.plan.steps))
+        run = Run(p.plan, self._keeping(p.plan.steps), p.data, self.space.root, self.progress, self.parallel, p.initial)
+        outcome = run.walk()
+        answer = self._answer(outcome, p.plan.spec.dtype)
+        if self.parallel.is_first:
+            self._write(outcome, p.text, answer)
+        return answer
+
+    def _prepare(self) -> _Prepared:
+        if self._prepared is None:
+            self._prepared = self._made()
+        return self._prepared
+
+    def _made(self) -> _Prepared:
         corpus = self.work.scan()
         tokens = tokenizer(self.work, corpus)
         text = read_text(self.work, corpus, tokens)
@@ -112,16 +148,17 @@ class _Training:
         spec = TrainSpec(
             config, shape.optimizer_config(self.recipe), self.recipe.train.seed,
             penalties=Penalties(self.recipe.objective.smoothing, self.recipe.objective.z),
-            micro_rows=self.recipe.train.micro_rows,
+            micro_rows=self.recipe.train.micro_rows, checkpointing=self.recipe.train.checkpointing,
         )  # fmt: skip
         decided = self._decided(spec, text, asked)
-        self.space.settle(corpus=corpus.fingerprint, tokenizer=tokens.artifact.fingerprint)
-        self.space.remember(builtins=corpus.builtins)
+        if self.parallel.is_first:
+            self.space.settle(corpus=corpus.fingerprint, tokenizer=tokens.artifact.fingerprint)
+            self.space.remember(builtins=corpus.builtins)
         spec = replace(spec, dtype=decided.dtype)
         feed = self._feed(text, asked, decided)
         data = RunData(
             feed,
-            self._held_out(text, asked),
+            self._held_out(text, asked, self._eval_tokens(text, feed.tokens(decided.steps))),
             tokens.encoder.token_bytes if self._spelled(tokens) else None,
             partial(_documents, feed, text.artifacts["train"]),
             partial(self._write_model, tokens, None),
@@ -135,16 +172,21 @@ class _Training:
             self.recipe.keep.patience,
             self.recipe.train.average,
         )
-        self.progress.stage("pretrain", feed.tokens(decided.steps))
-        outcome = Run(
-            plan, self._keeping(decided.steps), data, self.space.root, self.progress, self.device, initial
-        ).walk()
-        return self._written(outcome, text, decided)
+        return _Prepared(text, data, plan, initial)
 
     # What is read
 
-    def _held_out(self, text: Text, asked: Objective) -> dict[str, HeldOut]:
-        T, budget = self.recipe.train.row_tokens, self.recipe.keep.eval_tokens
+    def _eval_tokens(self, text: Text, tokens: int) -> int:
+        """Held-out tokens a source: what the recipe says, else so many that all evaluations together compute about a
+        tenth of what training does (a forward pass costs a third of a step)."""
+        k = self.recipe.keep
+        if k.eval_tokens is not None:
+            return k.eval_tokens
+        times = 1 / k.evaluate + len(SPLITS)
+        return int(min(MOST_EVAL_TOKENS, max(LEAST_EVAL_TOKENS, 0.3 * tokens / times / len(text.weights))))
+
+    def _held_out(self, text: Text, asked: Objective, budget: int) -> dict[str, HeldOut]:
+        T = self.recipe.train.row_tokens
         found: dict[str, HeldOut] = {}
         for split in SPLITS:
             stream = text.streams[split]
@@ -269,8 +311,7 @@ class _Training:
             card=text or card.unfinished(self.work.request.title), special=special,
         )  # fmt: skip
 
-    def _written(self, outcome: Outcome, text: Text, decided: _Decided) -> dict[str, Any]:
-        answer = self._answer(outcome, decided)
+    def _write(self, outcome: Outcome, text: Text, answer: dict[str, Any]) -> None:
         told = card.finished(self.work.request, outcome, text.weights, answer)
         final = self.space.path(MODEL)
         if final.exists():  # an earlier try was killed between this folder and the answer
@@ -278,9 +319,8 @@ class _Training:
         with staged(final) as folder:
             self._write_model(text.tokens, told, folder, outcome.model)
         write_json_atomic(self.space.path(RESULT), answer)
-        return answer
 
-    def _answer(self, outcome: Outcome, decided: _Decided) -> dict[str, Any]:
+    def _answer(self, outcome: Outcome, dtype: str) -> dict[str, Any]:
         evaluated = outcome.evaluations["eval"]
         body = {
             "step": outcome.step,
@@ -291,7 +331,8 @@ class _Training:
             "train_loss": outcome.train_loss,
             "evaluations": {split: told(found) for split, found in outcome.evaluations.items()},
             "stopped_early": outcome.early,
-            "dtype": decided.dtype,
+            "dtype": dtype,
+            "processes": self.parallel.size,
             "device": self.device,
             "parameters": dict(zip(("inside", "all"), outcome.model.n_parameters(), strict=True)),
             "tokens_per_second": outcome.tokens_per_second,

@@ -16,6 +16,7 @@ from assay.corpus.split import SplitOptions
 from assay.errors import AssayError, InputError, Stopped
 from assay.present.progress import Progress
 from assay.recipe.pretrain import PretrainRecipe
+from assay.train.parallel import ALONE, Alone
 from assay.workspace import Workspace
 
 RESULT, MODEL = "result.json", "model"
@@ -100,13 +101,19 @@ class Work:
 
 
 @contextlib.contextmanager
-def opened(request: Request, *, quiet: bool) -> Iterator[Work]:
-    """The run's folder, locked; the time it takes is remembered however it ends."""
+def opened(request: Request, parallel: Alone = ALONE, *, quiet: bool) -> Iterator[Work]:
+    """The run's folder, locked by the first process; the time it takes is remembered however it ends."""
     space = Workspace(request.out, "training")
+    if not parallel.is_first:  # the first one holds the lock for all, prepares, and writes
+        parallel.barrier()
+        with Progress(request.language, quiet=True) as silent:
+            yield Work(request, space, silent)
+        return
     with space.enter(request.identity(), shlex.join(request.command)):
         progress = Progress(request.language, quiet=quiet)
         try:
             with progress:
+                parallel.barrier()
                 yield Work(request, space, progress)
         except KeyboardInterrupt:
             raise Stopped("stopped", remedy="run the same command again to go on from here") from None

@@ -142,7 +142,7 @@ class KeepRecipe(Section):
     """Evaluation, checkpoints, logs."""
 
     evaluate: float = Field(0.1, gt=0, le=1, description="evaluate after each such share of the run")
-    eval_tokens: int = Field(50_000, ge=256, description="held-out tokens a source")
+    eval_tokens: int | None = Field(None, ge=256, description="held-out tokens a source; derived when not given")
     patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better one")
     save_seconds: float = Field(300.0, gt=0, description="save a checkpoint so often, and at the end")
     save_steps: int | None = Field(None, ge=1, description="save every so many steps instead")

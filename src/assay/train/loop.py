@@ -27,8 +27,10 @@ from assay.models.protocol import PLAIN, Batch, Loss, Penalties
 from assay.tokens.sampler import splitmix64
 from assay.train.feed import Feed
 from assay.train.optimizers import Optimizer, OptimizerConfig
+from assay.train.parallel import Alone
 from assay.train.precision import DTYPES, LossScale
 from assay.train.schedules import Schedule
+from assay.train.shards import local, placed
 
 OnStep = Callable[[int, Batch, Tensor], None]
 """Is told the step that was done, its batch and the loss of each position (B, T)."""
@@ -54,6 +56,7 @@ class TrainSpec:
         dtype: see `precision`.
         micro_rows: a batch is computed in pieces of so many rows, whose gradients add up (for models whose batch does
             not fit into memory at once); None: at once.
+        checkpointing: activations are computed anew in the backward pass instead of kept.
     """
 
     model: ModelConfig
@@ -62,31 +65,40 @@ class TrainSpec:
     dtype: str = "float32"
     penalties: Penalties = PLAIN
     micro_rows: int | None = None
+    checkpointing: bool = False
 
 
 class TrainState:
-    """A model on its way: parameters (float32), optimizer state, and the step it stands at."""
+    """A model on its way: parameters (float32), optimizer state, and the step it stands at.
 
-    def __init__(self, spec: TrainSpec, device: str = "cpu") -> None:
-        generator = torch.Generator().manual_seed(spec.seed)
-        self.model = build(spec.model, generator).to(device)
-        self.masters = dict(self.model.named_parameters())
-        self.device = device
+    Args:
+        device: where one process computes.
+        parallel: how several train together, each on its own device; None: one alone.
+    """
+
+    def __init__(self, spec: TrainSpec, device: str = "cpu", parallel: Alone | None = None) -> None:
+        self.parallel = parallel or Alone(device)
+        self.device = self.parallel.device
         self.step = 0
         dtype = DTYPES[spec.dtype]
+        self.model = build(spec.model, torch.Generator().manual_seed(spec.seed), checkpointing=spec.checkpointing)
+        self.parallel.lay_out(self.model, dtype)
+        self.masters = dict(self.model.named_parameters())
         self._low: dict[str, torch.nn.Parameter] | None = None
-        if dtype != torch.float32:
+        if dtype != torch.float32 and not self.parallel.keeps_masters:
             self.masters = {n: torch.nn.Parameter(p.detach().clone()) for n, p in self.masters.items()}
             self.model.to(dtype)
             self._low = dict(self.model.named_parameters())
-        self._scale = LossScale(device) if dtype == torch.float16 else None
+        self._computed = self.parallel.computes(self.model)
+        self._scale = LossScale(self.device) if dtype == torch.float16 else None
         self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
         self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
         self.span: Callable[[str], AbstractContextManager[Any]] = nullcontext
         self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:
-        """One step of training at `factor` of the peak learning rates; `batch` is on any device.
+        """One step of training at `factor` of the peak learning rates; `batch` is on any device, and it is the whole
+        one in every process.
 
         Returns:
             the loss of each position, (B, T) in nats, on the model's device.
@@ -97,6 +109,7 @@ class TrainState:
         """
         if self._seed is not None:  # what is dropped is a function of seed and step: nothing to save
             key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
+            key = splitmix64(key + np.uint64(self.parallel.draws)) if self.parallel.draws else key
             torch.manual_seed(int(key[0]) >> 1)
         losses_BT = self._backward(batch)
         with self.span("optimizer"):
@@ -115,8 +128,9 @@ class TrainState:
     @torch.no_grad()
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take over weights, by name; those that are not named stay."""
-        for name, tensor in weights.items():
-            self.masters[name].copy_(tensor)
+        for name, tensor in self.parallel.taken({f"model.{n}": t for n, t in weights.items()}, self._owners()).items():
+            own = name.removeprefix("model.")
+            self.masters[own].copy_(placed(tensor, self.masters[own], own))
         self.refresh()
 
     def _step(self, factor: float) -> None:
@@ -124,7 +138,7 @@ class TrainState:
             for name, low in self._low.items():
                 if low.grad is not None:
                     self.masters[name].grad, low.grad = low.grad.float(), None
-        if self._scale is None or self._scale.unscaled(self._gradients()):
+        if self._scale is None or self._scale.unscaled(self._gradients(), self.parallel.everywhere):
             self.optimizer.step(factor)
             self.refresh()
         else:
@@ -132,26 +146,28 @@ class TrainState:
 
     def _backward(self, batch: Batch) -> Tensor:
         """Gradients of the mean loss over the batch's targets; returns the loss of each position."""
-        rows = len(batch.inputs_BT)
-        if self._micro_rows is None or rows <= self._micro_rows:
+        own = self.parallel.share(batch)
+        pieces = own.pieces(self._micro_rows or len(own.inputs_BT))
+        if len(pieces) == 1 and own is batch:
             loss = self._loss(batch)
             with self.span("backward"):
                 self._scaled(loss.mean).backward()
             return loss.losses_BT.detach()
         total = max(1, int((batch.targets_BT >= 0).sum()))
         losses = []
-        for piece in batch.pieces(self._micro_rows):
-            loss = self._loss(piece)
-            share = int((piece.targets_BT >= 0).sum()) / total
-            with self.span("backward"):
-                self._scaled(loss.mean * share).backward()
+        for i, piece in enumerate(pieces, 1):
+            with self.parallel.piece(last=i == len(pieces)):
+                loss = self._loss(piece)
+                share = int((piece.targets_BT >= 0).sum()) / total * self.parallel.replicas
+                with self.span("backward"):
+                    self._scaled(loss.mean * share).backward()
             losses.append(loss.losses_BT.detach())
-        return torch.cat(losses)
+        return self.parallel.gathered(torch.cat(losses))
 
     def _loss(self, batch: Batch) -> Loss:
         with self.span("forward"):
-            loss = self.model.loss(batch.to(self.device), self._penalties)
-        if loss.mean.device.type == "cpu" and not loss.mean.isfinite():
+            loss = self._computed(batch.to(self.device), self._penalties)
+        if loss.mean.device.type == "cpu" and not self.parallel.everywhere(bool(loss.mean.isfinite())):
             self.optimizer.drop_gradients()
             raise LossNotFinite(self.step)
         return loss
@@ -160,7 +176,7 @@ class TrainState:
         return mean if self._scale is None else mean * self._scale.value
 
     def _gradients(self) -> list[Tensor]:
-        return [master.grad for master in self.masters.values() if master.grad is not None]
+        return [local(master.grad) for master in self.masters.values() if master.grad is not None]
 
     @torch.no_grad()
     def refresh(self) -> None:
@@ -169,12 +185,13 @@ class TrainState:
             low.copy_(self.masters[name])
 
     def tensors(self) -> dict[str, Tensor]:
-        """The whole state as named tensors (references)."""
+        """The whole state as named tensors (references). Where it is cut among processes, so are they; with tensor
+        parallel all have to ask at the same time, for whole copies."""
         state = {f"model.{name}": p.detach() for name, p in self.masters.items()}
         state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         if self._scale is not None:
             state |= {f"scale.{name}": tensor for name, tensor in self._scale.tensors().items()}
-        return state | {"step": torch.tensor(self.step)}
+        return self.parallel.stored(state | {"step": torch.tensor(self.step)}, self._owners())
 
     def copy(self) -> dict[str, Tensor]:
         """The whole state as named tensors of its own."""
@@ -182,14 +199,16 @@ class TrainState:
 
     @torch.no_grad()
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go back (or on) to a state that `copy` gave.
+        """Go back (or on) to a state that `copy` gave, here or in any number of processes: tensors are whole, or
+        shared as `like` says.
 
         Raises:
             InputError: it is that of another model.
         """
+        state = dict(self.parallel.taken(state, self._owners()))
         self._refuse_another(state)
         for name, parameter in self.masters.items():
-            parameter.copy_(state[f"model.{name}"])
+            parameter.copy_(placed(state[f"model.{name}"], parameter, name))
         self.optimizer.load(_below("optimizer.", state))
         if self._scale is not None:
             self._scale.load(_below("scale.", state))
@@ -205,6 +224,17 @@ class TrainState:
                     f"{name} is {found} in the checkpoint, and of shape {tuple(parameter.shape)} in this model",
                     remedy="go on with the recipe that the checkpoint was made with",
                 )
+
+    def like(self) -> dict[str, Tensor]:
+        """How tensors of a saved state are shared here, for `shards.load_sharded`; those not named are whole."""
+        if self.parallel.stores_whole:
+            return {}
+        shared = {f"model.{name}": master.detach() for name, master in self.masters.items()}
+        return shared | {f"optimizer.{name}": tensor for name, tensor in self.optimizer.like().items()}
+
+    def _owners(self) -> dict[str, list[str]]:
+        own = {f"model.{name}": [name] for name in self.masters}
+        return own | {f"optimizer.{name}": names for name, names in self.optimizer.owners().items()}
 
 
 def _has_dropout(config: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ float16     the same, and the loss is scaled up so that small gradients do not v
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
@@ -35,12 +35,16 @@ class LossScale:
         self.value = torch.tensor(start, dtype=torch.float32, device=device)
         self._good = torch.tensor(0, dtype=torch.int64)
 
-    def unscaled(self, gradients: Iterable[Tensor]) -> bool:
-        """Divide the gradients by the factor, in place; False, and another factor, where one has overflowed."""
+    def unscaled(self, gradients: Iterable[Tensor], everywhere: Callable[[bool], bool] = bool) -> bool:
+        """Divide the gradients by the factor, in place; False, and another factor, where one has overflowed.
+
+        Args:
+            everywhere: whether something holds in all processes, where several hold parts of the gradients.
+        """
         own = list(gradients)
         torch._foreach_mul_(own, (1.0 / self.value).item())
         finite = bool(torch.stack([g.abs().max() for g in own if g.numel()]).isfinite().all())
-        if not finite:
+        if not everywhere(finite):
             self.value.mul_(0.5)
             self._good.zero_()
             return False

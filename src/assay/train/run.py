@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from assay.errors import WorkError
+from assay.errors import InputError, WorkError, interrupted
 from assay.models.build import Neural, build
 from assay.models.protocol import Batch
 from assay.present.numbers import fixed
@@ -35,10 +35,12 @@ from assay.train.feed import RowFeed, with_threads
 from assay.train.interrupt import between_steps
 from assay.train.loop import LossNotFinite, TrainSpec, TrainState, train
 from assay.train.memory import OutOfMemory, is_out_of_memory, out_of_memory
+from assay.train.parallel import ALONE, Alone
 from assay.train.peak import gemm_peak
 from assay.train.profiling import Profiler
 from assay.train.schedules import Schedule
-from assay.train.telemetry import Telemetry, memory_bytes
+from assay.train.shards import full, local
+from assay.train.telemetry import Nothing, Telemetry, memory_bytes
 
 CHECKPOINTS, BEST, TRACE = "checkpoints", "best", "trace.json"
 
@@ -141,7 +143,8 @@ class Run:
 
     Args:
         folder: of the run; somebody else has locked it and knows that it is this run's.
-        progress: is told of tokens; its stage `train` has begun.
+        progress: is told of tokens; its stage has begun.
+        parallel: how several processes share the work; the first one writes and tells.
         initial: weights to begin with, by name.
     """
 
@@ -152,15 +155,20 @@ class Run:
         data: RunData,
         folder: Path,
         progress: Progress,
-        device: str = "cpu",
+        parallel: Alone = ALONE,
         initial: Mapping[str, Tensor] | None = None,
     ) -> None:
         self.plan, self.keeping, self.data, self.folder, self.progress = plan, keeping, data, folder, progress
-        self.device = device
-        self.state = TrainState(plan.spec, device)
+        self.parallel, self.device = parallel, parallel.device
+        self.state = TrainState(plan.spec, parallel=parallel)
         if initial is not None:
             self.state.begin_with(initial)
         self.state.optimizer.watched = True
+        if plan.average is not None and not parallel.stores_whole:
+            raise InputError(
+                "an average of weights that processes share is not kept", where="train.average",
+                remedy="leave it out, or train with train.parallel=ddp",
+            )  # fmt: skip
         self.average = ExponentialAverage(self.state.masters, plan.average) if plan.average is not None else None
         self.history: list[tuple[int, float]] = []  # evaluations: step and loss
         self.sums = _Sums()
@@ -168,9 +176,11 @@ class Run:
         self.speed: float | None = None
         self._waiting: list[tuple[int, Batch, Tensor]] = []
         self.meter = Meter(self._resume())
-        self.telemetry = Telemetry(folder, self.state.step, tensorboard=keeping.tensorboard)
+        self.telemetry = (
+            Telemetry(folder, self.state.step, tensorboard=keeping.tensorboard) if parallel.is_first else Nothing()
+        )
         self.writer = checkpoint.Background()
-        self.peak = gemm_peak(plan.spec.dtype, device)
+        self.peak = gemm_peak(plan.spec.dtype, self.device) * parallel.size
         self.saved_at = self.stepped_at = time.monotonic()
 
     # On the way
@@ -224,6 +234,8 @@ class Run:
             self._save()
         tokens = self.data.feed.tokens(done) - self.data.feed.tokens(step)
         self.stepped_at = time.monotonic()
+        if self.parallel.size > 1 and not self.parallel.everywhere(not interrupted.is_set()):
+            interrupted.set()  # all stop at the same step
         self.progress.advance(tokens, note=note)  # last: it may raise to stop
         if self._enough():
             raise _Enough
@@ -284,12 +296,13 @@ class Run:
         with self._averaged():
             found = self.data.held_out["eval"].evaluate(self.state.model, self.device)
         self.telemetry.write("eval", done, {"split": "eval", **_told(found)})
-        better = not self.history or found.loss < min(loss for _, loss in self.history)
-        self.history.append((done, found.loss))
+        loss = self.parallel.agreed(found.loss)
+        better = not self.history or loss < min(earlier for _, earlier in self.history)
+        self.history.append((done, loss))
         if better and self.keeping.best:
-            weights = {name: tensor.clone() for name, tensor in self._weights().items()}
-            state = {**weights, "step": torch.tensor(done)}
-            self.writer.submit(lambda: checkpoint.save(self.folder / BEST, state, {}))
+            state = {**self._weights(), "step": torch.tensor(done)}
+            if self.parallel.is_first:
+                self.writer.submit(lambda: checkpoint.save(self.folder / BEST, state, {}))
 
     @contextlib.contextmanager
     def _averaged(self) -> Any:
@@ -303,10 +316,11 @@ class Run:
         self.state.refresh()
 
     def _weights(self) -> dict[str, Tensor]:
-        """What is kept of the run: the averages where there are any, else the weights; float32."""
+        """What is kept of the run, a copy: the averages where there are any, else the weights; float32, whole."""
         if self.average is not None:
-            return self.average.tensors()
-        return {name: master.detach() for name, master in self.state.masters.items()}
+            return self.parallel.stored(self.average.tensors(), {name: [name] for name in self.state.masters})
+        state = {n: t.clone() for n, t in self.state.tensors().items() if n.startswith("model.")}
+        return {name.removeprefix("model."): tensor for name, tensor in full(state).items()}
 
     def _enough(self) -> bool:
         if self.plan.patience is None or not self.history:
@@ -319,16 +333,18 @@ class Run:
     def _due(self, done: int) -> bool:
         if self.keeping.save_steps is not None:
             return done % self.keeping.save_steps == 0
-        return time.monotonic() - self.saved_at > self.keeping.save_seconds
+        late = time.monotonic() - self.saved_at > self.keeping.save_seconds
+        return not self.parallel.everywhere(not late)
 
     def _save(self, *, only_if_new: bool = False) -> None:
         """Begin to write a checkpoint: a copy of the state, so that training can go on meanwhile."""
         self._count()
         self.writer.wait()
-        if only_if_new and self._newest_step() == self.state.step:
+        if only_if_new and self.parallel.agreed(self._newest_step()) == self.state.step:
             return
         state = self.state.copy()
-        if not all(bool(t.isfinite().all()) for name, t in state.items() if name.startswith("model.")):
+        finite = all(bool(local(t).isfinite().all()) for name, t in state.items() if name.startswith("model."))
+        if not self.parallel.everywhere(finite):
             raise self._with_documents(self.state.step)
         if self.average is not None:
             state |= {f"average.{name}": tensor.clone() for name, tensor in self.average.state().items()}
@@ -339,13 +355,18 @@ class Run:
             "spent": self.meter.spent().__dict__,
             "read": self.data.fingerprint,
         }
-        model = self._model({name.removeprefix("model."): t for name, t in state.items() if name.startswith("model.")})
-        self.writer.submit(
-            lambda: checkpoint.save(
-                self.folder / CHECKPOINTS, state, extra, keep=self.keeping.last,
-                beside=lambda folder: self.data.write_model(folder, model),
-            )
-        )  # fmt: skip
+        weights = full({n: t for n, t in state.items() if n.startswith("model.")}, keep=self.parallel.is_first)
+        if self.parallel.is_first:
+            model = self._model({name.removeprefix("model."): tensor for name, tensor in weights.items()})
+        kept: dict[str, Any] = {
+            "keep": self.keeping.last,
+            "beside": lambda folder: self.data.write_model(folder, model),
+        }
+        folder = self.folder / CHECKPOINTS
+        if not self.parallel.stores_whole:
+            checkpoint.save_together(self.parallel, folder, state, extra, **kept)
+        elif self.parallel.is_first:
+            self.writer.submit(lambda: checkpoint.save(folder, state, extra, **kept))
         self.saved_at = time.monotonic()
 
     def _newest_step(self) -> int:
@@ -354,7 +375,7 @@ class Run:
 
     def _resume(self) -> Spent:
         """Go on from the newest whole checkpoint, where there is one; returns what was spent up to it."""
-        found = checkpoint.newest(self.folder / CHECKPOINTS, self._passed_over)
+        found = checkpoint.newest(self.folder / CHECKPOINTS, self._passed_over, self.state.like())
         if found is None:
             return Spent()
         state, extra = found
@@ -373,7 +394,8 @@ class Run:
         return Spent(**extra["spent"])
 
     def _passed_over(self, folder: Path, damage: str) -> None:
-        self.progress.warn("passed_over", folder=folder.name, damage=damage)
+        if self.parallel.is_first:
+            self.progress.warn("passed_over", folder=folder.name, damage=damage)
 
     def _model(self, weights: Mapping[str, Tensor]) -> Neural:
         """A model of its own, in float32 on the CPU, with these weights."""
@@ -388,6 +410,7 @@ class Run:
     def _finish(self, early: bool) -> Outcome:
         """Evaluate what is kept."""
         self.writer.wait()
+        self.parallel.barrier()
         step, weights = self.state.step, self._weights()
         if self.keeping.best and (found := checkpoint.newest(self.folder / BEST, self._passed_over)):
             weights = found[0]

@@ -63,6 +63,19 @@ class Telemetry:
             self._events.close()
 
 
+class Nothing(Telemetry):
+    """Writes nothing: the telemetry of all processes but the first."""
+
+    def __init__(self) -> None:
+        pass
+
+    def write(self, kind: str, step: int, record: Mapping[str, Any]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 def read(folder: Path) -> list[dict[str, Any]]:
     """All records of a run; a line that a kill cut off, and what follows it, is left out."""
     path = folder / METRICS
