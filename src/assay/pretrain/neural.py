@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 import torch
@@ -26,8 +26,8 @@ from torch import nn
 from assay import __version__
 from assay.corpus.scan import Corpus
 from assay.errors import InputError
-from assay.models import interop
-from assay.models.build import ModelConfig
+from assay.models import interop, vectors
+from assay.models.build import ModelConfig, build
 from assay.models.interop.directory import Special, write_directory
 from assay.models.protocol import Penalties
 from assay.pretrain import card, shape
@@ -38,6 +38,7 @@ from assay.tokens.evalset import EvalSet
 from assay.tokens.learn import MASK, PAD
 from assay.tokens.prepare import Tokenized
 from assay.tokens.sampler import Sampler, StreamPlan
+from assay.tokens.sentences import words_of_tokens
 from assay.tokens.stream import TokenStream
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
 from assay.train.feed import Phase, RowFeed, slots_of
@@ -146,7 +147,7 @@ class _Training:
         asked = shape.objective(self.recipe, tokens.encoder)
         config, initial = self._model(tokens)
         spec = TrainSpec(
-            config, shape.optimizer_config(self.recipe), self.recipe.train.seed,
+            config, shape.optimizer_config(self.recipe, config), self.recipe.train.seed,
             penalties=Penalties(self.recipe.objective.smoothing, self.recipe.objective.z),
             micro_rows=self.recipe.train.micro_rows, checkpointing=self.recipe.train.checkpointing,
         )  # fmt: skip
@@ -213,9 +214,10 @@ class _Training:
         """The config, and the weights to begin with where there are any."""
         m, rows = self.recipe.model, tokens.encoder.vocabulary
         if m.path is None:
-            return shape.model_config(self.recipe, tokens.encoder), None
+            config = shape.model_config(self.recipe, tokens.encoder)
+            return config, None if m.vectors is None else self._with_vectors(config, tokens, Path(m.vectors))
         model = interop.load(Path(m.path))
-        config: ModelConfig = model.config  # type: ignore[assignment]
+        config = cast(ModelConfig, model.config)
         if config.vocabulary < rows:
             raise InputError(
                 f"the tokenizer has {rows} ids, and the model's embedding {config.vocabulary} rows", where=m.path,
@@ -227,6 +229,14 @@ class _Training:
                 where=m.path, remedy="give shorter train.row_tokens",
             )  # fmt: skip
         return config, {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+    def _with_vectors(self, config: ModelConfig, tokens: Tokenized, path: Path) -> dict[str, torch.Tensor]:
+        """The input layer from word vectors."""
+        generator = torch.Generator().manual_seed(self.recipe.train.seed)
+        model = build(config, generator)
+        matrix, _ = vectors.embedding_for(words_of_tokens(tokens.encoder.content), vectors.load(path), generator)
+        vectors.put(model, matrix)
+        return {"embedding": model.get_parameter("embedding").detach()}
 
     # What a measurement decides
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from assay.errors import InputError
 from assay.models.build import ModelConfig
+from assay.models.decoder import DecoderConfig
 from assay.models.presets import Size, heads_of, preset
 from assay.models.seq2seq import Seq2SeqConfig
 from assay.recipe.pretrain import PretrainRecipe
@@ -17,7 +18,7 @@ from assay.train.feed import Phase
 from assay.train.objectives import NEXT_TOKEN, Denoising, Masked, Objective, SpanCorruption
 from assay.train.optimizers import OptimizerConfig
 from assay.train.schedules import Constant, Cosine, CosineRestarts, Linear, Schedule, WarmupStableDecay
-from assay.train.transfer import transferred
+from assay.train.transfer import check, transferred
 
 ObjectiveKind = Literal["causal", "masked", "spans", "denoising"]
 END = "<|end|>"
@@ -163,8 +164,12 @@ def max_length(config: ModelConfig) -> float:
     return float("inf") if relative else getattr(config, "max_length", float("inf"))
 
 
-def optimizer_config(recipe: PretrainRecipe) -> OptimizerConfig:
-    """The optimizer: what the recipe says, else what suits the preset, transferred to the model's width."""
+def optimizer_config(recipe: PretrainRecipe, config: ModelConfig) -> OptimizerConfig:
+    """The optimizer: what the recipe says, else what suits the preset, transferred to the model's width.
+
+    Raises:
+        InputError: rates do not carry over to such a model.
+    """
     o, rates = recipe.optimizer, _RATES[family_of(recipe.model.preset)]
     matrix = o.matrix or rates.matrix
     # Rates of Muon are of another kind than those of Adam and its kin: about three times as high.
@@ -184,7 +189,15 @@ def optimizer_config(recipe: PretrainRecipe) -> OptimizerConfig:
         clip_norm=o.clip_norm,
     )
     base = recipe.train.base_width
-    return made if base is None else transferred(made, recipe.model.width, base)
+    if base is None:
+        return made
+    try:
+        if not isinstance(config, DecoderConfig):
+            raise InputError("rates carry over widths of decoders alone", remedy="give the rates for this width")
+        check(config)
+        return transferred(made, config.width, base)
+    except InputError as error:
+        raise InputError(error.what, where="train.base_width", remedy=error.remedy) from error
 
 
 def schedule(recipe: PretrainRecipe, steps: int) -> Schedule:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -394,7 +395,9 @@ class Run:
         return Spent(**extra["spent"])
 
     def _passed_over(self, folder: Path, damage: str) -> None:
+        """A damaged checkpoint is of no use, and would count among those that are kept."""
         if self.parallel.is_first:
+            shutil.rmtree(folder, ignore_errors=True)
             self.progress.warn("passed_over", folder=folder.name, damage=damage)
 
     def _model(self, weights: Mapping[str, Tensor]) -> Neural:
