@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import random
 from pathlib import Path
 from typing import Any
 
-import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -32,16 +33,16 @@ def corpus(folder: Path) -> Path:
     return folder
 
 
-def train(
-    recipe: str, texts: Path, out: Path, capsys: pytest.CaptureFixture[str], *settings: str, steps: int | None = 6
-) -> dict[str, Any]:
+def train(recipe: str, texts: Path, out: Path, *settings: str, steps: int | None = 6) -> dict[str, Any]:
     """Run a recipe at toy size; returns the answer of `--json`."""
     budget = ["budget.seconds=null", f"budget.steps={steps}"] if steps else []
-    front.train(
-        recipe=RECIPES / f"{recipe}.yaml", sources=[str(texts)], out=out, overrides=[*TOY, *budget, *settings],
-        budget=None, tokens=None, language="en", explain=False, as_json=True,
-    )  # fmt: skip
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    answer = io.StringIO()
+    with contextlib.redirect_stdout(answer):
+        front.train(
+            recipe=RECIPES / f"{recipe}.yaml", sources=[str(texts)], out=out, overrides=[*TOY, *budget, *settings],
+            budget=None, tokens=None, language="en", explain=False, as_json=True,
+        )  # fmt: skip
+    found: dict[str, Any] = json.loads(answer.getvalue())
     return found
 
 

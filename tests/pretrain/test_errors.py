@@ -58,17 +58,16 @@ def test_bad_input_is_refused_and_leaves_no_model(
     parts: tuple[str, ...],
     texts: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(InputError) as caught:
-        train(recipe, texts, tmp_path / "run", capsys, *settings, steps=None if recipe == "word2vec" else 6)
+        train(recipe, texts, tmp_path / "run", *settings, steps=None if recipe == "word2vec" else 6)
     one_line(caught.value, 2, *parts)
     assert not (tmp_path / "run" / "model").exists()
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_a_loss_that_is_no_number_names_the_documents_and_keeps_the_checkpoint(
-    texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest, calls = Decoder.loss, [0]
 
@@ -80,7 +79,7 @@ def test_a_loss_that_is_no_number_names_the_documents_and_keeps_the_checkpoint(
     monkeypatch.setattr(Decoder, "loss", burst)
     out = tmp_path / "run"
     with pytest.raises(WorkError) as caught:
-        train("gpt", texts, out, capsys, "keep.save_steps=3", steps=12)
+        train("gpt", texts, out, "keep.save_steps=3", steps=12)
     one_line(caught.value, 1, "step 8", "not a number", "the newest checkpoint is whole", "learning rates")
     documents = {json.loads(line)["text"] for path in texts.glob("*.jsonl") for line in path.open(encoding="utf-8")}
     assert documents
@@ -89,7 +88,7 @@ def test_a_loss_that_is_no_number_names_the_documents_and_keeps_the_checkpoint(
 
 
 def test_memory_that_does_not_suffice_is_told_with_what_fits(
-    texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = Decoder.loss
 
@@ -100,18 +99,16 @@ def test_memory_that_does_not_suffice_is_told_with_what_fits(
 
     monkeypatch.setattr(Decoder, "loss", limited)
     with pytest.raises(WorkError) as caught:
-        train("gpt", texts, tmp_path / "run", capsys)
+        train("gpt", texts, tmp_path / "run")
     one_line(caught.value, 1, "4 rows at a time do not fit", "train.micro_rows=1 fits")
-    train("gpt", texts, tmp_path / "other", capsys, "train.micro_rows=1")
+    train("gpt", texts, tmp_path / "other", "train.micro_rows=1")
 
 
-def test_word_vectors_are_an_input_layer_and_of_its_width(
-    texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_word_vectors_are_an_input_layer_and_of_its_width(texts: Path, tmp_path: Path) -> None:
     learn = ("vectors.min_count=2", "vectors.epochs=1")
-    made = train("word2vec", texts, tmp_path / "vectors", capsys, *learn, steps=None)
+    made = train("word2vec", texts, tmp_path / "vectors", *learn, steps=None)
     still = ("optimizer.embedding_lr=1e-12", f"model.vectors={made['checkpoint']}", "tokenizer.kind=word")
-    answer = train("gpt", texts, tmp_path / "with", capsys, *still, "tokenizer.min_count=1")
+    answer = train("gpt", texts, tmp_path / "with", *still, "tokenizer.min_count=1")
     model, vectors = interop.load(Path(answer["checkpoint"])), load_vectors(Path(made["checkpoint"]))
     encoder = Encoder.load(Path(answer["checkpoint"]))
     own = {encoder.decode(np.array([i])): row for i, row in enumerate(model.get_parameter("embedding").detach())}
@@ -121,17 +118,15 @@ def test_word_vectors_are_an_input_layer_and_of_its_width(
         given = torch.from_numpy(vectors.vector(word))
         assert torch.nn.functional.cosine_similarity(own[word], given, dim=0) > 0.999
     with pytest.raises(InputError, match="width"):
-        train("gpt", texts, tmp_path / "wide", capsys, *still, "model.width=32")
+        train("gpt", texts, tmp_path / "wide", *still, "model.width=32")
 
 
-def test_a_tokenizer_larger_than_the_head_is_refused(
-    texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    small = train("gpt", texts, tmp_path / "small", capsys)
-    large = train("gpt", texts, tmp_path / "large", capsys, "tokenizer.vocabulary=500")
+def test_a_tokenizer_larger_than_the_head_is_refused(texts: Path, tmp_path: Path) -> None:
+    small = train("gpt", texts, tmp_path / "small")
+    large = train("gpt", texts, tmp_path / "large", "tokenizer.vocabulary=500")
     with pytest.raises(InputError) as caught:
         train(
-            "gpt", texts, tmp_path / "run", capsys,
+            "gpt", texts, tmp_path / "run",
             f"model.path={small['checkpoint']}", f"tokenizer.path={large['checkpoint']}",
         )  # fmt: skip
     one_line(caught.value, 2, "500 ids", "420 rows", "tokenizer.path")

@@ -33,10 +33,8 @@ def test_a_recipe_says_what_it_is_for(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEURAL)
-def test_a_neural_recipe_ends_in_a_model_that_loads(
-    name: str, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    answer = train(name, texts, tmp_path / "run", capsys)
+def test_a_neural_recipe_ends_in_a_model_that_loads(name: str, texts: Path, tmp_path: Path) -> None:
+    answer = train(name, texts, tmp_path / "run")
     assert answer["steps"] == 6
     assert answer["tokens"] == 6 * 4 * 16
     assert math.isfinite(answer["loss"])
@@ -54,12 +52,12 @@ def test_a_neural_recipe_ends_in_a_model_that_loads(
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if r["kind"] == "train"] == list(range(1, 7))
     assert all(r["gradient_norm"] > 0 and 0 < r["mfu"] < 1 for r in records if r["kind"] == "train")
-    again = train(name, texts, tmp_path / "run", capsys)  # done already: the same answer at once
+    again = train(name, texts, tmp_path / "run")  # done already: the same answer at once
     assert again == answer
 
 
-def test_an_n_gram_model_is_counted(texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answer = train("ngram", texts, tmp_path / "run", capsys, steps=None)
+def test_an_n_gram_model_is_counted(texts: Path, tmp_path: Path) -> None:
+    answer = train("ngram", texts, tmp_path / "run", steps=None)
     model = KneserNey.load(Path(answer["checkpoint"]) / "ngram.safetensors")
     assert model.order == 5
     assert model.n_parameters() == answer["ngrams"]
@@ -69,9 +67,9 @@ def test_an_n_gram_model_is_counted(texts: Path, tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize("family", ["word2vec", "fasttext", "glove"])
-def test_word_vectors_are_learned(family: str, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_word_vectors_are_learned(family: str, texts: Path, tmp_path: Path) -> None:
     settings = (f"model.preset={family}", "vectors.min_count=2", "vectors.epochs=1")
-    answer = train("word2vec", texts, tmp_path / "run", capsys, *settings, steps=None)
+    answer = train("word2vec", texts, tmp_path / "run", *settings, steps=None)
     made = vectors.load(Path(answer["checkpoint"]))
     assert (len(made.words), made.width) == (answer["words"], 16)
     assert any("\u4e00" <= word[0] <= "\u9fff" for word in made.words)

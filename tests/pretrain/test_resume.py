@@ -54,11 +54,10 @@ def test_stopped_runs_go_on_bitwise_with_any_number_of_loaders(
     settings: tuple[str, ...],
     texts: Path,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    whole = train(recipe, texts, straight, capsys, *settings, "train.loaders=0", steps=STEPS)
+    whole = train(recipe, texts, straight, *settings, "train.loaders=0", steps=STEPS)
     advance = Progress.advance
     for loaders, stop_after in ((1, 1), (2, 4), (0, 3)):
         left = [stop_after]
@@ -72,9 +71,9 @@ def test_stopped_runs_go_on_bitwise_with_any_number_of_loaders(
 
         monkeypatch.setattr(Progress, "advance", stop)
         with pytest.raises(Stopped):
-            train(recipe, texts, stopped, capsys, *settings, f"train.loaders={loaders}", steps=STEPS)
+            train(recipe, texts, stopped, *settings, f"train.loaders={loaders}", steps=STEPS)
     monkeypatch.setattr(Progress, "advance", advance)
-    answer = train(recipe, texts, stopped, capsys, *settings, "train.loaders=2", steps=STEPS)
+    answer = train(recipe, texts, stopped, *settings, "train.loaders=2", steps=STEPS)
     assert answer["loss"] == whole["loss"]
     assert_same(straight, stopped)
 
@@ -87,10 +86,10 @@ def _wait_for_checkpoint(running: Running, out: Path, step: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_run_goes_on_bitwise(texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_run_goes_on_bitwise(texts: Path, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     settings = ("keep.save_steps=2", "keep.last=3")
-    train("gpt", texts, straight, capsys, *settings, steps=150)
+    train("gpt", texts, straight, *settings, steps=150)
     options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", "budget.steps=150")]
     command = ["train", RECIPES / "gpt.yaml", texts, "--out", killed, *options]
     for step in (4, 60):
@@ -98,45 +97,45 @@ def test_a_killed_run_goes_on_bitwise(texts: Path, tmp_path: Path, capsys: pytes
         _wait_for_checkpoint(running, killed, step)
         running.signal(signal.SIGKILL)
         running.process.wait()
-    train("gpt", texts, killed, capsys, *settings, steps=150)
+    train("gpt", texts, killed, *settings, steps=150)
     assert_same(straight, killed)
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_word(
-    texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
     settings = ("keep.save_steps=3", "keep.best=false")
-    train("gpt", texts, out, capsys, *settings, steps=STEPS)
+    train("gpt", texts, out, *settings, steps=STEPS)
     first = weights(out)
     (out / "result.json").unlink()
     newest = sorted((out / "checkpoints").glob("step-*"))[-1]
     with (newest / "state" / "state.safetensors").open("r+b") as file:
         file.seek(-4, 2)
         file.write(b"gone")
-    train("gpt", texts, out, capsys, *settings, steps=STEPS)
+    train("gpt", texts, out, *settings, steps=STEPS)
     told: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(Progress, "warn", lambda self, key, **values: told.append((key, values)))
     (out / "result.json").unlink()
     newest = sorted((out / "checkpoints").glob("step-*"))[-1]
     (newest / "extra.json").unlink()
-    train("gpt", texts, out, capsys, *settings, steps=STEPS)
+    train("gpt", texts, out, *settings, steps=STEPS)
     assert told == [("passed_over", {"folder": newest.name, "damage": "extra.json is missing"})]
     for name, tensor in weights(out).items():
         assert torch.equal(tensor, first[name])
 
 
-def test_another_run_is_refused_in_its_folder(texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_run_is_refused_in_its_folder(texts: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    train("gpt", texts, out, capsys)
+    train("gpt", texts, out)
     before = weights(out)
     with pytest.raises(InputError, match="holds another training"):
-        train("gpt", texts, out, capsys, "model.layers=2")
+        train("gpt", texts, out, "model.layers=2")
     changed = tmp_path / "changed"
     shutil.copytree(texts, changed)
     with (changed / "letters.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"text": "one more document of some words"}\n')
     with pytest.raises(InputError, match="holds another training"):
-        train("gpt", changed, out, capsys)
+        train("gpt", changed, out)
     for name, tensor in weights(out).items():
         assert torch.equal(tensor, before[name])
