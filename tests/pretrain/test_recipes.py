@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from assay.models import interop, vectors
@@ -52,6 +53,10 @@ def test_a_neural_recipe_ends_in_a_model_that_loads(name: str, texts: Path, tmp_
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if r["kind"] == "train"] == list(range(1, 7))
     assert all(r["gradient_norm"] > 0 and 0 < r["mfu"] < 1 for r in records if r["kind"] == "train")
+    (run,) = pl.read_parquet(tmp_path / "run" / "ledger" / "runs.parquet").iter_rows(named=True)
+    assert (run["run_id"], run["D"], run["N_total"]) == (answer["run_id"], answer["tokens"], model.n_parameters()[1])
+    losses = pl.read_parquet(tmp_path / "run" / "ledger" / "losses.parquet").filter(pl.col("split") == "eval")
+    assert losses["nll"].sum() / losses["n_tokens"].sum() == pytest.approx(answer["loss"])
     again = train(name, texts, tmp_path / "run")  # done already: the same answer at once
     assert again == answer
 

@@ -30,7 +30,7 @@ from assay.models import interop, vectors
 from assay.models.build import ModelConfig, build
 from assay.models.interop.directory import Special, write_directory
 from assay.models.protocol import Penalties
-from assay.pretrain import card, shape
+from assay.pretrain import card, rows, shape
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
 from assay.store import Artifact, fingerprint, staged, write_json_atomic
 from assay.tokens import prepare
@@ -132,7 +132,7 @@ class _Training:
         outcome = run.walk()
         answer = self._answer(outcome, p.plan.spec.dtype)
         if self.parallel.is_first:
-            self._write(outcome, p.text, answer)
+            self._write(outcome, p, answer)
         return answer
 
     def _prepare(self) -> _Prepared:
@@ -321,13 +321,24 @@ class _Training:
             card=text or card.unfinished(self.work.request.title), special=special,
         )  # fmt: skip
 
-    def _write(self, outcome: Outcome, text: Text, answer: dict[str, Any]) -> None:
+    def _write(self, outcome: Outcome, prepared: _Prepared, answer: dict[str, Any]) -> None:
+        text = prepared.text
         told = card.finished(self.work.request, outcome, text.weights, answer)
         final = self.space.path(MODEL)
         if final.exists():  # an earlier try was killed between this folder and the answer
             shutil.rmtree(final)
         with staged(final) as folder:
             self._write_model(text.tokens, told, folder, outcome.model)
+        tables = self.space.path(rows.LEDGER)
+        shutil.rmtree(tables, ignore_errors=True)
+        with staged(tables) as folder:
+            held_out = [text.artifacts[split].fingerprint for split in rows.SPLITS]
+            made_from = {
+                "tokenizer": text.tokens.artifact.fingerprint,
+                "evaluation_set": fingerprint(held_out),
+                "config": fingerprint(self.work.request.identity()),
+            }
+            rows.write(folder, outcome, prepared.data.feed, answer, made_from)
         write_json_atomic(self.space.path(RESULT), answer)
 
     def _answer(self, outcome: Outcome, dtype: str) -> dict[str, Any]:
