@@ -40,16 +40,21 @@ def test_both_have_the_same_sections_and_points() -> None:
 
 @pytest.mark.parametrize("name", READMES)
 def test_every_option_exists(name: str) -> None:
-    program = "import sys; sys.argv = ['assay', 'study', '--help']; from assay.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
-    known = set(re.findall(r"--[a-z-]+", done.stdout))
-    used = {option for line in _commands(name) if line.startswith("assay study") for option in line.split()}
-    assert {option for option in used if option.startswith("--")} <= known
+    for verb in ("study", "train", "eval", "tokenizer train", "tokenizer compare"):
+        program = f"import sys; sys.argv = ['assay', *{verb.split()}, '--help']; from assay.cli import main; main()"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        known = set(re.findall(r"--[a-z-]+", done.stdout))
+        lines = [line for line in _commands(name) if line.startswith(f"assay {verb} ")]
+        assert lines
+        used = {option for line in lines for option in line.split() if option.startswith("--")}
+        assert used <= known
     targets = set(re.findall(r"^([a-z]+):", _text("Makefile"), re.MULTILINE))
     assert {line.split()[1] for line in _commands(name) if line.startswith("make ")} <= targets
 
 
-@pytest.mark.parametrize("name", [*READMES, "docs/DESIGN.md", "LAB_NOTES.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "name", [*READMES, "docs/DESIGN.md", "docs/training.md", "docs/training.zh-CN.md", "LAB_NOTES.md", "CHANGELOG.md"]
+)
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", _text(name))
     missing = [link for link in links if "://" not in link and not (ROOT / name).parent.joinpath(link).exists()]
