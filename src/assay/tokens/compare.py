@@ -27,6 +27,7 @@ import pyarrow as pa
 from scipy import stats
 
 from assay.corpus import characters as ch
+from assay.metrics.ratio import ratio_variance
 from assay.tokens import words
 from assay.tokens.tokenizer import Encoder
 
@@ -172,14 +173,13 @@ def ratio(over: np.ndarray, under: np.ndarray, units: np.ndarray) -> Ratio | Non
 
 
 def _error(over: np.ndarray, under: np.ndarray, units: np.ndarray) -> tuple[float, int] | None:
-    """Standard error of sum(over) / sum(under) by linearization, and its degrees of freedom; None with one unit."""
-    _, owner = np.unique(units, return_inverse=True)
-    y, x = np.bincount(owner, weights=over), np.bincount(owner, weights=under)
-    n = len(y)
+    """Standard error of sum(over) / sum(under), and its degrees of freedom; None with one unit."""
+    _, number = np.unique(units, return_inverse=True)
+    n = int(number.max()) + 1
     if n < 2:
         return None
-    residual = y - y.sum() / x.sum() * x
-    return float(np.sqrt(n / (n - 1) * (residual**2).sum()) / x.sum()), n - 1
+    sums = [np.bincount(number, weights=values, minlength=n) for values in (over, under)]
+    return ratio_variance(*sums) ** 0.5, n - 1
 
 
 @dataclass(frozen=True)
