@@ -40,6 +40,7 @@ from assay.tokens.prepare import Tokenized
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.sentences import words_of_tokens
 from assay.tokens.stream import TokenStream
+from assay.train.energy import measurable
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
 from assay.train.feed import Phase, RowFeed, slots_of
 from assay.train.loop import TrainSpec, TrainState
@@ -360,6 +361,7 @@ class _Training:
             "mfu": outcome.mfu,
             "seconds": outcome.spent.seconds,
             "joules": outcome.spent.joules,
+            "joules_measured": measurable(self.device),
             "checkpoint": str(self.space.path(MODEL)),
         }
         identity = fingerprint(self.work.request.identity())

@@ -1,4 +1,7 @@
-"""Time and energy of a stretch of work; energy is measured where the processor tells, estimated otherwise."""
+"""Time and energy of a stretch of work; energy is measured where the hardware tells, estimated otherwise.
+
+A processor counts joules (RAPL); a GPU tells its power (NVML), which is asked for now and then and summed over time.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,22 @@ from pathlib import Path
 RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 # Estimate: a busy server core with its share of the package, about 250 W over 32 cores, and of the machine around it.
 WATTS_PER_CORE = 10.0
+GPU_WATTS = 500.0  # estimate: a data centre GPU of 700 W at work
 
 
-def measurable() -> bool:
-    """Whether the processor's energy counter (RAPL) can be read."""
-    return os.access(RAPL, os.R_OK)
+def measurable(device: str = "cpu") -> bool:
+    """Whether energy is measured: the processor's counter (RAPL), and on a GPU its power (NVML), can be read."""
+    return os.access(RAPL, os.R_OK) and (device == "cpu" or _gpu_watts(device) is not None)
+
+
+def _gpu_watts(device: str) -> float | None:
+    """What the GPU draws; None where NVML does not tell (it takes the package nvidia-ml-py)."""
+    import torch
+
+    try:
+        return torch.cuda.power_draw(device) / 1000
+    except Exception:  # no package, no right, no such sensor: each with an error of its own
+        return None
 
 
 @dataclass(frozen=True)
@@ -35,14 +49,25 @@ class Meter:
     what was spent up to it.
     """
 
-    def __init__(self, before: Spent = NOTHING) -> None:
-        self._before, self._began = before, time.monotonic()
+    def __init__(self, before: Spent = NOTHING, device: str = "cpu") -> None:
+        self._before, self._began, self._device = before, time.monotonic(), device
+        self._gpu_joules, self._asked = 0.0, self._began
         self._counter = int(RAPL.read_text()) if measurable() else None
 
     def spent(self) -> Spent:
         """All that was spent so far."""
         seconds = time.monotonic() - self._began
-        return Spent(self._before.seconds + seconds, self._before.joules + self._joules(seconds))
+        self._ask_gpu()
+        joules = self._joules(seconds) + self._gpu_joules
+        return Spent(self._before.seconds + seconds, self._before.joules + joules)
+
+    def _ask_gpu(self) -> None:
+        """Let the power of now stand for the time since it was asked last."""
+        if self._device == "cpu":
+            return
+        now = time.monotonic()
+        self._gpu_joules += (_gpu_watts(self._device) or GPU_WATTS) * (now - self._asked)
+        self._asked = now
 
     def _joules(self, seconds: float) -> float:
         """Energy since the meter was made; by the counter (divided over the cores), else seconds x WATTS_PER_CORE."""

@@ -30,7 +30,7 @@ from assay.present.numbers import fixed
 from assay.present.progress import Progress
 from assay.train import checkpoint
 from assay.train.averages import ExponentialAverage
-from assay.train.energy import Meter, Spent
+from assay.train.energy import Meter, Spent, measurable
 from assay.train.evaluate import Evaluation, HeldOut
 from assay.train.feed import RowFeed, with_threads
 from assay.train.interrupt import between_steps
@@ -176,7 +176,7 @@ class Run:
         self.train_loss: float | None = None
         self.speed: float | None = None
         self._waiting: list[tuple[int, Batch, Tensor]] = []
-        self.meter = Meter(self._resume())
+        self.meter = Meter(self._resume(), self.device)
         self.telemetry = (
             Telemetry(folder, self.state.step, tensorboard=keeping.tensorboard) if parallel.is_first else Nothing()
         )
@@ -263,6 +263,7 @@ class Run:
             "mfu": self._mfu(),
             "memory_bytes": memory_bytes(self.device),
             "joules": self.meter.spent().joules,
+            "joules_measured": measurable(self.device),
         }
         self.telemetry.write("train", done, record)
         return f"loss {fixed(self.train_loss, 3)}"
