@@ -2,7 +2,7 @@
 
     python train_side.py SPEC          SPEC is one JSON object, see `Spec`
     {"ready": .., "versions": ..}      a line on stdout once the model stands and its first steps are done (compiled)
-    "train 3.0"                        a line on stdin: train so many seconds       -> {"tokens": .., "seconds": ..}
+    "train 3.0"                        a line on stdin: train so many seconds   -> {"tokens": .., "seconds": .., ..}
     "learn"                            a line: train `steps`, with looks at held-out rows    -> {"curve": [..]}
 
 Every side runs this loop, reads the same rows in the same order, and is timed by the same clock. Sides:
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import itertools
 import json
 import math
 import sys
@@ -96,11 +97,13 @@ def main() -> None:
     for line in sys.stdin:
         order = line.split()
         if order[0] == "train":
-            start, end, first = time.perf_counter(), time.perf_counter() + float(order[1]), step
-            while time.perf_counter() < end:
+            first, marks = step, [time.perf_counter()]
+            while marks[-1] < marks[0] + float(order[1]):
                 side.update(*_batch(rows, step, spec.B), factor=1.0)
                 step += 1
-            _say(tokens=(step - first) * spec.B * spec.T, seconds=time.perf_counter() - start)
+                marks.append(time.perf_counter())
+            fastest = min(b - a for a, b in itertools.pairwise(marks))
+            _say(tokens=(step - first) * spec.B * spec.T, seconds=marks[-1] - marks[0], fastest_step=fastest)
         else:
             _say(curve=_learn(side, spec, rows))
 
