@@ -330,3 +330,21 @@ def test_a_terminal_of_another_encoding_gets_every_sentence() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode("gbk").splitlines()[-1] == "-0.2 bpb, 词元, ?"
+
+
+def test_pickled_weights_are_converted_and_others_refused_in_one_line(say: Say, tmp_path: Path) -> None:
+    import torch
+
+    torch.save({"weight": torch.ones(3, 2)}, tmp_path / "weights.pt")
+    code, out, err = say("convert", "weights.pt", "--out", "model", "--json")
+    answer = json.loads(out)
+    assert (code, err) == (0, "")
+    assert {"out": "model", "tensors": 1, "parameters": 6, "dtypes": ["float32"]}.items() <= answer.items()
+    assert answer.keys() >= {"files", "assay_version", "fingerprint"}
+    code, out, err = say("convert", "weights.pt", "--out", "model")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "model"
+    (tmp_path / "weights.pt").write_bytes(b"no weights")
+    assert "is not weights alone" in one_line(say("convert", "weights.pt", "--out", "other"))
+    assert not (tmp_path / "other").exists()
+    assert "--out" in one_line(say("convert", "weights.pt"))

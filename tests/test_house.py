@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = {
     "torch", "numpy", "scipy", "polars", "pyarrow", "duckdb", "tokenizers", "gigatoken", "py3langid", "jinja2",
-    "zstandard", "xxhash",
+    "rjieba", "zstandard", "xxhash", "gensim",
 }  # fmt: skip  # pydantic is not among them: typer needs it to read a verb's options
 HELP_SECONDS = 0.5
 
@@ -51,7 +51,20 @@ def _help(*verb: str) -> str:
     )
 
 
-@pytest.mark.parametrize("verb", [(), ("study",), ("doctor",), ("doctor", "env")])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        (),
+        ("study",),
+        ("train",),
+        ("eval",),
+        ("convert",),
+        ("doctor",),
+        ("doctor", "env"),
+        ("tokenizer",),
+        ("tokenizer", "train"),
+    ],
+)
 def test_help_imports_nothing_heavy(verb: tuple[str, ...]) -> None:
     done = subprocess.run([sys.executable, "-c", _help(*verb)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from assay.errors import InputError
-from assay.recipe import StudyRecipe, explain, load, parse_duration, parse_quantity
+from assay.recipe.load import explain, load, parse_duration, parse_quantity
+from assay.recipe.study import StudyRecipe
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -29,7 +30,7 @@ def one_line(error: InputError, *parts: str) -> None:
 
 def test_set_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
     path = write(tmp_path, "train:\n  seeds: 5\n  layers: 3\ntitle: 标题\n")
-    recipe, origins = load(path, ["train.seeds=7", "design.axes=[size]", "corpus.source_field=domain"])
+    recipe, origins = load(StudyRecipe, path, ["train.seeds=7", "design.axes=[size]", "corpus.source_field=domain"])
     assert recipe.train.seeds == 7  # --set over file
     assert recipe.train.layers == 3  # file over default
     assert recipe.title == "标题"
@@ -42,9 +43,9 @@ def test_set_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> No
 
 
 def test_no_file_and_no_set_is_the_default_recipe(tmp_path: Path) -> None:
-    assert load(None)[0] == StudyRecipe()
-    assert load(write(tmp_path, "# nothing but a comment\n"))[0] == StudyRecipe()
-    assert load(write(tmp_path, "train:\n  # seeds: 5\n"))[0] == StudyRecipe()  # a section commented out
+    assert load(StudyRecipe, None)[0] == StudyRecipe()
+    assert load(StudyRecipe, write(tmp_path, "# nothing but a comment\n"))[0] == StudyRecipe()
+    assert load(StudyRecipe, write(tmp_path, "train:\n  # seeds: 5\n"))[0] == StudyRecipe()  # a section commented out
 
 
 @pytest.mark.parametrize(
@@ -54,34 +55,36 @@ def test_no_file_and_no_set_is_the_default_recipe(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path, override: str, nearest: str) -> None:
     with pytest.raises(InputError) as caught:
-        load(None, [override])
+        load(StudyRecipe, None, [override])
     one_line(caught.value, override.partition("=")[0], nearest, "--set")
 
 
 def test_an_unknown_key_in_the_file_names_the_file(tmp_path: Path) -> None:
     path = write(tmp_path, "train:\n  sedes: 5\n")
     with pytest.raises(InputError) as caught:
-        load(path)
+        load(StudyRecipe, path)
     one_line(caught.value, str(path), "train.sedes", "train.seeds")
 
 
 def test_keys_of_a_file_may_be_written_whole_and_none_twice(tmp_path: Path) -> None:
-    recipe, origins = load(path := write(tmp_path, "train.seeds: 5\ntrain:\n  layers: 3\ndesign.level: 0.8\n"))
+    recipe, origins = load(
+        StudyRecipe, path := write(tmp_path, "train.seeds: 5\ntrain:\n  layers: 3\ndesign.level: 0.8\n")
+    )
     assert (recipe.train.seeds, recipe.train.layers, recipe.design.level) == (5, 3, 0.8)
     assert origins["train.seeds"] == origins["train.layers"] == str(path)
     for text in ("train:\n  seeds: 3\ntrain:\n  layers: 1\n", "train:\n  seeds: 3\n  seeds: 4\n"):
         with pytest.raises(InputError) as caught:
-            load(write(tmp_path, text))
+            load(StudyRecipe, write(tmp_path, text))
         one_line(caught.value, "stands here a second time", f"{path}:3:")
 
 
 def test_a_section_that_is_no_mapping_says_so(tmp_path: Path) -> None:
     for text in ("train: 5\n", "train: [1, 2]\n"):
         with pytest.raises(InputError) as caught:
-            load(write(tmp_path, text))
+            load(StudyRecipe, write(tmp_path, text))
         one_line(caught.value, "train", "section")
     with pytest.raises(InputError) as caught:
-        load(None, ["train=5"])
+        load(StudyRecipe, None, ["train=5"])
     one_line(caught.value, "train", "section")
 
 
@@ -93,14 +96,14 @@ def test_a_section_that_is_no_mapping_says_so(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_bad_value_is_one_line_with_key_value_and_meaning(override: str) -> None:
     with pytest.raises(InputError) as caught:
-        load(None, [override])
+        load(StudyRecipe, None, [override])
     one_line(caught.value, override.partition("=")[0], "--set", "given")
 
 
 @pytest.mark.parametrize("override", ["train.seeds", "", "=5", "train.seeds=[1", "title=a: b: c", "title='x"])
 def test_a_malformed_set_is_one_line(override: str) -> None:
     with pytest.raises(InputError) as caught:
-        load(None, [override])
+        load(StudyRecipe, None, [override])
     one_line(caught.value, "--set")
 
 
@@ -113,14 +116,14 @@ def test_a_file_that_is_no_recipe_is_one_line(tmp_path: Path, content: bytes) ->
     path = tmp_path / "recipe.yaml"
     path.write_bytes(content)
     with pytest.raises(InputError) as caught:
-        load(path)
+        load(StudyRecipe, path)
     one_line(caught.value, str(path))
 
 
 def test_a_path_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(InputError) as caught:
-            load(path)
+            load(StudyRecipe, path)
         one_line(caught.value, str(path))
 
 
@@ -133,7 +136,7 @@ def _leaves(model: BaseModel, prefix: str = "") -> dict[str, object]:
 
 
 def test_explain_lists_every_field_with_value_origin_and_meaning() -> None:
-    recipe, origins = load(None, ["train.seeds=5"])
+    recipe, origins = load(StudyRecipe, None, ["train.seeds=5"])
     rows = explain(recipe, origins)
     assert {key: value for key, value, _ in rows} == _leaves(recipe)
     assert len(rows) == len(_leaves(recipe))
@@ -144,9 +147,9 @@ def test_explain_lists_every_field_with_value_origin_and_meaning() -> None:
 
 
 def test_the_fingerprint_follows_the_values_and_not_their_origin(tmp_path: Path) -> None:
-    from_file, _ = load(write(tmp_path, "train: {seeds: 5}\n"))
-    from_set, _ = load(None, ["train.seeds=5"])
-    other, _ = load(None, ["train.seeds=6"])
+    from_file, _ = load(StudyRecipe, write(tmp_path, "train: {seeds: 5}\n"))
+    from_set, _ = load(StudyRecipe, None, ["train.seeds=5"])
+    other, _ = load(StudyRecipe, None, ["train.seeds=6"])
     assert from_file.fingerprint() == from_set.fingerprint() != other.fingerprint()
 
 

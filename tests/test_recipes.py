@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from assay.impact.plan import SourceText, choose_shape, make_plan
-from assay.recipe import StudyRecipe, load, parse_quantity
+from assay.recipe.load import load, parse_quantity
+from assay.recipe.study import StudyRecipe
 
 TEN_MINUTES = 5e6  # tokens: what a slow machine computes in that time
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
@@ -24,7 +25,7 @@ def test_there_are_recipes() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_is_read_explained_and_planned(path: Path) -> None:
-    recipe, origins = load(path)
+    recipe, origins = load(StudyRecipe, path)
     assert recipe != StudyRecipe()
     assert origins and set(origins.values()) == {str(path)}
 

@@ -12,10 +12,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from assay import study
-from assay.recipe import load
+from assay.impact.plan import Plan
+from assay.models.ngram import KneserNey
+from assay.recipe.load import load
+from assay.recipe.study import StudyRecipe
+from assay.store import Stage, Store
+from assay.tokens.evalset import EvalSet
+from assay.tokens.sampler import Part, Sampler, StreamPlan
+from assay.tokens.stream import TokenStream
 from assay.train.fleet import Fleet
 from command import TINY as SMALLEST
 from command import Running, assay, claims, write_texts
@@ -78,6 +86,61 @@ def test_a_bad_row_that_was_skipped_is_counted_and_its_place_is_told(
     assert "跳过了 1 处损坏的行或文件" in page
 
 
+def _joined(rows: set[int], row_tokens: int, shard: np.ndarray) -> list[np.ndarray]:
+    """The text of rows (and of the one token more that is a target) in maximal pieces."""
+    places = sorted({row * row_tokens + i for row in rows for i in range(row_tokens + 1)})
+    pieces = [[places[0]]]
+    for place in places[1:]:
+        if place != pieces[-1][-1] + 1:
+            pieces.append([])
+        pieces[-1].append(place)
+    return [np.asarray(shard[piece[0] : piece[-1] + 1]) for piece in pieces]
+
+
+def test_the_baseline_is_an_ngram_model_of_what_each_run_reads(finished: tuple[Path, dict[str, Any], str]) -> None:
+    """Put together again from the stored text, piece by piece and window by window."""
+    out = finished[0]
+    found = json.loads((out / "results.json").read_text(encoding="utf-8"))["baseline"]
+    plan = Plan.model_validate_json((out / "plan.json").read_text(encoding="utf-8"))
+    store = Store(out / "artifacts")
+    manifest = json.loads(next((out / "artifacts" / "baseline").glob("*/manifest.json")).read_text(encoding="utf-8"))
+    # An artifact is found by its fingerprint; the version of its stage is part of that.
+    train = TokenStream.open(store.at(Stage("stream", 0), manifest["inputs"]["train"]))
+    data = EvalSet.open(store.at(Stage("evalset", 0), manifest["inputs"]["eval"]))
+    bits = np.zeros((len(plan.seeds), len(data.documents)))
+    for i, seed in enumerate(plan.seeds):
+        reads = StreamPlan(
+            seed, plan.natural, plan.row_tokens, plan.batch_rows, part=Part(i, plan.parts, plan.seeds[0])
+        )
+        sampler = Sampler(reads, {"train": train}, plan.run_steps)
+        source, row, _ = sampler.slots
+        pieces: list[np.ndarray] = []
+        for k, name in enumerate(sampler.sources):
+            pieces += _joined(set(row[source == k].tolist()), plan.row_tokens, train.shards[name])
+        cuts = np.cumsum([0, *map(len, pieces[:-1])])
+        model = KneserNey(512, 5).fit(np.concatenate(pieces), cuts)
+        for d in range(len(data.documents)):
+            own = data.document_RT == d
+            window = np.array([data.inputs_RT[own][0], *data.targets_RT[own]])
+            bits[i, d] = -model.log_probabilities(window, np.array([0])).sum() / np.log(2)
+    assert found["tokens"] == plan.run_steps * plan.step_tokens
+    assert [row["target"] for row in found["rows"]] == ["", "letters", "numbers"]
+    by_source = []
+    for target in ("letters", "numbers"):
+        own = (data.documents["source"] == target).to_numpy()
+        by_source.append(float(bits[:, own].sum(axis=1).mean() / data.documents["n_bytes"].to_numpy()[own].sum()))
+    assert [row["bpb"] for row in found["rows"]] == pytest.approx([np.mean(by_source), *by_source])
+    for row in found["rows"]:
+        assert row["interval"][0] < row["bpb"] < row["interval"][1]
+        assert row["difference"]["estimate"] == pytest.approx(row["model_bpb"] - row["bpb"])
+    curve = found["curves"][0]["points"]
+    assert [point["tokens"] for point in curve] == [
+        steps * plan.step_tokens for steps in (plan.branch_steps[0], plan.run_steps, plan.held_out_steps)
+    ]
+    assert curve[0]["bpb"] > curve[1]["bpb"] > curve[2]["bpb"]  # more text, better counts
+    assert curve[1]["bpb"] == pytest.approx(found["rows"][0]["bpb"])
+
+
 def test_explain_trains_nothing_and_the_study_follows_its_plan(
     explained: tuple[Path, dict[str, Any]], finished: tuple[Path, dict[str, Any], str]
 ) -> None:
@@ -103,7 +166,9 @@ def test_a_rerun_changes_nothing_mends_damage_and_speaks_chinese(
     out = tmp_path / "study"
     shutil.copytree(finished[0], out)
     before = (out / "claims.json").read_bytes()
-    damaged = [next((out / "artifacts").glob(pattern)) for pattern in ("stream/*/*.bin", "ledger/*/losses.parquet")]
+    baseline = json.loads((out / "results.json").read_text(encoding="utf-8"))["baseline"]
+    files = ("stream/*/*.bin", "ledger/*/losses.parquet", "baseline/*/nll.npy")
+    damaged = [next((out / "artifacts").glob(pattern)) for pattern in files]
     for path in damaged:
         _flip(path)
     done = assay("study", texts, *TINY, "--set", "train.workers=1", "--lang", "zh", "--out", out)
@@ -111,6 +176,7 @@ def test_a_rerun_changes_nothing_mends_damage_and_speaks_chinese(
     for path in damaged:
         assert f"{path.parent}: {path.name} is not what was written; building it again" in done.stderr
     assert (out / "claims.json").read_bytes() == before
+    assert json.loads((out / "results.json").read_text(encoding="utf-8"))["baseline"] == baseline
     assert "训练" in done.stderr
     assert "- " in done.stdout
     assert 'lang="zh' in (out / "report.html").read_text(encoding="utf-8")
@@ -177,6 +243,8 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
     done = assay("study", texts, *TINY, "--out", out)
     assert done.returncode == 0, done.stderr
     assert claims(out) == claims(finished[0])
+    kept, again = (json.loads((o / "results.json").read_text(encoding="utf-8")) for o in (finished[0], out))
+    assert again["baseline"] == kept["baseline"]
     assert not list(out.rglob(".staging-*"))
 
 
@@ -211,7 +279,7 @@ def test_on_a_slow_machine_the_last_seeds_are_left_out_and_a_rerun_leaves_out_th
 ) -> None:
     texts = write_texts(tmp_path / "texts", documents=850)
     options = [v.removeprefix("--set=") for v in SMALLEST if v.startswith("--set=") and "seeds" not in v]
-    recipe = load(None, options)[0]
+    recipe = load(StudyRecipe, None, options)[0]
     request = study.Request([str(texts)], tmp_path / "out", recipe, None, 600.0, "en", ["assay", "study"])
     # A probe that makes the time budget one of 1.6 million tokens, and a machine that turns out slower.
     monkeypatch.setattr(Fleet, "probe", lambda *_: [1.6e6 / 0.85 / 550])
@@ -251,6 +319,6 @@ def test_whether_there_is_time_follows_from_the_speed_so_far(monkeypatch: pytest
     asking = study._Study.__new__(study._Study)
     asking.space, asking.progress = Space(), Progress()  # type: ignore[assignment]
     for budget, answer in ((529.0, False), (531.0, True)):
-        recipe = load(None, [])[0]
+        recipe = load(StudyRecipe, None, [])[0]
         asking.request = study.Request([], Path(), recipe, None, budget, "en", [])
         assert asking._time_for(Plan(), 3, 4, 400) is answer  # type: ignore[arg-type]

@@ -29,6 +29,25 @@ doctor_app = typer.Typer(
     help="What is wrong, before time is spent.", no_args_is_help=True, epilog="Example: assay doctor env"
 )
 app.add_typer(doctor_app, name="doctor")
+tokenizer_app = typer.Typer(
+    help="Train tokenizers, encode text with them, and see what they make of it.", no_args_is_help=True,
+    epilog="Examples: assay tokenizer train my-texts/ --out tok; assay tokenizer compare tok gpt2/ --on my-texts/",
+)  # fmt: skip
+app.add_typer(tokenizer_app, name="tokenizer")
+
+# Options that several verbs share.
+SourceField = Annotated[str | None, typer.Option(help="Field of each row that names its source.")]
+TextField = Annotated[str | None, typer.Option(help="Field that holds the text.")]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of the files; UTF-8 when not given.")]
+OnError = Annotated[
+    Literal["stop", "skip"] | None,
+    typer.Option(help="What a bad row or file does: stop, or be skipped and counted. Default stop."),
+]
+Lang = Annotated[
+    Literal["en", "zh"], typer.Option(help="Language of progress and answers; error lines are always English.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
 def _version(wanted: bool) -> None:
@@ -62,21 +81,18 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder of the study; a rerun goes on from what is there.")] = Path("study"),
     recipe: Annotated[Path | None, typer.Option(help="YAML file.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override: key=value, e.g. train.seeds=5.")] = None,
-    source_field: Annotated[str | None, typer.Option(help="Field of each row that names its source.")] = None,
-    text_field: Annotated[str | None, typer.Option(help="Field that holds the text.")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of the files; UTF-8 when not given.")] = None,
-    on_error: Annotated[
-        Literal["stop", "skip"] | None,
-        typer.Option(help="What a bad row or file does: stop, or be skipped and counted. Default stop."),
-    ] = None,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
     lang: Annotated[
         Literal["en", "zh"], typer.Option(help="Language of progress and page; error lines are always English.")
     ] = "en",
     explain: Annotated[
         bool, typer.Option("--explain", help="Print every derived value and why, and train nothing.")
     ] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    json_: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Measure what a corpus does to a language model: size, quality, distribution.
 
@@ -101,10 +117,99 @@ def study(
     )  # fmt: skip
 
 
-@doctor_app.command("env")
-def doctor_env(
+@app.command()
+def convert(
+    model: Annotated[Path, typer.Argument(help="A model directory, or a file of weights (.bin, .pt).")],
+    out: Annotated[Path, typer.Option(help="Folder that is written.")],
     json_: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Rewrite pickled weights as safetensors, without running what a pickle could run.
+
+    \b
+    Examples:
+      assay convert old-bert/ --out bert/      its config and tokenizer are copied
+      assay convert weights.pt --out model/    the weights alone
+    """
+    from assay import front
+
+    front.convert(model, out, as_json=json_)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="YAML file, such as those in recipes/train/.")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Files, folders, builtin:starter...; the recipe's when none is given.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the run; a rerun goes on from what is there.")] = Path("run"),
+    budget: Annotated[str | None, typer.Option(help="Time to train: 90s, 10m, 1h.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Training tokens instead: 5e6, 20M.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Override: key=value, e.g. model.layers=6.")] = None,
+    lang: Lang = "en",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every value and its meaning, train nothing.")
+    ] = False,
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model from a recipe: GPT, BERT, encoder-decoder, RNN/LSTM, n-grams, word vectors.
+
+    \b
+    Examples:
+      assay train recipes/train/gpt.yaml --out gpt
+      assay train recipes/train/bert.yaml my-texts/ --out bert --budget 30m
+      assay train recipes/train/lstm.yaml --tokens 5e6 --set model.width=512
+      torchrun --nproc-per-node 2 -m assay train recipes/train/gpt.yaml --out gpt
+    """
+    from assay import front
+
+    front.train(
+        recipe=recipe, sources=sources or [], out=out, overrides=set_ or [], budget=budget, tokens=tokens,
+        language=lang, explain=explain, as_json=json_,
+    )  # fmt: skip
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model directory.")],
+    sources: Annotated[list[str] | None, typer.Argument(help="Text to predict: files, folders, builtin:...")] = None,
+    perplexity: Annotated[
+        bool, typer.Option("--perplexity", help="Loss, perplexity and bits per byte; what is done when text is given.")
+    ] = False,
+    words: Annotated[
+        list[Path] | None, typer.Option(help="Word similarities or analogies, for word vectors. Repeatable.")
+    ] = None,
+    window: Annotated[int | None, typer.Option(min=2, help="Tokens that the model sees at once.")] = None,
+    stride: Annotated[int | None, typer.Option(min=1, help="From window to window; default half of one.")] = None,
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """How well a model predicts a text, or how well word vectors answer tests, with intervals.
+
+    \b
+    Examples:
+      assay eval gpt/model my-texts/ --perplexity
+      assay eval vectors/model --words wordsim353.tsv --words analogies.txt
+    """
+    from assay import front
+
+    front.evaluate(
+        model=model, sources=sources or [], words=words or [], window=window, stride=stride, level=level,
+        reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@doctor_app.command("env")
+def doctor_env(
+    json_: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Check this machine and this installation.
 
@@ -115,6 +220,122 @@ def doctor_env(
     from assay import front
 
     front.doctor_env(as_json=json_)
+
+
+@tokenizer_app.command("train")
+def tokenizer_train(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for tokenizer.json and tokenizer_config.json.")],
+    kind: Annotated[
+        Literal["bpe", "unigram", "wordpiece", "character", "word"],
+        typer.Option(help="bpe, unigram and character spell any text; wordpiece and word have an unknown token."),
+    ] = "bpe",
+    vocabulary: Annotated[
+        int, typer.Option(help="Token ids, special tokens and bytes among them; fewer where the text has no more.")
+    ] = 8192,
+    special: Annotated[
+        list[str] | None, typer.Option(help="Reserve a special token, such as '<|mask|>': ids 1, 2, ... Repeatable.")
+    ] = None,
+    min_count: Annotated[int, typer.Option(help="word, character: what is rarer is left out.")] = 1,
+    lower: Annotated[bool, typer.Option("--lower", help="wordpiece, word: case does not count.")] = False,
+    spaces: Annotated[
+        bool, typer.Option("--spaces", help="word: the text is cut into words by spaces already, as Penn Treebank is.")
+    ] = False,
+    sample: Annotated[str, typer.Option(help="Bytes of text to learn from, balanced over the sources.")] = "6M",
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Learn a tokenizer from the training text of a corpus.
+
+    \b
+    Examples:
+      assay tokenizer train my-texts/ --out tok
+      assay tokenizer train builtin:starter --out tok --vocabulary 16384
+      assay tokenizer train my-texts/ --out bert --kind wordpiece --lower
+      assay tokenizer train my-texts/ --out words --kind word --min-count 3
+      assay tokenizer train ptb.txt --out ptb --kind word --spaces
+      assay tokenizer train my-texts/ --out tok --special '<|mask|>'
+    """
+    from assay import front
+
+    front.tokenizer_train(
+        sources=sources, out=out,
+        learning={
+            "kind": kind, "vocabulary": vocabulary, "special": tuple(special or ()), "min_count": min_count,
+            "lower": lower, "spaces": spaces,
+        },
+        sample=sample, reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@tokenizer_app.command("encode")
+def tokenizer_encode(
+    tokenizer: Annotated[Path, typer.Argument(help="A tokenizer.json, or a folder with one in it.")],
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the shards and spans.parquet of each split.")],
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Encode documents into flat shards of token ids.
+
+    \b
+    Examples:
+      assay tokenizer encode tok my-texts/ --out tokens
+      assay tokenizer encode bert/tokenizer.json d.jsonl --out tokens --source-field tag
+    """
+    from assay import front
+
+    front.tokenizer_encode(
+        tokenizer=tokenizer, sources=sources, out=out,
+        reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@tokenizer_app.command("compare")
+def tokenizer_compare(
+    tokenizers: Annotated[list[Path], typer.Argument(help="tokenizer.json files, or folders with one in them.")],
+    on: Annotated[list[str], typer.Option("--on", help="A file, folder, builtin:starter... Repeatable.")],
+    sample: Annotated[str, typer.Option(help="Bytes of text of each source, at most.")] = "4M",
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What tokenizers make of the same text: compression by source and language, unknown words, Chinese characters.
+
+    \b
+    Examples:
+      assay tokenizer compare tok --on my-texts/
+      assay tokenizer compare tok bert gpt2/tokenizer.json --on en.jsonl --on zh.jsonl
+      assay tokenizer compare tok bert --on my-texts/ --lang zh
+    """
+    from assay import front
+
+    front.tokenizer_compare(
+        tokenizers=tokenizers, sources=on, sample=sample,
+        reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+def _reading(
+    source_field: str | None, text_field: str | None, encoding: str | None, on_error: str | None
+) -> dict[str, str]:
+    """The options of reading that were given."""
+    options = {"source_field": source_field, "text_field": text_field, "encoding": encoding, "on_error": on_error}
+    return {name: value for name, value in options.items() if value is not None}
 
 
 # What terminals of other encodings than UTF-8 (GBK, say) get in place of characters that they do not have.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, get_args
 
 from assay import __version__
 from assay.errors import InputError
-from assay.recipe import explain as explain_recipe
-from assay.recipe import load, parse_duration, parse_quantity
-from assay.store import disk_errors, fingerprint
+from assay.recipe.load import explain as explain_recipe
+from assay.recipe.load import load, parse_duration, parse_quantity
+from assay.recipe.pretrain import Estimator, PretrainRecipe
+from assay.recipe.study import StudyRecipe
+from assay.store import disk_errors, file_digest, fingerprint
 
 DEFAULT_BUDGET = "10m"
 
@@ -34,7 +38,7 @@ def study(
     seconds = None if tokens is not None else parse_duration(DEFAULT_BUDGET if budget is None else budget)
     wanted_tokens = None if tokens is None else parse_quantity(tokens, "tokens")
     given = {key: value for key, value in options.items() if value is not None}
-    loaded, origins = load(recipe, overrides, given)
+    loaded, origins = load(StudyRecipe, recipe, overrides, given)
 
     from assay import study as room
 
@@ -67,6 +71,89 @@ def _print_explanation(rows: list[tuple[str, object, str]], as_json: bool) -> No
     _answer(*(f"{key} = {value}\n    {why}" for key, value, why in rows))
 
 
+def convert(model: Path, out: Path, *, as_json: bool) -> None:
+    """`assay convert`."""
+    from assay.models.interop.convert import convert_pickled
+
+    with disk_errors(out):
+        done = convert_pickled(model, out)
+        digest = file_digest(out / "model.safetensors")
+    if as_json:
+        answer = {"out": str(out), **asdict(done), "assay_version": __version__, "fingerprint": digest}
+        _answer(json.dumps(answer, ensure_ascii=False))
+        return
+    kinds = ", ".join(done.dtypes)
+    _answer(f"{done.tensors} tensors, {done.parameters:,} numbers ({kinds}); {', '.join(done.files)}", str(out))
+
+
+def train(
+    *,
+    recipe: Path | None,
+    sources: list[str],
+    out: Path,
+    overrides: list[str],
+    budget: str | None,
+    tokens: str | None,
+    language: str,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """`assay train`."""
+    if budget is not None and tokens is not None:
+        raise InputError("--budget and --tokens are both given", where="assay train", remedy="give one of them")
+    options: dict[str, Any] = {"data.sources": sources} if sources else {}
+    if budget is not None:
+        options["budget"] = {"seconds": parse_duration(budget)}
+    if tokens is not None:
+        options["budget"] = {"tokens": parse_quantity(tokens, "tokens")}
+    loaded, origins = load(PretrainRecipe, recipe, overrides, options)
+    if explain:
+        _print_explanation(explain_recipe(loaded, origins), as_json)
+        return
+
+    from assay.pretrain import estimators, neural, told
+    from assay.pretrain.request import Request
+
+    request = Request(loaded, out, language, ["assay", *sys.argv[1:]])
+    has_fit = loaded.model.path is None and loaded.model.preset in get_args(Estimator)
+    answer = (estimators if has_fit else neural).run(request, quiet=as_json)
+    if answer is not None:  # under torchrun the first process speaks
+        _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.trained(answer, language)))
+
+
+def evaluate(
+    *,
+    model: Path,
+    sources: list[str],
+    words: list[Path],
+    window: int | None,
+    stride: int | None,
+    level: float,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay eval`. `reading` are the fields of `ReadOptions`."""
+    if bool(sources) == bool(words):
+        what = "both text and word tests are given" if words else "neither text nor a word test is given"
+        raise InputError(what, where="assay eval", remedy="name text to predict, or --words FILE for word vectors")
+
+    from assay import evaluation
+    from assay.corpus.source import ReadOptions
+    from assay.present.progress import Progress
+    from assay.pretrain import told
+
+    if words:
+        found = evaluation.words(model, words, level)
+        lines = told.scores(found["results"], language)
+    else:
+        request = evaluation.Request(model, sources, ReadOptions(**reading), window, stride, level=level)
+        with Progress(language, quiet=as_json) as progress:
+            found = evaluation.perplexity(request, progress)
+        lines = told.evaluated(found, language)
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else lines))
+
+
 def doctor_env(*, as_json: bool) -> None:
     """`assay doctor env`."""
     from assay import doctor
@@ -84,3 +171,50 @@ def doctor_env(*, as_json: bool) -> None:
         )
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
+
+
+def tokenizer_train(
+    *,
+    sources: list[str],
+    out: Path,
+    learning: dict[str, Any],
+    sample: str,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay tokenizer train`. `learning` are the fields of `Learning`, `reading` those of `ReadOptions`."""
+    n_bytes = int(parse_quantity(sample, "sample"))
+
+    from assay.corpus.source import ReadOptions
+    from assay.tokens import told, verbs
+    from assay.tokens.learn import Learning
+
+    request = verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json)
+    made = verbs.train(request, Learning(**learning), n_bytes, out)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.told(made, language)))
+
+
+def tokenizer_encode(
+    *, tokenizer: Path, sources: list[str], out: Path, reading: dict[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay tokenizer encode`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpus.source import ReadOptions
+    from assay.tokens import told, verbs
+
+    made = verbs.encode(verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json), tokenizer, out)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.told(made, language)))
+
+
+def tokenizer_compare(
+    *, tokenizers: list[Path], sources: list[str], sample: str, reading: dict[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay tokenizer compare`. `reading` are the fields of `ReadOptions`."""
+    n_bytes = int(parse_quantity(sample, "sample"))
+
+    from assay.corpus.source import ReadOptions
+    from assay.tokens import told, verbs
+
+    request = verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json)
+    found = verbs.run_compare(request, tokenizers, n_bytes)
+    _answer(*([json.dumps(verbs.answer(found), ensure_ascii=False)] if as_json else told.tables(found, language)))

@@ -26,15 +26,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from assay import __version__
 from assay.corpus.listing import too_little_told
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.errors import AssayError, InputError, Stopped
-from assay.impact import design, jobs, predictions
+from assay.impact import baseline, design, jobs, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
@@ -45,14 +43,11 @@ from assay.models.decoder import proxy
 from assay.present.numbers import compact, durations
 from assay.present.progress import Progress
 from assay.present.words import Both, both
-from assay.recipe import StudyRecipe
+from assay.recipe.study import StudyRecipe
 from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
-from assay.tokens import evalset
-from assay.tokens.pack import encode_stream
-from assay.tokens.sample import balanced_sample
-from assay.tokens.stream import TokenStream
-from assay.tokens.tokenizer import Encoder, train_tokenizer
+from assay.tokens import prepare
+from assay.tokens.learn import Learning
 from assay.train import energy
 from assay.train.fleet import Fleet, cores
 from assay.train.job import JobInputs
@@ -60,14 +55,12 @@ from assay.train.optimizers import OptimizerConfig
 from assay.train.probe import Probe
 from assay.workspace import Workspace
 
-SHAPE, TOKENIZER, PLAN = Stage("shape", 2), Stage("tokenizer", 1), Stage("plan", 3)
-STREAM, EVALSET = Stage("stream", 3), Stage("evalset", 2)
+SHAPE, PLAN = Stage("shape", 2), Stage("plan", 3)
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05
 LEAST_TRAINING_SECONDS = 5.0
 LEAST_SEEDS = 3  # that are run however long they take
 NOTED_SECONDS = 10.0  # the time taken is written down so often, so that a killed run loses no more of it
-CHECKED_TEXTS = 40  # a source, on which both tokenizer libraries have to agree
 
 
 @dataclass(frozen=True)
@@ -170,9 +163,11 @@ class _Study:
             self.space.remember(builtins=prepared.corpus.builtins)
             inputs = self._tokens(prepared)
             prepared, everything, registered = self._train(prepared, inputs)
+        vocabulary = prepared.tokens.encoder.vocabulary
+        counted = baseline.losses(self.store, prepared.plan, self.recipe.train, inputs, vocabulary, self.progress)
         self.progress.stage("report")
         results = findings(
-            Finished(prepared, self.recipe, self.store, inputs, everything, registered),
+            Finished(prepared, self.recipe, self.store, inputs, everything, registered, counted),
             asked=Asked(self.request.title, shlex.join(self.request.command), self.request.budget_in_words),
             cost=self._cost(prepared, everything),
         )
@@ -188,8 +183,11 @@ class _Study:
             self.fleet.start()  # workers come up while the corpus is read
         corpus = self._scan()
         shape = self._shape(corpus)
-        tokenizer, encoder, per_byte = self._tokenizer(corpus, shape.vocabulary)
-        texts = self._texts(corpus, per_byte)
+        self.progress.stage("tokenizer")
+        tokens = prepare.tokenizer(
+            corpus, self.store, Learning(vocabulary=shape.vocabulary), self.recipe.tokens.sample_bytes
+        )
+        texts = self._texts(corpus, tokens.per_byte)
 
         def make(folder: Path) -> None:
             with too_little_told(self.request.sources, corpus.skipped):
@@ -199,14 +197,14 @@ class _Study:
         # The shape is an input by value: what the budget buys is part of the plan's address.
         made = self.store.build(
             PLAN,
-            {"corpus": corpus.fingerprint, "tokenizer": tokenizer.fingerprint},
+            {"corpus": corpus.fingerprint, "tokenizer": tokens.artifact.fingerprint},
             {"recipe": self.recipe.identity(), "shape": shape.model_dump(mode="json")},
             make,
         )
         self.space.check(plan=made.fingerprint)
         plan = Plan.model_validate_json(made.file("plan.json").read_text(encoding="utf-8"))
         write_json_atomic(self.space.path("plan.json"), plan.model_dump(mode="json"))
-        return Prepared(corpus, tokenizer, encoder, per_byte, plan, made)
+        return Prepared(corpus, tokens, plan, made)
 
     def _scan(self) -> Corpus:
         c = self.recipe.corpus
@@ -259,26 +257,6 @@ class _Study:
         made = self.store.build(SHAPE, {"corpus": corpus.fingerprint}, config, make)
         return Shape.model_validate_json(made.file("shape.json").read_text(encoding="utf-8"))
 
-    def _tokenizer(self, corpus: Corpus, vocabulary: int) -> tuple[Artifact, Encoder, dict[str, float]]:
-        def make(folder: Path) -> dict[str, Any]:
-            self.progress.stage("tokenizer")
-            sample = balanced_sample(corpus, self.recipe.tokens.sample_bytes)
-            content = train_tokenizer((text for texts in sample.values() for text in texts), vocabulary)
-            encoder = Encoder(content)
-            per_byte = {}
-            for source, texts in sample.items():
-                encoder.check_equal([text[:2000] for text in texts[:CHECKED_TEXTS]])
-                ids, offsets = encoder.encode(texts)
-                n_bytes = sum(len(text.encode()) for text in texts)
-                per_byte[source] = (len(ids) + len(offsets) - 1) / max(1, n_bytes)
-            (folder / "tokenizer.json").write_text(content, encoding="utf-8")
-            return {"vocabulary": encoder.vocabulary, "tokens_per_byte": per_byte}
-
-        config = {"vocabulary": vocabulary, "sample_bytes": self.recipe.tokens.sample_bytes}
-        made = self.store.build(TOKENIZER, {"corpus": corpus.fingerprint}, config, make)
-        per_byte = {str(s): float(x) for s, x in made.summary["tokens_per_byte"].items()}
-        return made, Encoder.load(made.file("tokenizer.json")), per_byte
-
     def _texts(self, corpus: Corpus, per_byte: dict[str, float]) -> list[SourceText]:
         documents = {row["source"]: row["train_documents"] for row in corpus.profile}
         return [
@@ -300,7 +278,7 @@ class _Study:
         }
         self.progress.advance(1)
         per_char = {
-            s: max(1, corpus.train_bytes(s)) * x / self._chars(corpus, s) for s, x in prepared.tokens_per_byte.items()
+            s: max(1, corpus.train_bytes(s)) * x / self._chars(corpus, s) for s, x in prepared.tokens.per_byte.items()
         }
         for defect in defects:
             batches = damaged_documents(defect, corpus, plan, self.recipe.design, per_char, self.recipe.seed)
@@ -309,9 +287,13 @@ class _Study:
         evaluation = {}
         for split in ("eval", "test"):
             held_out = self._stream(prepared, split, corpus.read(split, sources=list(plan.natural)))
-            evaluation[split] = self._evalset(prepared, held_out)
+            evaluation[split] = prepare.evaluation_set(
+                held_out, prepared.tokens.encoder, self.store, plan.row_tokens, plan.eval_tokens
+            )
             self.progress.advance(1)
-        return JobInputs(streams, evaluation, prepared.tokenizer.fingerprint, fingerprint(self.request.identity()))
+        return JobInputs(
+            streams, evaluation, prepared.tokens.artifact.fingerprint, fingerprint(self.request.identity())
+        )
 
     @staticmethod
     def _chars(corpus: Corpus, source: str) -> float:
@@ -321,7 +303,7 @@ class _Study:
 
     def _stream(self, prepared: Prepared, name: str, batches: Any) -> Artifact:
         plan = prepared.plan
-        config: dict[str, Any] = {"stream": name, "sources": list(plan.natural)}
+        config: dict[str, Any] = {"sources": list(plan.natural)}
         if name not in ("eval", "test"):
             config |= {"pool_share": plan.pool_share}
         if name not in ("eval", "test", "train"):
@@ -332,38 +314,10 @@ class _Study:
                 "parts": plan.parts,
                 "seed": self.recipe.seed,
             }
-        inputs = {"corpus": prepared.corpus.fingerprint, "tokenizer": prepared.tokenizer.fingerprint}
-        return self.store.build(
-            STREAM,
-            inputs,
-            config,
-            lambda folder: encode_stream(
-                batches,
-                prepared.encoder,
-                folder,
-                name,
-                list(plan.natural),
-                aligned=name in ALIGNED,
-                whole=prepared.corpus.whole_texts,
-            ),
-        )
-
-    def _evalset(self, prepared: Prepared, stream: Artifact) -> Artifact:
-        plan = prepared.plan
-
-        def make(folder: Path) -> dict[str, int]:
-            spans = pl.read_parquet(stream.file("spans.parquet"), glob=False)
-            data = evalset.build(
-                TokenStream.open(stream),
-                spans,
-                prepared.encoder.token_bytes,
-                plan.row_tokens,
-                plan.eval_tokens,
-            )
-            return data.save(folder)
-
-        config = {"row_tokens": plan.row_tokens, "eval_tokens": plan.eval_tokens}
-        return self.store.build(EVALSET, {"stream": stream.fingerprint}, config, make)
+        return prepare.stream(
+            batches, prepared.tokens, self.store, name, config, {"corpus": prepared.corpus.fingerprint},
+            aligned=name in ALIGNED, whole=prepared.corpus.whole_texts,
+        )  # fmt: skip
 
     # Runs
 
@@ -371,7 +325,7 @@ class _Study:
         self, prepared: Prepared, inputs: JobInputs
     ) -> tuple[Prepared, list[Artifact], list[predictions.Registered]]:
         """Returns what was prepared (with fewer seeds, where the time has run out), the ledger, and predictions."""
-        recipe, vocabulary = self.recipe.train, prepared.encoder.vocabulary
+        recipe, vocabulary = self.recipe.train, prepared.tokens.encoder.vocabulary
         plan, trunks, fitted = self._fit(prepared, inputs)
         self.progress.stage("predictions")
         registered = self._register(plan, inputs, [*trunks, *fitted])
@@ -385,7 +339,7 @@ class _Study:
     def _fit(self, prepared: Prepared, inputs: JobInputs) -> tuple[Plan, list[Artifact], list[Artifact]]:
         """Trunks and fitted cells of all seeds, seed by seed once the fewest are done: on a machine that turns out
         slower than its probe said, the last seeds are left out. Returns the plan of those that ran, and the ledger."""
-        plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.encoder.vocabulary
+        plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.tokens.encoder.vocabulary
         trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
         cell_jobs = jobs.cells(plan, recipe, vocabulary, fitted=True)
         total = sum(job.tokens for job in (*trunk_jobs, *cell_jobs))

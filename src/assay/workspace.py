@@ -1,12 +1,13 @@
-"""The folder of a study (`--out`): whose it is, who works in it, and how long it took.
+"""The folder of a work (`--out`): whose it is, who works in it, and how long it took.
 
 study.json        what was asked (sources, recipe, budget); once its plan stands, another study is refused
 .lock             held while somebody works here
 artifacts/        the store          work/   states of unfinished runs
 plan.json, predictions.json, claims.json, results.json, report.html
 
-A study is *settled* when its first run begins: until then the folder holds nothing but stored artifacts, which no
-other study can use by mistake, so a command that failed can be corrected and given again with the same `--out`.
+A training's folder is alike (`training.json`). A work is *settled* when its first run begins: until then the folder
+holds nothing but stored artifacts, which no other work can use by mistake, so a command that failed can be corrected
+and given again with the same `--out`.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from assay.errors import InputError
 from assay.store import Store, clear_staging, disk_errors, write_json_atomic
 
-IDENTITY, TIMINGS, LOCK = "study.json", "timings.json", ".lock"
+TIMINGS, LOCK = "timings.json", ".lock"
+Kind = Literal["study", "training"]
+IDENTITIES: dict[Kind, str] = {"study": "study.json", "training": "training.json"}
 
 
 class Workspace:
-    """Paths below `--out`, after `enter` has found it to be this study's."""
+    """Paths below `--out`, after `enter` has found it to be this work's."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, kind: Kind = "study") -> None:
+        self.root, self.kind = root, kind
+        self.identity = root / IDENTITIES[kind]
         self.store = Store(root / "artifacts")
         self.work = root / "work"
 
@@ -39,11 +43,11 @@ class Workspace:
 
     @contextlib.contextmanager
     def enter(self, identity: Mapping[str, Any], command: str) -> Iterator[None]:
-        """Claim the folder for the study `identity` and lock it.
+        """Claim the folder for the work `identity` and lock it.
 
         Args:
-            identity: what makes it this study and no other.
-            command: as typed, to be shown to whoever gives this folder to another study.
+            identity: what makes it this work and no other.
+            command: as typed, to be shown to whoever gives this folder to another one.
 
         Raises:
             InputError: the folder cannot be written, holds something else, or is in use.
@@ -65,11 +69,11 @@ class Workspace:
         Raises:
             InputError: it is made from others.
         """
-        before = self._read(IDENTITY).get("settled", {})
+        before = self._read(self.identity).get("settled", {})
         for name, found in made_from.items():
             if before.get(name, found) != found:
                 raise InputError(
-                    f"its {name} has changed since this study began",
+                    f"its {name} has changed since this {self.kind} began",
                     where=self.root,
                     remedy=f"undo the change, or choose another --out for the changed {name}",
                 )
@@ -78,20 +82,20 @@ class Workspace:
         """From here on the folder is this study's alone, made from these (name -> fingerprint); see `check`."""
         self.check(**made_from)
         if not self.settled:
-            write_json_atomic(self.path(IDENTITY), {**self._read(IDENTITY), "settled": made_from})
+            write_json_atomic(self.identity, {**self._read(self.identity), "settled": made_from})
 
     def remember(self, **decided: Any) -> None:
         """Keep what was decided on the way (JSON values), so that a rerun decides alike."""
-        before = self._read(IDENTITY)
-        write_json_atomic(self.path(IDENTITY), {**before, "decided": {**before.get("decided", {}), **decided}})
+        before = self._read(self.identity)
+        write_json_atomic(self.identity, {**before, "decided": {**before.get("decided", {}), **decided}})
 
     def recall(self, name: str) -> Any:
         """What was decided, or None."""
-        return self._read(IDENTITY).get("decided", {}).get(name)
+        return self._read(self.identity).get("decided", {}).get(name)
 
     @property
     def settled(self) -> bool:
-        return bool(self.path(IDENTITY).exists() and self._read(IDENTITY).get("settled"))
+        return bool(self.identity.exists() and self._read(self.identity).get("settled"))
 
     def _make_root(self) -> list[Path]:
         """The folder, made if need be; returns the folders that were not there before, innermost first."""
@@ -99,9 +103,11 @@ class Workspace:
         with disk_errors(root):
             if (root.exists() or root.is_symlink()) and not root.is_dir():
                 raise InputError("is not a folder", where=root, remedy="choose another --out")
-            if root.is_dir() and not self.path(IDENTITY).exists() and any(p.name != LOCK for p in root.iterdir()):
+            if root.is_dir() and not self.identity.exists() and any(p.name != LOCK for p in root.iterdir()):
                 raise InputError(
-                    "holds files that are not a study's", where=root, remedy="choose an empty or new folder as --out"
+                    f"holds files that are not a {self.kind}'s",
+                    where=root,
+                    remedy="choose an empty or new folder as --out",
                 )
             made = [folder for folder in (root, *root.parents) if not folder.exists()]
             try:
@@ -112,15 +118,15 @@ class Workspace:
 
     def _claim(self, identity: Mapping[str, Any], command: str) -> None:
         if self.settled:
-            before = self._read(IDENTITY)
+            before = self._read(self.identity)
             if different := [key for key in identity if before.get(key) != identity[key]]:
                 raise InputError(
-                    f"holds another study ({', '.join(different)}: not the same)",
+                    f"holds another {self.kind} ({', '.join(different)}: not the same)",
                     where=self.root,
                     remedy=f"choose another --out, or repeat its command: {before.get('command', '')}",
                 )
         else:
-            write_json_atomic(self.path(IDENTITY), {**identity, "command": command})
+            write_json_atomic(self.identity, {**identity, "command": command})
 
     def _leave_no_trace(self, made: list[Path]) -> None:
         """After bad input: folders that were made for nothing are removed again."""
@@ -128,8 +134,8 @@ class Workspace:
             return
         shutil.rmtree(self.store.root, ignore_errors=True)
         with contextlib.suppress(OSError):  # something else has come into them meanwhile: they stay
-            for name in (IDENTITY, LOCK):
-                self.path(name).unlink(missing_ok=True)
+            for path in (self.identity, self.path(LOCK)):
+                path.unlink(missing_ok=True)
             for folder in made:
                 folder.rmdir()
 
@@ -149,8 +155,7 @@ class Workspace:
         finally:
             os.close(handle)
 
-    def _read(self, name: str) -> dict[str, Any]:
-        path = self.path(name)
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:

@@ -17,9 +17,10 @@ from assay.impact.measure import (
     Measurements,
     _inverse_trigamma,
     _pooled_weight,
-    _ratio_variance,
+    seed_interval,
 )
 from assay.ledger import JOB, Ledger
+from assay.metrics.ratio import ratio_variance
 from assay.store import Artifact, Store
 
 SEEDS, PER_SOURCE, D = 5, 12, 1000
@@ -120,6 +121,22 @@ def test_what_the_choice_of_documents_adds_widens_the_interval(measured: Measure
         assert found.df >= seeds.df
 
 
+def test_levels_are_differences_from_nothing(parts: tuple[Store, list[Artifact]]) -> None:
+    """What is added stands beside the runs; a level is judged as its difference from a loss of zero would be."""
+    measured = Measurements(Ledger(parts[0]), parts[1], EVALUATION)
+    for seed in range(SEEDS):
+        measured.add("counted", D, seed, "eval", NLL["x"][seed])
+        measured.add("zero", D, seed, "eval", np.zeros(len(DOCUMENTS)))
+    np.testing.assert_array_equal(measured.bpb("counted", D), measured.bpb("x", D))
+    assert measured.levels("counted", D) == measured.between(measured.bpb("x", D), ("x", D), ("zero", D), "eval")
+    for t, found in enumerate(measured.levels("x", D)):
+        assert found.estimate == pytest.approx(bpb("x")[:, t].mean())
+        mean, interval = seed_interval(bpb("x")[:, t], 0.9)
+        expected = stats.ttest_1samp(bpb("x")[:, t], 0).confidence_interval(0.9)
+        assert (mean, *interval) == pytest.approx((found.estimate, expected.low, expected.high))
+        assert found.se > found.se_seeds  # documents add to it
+
+
 def test_a_cells_variance_is_drawn_towards_that_of_all_cells(measured: Measurements) -> None:
     alone = {cell: measured.differences([cell], "natural", D)[cell] for cell in CELLS[1:]}
     together = measured.differences(CELLS[1:], "natural", D)
@@ -133,14 +150,14 @@ def test_a_cells_variance_is_drawn_towards_that_of_all_cells(measured: Measureme
         assert together["x"][t].estimate == alone["x"][t].estimate
 
 
-def test_the_ratio_variance_is_that_of_the_bootstrap() -> None:
+def test_theratio_variance_is_that_of_the_bootstrap() -> None:
     rng = np.random.default_rng(2)
     n_bytes = rng.integers(50, 1000, 60).astype(float)
     change = 0.1 * n_bytes + rng.standard_normal(60) * n_bytes**0.5
     draws = rng.integers(0, 60, (20_000, 60))
     ratios = change[draws].sum(1) / n_bytes[draws].sum(1)
-    assert _ratio_variance(change, n_bytes) == pytest.approx(ratios.var(), rel=0.1)
-    assert _ratio_variance(0.3 * n_bytes, n_bytes) == pytest.approx(0)  # all documents agree
+    assert ratio_variance(change, n_bytes) == pytest.approx(ratios.var(), rel=0.1)
+    assert ratio_variance(0.3 * n_bytes, n_bytes) == pytest.approx(0)  # all documents agree
 
 
 def test_the_variance_of_the_mean_over_sources_is_that_of_independent_sources(measured: Measurements) -> None:
@@ -158,7 +175,7 @@ def test_pieces_of_one_text_count_as_one(parts: tuple[Store, list[Artifact]]) ->
     assert df[1:].tolist() == [PER_SOURCE / 2 - 1] * 3
     change = (NLL["x"] - NLL["natural"]).mean(0)[:PER_SOURCE].reshape(-1, 2).sum(1) / np.log(2)
     n_bytes = DOCUMENTS["n_bytes"].to_numpy()[:PER_SOURCE].reshape(-1, 2).sum(1).astype(float)
-    assert found[1] == pytest.approx(_ratio_variance(change, n_bytes))
+    assert found[1] == pytest.approx(ratio_variance(change, n_bytes))
     one_text = DOCUMENTS.with_columns(unit=pl.when(pl.col("source") == "b").then(0).otherwise(pl.col("unit")))
     assert Measurements(Ledger(parts[0]), parts[1], {"eval": one_text, "test": DOCUMENTS}).sources == ["a", "c"]
 

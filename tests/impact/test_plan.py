@@ -18,7 +18,8 @@ from assay.impact.plan import (
     choose_shape,
     make_plan,
 )
-from assay.recipe import StudyRecipe, load
+from assay.recipe.load import load
+from assay.recipe.study import StudyRecipe
 
 RECIPE = StudyRecipe()
 
@@ -60,7 +61,7 @@ corpora = st.lists(st.floats(1e4, 3e8), min_size=1, max_size=9)
 def test_a_plan_fits_its_budget_and_its_corpus_or_is_refused_in_one_line(
     tokens: float, sizes: list[float], fixed: bool
 ) -> None:
-    recipe = load(None, ["train.seeds=3"])[0] if fixed else RECIPE
+    recipe = load(StudyRecipe, None, ["train.seeds=3"])[0] if fixed else RECIPE
     try:
         found = plan(tokens, sizes, recipe)
     except InputError as error:
@@ -126,7 +127,7 @@ def test_every_derived_value_has_a_reason() -> None:
 
 def test_axes_that_are_not_asked_about_cost_nothing() -> None:
     for axes, expected in (("[size]", set()), ("[quality]", {"quality"}), ("[size, distribution]", {"distribution"})):
-        recipe = load(None, [f"design.axes={axes}"])[0]
+        recipe = load(StudyRecipe, None, [f"design.axes={axes}"])[0]
         found = plan(2e7, [3e7, 2e7, 1e7], recipe)
         assert {cell.axis for cell in found.cell_list()} == expected
         assert (design.LARGER in found.predictions) is ("size" in axes)
@@ -150,7 +151,7 @@ def test_a_time_budget_is_turned_into_tokens_by_the_faster_arithmetic() -> None:
     assert found.dtype == "bfloat16"
     assert found.tokens_per_second == 25_000
     assert 0 < found.total_tokens <= 25_000 * 60
-    fixed = load(None, ["train.dtype=float32"])[0]
+    fixed = load(StudyRecipe, None, ["train.dtype=float32"])[0]
     assert choose_shape(fixed, None, 60.0, 2, 3, lambda rung, dtype: speeds[dtype]).dtype == "float32"
 
 
@@ -180,7 +181,7 @@ def test_uniform_is_as_even_as_the_text_allows() -> None:
 
 @pytest.mark.parametrize("settings", [["train.row_tokens=512", "train.batch_rows=64"], ["train.batch_rows=1024"]])
 def test_large_batches_make_runs_of_enough_steps_or_are_refused(settings: list[str]) -> None:
-    recipe = load(None, settings)[0]
+    recipe = load(StudyRecipe, None, settings)[0]
     with pytest.raises(InputError, match="too small") as caught:
         plan(5e6, [3e7, 3e7], recipe)
     assert "train.batch_rows" in caught.value.remedy
@@ -190,7 +191,7 @@ def test_large_batches_make_runs_of_enough_steps_or_are_refused(settings: list[s
 
 
 def test_more_seeds_than_the_corpus_feeds_are_refused_with_the_remedy() -> None:
-    recipe = load(None, ["train.seeds=8"])[0]
+    recipe = load(StudyRecipe, None, ["train.seeds=8"])[0]
     with pytest.raises(InputError, match="a study of 8 seeds needs") as caught:
         plan(1e8, [3e5, 3e5], recipe)
     assert "fewer train.seeds" in caught.value.remedy

@@ -16,7 +16,7 @@ from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.impact.plan import Plan, SourceText, choose_shape, make_plan
 from assay.impact.plant import COPIED_CHARS, damaged_documents
-from assay.recipe import StudyRecipe
+from assay.recipe.study import StudyRecipe
 from assay.store import Store
 
 RECIPE = StudyRecipe()

@@ -17,6 +17,7 @@ from torch import Tensor
 from assay.store import Artifact, Store
 from assay.tokens.sampler import Sampler
 from assay.train import checkpoint, job
+from assay.train.feed import RowFeed
 from assay.train.job import Job, JobData, JobStopped, run_job
 from assay.train.loop import TrainSpec, TrainState, train
 from assay.train.schedules import WarmupStableDecay
@@ -38,7 +39,7 @@ def job_data(tmp_path_factory: pytest.TempPathFactory) -> JobData:
 
 def walked(spec: TrainSpec, job_data: JobData, until: int) -> TrainState:
     state = TrainState(spec)
-    train(state, Sampler(PLAN, job_data.streams, STEPS), SCHEDULE, until)
+    train(state, RowFeed(Sampler(PLAN, job_data.streams, STEPS)), SCHEDULE, until)
     return state
 
 
@@ -60,7 +61,7 @@ def test_a_state_stopped_at_any_step_goes_on_as_if_it_never_stopped(
         resumed = walked(spec, job_data, 2)  # a state with a past of its own
         resumed.load(found[0])
         assert resumed.step == stop
-        train(resumed, Sampler(PLAN, job_data.streams, STEPS), SCHEDULE, STEPS)
+        train(resumed, RowFeed(Sampler(PLAN, job_data.streams, STEPS)), SCHEDULE, STEPS)
         assert_same_state(resumed.tensors(), straight)
 
 
@@ -71,11 +72,11 @@ def test_a_branch_leaves_the_trunk_as_if_it_had_never_been(spec: TrainSpec, job_
         state = walked(spec, job_data, leave)
         kept = state.copy()
         branch = WarmupStableDecay(3, leave + 5, 5)
-        train(state, Sampler(PLAN, job_data.streams, STEPS), branch, leave + 5)
+        train(state, RowFeed(Sampler(PLAN, job_data.streams, STEPS)), branch, leave + 5)
         assert any(not torch.equal(state.tensors()[name], tensor) for name, tensor in kept.items())
         state.load(kept)
         assert_same_state(state.tensors(), walked(spec, job_data, leave).tensors())
-        train(state, Sampler(PLAN, job_data.streams, STEPS), SCHEDULE, STEPS)
+        train(state, RowFeed(Sampler(PLAN, job_data.streams, STEPS)), SCHEDULE, STEPS)
         assert_same_state(state.tensors(), straight)
 
 

@@ -54,8 +54,11 @@ def layers(block: Block) -> tuple[nn.Linear, ...]:
 def logits(model: Decoder, ids_BT: Tensor, segments_BT: Tensor) -> Tensor:
     c = model.config
     x = norm(model.embedding[ids_BT])
-    for block in model.blocks:
+    for i, block in enumerate(model.blocks):
         w_qkv, w_out, w_up, w_down = (layer.weight for layer in layers(block))
         q, k, v = attention_inputs(x, w_qkv, c.heads, c.rotary_base)
+        if c.value_embeddings and (c.layers - 1 - i) % 2 == 0:
+            added = model.values[str(i)]
+            v = v + torch.einsum("btgk,g->bgtk", added.embedding[ids_BT].unflatten(-1, (c.heads, -1)), added.gate)
         x = attention_output(x, attention(q, k, v, segments_BT), w_out, w_up, w_down)
     return norm(x) @ (model.embedding if c.tied else model.head).t()

@@ -8,6 +8,8 @@ from typing import Any
 
 from assay.impact.claims import Claim, Outcome, Prediction, Text
 from assay.impact.results import (
+    Baseline,
+    BaselineRow,
     Cost,
     Curve,
     CurvePoint,
@@ -72,6 +74,7 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         "bad_rows": 17,
         "bad_files": 1,
         "curves": _curves(floors),
+        "baseline": _baseline(floors),
         "law": _law(),
         "doses": [_dose("near_duplicates", 0.05), _dose("character_noise", 0.35)],
         "mixtures": _mixtures(sources, chance),
@@ -101,6 +104,7 @@ def bare() -> StudyResults:
         mixtures=None,
         samples=[],
         curves=[],
+        baseline=Baseline(order=5, tokens=40_960, curves=[], rows=[]),
         notices=[],
         skipped=[],
         bad_rows=0,
@@ -331,6 +335,23 @@ def _law() -> LawView:
         prediction=(predicted, predicted - 0.03, predicted + 0.03),
         more_data=[(2.0, -0.121, -0.133, -0.11), (4.0, -0.24, -0.27, -0.21), (8.0, -0.31, -0.36, -0.26)],
     )
+
+
+def _baseline(floors: dict[str, float]) -> Baseline:
+    """A 5-gram that is overtaken."""
+    curves, rows = [], []
+    for target, floor in {"": sum(floors.values()) / len(floors), **floors}.items():
+        points = []
+        for tokens in (250_000, 1_000_000, 4_000_000):
+            y = floor + 1.2 * (tokens / 250_000) ** -0.12
+            points.append(CurvePoint(tokens=tokens, bpb=y, interval=(y - 0.01, y + 0.01), held_out=False))
+        curves.append(Curve(target=target, points=points))
+        y, change = points[1].bpb, -0.3 - 0.1 * floor
+        effect = Effect(estimate=change, interval=(change - 0.02, change + 0.02), p_value=1e-9, supported=None)
+        rows.append(
+            BaselineRow(target=target, bpb=y, interval=(y - 0.08, y + 0.08), model_bpb=y + change, difference=effect)
+        )
+    return Baseline(order=5, tokens=1_000_000, curves=curves, rows=rows)
 
 
 def _dose(defect: str, slope: float) -> DoseView:

@@ -188,6 +188,32 @@ def test_nothing_supported_is_said_first() -> None:
     assert sentence not in render(factory.study())
 
 
+def _beside(change: float) -> StudyResults:
+    """The usual study with so large a difference of the neural model from the n-gram model."""
+    base = factory.study()
+    first, *rest = base.baseline.rows
+    effect = first.difference.model_copy(update={"estimate": change, "interval": (change - 0.05, change + 0.05)})
+    rows = [first.model_copy(update={"difference": effect}), *rest]
+    return base.model_copy(update={"baseline": base.baseline.model_copy(update={"rows": rows})})
+
+
+def test_the_baseline_is_shown_in_both_languages() -> None:
+    html = render(factory.study())
+    for language in ("en", "zh"):
+        for key in ("curves.key_ngram", "baseline.title"):
+            assert words(language)[key].format(order=5) in html
+    for row in factory.study().baseline.rows:
+        assert f">{row.bpb:.2f}<small>" in html
+    for change, en, zh in (
+        (-0.4, "0.40 bpb [0.35, 0.45] below a 5-gram", "低 0.40 bpb [0.35, 0.45]"),
+        (0.4, "0.40 bpb [0.35, 0.45] above a 5-gram", "高 0.40 bpb [0.35, 0.45]"),
+        (0.01, "cannot be told from a 5-gram", "无法区分"),
+    ):
+        html = render(_beside(change))
+        assert en in html
+        assert zh in html
+
+
 def test_what_a_study_lacks_is_left_out_or_said() -> None:
     html = render(factory.bare())
     assert words("en")["law.none"] in html and words("en")["mixtures.none"] in html

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assay.store import Artifact, Stage, Store
+from assay.tokens.learn import train_tokenizer
 from assay.tokens.pack import SPANS, encode_stream
-from assay.tokens.stream import TokenStream, segments_of
-from assay.tokens.tokenizer import END_OF_TEXT_ID, Encoder, train_tokenizer
+from assay.tokens.stream import END_OF_TEXT_ID, TokenStream, segments_of
+from assay.tokens.tokenizer import Encoder
 
 SOURCES = ["news", "诗词", "empty"]
 DOCUMENTS = [

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from assay.errors import WorkError
-from assay.tokens.tokenizer import END_OF_TEXT, END_OF_TEXT_ID, Encoder, train_tokenizer
+from assay.tokens.learn import END_OF_TEXT, train_tokenizer
+from assay.tokens.stream import END_OF_TEXT_ID
+from assay.tokens.tokenizer import Encoder
 
 TRAINING = [
     "the quick brown fox jumps over the lazy dog, and the dog doesn't mind; 1984 was 40 years ago.\n" * 5,

@@ -13,10 +13,12 @@ from assay.models import seq2seq
 from assay.models.build import ModelConfig
 from assay.models.decoder import proxy, standard
 from assay.models.encoder import bert, modern
+from assay.models.protocol import Batch
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import transformer
 from assay.store import Store
 from assay.tokens.sampler import Sampler
+from assay.train.feed import RowFeed
 from assay.train.job import JobData
 from assay.train.loop import TrainSpec, TrainState, train
 from assay.train.objectives import Causal, Denoising, Masked, Objective, SpanCorruption
@@ -54,12 +56,12 @@ def spec(family: str) -> TrainSpec:
 def walk(state: TrainState, job_data: JobData, family: str, until: int) -> list[float]:
     found: list[float] = []
 
-    def note(_: int, losses_BT: torch.Tensor) -> None:
+    def note(_: int, __: Batch, losses_BT: torch.Tensor) -> None:
         counted = losses_BT[losses_BT != 0]
         found.append(float(counted.mean()))
 
     sampler = Sampler(PLAN, job_data.streams, 400)
-    train(state, sampler, WarmupStableDecay(5, 400, 50), until, note, FAMILIES[family][1])
+    train(state, RowFeed(sampler, FAMILIES[family][1]), WarmupStableDecay(5, 400, 50), until, note)
     return found
 
 

@@ -18,6 +18,7 @@ from assay.tokens.stream import TokenStream
 from assay.train import energy
 from assay.train import job as job_module
 from assay.train.evaluate import document_nll
+from assay.train.feed import RowFeed
 from assay.train.job import Branch, Job, JobData, JobStopped, run_job
 from assay.train.loop import TrainState, train
 from assay.train.schedules import WarmupStableDecay
@@ -157,7 +158,7 @@ def test_a_branch_is_the_run_that_one_would_train_alone(part: Artifact, job_data
     branch = JOB.branches[index]
     state = TrainState(SPEC)
     sampler = Sampler(PLAN, job_data.streams, branch.steps)
-    train(state, sampler, WarmupStableDecay(JOB.warmup, branch.steps, branch.decay), branch.steps)
+    train(state, RowFeed(sampler), WarmupStableDecay(JOB.warmup, branch.steps, branch.decay), branch.steps)
     expected = document_nll(state.model, job_data.evaluation["eval"])
     documents = tables(part)["document_losses"].filter((pl.col("step") == branch.steps) & (pl.col("split") == "eval"))
     assert documents["nll"].to_list() == expected.tolist()

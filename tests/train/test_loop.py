@@ -13,6 +13,7 @@ from assay.models.protocol import Batch
 from assay.store import Store
 from assay.tokens.sampler import Sampler
 from assay.train.evaluate import document_nll
+from assay.train.feed import RowFeed
 from assay.train.job import JobData
 from assay.train.loop import TrainState, train
 from assay.train.objectives import Causal
@@ -33,7 +34,13 @@ def sampler(job_data: JobData, steps: int) -> Sampler:
 def losses(state: TrainState, job_data: JobData, steps: int) -> list[float]:
     found: list[float] = []
     schedule = WarmupStableDecay(5, steps, steps // 4)
-    train(state, sampler(job_data, steps), schedule, steps, lambda _, x: found.append(float(x.float().mean())))
+    train(
+        state,
+        RowFeed(sampler(job_data, steps)),
+        schedule,
+        steps,
+        lambda _, __, x: found.append(float(x.float().mean())),
+    )
     return found
 
 

@@ -18,7 +18,7 @@ B, T = 6, 40
 OBJECTIVES: dict[str, Objective] = {
     "causal": Causal(),
     "masked": Masked(MASK, 80),
-    "words": Masked(MASK, 80, continues=np.arange(V) % 3 > 0),
+    "words": Masked(MASK, 80, continues=lambda ids: ids % 3 > 0),
     "spans": SpanCorruption(SENTINELS, END, START),
     "denoising": Denoising(MASK, END, START),
 }

@@ -165,9 +165,7 @@ def scan(
         WorkError: the disk is full.
     """
     tell = progress or (lambda stage, done, total: None)
-    sources = open_sources(uris, options, progress, without=without, builtins=builtins)
-    inputs = {"sources": sources.fingerprint()}
-    texts = store.build(DOCUMENTS, inputs, asdict(options), lambda folder: _documents(sources, folder, tell))
+    sources, texts = read(uris, options, store, progress, without=without, builtins=builtins)
     size = float(texts.summary["bytes"])
     parts, after = texts.files(".parquet"), {"documents": texts.fingerprint}
     marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, folder, size, tell))
@@ -198,6 +196,25 @@ def scan(
         builtins=sources.builtins,
         profile=json.loads(profiled.file("profile.json").read_text(encoding="utf-8")),
     )
+
+
+def read(
+    uris: list[str],
+    options: ReadOptions,
+    store: Store,
+    progress: Progress | None = None,
+    *,
+    without: Path | None = None,
+    builtins: Mapping[str, Choice] | None = None,
+) -> tuple[Sources, Artifact]:
+    """Only the first stage of `scan`: for work that needs texts with their names and languages, and holds out nothing.
+
+    Raises: as `scan`.
+    """
+    tell = progress or (lambda stage, done, total: None)
+    sources = open_sources(uris, options, progress, without=without, builtins=builtins)
+    inputs = {"sources": sources.fingerprint()}
+    return sources, store.build(DOCUMENTS, inputs, asdict(options), lambda folder: _documents(sources, folder, tell))
 
 
 def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]:

@@ -11,13 +11,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from assay.impact import design, doses
 from assay.impact.claims import Claim
 from assay.impact.design import Cell
 from assay.impact.laws import WINDOWS, SizeLaw
-from assay.impact.measure import MEAN, Difference, Measurements
+from assay.impact.measure import MEAN, Difference, Measurements, seed_interval
 from assay.impact.plan import Plan
 from assay.impact.predictions import Registered, outcome, size_law
 from assay.impact.results import (
@@ -33,7 +32,7 @@ from assay.impact.results import (
 from assay.impact.statements import Draft, change, predicted_sentence, tokens_text
 from assay.present.numbers import percent
 from assay.present.words import Both, both
-from assay.recipe import DesignRecipe
+from assay.recipe.study import DesignRecipe
 
 
 @dataclass(frozen=True)
@@ -202,11 +201,8 @@ class Analysis:
         )
 
     def _point(self, tokens: int, target: int, held_out: bool) -> CurvePoint:
-        losses = self.measured.bpb(design.NATURAL, tokens)[:, target]
-        n = len(losses)
-        half = float(stats.t.ppf(0.5 + self.design.level / 2, n - 1) * losses.std(ddof=1) / n**0.5)
-        mean = float(losses.mean())
-        return CurvePoint(tokens=tokens, bpb=mean, interval=(mean - half, mean + half), held_out=held_out)
+        mean, interval = seed_interval(self.measured.bpb(design.NATURAL, tokens)[:, target], self.design.level)
+        return CurvePoint(tokens=tokens, bpb=mean, interval=interval, held_out=held_out)
 
     @cached_property
     def _held_out_tokens(self) -> int | None:

@@ -15,7 +15,7 @@ import polars as pl
 
 from assay import __version__
 from assay.corpus.scan import Corpus
-from assay.impact import design
+from assay.impact import baseline, design
 from assay.impact.analysis import Analysis
 from assay.impact.measure import Measurements
 from assay.impact.plan import Plan
@@ -25,10 +25,10 @@ from assay.impact.statements import decide
 from assay.ledger import Ledger
 from assay.models.decoder import proxy
 from assay.present.words import Both, both
-from assay.recipe import StudyRecipe
+from assay.recipe.study import StudyRecipe
 from assay.store import Artifact, Store, fingerprint
 from assay.tokens.evalset import EvalSet
-from assay.tokens.tokenizer import Encoder
+from assay.tokens.prepare import Tokenized
 from assay.train.job import JobInputs
 
 SAMPLES = 2  # documents shown at each end of a source
@@ -44,16 +44,14 @@ class Prepared:
     """A study up to its plan."""
 
     corpus: Corpus
-    tokenizer: Artifact
-    encoder: Encoder
-    tokens_per_byte: dict[str, float]
+    tokens: Tokenized
     plan: Plan
     plan_artifact: Artifact
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A study whose runs are done: `parts` are their ledger artifacts."""
+    """A study whose runs are done: `parts` are their ledger artifacts, `baseline` those of the n-gram models."""
 
     prepared: Prepared
     recipe: StudyRecipe
@@ -61,6 +59,7 @@ class Finished:
     inputs: JobInputs
     parts: list[Artifact]
     registered: list[Registered]
+    baseline: list[Artifact]
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,12 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
     """Everything that the page shows."""
     prepared, recipe, plan = finished.prepared, finished.recipe, finished.prepared.plan
     measured = measurements(finished.store, finished.inputs, finished.parts, "eval")
+    baseline.add_to(measured, plan, finished.baseline)
     tested = measurements(finished.store, finished.inputs, finished.parts, "test")
     analysis = Analysis(plan, measured, tested, finished.registered, recipe.design)
     claims = decide(analysis.drafts(), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
     shape = plan.shape
-    model = proxy(prepared.encoder.vocabulary, shape.layers, shape.width, shape.heads)
+    model = proxy(prepared.tokens.encoder.vocabulary, shape.layers, shape.width, shape.heads)
     inside, total = model.n_parameters()
     return StudyResults(
         title=asked.title,
@@ -117,6 +117,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         bad_rows=prepared.corpus.bad_rows,
         bad_files=prepared.corpus.bad_files,
         curves=analysis.curves(),
+        baseline=baseline.view(measured, plan, recipe.design.level),
         law=analysis.law_view(),
         doses=analysis.dose_views(claims),
         mixtures=analysis.mixture_view(claims, _epochs(finished)),
@@ -128,7 +129,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
 def _profile(prepared: Prepared) -> list[SourceProfile]:
     rows = []
     for row in prepared.corpus.profile:
-        per_byte = prepared.tokens_per_byte.get(row["source"])
+        per_byte = prepared.tokens.per_byte.get(row["source"])
         rows.append(SourceProfile(**{**row, "bytes_per_token": 1 / per_byte if per_byte else None}))
     return rows
 
@@ -155,10 +156,11 @@ def _fingerprints(finished: Finished) -> dict[str, str]:
     return {
         "corpus": prepared.corpus.fingerprint,
         "recipe": finished.recipe.fingerprint(),
-        "tokenizer": prepared.tokenizer.fingerprint,
+        "tokenizer": prepared.tokens.artifact.fingerprint,
         "plan": prepared.plan_artifact.fingerprint,
         **{f"{split} text": artifact.fingerprint for split, artifact in finished.inputs.evaluation.items()},
         "ledger": fingerprint([part.fingerprint for part in finished.parts]),
+        "baseline": fingerprint([part.fingerprint for part in finished.baseline]),
     }
 
 
@@ -180,7 +182,7 @@ def _samples(finished: Finished, measured: Measurements) -> list[Sample]:
     samples = []
     for row in chosen.iter_rows(named=True):
         ids = data.targets_RT[data.document_RT == row["place"]]
-        text = prepared.encoder.decode(np.asarray(ids)).strip("\ufffd")  # a window may cut a character
+        text = prepared.tokens.encoder.decode(np.asarray(ids)).strip("\ufffd")  # a window may cut a character
         samples.append(
             Sample(
                 source=row["source"],

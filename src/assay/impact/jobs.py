@@ -6,7 +6,7 @@ from assay.impact import design
 from assay.impact.design import Cell
 from assay.impact.plan import WARMUP_STEPS, Plan
 from assay.models.decoder import proxy
-from assay.recipe import TrainRecipe
+from assay.recipe.study import TrainRecipe
 from assay.store import Artifact
 from assay.tokens.sampler import Part, StreamPlan
 from assay.train.job import Branch, Job

@@ -23,6 +23,7 @@ import polars as pl
 from scipy import special, stats
 
 from assay.ledger import Ledger
+from assay.metrics.ratio import ratio_variance
 from assay.store import Artifact
 
 Split = Literal["eval", "test"]
@@ -116,6 +117,10 @@ class Measurements:
             if len(group) == len(documents):
                 self._nll[cell, tokens, seed, split] = group["nll"].to_numpy() / np.log(2)
 
+    def add(self, cell: str, tokens: int, seed: int, split: Split, nll: np.ndarray) -> None:
+        """Losses (nats of each document) of what is no run of the ledger."""
+        self._nll[cell, tokens, seed, split] = nll / np.log(2)
+
     def has(self, cell: str, tokens: int, split: Split = "eval") -> bool:
         return all((cell, tokens, seed, split) in self._nll for seed in self.seeds)
 
@@ -135,14 +140,17 @@ class Measurements:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(targets,) variance of the difference a - b, averaged over seeds, from the choice of documents, and its
         degrees of freedom (Satterthwaite's over sources for their mean)."""
+        return self._over_documents((self.bits(*a, split) - self.bits(*b, split)).mean(axis=0), split)
+
+    def _over_documents(self, change: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """`document_variance` of (documents,) bits."""
         documents = self._documents[split]
-        change = (self.bits(*a, split) - self.bits(*b, split)).mean(axis=0)
         by_source, df = np.zeros(len(self.sources)), np.zeros(len(self.sources))
         for i in range(len(self.sources)):
             own = documents.source == i
             _, unit = np.unique(documents.unit[own], return_inverse=True)
             sums = [np.bincount(unit, weights=values[own]) for values in (change, documents.n_bytes)]
-            by_source[i], df[i] = _ratio_variance(*sums), len(sums[0]) - 1
+            by_source[i], df[i] = ratio_variance(*sums), len(sums[0]) - 1
         parts = (by_source**2 / df).sum()
         df_mean = by_source.sum() ** 2 / parts if parts > 0 else df.sum()
         return np.concatenate([[by_source.sum() / len(by_source) ** 2], by_source]), np.concatenate([[df_mean], df])
@@ -195,6 +203,19 @@ class Measurements:
         documents = self.document_variance(a, b, split)
         return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
 
+    def levels(self, cell: str, tokens: int, split: Split = "eval") -> list[Difference]:
+        """Bits per byte themselves, one a target, with what other seeds and other documents would change."""
+        found, n = self.bpb(cell, tokens, split), len(self.seeds)
+        documents = self._over_documents(self.bits(cell, tokens, split).mean(axis=0), split)
+        return self._judged(found.mean(axis=0), found.var(axis=0, ddof=1) / n, documents, n - 1)
+
+
+def seed_interval(losses: np.ndarray, level: float) -> tuple[float, tuple[float, float]]:
+    """The mean of (seeds,) losses and its interval by Student's t."""
+    n, mean = len(losses), float(losses.mean())
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1) * losses.std(ddof=1) / n**0.5)
+    return mean, (mean - half, mean + half)
+
 
 def _shrunk(variances: np.ndarray, df: int, alike: float) -> tuple[np.ndarray, float]:
     """(cells, targets) variances of `df` degrees of freedom, each drawn towards the mean over cells, and the degrees of
@@ -235,12 +256,3 @@ def _measurable(documents: pl.DataFrame) -> set[str]:
     """Sources with at least two units: one alone says nothing of how much they differ."""
     units = documents.group_by("source").agg(pl.col("unit").n_unique())
     return {source for source, n in units.iter_rows() if n >= 2}
-
-
-def _ratio_variance(change: np.ndarray, n_bytes: np.ndarray) -> float:
-    """Variance of sum(change) / sum(bytes) over a random choice of documents (Cochran 1977, section 2.11)."""
-    n = len(change)
-    if n < 2:
-        return float("nan")
-    residual = change - change.sum() / n_bytes.sum() * n_bytes
-    return float(n / (n - 1) * (residual**2).sum() / n_bytes.sum() ** 2)

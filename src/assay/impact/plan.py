@@ -22,7 +22,7 @@ from assay.impact import design
 from assay.impact.design import Cell
 from assay.present.numbers import compact
 from assay.present.words import both
-from assay.recipe import StudyRecipe
+from assay.recipe.study import StudyRecipe
 
 # Proxies by size: layers, width, heads, vocabulary; 0.36, 0.92 and 1.8 million parameters.
 LADDER = ((2, 64, 2, 2048), (3, 96, 3, 3072), (4, 128, 4, 4096))

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from assay.corpus import defects, documents
 from assay.corpus.scan import Corpus
 from assay.impact.plan import Plan
-from assay.recipe import DesignRecipe
+from assay.recipe.study import DesignRecipe
 from assay.tokens.sampler import splitmix64
 
 COPIED_CHARS = 1_500  # of a copied document: enough documents are copied even where documents are books

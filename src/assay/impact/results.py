@@ -62,6 +62,25 @@ class Curve(_Value):
     points: list[CurvePoint]
 
 
+class BaselineRow(_Value):
+    """The n-gram model and the neural one on one target's text."""
+
+    target: str
+    bpb: float  # of the n-gram model
+    interval: Pair  # over seeds and documents
+    model_bpb: float
+    difference: Effect  # the neural model's bpb less the n-gram model's
+
+
+class Baseline(_Value):
+    """An n-gram model (modified Kneser-Ney) of the text that the natural runs read, seed by seed."""
+
+    order: int
+    tokens: int  # that it was fitted to: those of a comparison run, or as many as memory allows
+    curves: list[Curve]
+    rows: list[BaselineRow]
+
+
 class LawView(_Value):
     """bpb = floor + scale * D^-exponent, its band, and the points that it was not fitted on."""
 
@@ -151,6 +170,7 @@ class StudyResults(_Value):
     bad_rows: int
     bad_files: int
     curves: list[Curve]
+    baseline: Baseline
     law: LawView | None
     doses: list[DoseView]
     mixtures: MixtureView | None

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from assay.models import fused
 from assay.models.attention import View, attend
@@ -207,9 +208,13 @@ class Attention(nn.Module):
         rotary: Rotary | None = None,
         memory: Memory | None = None,
         states_BSD: Tensor | None = None,
+        values_BGTK: Tensor | None = None,
     ) -> Tensor:
         c = self.c
-        q, k, v = self._cross(x_BTD, states_BSD, memory) if self.cross else self._own(x_BTD, rotary, memory)
+        if self.cross:
+            q, k, v = self._cross(x_BTD, states_BSD, memory)
+        else:
+            q, k, v = self._own(x_BTD, rotary, memory, values_BGTK)
         y_BHTK = attend(
             q, k, v, view, scale=None if c.scaled else 1.0, dropout=c.attention_dropout if self.training else 0.0
         )
@@ -218,13 +223,17 @@ class Attention(nn.Module):
     def _heads(self, x_BTE: Tensor) -> Tensor:
         return x_BTE.unflatten(-1, (-1, self.c.key_width)).transpose(1, 2)
 
-    def _own(self, x_BTD: Tensor, rotary: Rotary | None, memory: Memory | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _own(
+        self, x_BTD: Tensor, rotary: Rotary | None, memory: Memory | None, values_BGTK: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         c = self.c
         q, k, v = self._heads(self.qkv(x_BTD)).split([c.heads, c.groups, c.groups], dim=1)
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         if rotary is not None and c.rotary is not None:
             q, k = (rotate(x, rotary.cos, rotary.sin, c.rotary) for x in (q, k))
+        if values_BGTK is not None:
+            v = v + values_BGTK
         return q, *(memory.extend(k, v) if memory is not None else (k, v))
 
     def _cross(self, x_BTD: Tensor, states_BSD: Tensor | None, memory: Memory | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -275,6 +284,7 @@ class Block(nn.Module):
         memory: tuple[Memory, Memory] | None = None,
         states_BSD: Tensor | None = None,
         cross_view: View | None = None,
+        values_BGTK: Tensor | None = None,
     ) -> Tensor:
         """The residual stream (B, T, D) after this layer.
 
@@ -284,11 +294,14 @@ class Block(nn.Module):
             memory: where generation keeps keys and values, of self- and of cross-attention.
             states_BSD: what cross-attention looks at.
             cross_view: of cross-attention.
+            values_BGTK: added to the values of self-attention.
         """
         if self.fusable and rotary is not None and memory is None:
-            return self._fused(x_BTD, view, rotary)
+            return self._fused(x_BTD, view, rotary, values_BGTK)
         own, others = memory or (None, None)
-        x_BTD = self._add(x_BTD, self.attention_norm, lambda x: self.attention(x, view, rotary, own))
+        x_BTD = self._add(
+            x_BTD, self.attention_norm, lambda x: self.attention(x, view, rotary, own, values_BGTK=values_BGTK)
+        )
         if self.cross is not None and self.cross_norm is not None and cross_view is not None:
             cross = self.cross
             x_BTD = self._add(
@@ -304,7 +317,17 @@ class Block(nn.Module):
     def _dropped(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.c.dropout, self.training) if self.c.dropout else x
 
-    def _fused(self, x_BTD: Tensor, view: View, rotary: Rotary) -> Tensor:
+    def _fused(self, x_BTD: Tensor, view: View, rotary: Rotary, values_BGTK: Tensor | None) -> Tensor:
         a, m = self.attention, self.mlp
         q, k, v = fused.pre_attention(x_BTD, a.qkv.weight, rotary.cos, rotary.sin, self.c.heads)
+        if values_BGTK is not None:
+            v = v + values_BGTK
         return fused.post_attention(x_BTD, attend(q, k, v, view), a.out.weight, m.up.weight, m.down.weight)
+
+
+def through(checkpointing: bool, block: nn.Module, *arguments: Any) -> Tensor:
+    """A block's output. With `checkpointing` what its backward pass needs is computed anew instead of kept (Chen et al.
+    2016), dropout included: memory of one block and the residual stream, for a third more work."""
+    if not checkpointing or not torch.is_grad_enabled():
+        return block(*arguments)
+    return checkpoint(block, *arguments, use_reentrant=False, preserve_rng_state=True)

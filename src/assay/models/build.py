@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from assay.errors import InputError
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.encoder import Encoder, EncoderConfig
 from assay.models.recurrent import Recurrent, RecurrentConfig
@@ -14,14 +15,23 @@ Neural = Decoder | Encoder | Seq2Seq | Recurrent
 """A model that the trainer trains: see `protocol.Model`."""
 
 
-def build(config: ModelConfig, generator: torch.Generator | None) -> Neural:
-    """A model with fresh weights; `generator` None leaves them as they come: they are about to be loaded."""
+def build(config: ModelConfig, generator: torch.Generator | None, *, checkpointing: bool = False) -> Neural:
+    """A model with fresh weights; `generator` None leaves them as they come: they are about to be loaded.
+
+    Args:
+        checkpointing: activations of each block are computed anew in the backward pass instead of kept.
+
+    Raises:
+        InputError: checkpointing of a recurrent model, which has no blocks.
+    """
     match config:
         case DecoderConfig():
-            return Decoder(config, generator)
+            return Decoder(config, generator, checkpointing=checkpointing)
         case EncoderConfig():
-            return Encoder(config, generator)
+            return Encoder(config, generator, checkpointing=checkpointing)
         case Seq2SeqConfig():
-            return Seq2Seq(config, generator)
+            return Seq2Seq(config, generator, checkpointing=checkpointing)
         case RecurrentConfig():
+            if checkpointing:
+                raise InputError("a recurrent model has no blocks to compute anew", remedy="leave checkpointing out")
             return Recurrent(config, generator)

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from assay.models import attention, fused
 from assay.models.attention import View
-from assay.models.blocks import Block, BlockConfig, Memory, Norm, RotaryTable
+from assay.models.blocks import Block, BlockConfig, Memory, Norm, RotaryTable, through
 from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
 
 
@@ -51,6 +51,7 @@ class DecoderConfig:
         embedding_norm: a norm on the way in.
         tied: the output matrix is the embedding.
         softcap: logits are softcap * tanh(logits / softcap) (Gemma team 2024); None: as they are.
+        value_embeddings: every other layer, the last among them, adds an embedding of the token to its values.
         init: how the weights begin: "zero", see the top; "gpt2", normal with deviation 0.02 and, where layers end,
             0.02 / sqrt(2 layers) (Radford et al. 2019).
     """
@@ -65,6 +66,7 @@ class DecoderConfig:
     rotary_base: float = 1024.0
     rotary_scaling: Llama3Scaling | None = None
     max_length: int = 1024
+    value_embeddings: bool = False
     init: Literal["zero", "gpt2"] = "zero"
 
     @property
@@ -79,7 +81,12 @@ class DecoderConfig:
         """(non-embedding, all): the head counts as embedding, as in Kaplan et al. 2020."""
         with torch.device("meta"):
             model = Decoder(self, None)
-        inside = sum(p.numel() for name, p in model.named_parameters() if name.startswith(("blocks.", "norm.")))
+        own = ("blocks.", "norm.", "values.")
+        inside = sum(
+            p.numel()
+            for name, p in model.named_parameters()
+            if name.startswith(own) and not name.endswith(".embedding")
+        )
         return inside, sum(p.numel() for p in model.parameters())
 
 
@@ -99,17 +106,46 @@ def standard(
     return DecoderConfig(vocabulary, layers, block, **settings | more)
 
 
-class Decoder(nn.Module):
-    """A decoder-only Transformer. `generator` None leaves weights as they come (they are about to be loaded)."""
+class ValueEmbedding(nn.Module):
+    """What a layer adds to its values: a table of the tokens, and a gate for each head that begins at 1.
 
-    def __init__(self, config: DecoderConfig, generator: torch.Generator | None) -> None:
+    Tables beside the one at the input are modded-nanogpt's (Jordan et al. 2024, after the value residual of Zhou et al.
+    2024): attention hands on what a token is however much of it the layers below have kept.
+    """
+
+    def __init__(self, c: DecoderConfig) -> None:
+        super().__init__()
+        self.groups = c.block.groups
+        self.embedding = nn.Parameter(torch.empty(c.vocabulary, self.groups * c.block.key_width))
+        self.gate = nn.Parameter(torch.ones(self.groups))
+
+    def forward(self, ids_BT: Tensor) -> Tensor:
+        """(B, G, T, K)."""
+        values_BTGK = functional.embedding(ids_BT, self.embedding).unflatten(-1, (self.groups, -1))
+        return (values_BTGK * self.gate[:, None]).transpose(1, 2)
+
+
+class Decoder(nn.Module):
+    """A decoder-only Transformer.
+
+    Args:
+        generator: None leaves weights as they come (they are about to be loaded).
+        checkpointing: blocks are computed anew in the backward pass.
+    """
+
+    def __init__(
+        self, config: DecoderConfig, generator: torch.Generator | None, *, checkpointing: bool = False
+    ) -> None:
         super().__init__()
         self.config = c = config
+        self.checkpointing = checkpointing
         self.embedding = nn.Parameter(torch.empty(c.vocabulary, c.width))
         learned = c.positions == "learned"
         self.positions = nn.Parameter(torch.empty(c.max_length, c.width)) if learned else None
         self.embedding_norm = Norm.of(c.block) if c.embedding_norm else None
         self.blocks = nn.ModuleList([Block(c.block) for _ in range(c.layers)])
+        with_values = range(c.layers - 1, -1, -2) if c.value_embeddings else ()
+        self.values = nn.ModuleDict({str(layer): ValueEmbedding(c) for layer in sorted(with_values)})
         self.norm = Norm.of(c.block)
         self.head = self.embedding if c.tied else nn.Parameter(torch.empty(c.vocabulary, c.width))
         scaled = c.rotary_scaling.of if c.rotary_scaling else None
@@ -139,6 +175,9 @@ class Decoder(nn.Module):
                 fill(parameter, last if name.endswith(("out.weight", "down.weight")) else inner)
         if not c.tied:
             fill(self.head, 0.0 if c.init == "zero" else 0.02)
+        for values in self.values.values():  # last: a seed's other weights do not depend on them
+            assert isinstance(values, ValueEmbedding)
+            fill(values.embedding, inner)
 
     def hidden(
         self, ids_BT: Tensor, segments_BT: Tensor | None = None, memories: list[tuple[Memory, Memory]] | None = None
@@ -160,7 +199,9 @@ class Decoder(nn.Module):
             x_BTD = functional.dropout(x_BTD, c.block.dropout, self.training)
         rotary = self.rotary.at(past, T) if self.rotary is not None else None
         for i, block in enumerate(self.blocks):
-            x_BTD = block(x_BTD, view, rotary, memories[i] if memories else None)
+            values = self.values[str(i)](ids_BT) if str(i) in self.values else None
+            memory = memories[i] if memories else None
+            x_BTD = through(self.checkpointing and not memories, block, x_BTD, view, rotary, memory, None, None, values)
         return self.norm(x_BTD)
 
     def _view(self, ids_BT: Tensor, segments_BT: Tensor | None, past: int, *, cached: bool) -> View:
@@ -169,7 +210,7 @@ class Decoder(nn.Module):
             raise ValueError(f"{past + T} positions, and the model has {self.config.max_length}")
         if cached:
             return attention.after(past, T, window, ids_BT.device)
-        return attention.causal(segments_BT, window, T)
+        return attention.causal(segments_BT, window, T, ids_BT.device)
 
     def memories(self) -> list[tuple[Memory, Memory]]:
         """Empty ones, for `hidden`."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.models import attention, fused
-from assay.models.blocks import ACTIVATIONS, Block, BlockConfig, Norm, RotaryTable
+from assay.models.blocks import ACTIVATIONS, Block, BlockConfig, Norm, RotaryTable, through
 from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
 
 TABLES = ("embedding", "positions", "token_types")
@@ -86,11 +86,19 @@ class _Head(nn.Module):
 
 
 class Encoder(nn.Module):
-    """An encoder-only Transformer. `generator` None leaves weights as they come (they are about to be loaded)."""
+    """An encoder-only Transformer.
 
-    def __init__(self, config: EncoderConfig, generator: torch.Generator | None) -> None:
+    Args:
+        generator: None leaves weights as they come (they are about to be loaded).
+        checkpointing: blocks are computed anew in the backward pass.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, generator: torch.Generator | None, *, checkpointing: bool = False
+    ) -> None:
         super().__init__()
         self.config = c = config
+        self.checkpointing = checkpointing
 
         def table(rows: int) -> nn.Parameter:
             return nn.Parameter(torch.empty(rows, c.width))
@@ -141,7 +149,7 @@ class Encoder(nn.Module):
         view = attention.within(segments_BT)
         rotary = self.rotary.at(0, T) if self.rotary is not None else None
         for block in self.blocks:
-            x_BTD = block(x_BTD, view, rotary)
+            x_BTD = through(self.checkpointing, block, x_BTD, view, rotary)
         return x_BTD if self.norm is None else self.norm(x_BTD)
 
     def forward(

@@ -250,6 +250,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         if wanted:
             dw = torch.zeros_like(w_VD) if dw is None else dw.contiguous()
         ctx.save_for_backward(dx, dw, db)
+        ctx.mark_non_differentiable(losses)
         return (objective * weights_N).sum(), losses
 
     @staticmethod

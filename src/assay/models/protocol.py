@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,12 @@ class Batch:
         moved = {f.name: tensor.to(device) for f in fields(self) if (tensor := getattr(self, f.name)) is not None}
         return Batch(**moved)
 
+    def pieces(self, rows: int) -> list[Batch]:
+        """The batch in pieces of so many rows; the last can be smaller."""
+        whole = {f.name: tensor for f in fields(self) if (tensor := getattr(self, f.name)) is not None}
+        split = {name: tensor.split(rows) for name, tensor in whole.items()}
+        return [Batch(**dict(zip(split, piece, strict=True))) for piece in zip(*split.values(), strict=True)]
+
 
 @dataclass(frozen=True)
 class Penalties:
@@ -56,10 +62,9 @@ class Penalties:
 PLAIN = Penalties()
 
 
-@dataclass(frozen=True)
-class Loss:
+class Loss(NamedTuple):
     """`mean` carries the gradient, and holds the penalties; `losses_BT` is the plain loss of each position in nats, 0
-    where it counts for nothing."""
+    where it counts for nothing. A tuple, since what shares a model among processes looks for tensors in tuples."""
 
     mean: Tensor
     losses_BT: Tensor

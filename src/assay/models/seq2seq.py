@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from assay.models import attention, fused
 from assay.models.attention import View
-from assay.models.blocks import Block, BlockConfig, Memory, Norm
+from assay.models.blocks import Block, BlockConfig, Memory, Norm, through
 from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
 
 Memories = list[tuple[Memory, Memory]]
@@ -110,9 +110,9 @@ def relative_buckets(distance_TS: Tensor, both_ways: bool, buckets: int, furthes
 class _Side(nn.Module):
     """Encoder or decoder: positions, blocks and norms; the embedding is the model's."""
 
-    def __init__(self, c: Seq2SeqConfig, block: BlockConfig, layers: int) -> None:
+    def __init__(self, c: Seq2SeqConfig, block: BlockConfig, layers: int, checkpointing: bool) -> None:
         super().__init__()
-        self.c, self.both_ways = c, not block.cross
+        self.c, self.both_ways, self.checkpointing = c, not block.cross, checkpointing
         learned, relative = c.positions == "learned", c.positions == "relative"
         rows = c.max_length + c.first_position
         self.positions = nn.Parameter(torch.empty(rows, c.width)) if learned else None
@@ -148,7 +148,9 @@ class _Side(nn.Module):
         x_BTD = functional.dropout(x_BTD, c.block.dropout, self.training)
         for i, block in enumerate(self.blocks):
             memory = memories[i] if memories else None
-            x_BTD = block(x_BTD, view, memory=memory, states_BSD=states_BSD, cross_view=cross_view)
+            x_BTD = through(
+                self.checkpointing and not memories, block, x_BTD, view, None, memory, states_BSD, cross_view
+            )
         return x_BTD if self.norm is None else self.norm(x_BTD)
 
     def _bias(self, distances: Tensor, past: int, T: int) -> Tensor:
@@ -160,14 +162,21 @@ class _Side(nn.Module):
 
 
 class Seq2Seq(nn.Module):
-    """An encoder-decoder Transformer. `generator` None leaves weights as they come (they are about to be loaded)."""
+    """An encoder-decoder Transformer.
 
-    def __init__(self, config: Seq2SeqConfig, generator: torch.Generator | None) -> None:
+    Args:
+        generator: None leaves weights as they come (they are about to be loaded).
+        checkpointing: blocks are computed anew in the backward pass.
+    """
+
+    def __init__(
+        self, config: Seq2SeqConfig, generator: torch.Generator | None, *, checkpointing: bool = False
+    ) -> None:
         super().__init__()
         self.config = c = config
         self.embedding = nn.Parameter(torch.empty(c.vocabulary, c.width))
-        self.encoder = _Side(c, c.block, c.layers[0])
-        self.decoder = _Side(c, replace(c.block, cross=True), c.layers[1])
+        self.encoder = _Side(c, c.block, c.layers[0], checkpointing)
+        self.decoder = _Side(c, replace(c.block, cross=True), c.layers[1], checkpointing)
         self.head = self.embedding if c.tied else nn.Parameter(torch.empty(c.vocabulary, c.width))
         self.head_bias = nn.Parameter(torch.zeros(c.vocabulary)) if c.head_bias else None
         if generator is not None:

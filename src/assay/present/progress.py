@@ -39,6 +39,7 @@ class Progress:
         self._done = self._total = self._found = self._after = 0.0
         self._bar: Any = None
         self._task: Any = None
+        self._note = ""
 
     def __enter__(self) -> Progress:
         if not self.quiet and sys.stderr.isatty():
@@ -78,6 +79,7 @@ class Progress:
         self._end()
         self._name, self._total, self._after, self._done, self._found = name, total, after, 0.0, 0.0
         self._began = self._counted = self._last_log = time.monotonic()
+        self._note = ""
         text = say(f"progress.{name}", self.language)
         if self._bar is not None:
             self._task = self._bar.add_task(text, total=total, left="")
@@ -89,13 +91,19 @@ class Progress:
         self.stage(name, total)
         self.advance(done - self._done)
 
-    def advance(self, amount: float, *, found: bool = False) -> None:
-        """More is done; `found` says that it was done in an earlier run, so it tells nothing of this one's speed."""
+    def advance(self, amount: float, *, found: bool = False, note: str = "") -> None:
+        """More is done.
+
+        Args:
+            found: it was done in an earlier run, so it tells nothing of this one's speed.
+            note: a few words on how it goes, shown from now on.
+        """
         _heed()
+        self._note = note or self._note
         self._done += amount
         self._found += amount if found else 0.0
         now = time.monotonic()
-        left = self._left(now)
+        left = "  ".join(part for part in (self._left(now), self._note) if part)
         if self._bar is not None:
             self._bar.update(self._task, completed=min(self._done, self._total), total=self._total, left=left)
         elif not self.quiet and now - self._last_log > LOG_EVERY_SECONDS:
@@ -103,6 +111,14 @@ class Progress:
             share = f"{min(1.0, self._done / self._total):.0%}" if self._total else ""
             name = say(f"progress.{self._name}", self.language)
             print(f"{name}: {share} {left}", file=sys.stderr, flush=True)
+
+    def warn(self, key: str, **values: Any) -> None:
+        """Say something that a person should know, even if nothing else is shown; `key` is below `progress`."""
+        text = say(f"progress.{key}", self.language, **values)
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
 
     def take_seconds(self) -> dict[str, float]:
         """Seconds spent in each stage since this was last asked."""

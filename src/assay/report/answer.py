@@ -15,6 +15,7 @@ from assay.present.parts import Content, Ids, badge, said, spans, tile
 from assay.present.plots import strip
 from assay.present.tables import Column, table
 from assay.present.words import both
+from assay.report import baseline
 
 _SIGNS = {
     "supported": ("strong", "✓"),
@@ -54,6 +55,7 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
         "headline": [shown for shown in effects if shown.claim.headline],
         "none_supported": supported == 0,
         "correction": _correction(results),
+        "baseline": baseline.sentence(results),
         "predictions": _predictions(results, ids),
         "claims": claims,
         "kinds": _choices("kind", [claim.kind for claim in results.claims]),

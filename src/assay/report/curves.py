@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -13,6 +14,7 @@ from assay.present.plots import Band, Point, Series, plot
 from assay.present.scales import Axis, usable
 from assay.present.tables import Column, table
 from assay.present.words import both, known
+from assay.report import baseline
 
 SMALL = (232, 176)
 
@@ -23,12 +25,15 @@ def learning(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
     if not curves:
         return None
     mean = next((curve for curve in curves if curve.target == ""), None)
-    points = [point for curve in curves for point in curve.points]
+    ngram = {curve.target: curve for curve in results.baseline.curves}
+    points = [point for curve in (*curves, *ngram.values()) for point in curve.points]
     x = Axis({}, log=True, form=compact, include=tuple(float(point.tokens) for point in points))
     y = Axis({}, include=tuple(v for point in points for v in (point.bpb, *point.interval)))
     keys = [Key("dot", "accent", both("curves.key_source"))]
     if mean and len(curves) > 1:
         keys.append(Key("dashes", "plain", both("curves.key_mean")))
+    if ngram:
+        keys.append(Key("ring", "warm", both("curves.key_ngram", order=results.baseline.order)))
     return {
         "lead": said("curves.lead", level=percent(results.level)),
         "legend": legend(keys),
@@ -36,16 +41,19 @@ def learning(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
             "curves.axes",
             **{"from": compact(min(p.tokens for p in points)), "to": compact(max(p.tokens for p in points))},
         ),
-        "panels": [_panel(curve, mean, x, y, ids) for curve in curves],
+        "panels": [_panel(curve, mean, ngram.get(curve.target), x, y, ids) for curve in curves],
         "numbers": _learning_table(curves, ids),
+        "baseline": baseline.view(results, ids),
     }
 
 
-def _panel(curve: Curve, mean: Curve | None, x: Axis, y: Axis, ids: Ids) -> Markup:
+def _panel(curve: Curve, mean: Curve | None, ngram: Curve | None, x: Axis, y: Axis, ids: Ids) -> Markup:
     ident = ids.new(f"curve-{curve.target or 'mean'}")
     series = []
     if mean and curve is not mean:
         series.append(Series([_point(p) for p in mean.points], "plain", "none", line=True, dashed=True))
+    if ngram:
+        series.append(Series([replace(_point(p), hollow=True) for p in ngram.points], "warm", "dot", line=True))
     series.append(Series([_point(p) for p in curve.points], "accent", "dot", line=True))
     first, last = curve.points[0], curve.points[-1]
     about = both("curves.about", first=significant(first.bpb), last=significant(last.bpb))

@@ -8,6 +8,7 @@ into rows on end; attention stays within a window, and only the filling of the l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,70 @@ def build(stream: TokenStream, spans: pl.DataFrame, token_bytes: np.ndarray, row
         _rows(owner, row_tokens, NO_DOCUMENT),
         documents,
     )
+
+
+def whole(
+    documents: Sequence[np.ndarray], sources: Sequence[str], token_bytes: np.ndarray, row_tokens: int, stride: int
+) -> EvalSet:
+    """Lay out every token of some documents, each predicted once.
+
+    Windows of T tokens begin `stride` apart; a window counts what the one before it has not counted, so that every
+    token but those of a document's first window has at least T - stride tokens before it.
+
+    Args:
+        documents: token ids, each begun by what stands before a document and is not predicted.
+        sources: of each document.
+
+    Returns:
+        a set whose `documents` are windows; `unit` is the number of the document.
+    """
+    pieces: list[tuple[int, np.ndarray, np.ndarray]] = []
+    for number, document in enumerate(documents):
+        ids = document.astype(np.int64)
+        counted = 0
+        for begin in range(0, max(1, len(ids) - 1), stride):
+            inputs, targets = ids[begin : begin + row_tokens], ids[begin + 1 : begin + row_tokens + 1].copy()
+            inputs = inputs[: len(targets)]
+            targets[: counted - begin] = NO_DOCUMENT
+            counted = begin + len(targets)
+            if len(targets):
+                pieces.append((number, inputs, targets))
+            if counted >= len(ids) - 1:
+                break
+    rows = _packed([len(inputs) for _, inputs, _ in pieces], row_tokens)
+    shape = (len(rows), row_tokens)
+    inputs_RT, targets_RT, owner_RT = (np.full(shape, fill, np.int64) for fill in (END_OF_TEXT_ID, NO_DOCUMENT, -1))
+    for r, row in enumerate(rows):
+        at = 0
+        for i in row:
+            _, inputs, targets = pieces[i]
+            into = slice(at, at + len(inputs))
+            inputs_RT[r, into], targets_RT[r, into], owner_RT[r, into] = inputs, targets, i
+            at += len(inputs)
+    own = [targets[targets >= 0] for _, _, targets in pieces]
+    table = pl.DataFrame(
+        {
+            "doc_id": [str(number) for number, _, _ in pieces],
+            "source": [sources[number] for number, _, _ in pieces],
+            "unit": pl.Series([number for number, _, _ in pieces], dtype=pl.Int64),
+            "n_tokens": pl.Series([len(targets) for targets in own], dtype=pl.Int64),
+            "n_bytes": pl.Series([int(token_bytes[targets].sum()) for targets in own], dtype=pl.Int64),
+        }
+    )
+    return EvalSet(inputs_RT, targets_RT, owner_RT, table)
+
+
+def _packed(lengths: Sequence[int], row_tokens: int) -> list[list[int]]:
+    """Pieces put into rows, in their order, as many as fit."""
+    rows: list[list[int]] = []
+    left = 0
+    for i, length in enumerate(lengths):
+        if length > left:
+            rows.append([])
+            left = row_tokens
+        rows[-1].append(i)
+        left -= length
+    return rows
 
 
 def _windows(spans: pl.DataFrame, least: int, budget: int) -> pl.DataFrame:

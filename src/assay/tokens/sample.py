@@ -1,7 +1,15 @@
-"""A balanced sample of training text: every source gives as many bytes, however large the others are."""
+"""Samples of a corpus in which every source counts alike: it gives as many bytes, however large the others are."""
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from assay.corpus import documents
 from assay.corpus.scan import Corpus
 
 DOCUMENT_CHARS = 20_000  # of one document, so that no single text fills a source's part
@@ -23,3 +31,26 @@ def balanced_sample(corpus: Corpus, n_bytes: int) -> dict[str, list[str]]:
                 texts[source].append(text[:DOCUMENT_CHARS])
                 filled[source] += len(texts[source][-1].encode())
     return texts
+
+
+def even_sample(parts: list[Path], n_bytes: int) -> pl.DataFrame:
+    """Documents of every split, at most about `n_bytes` a source: source, language, origin, ordinal, row, text.
+
+    The same documents in every run; where a source has more, those that a number drawn from their ids chooses.
+
+    Args:
+        parts: the files of a documents artifact.
+    """
+    sizes: Counter[str] = Counter()
+    for batch in documents.read(parts, ["source", "n_bytes"]):
+        for source, size in zip(batch.column("source").to_pylist(), batch.column("n_bytes").to_pylist(), strict=True):
+            sizes[source] += size
+    shares = {source: min(1.0, n_bytes / max(1, size)) for source, size in sizes.items()}
+    chosen = []
+    for batch in documents.read(parts, ["doc_id", "source", "language", "origin", "ordinal", "text"]):
+        below = np.array([shares[source] for source in batch.column("source").to_pylist()])
+        keep = documents.uniform(batch.column("doc_id")) < below
+        if keep.any():
+            chosen.append(pl.DataFrame(batch.filter(pa.array(keep))))
+    found = pl.concat(chosen)
+    return found.select("source", "language", "origin", documents.row_of_text(), "ordinal", "text")

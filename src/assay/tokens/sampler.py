@@ -190,13 +190,17 @@ class Sampler:
         rows = {name: len(own) for name, own in self.part_rows.items()}
         return {s: float(c / rows[s]) if c else 0.0 for s, c in zip(self.sources, counts, strict=True)}
 
-    def batch(self, step: int) -> np.ndarray:
-        """(B, T + 1) int64 token ids of a step: inputs and, shifted by one, targets."""
+    def rows(self, slots: range) -> np.ndarray:
+        """(len(slots), T + 1) int64 token ids of some slots: inputs and, shifted by one, targets."""
         plan = self.plan
         source, row, damaged = self.slots
-        out = np.empty((plan.batch_rows, plan.row_tokens + 1), dtype=np.int64)
-        for b in range(plan.batch_rows):
-            slot = step * plan.batch_rows + b
+        out = np.empty((len(slots), plan.row_tokens + 1), dtype=np.int64)
+        for b, slot in enumerate(slots):
             stream = self.streams[plan.defect if damaged[slot] and plan.defect else "train"]
             out[b] = stream.row(self.sources[source[slot]], int(row[slot]), plan.row_tokens)
         return out
+
+    def batch(self, step: int) -> np.ndarray:
+        """(B, T + 1) rows of a step."""
+        B = self.plan.batch_rows
+        return self.rows(range(step * B, step * B + B))

@@ -1,13 +1,29 @@
-"""Loss of held-out documents under a model."""
+"""Loss of held-out text under a model.
+
+Documents   windows of documents, each next token after those before it         decoders, recurrent models, n-grams
+Rows        rows of a held-out stream under the objective of training           encoders, encoder-decoders
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
 import numpy as np
+import polars as pl
 import torch
 from torch import nn
 
+from assay.metrics.ratio import Ratio
+from assay.models.ngram import KneserNey
 from assay.models.protocol import Batch, Model
 from assay.tokens.evalset import EvalSet
+from assay.tokens.sampler import permuted
+from assay.tokens.stream import TokenStream
+from assay.train.objectives import Objective
+
+LN2 = float(np.log(2))
 
 
 @torch.inference_mode()
@@ -30,3 +46,121 @@ def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: i
         total += np.bincount(owner[counted], weights=losses[counted], minlength=len(total))
     model.train(training)
     return total
+
+
+def ngram_nll(model: KneserNey, data: EvalSet) -> np.ndarray:
+    """What `document_nll` is, of an n-gram model: (documents,) float64, in nats."""
+    document = data.document_RT.ravel()
+    counted = document >= 0
+    document, inputs, targets = document[counted], data.inputs_RT.ravel()[counted], data.targets_RT.ravel()[counted]
+    first = np.flatnonzero(np.diff(document, prepend=-1))  # each window is its first input, then its targets
+    tokens = np.insert(targets, first, inputs[first])
+    cuts = first + np.arange(len(first))
+    nll = -model.log_probabilities(tokens, cuts)
+    return np.bincount(np.insert(document, first, document[first]), nll, len(data.documents))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        units: one row a document or row of tokens: `source`, `unit` (what was drawn by chance), `n_tokens` that are
+            predicted, `n_bytes` that they spell (0 where that says nothing), `nll` in nats.
+    """
+
+    units: pl.DataFrame
+
+    @property
+    def loss(self) -> float:
+        """Nats a predicted token."""
+        return self.sum("nll") / max(1.0, self.sum("n_tokens"))
+
+    @property
+    def bits_per_byte(self) -> float | None:
+        """None where the objective does not spell the text."""
+        n_bytes = self.sum("n_bytes")
+        return self.sum("nll") / LN2 / n_bytes if n_bytes else None
+
+    def sum(self, column: str) -> float:
+        """Over all units."""
+        return float(self.units[column].to_numpy().sum())
+
+    def by_source(self) -> dict[str, Evaluation]:
+        """The same of each source alone."""
+        return {str(name): Evaluation(own) for (name,), own in sorted(self.units.group_by("source"))}
+
+    def ratio(self, per: str, scale: float = 1.0) -> Ratio:
+        """nll * `scale` over the column `per`, with its standard error from the choice of units."""
+        summed = self.units.group_by("source", "unit").agg(pl.col("nll").sum(), pl.col(per).sum())
+        return Ratio.of(summed["nll"].to_numpy() * scale, summed[per].to_numpy().astype(float))
+
+
+class HeldOut(Protocol):
+    """Text that a model is evaluated on."""
+
+    def evaluate(self, model: Model, device: str = "cpu") -> Evaluation: ...
+
+
+@dataclass(frozen=True)
+class Documents:
+    """Windows of documents.
+
+    Attributes:
+        spelled: whether the tokens spell the text, so that bits per byte mean something.
+    """
+
+    data: EvalSet
+    spelled: bool = True
+
+    def evaluate(self, model: Model, device: str = "cpu") -> Evaluation:
+        return self.with_nll(document_nll(model, self.data, device))
+
+    def with_nll(self, nll: np.ndarray) -> Evaluation:
+        """The evaluation of whatever has found the (documents,) losses in nats."""
+        columns = [pl.Series("nll", nll), *([] if self.spelled else [pl.lit(0).alias("n_bytes")])]
+        return Evaluation(self.data.documents.with_columns(columns))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a held-out stream under an objective, the same ones at every evaluation.
+
+    Attributes:
+        budget: tokens a source, at most.
+    """
+
+    stream: TokenStream
+    row_tokens: int
+    objective: Objective
+    budget: int
+    batch_rows: int = 32
+
+    def chosen(self) -> list[tuple[str, int]]:
+        """(source, row) of every row, sources in turn so that a batch holds several."""
+        rows = []
+        for source in sorted(self.stream.shards):
+            n = self.stream.n_rows(source, self.row_tokens)
+            count = min(n, max(1, self.budget // self.row_tokens))
+            rows += [(i, source, int(row)) for i, row in enumerate(permuted(np.arange(count), n, 0, 0) if n else ())]
+        return [(source, row) for _, source, row in sorted(rows)]
+
+    @torch.inference_mode()
+    def evaluate(self, model: Model, device: str = "cpu") -> Evaluation:
+        assert isinstance(model, nn.Module)
+        training = model.training
+        model.eval()
+        chosen = self.chosen()
+        found: list[Mapping[str, object]] = []
+        for start in range(0, len(chosen), self.batch_rows):
+            own = chosen[start : start + self.batch_rows]
+            rows = np.stack([self.stream.row(source, row, self.row_tokens) for source, row in own]).astype(np.int64)
+            batch = self.objective(rows, 0, start)  # what is hidden is the same at every evaluation
+            nll = model.loss(batch.to(device)).losses_BT.double().sum(dim=1).cpu().tolist()
+            counts = (batch.targets_BT >= 0).sum(dim=1).tolist()
+            found += [
+                {"source": source, "unit": row, "n_tokens": n, "n_bytes": 0, "nll": x}
+                for (source, row), n, x in zip(own, counts, nll, strict=True)
+            ]
+        model.train(training)
+        return Evaluation(pl.DataFrame(found))

@@ -23,6 +23,7 @@ import pyarrow as pa
 from torch import Tensor
 
 from assay import ledger
+from assay.models.protocol import Batch
 from assay.store import Artifact, Store, fingerprint
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import Sampler, StreamPlan
@@ -30,6 +31,7 @@ from assay.tokens.stream import TokenStream
 from assay.train import checkpoint
 from assay.train.energy import Meter, Spent
 from assay.train.evaluate import document_nll
+from assay.train.feed import RowFeed
 from assay.train.loop import TrainSpec, TrainState, train
 from assay.train.schedules import WarmupStableDecay
 
@@ -184,6 +186,7 @@ class _Runner:
     def __init__(self, job: Job, data: JobData, store: Store, work: Path, on_tokens: OnTokens) -> None:
         self.job, self.data, self.work, self.on_tokens = job, data, work, on_tokens
         self.sampler = Sampler(job.stream, data.streams, max(b.steps for b in job.branches))
+        self.feed = RowFeed(self.sampler)
         self.state = TrainState(job.spec, data.device)
         self.rows = _Rows()
         self.next_branch = 0
@@ -211,11 +214,11 @@ class _Runner:
         for index in range(self.next_branch, len(self.job.branches)):
             branch = self.job.branches[index]
             schedule = WarmupStableDecay(self.job.warmup, branch.steps, branch.decay)
-            train(self.state, self.sampler, schedule, schedule.stable_end, self._on_trunk_step)
+            train(self.state, self.feed, schedule, schedule.stable_end, self._on_trunk_step)
             kept = self.state.copy()
             self.on_trunk = False
             tail: list[tuple[int, str, int, float]] = []
-            train(self.state, self.sampler, schedule, branch.steps, partial(self._on_step, into=tail))
+            train(self.state, self.feed, schedule, branch.steps, partial(self._on_step, into=tail))
             # By the plan and not by the clock: a job that was stopped and went on has the same rows.
             before = self.job.branches[index - 1] if index else None
             trunk_from = before.steps - before.decay if before else self.job.start_step
@@ -232,17 +235,15 @@ class _Runner:
     def _step_tokens(self) -> int:
         return self.job.stream.batch_rows * self.job.stream.row_tokens
 
-    def _on_trunk_step(self, step: int, losses_BT: Tensor) -> None:
-        self._on_step(step, losses_BT, self.rows.trunk_losses)
+    def _on_trunk_step(self, step: int, batch: Batch, losses_BT: Tensor) -> None:
+        self._on_step(step, batch, losses_BT, self.rows.trunk_losses)
         if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
             self._save()
 
-    def _on_step(self, step: int, losses_BT: Tensor, into: list[tuple[int, str, int, float]]) -> None:
-        sources, _, _ = self.sampler.slots
-        B = self.job.stream.batch_rows
+    def _on_step(self, step: int, _: Batch, losses_BT: Tensor, into: list[tuple[int, str, int, float]]) -> None:
         per_row = losses_BT.sum(dim=1).tolist()
         by_source: dict[int, list[float]] = {}
-        for source, nll in zip(sources[step * B : step * B + B].tolist(), per_row, strict=True):
+        for source, nll in zip(self.feed.sources(step).tolist(), per_row, strict=True):
             by_source.setdefault(source, []).append(nll)
         for source, nlls in by_source.items():
             into.append((step, self.sampler.sources[source], len(nlls) * losses_BT.shape[1], sum(nlls)))

@@ -3,7 +3,7 @@
 A run is a state that walks along a schedule:
 
     state = TrainState(spec)                      model, optimizer, step: nothing else
-    train(state, until)                           batch(step) -> objective -> loss -> gradients -> update, step by step
+    train(state, feed, schedule, until)           batch(step) -> loss -> gradients -> update, step by step
     state.tensors() / state.load()                the whole state as named tensors: copied to branch, saved to resume
 
 A branch copies the state where its decay begins, decays, is evaluated, and hands the copy back: the trunk goes on as
@@ -12,7 +12,8 @@ if it had never been left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,77 +21,177 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from assay.errors import InputError, WorkError
 from assay.models.build import ModelConfig, build
-from assay.models.protocol import PLAIN, Batch, Penalties
-from assay.tokens.sampler import Sampler, splitmix64
-from assay.train.objectives import NEXT_TOKEN, Objective
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties
+from assay.tokens.sampler import splitmix64
+from assay.train.feed import Feed
 from assay.train.optimizers import Optimizer, OptimizerConfig
+from assay.train.parallel import Alone
+from assay.train.precision import DTYPES, LossScale
 from assay.train.schedules import Schedule
+from assay.train.shards import local, placed
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+OnStep = Callable[[int, Batch, Tensor], None]
+"""Is told the step that was done, its batch and the loss of each position (B, T)."""
+
+
+class LossNotFinite(WorkError):
+    """The loss of a step is no number; the state is that before the step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        super().__init__(
+            "the loss is not a number",
+            where=f"step {step}",
+            remedy="lower the learning rates, lengthen the warmup, or clip the gradients",
+        )
 
 
 @dataclass(frozen=True)
 class TrainSpec:
-    """Everything that decides a run's arithmetic, except its data."""
+    """Everything that decides a run's arithmetic, except its data.
+
+    Attributes:
+        dtype: see `precision`.
+        micro_rows: a batch is computed in pieces of so many rows, whose gradients add up (for models whose batch does
+            not fit into memory at once); None: at once.
+        checkpointing: activations are computed anew in the backward pass instead of kept.
+    """
 
     model: ModelConfig
     optimizer: OptimizerConfig
     seed: int
     dtype: str = "float32"
     penalties: Penalties = PLAIN
+    micro_rows: int | None = None
+    checkpointing: bool = False
 
 
 class TrainState:
     """A model on its way: parameters (float32), optimizer state, and the step it stands at.
 
-    With a lower precision the model computes in that type, while the optimizer updates a float32 master copy:
-    weights that are kept in bfloat16 alone stop moving once updates fall below their last digit.
+    Args:
+        device: where one process computes.
+        parallel: how several train together, each on its own device; None: one alone.
     """
 
-    def __init__(self, spec: TrainSpec, device: str = "cpu") -> None:
-        generator = torch.Generator().manual_seed(spec.seed)
-        self.model = build(spec.model, generator).to(device)
-        self.masters = dict(self.model.named_parameters())
-        self.device = device
+    def __init__(self, spec: TrainSpec, device: str = "cpu", parallel: Alone | None = None) -> None:
+        self.parallel = parallel or Alone(device)
+        self.device = self.parallel.device
         self.step = 0
         dtype = DTYPES[spec.dtype]
+        self.model = build(spec.model, torch.Generator().manual_seed(spec.seed), checkpointing=spec.checkpointing)
+        self.parallel.lay_out(self.model, dtype)
+        self.masters = dict(self.model.named_parameters())
         self._low: dict[str, torch.nn.Parameter] | None = None
-        if dtype != torch.float32:
+        if dtype != torch.float32 and not self.parallel.keeps_masters:
             self.masters = {n: torch.nn.Parameter(p.detach().clone()) for n, p in self.masters.items()}
             self.model.to(dtype)
             self._low = dict(self.model.named_parameters())
+        self._computed = self.parallel.computes(self.model)
+        self._scale = LossScale(self.device) if dtype == torch.float16 else None
         self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
-        self._penalties = spec.penalties
+        self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
+        self.span: Callable[[str], AbstractContextManager[Any]] = nullcontext
         self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
 
     def update(self, batch: Batch, factor: float) -> Tensor:
-        """One step of training; returns the loss of each position, (B, T) in nats, on the device."""
+        """One step of training at `factor` of the peak learning rates; `batch` is on any device, and it is the whole
+        one in every process.
+
+        Returns:
+            the loss of each position, (B, T) in nats, on the model's device.
+
+        Raises:
+            LossNotFinite: on a CPU; elsewhere that would wait for the device at every step, and whoever reads the
+                losses has to look.
+        """
         if self._seed is not None:  # what is dropped is a function of seed and step: nothing to save
             key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
+            key = splitmix64(key + np.uint64(self.parallel.draws)) if self.parallel.draws else key
             torch.manual_seed(int(key[0]) >> 1)
-        loss = self.model.loss(batch, self._penalties)
-        loss.mean.backward()
+        losses_BT = self._backward(batch)
+        with self.span("optimizer"):
+            self._step(factor)
+        self.step += 1
+        return losses_BT
+
+    def try_backward(self, batch: Batch) -> None:
+        """Forward and backward pass of a batch, whose gradients are dropped: does it fit?"""
+        try:
+            self._backward(batch)
+        finally:
+            self.optimizer.drop_gradients()
+            self.model.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over weights, by name; those that are not named stay."""
+        for name, tensor in self.parallel.taken({f"model.{n}": t for n, t in weights.items()}, self._owners()).items():
+            own = name.removeprefix("model.")
+            self.masters[own].copy_(placed(tensor, self.masters[own], own))
+        self.refresh()
+
+    def _step(self, factor: float) -> None:
         if self._low is not None:
             for name, low in self._low.items():
                 if low.grad is not None:
                     self.masters[name].grad, low.grad = low.grad.float(), None
-        self.optimizer.step(factor)
-        if self._low is not None:
-            self._refresh_low()
-        self.step += 1
-        return loss.losses_BT.detach()
+        if self._scale is None or self._scale.unscaled(self._gradients(), self.parallel.everywhere):
+            self.optimizer.step(factor)
+            self.refresh()
+        else:
+            self.optimizer.drop_gradients()
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Gradients of the mean loss over the batch's targets; returns the loss of each position."""
+        own = self.parallel.share(batch)
+        pieces = own.pieces(self._micro_rows or len(own.inputs_BT))
+        if len(pieces) == 1 and own is batch:
+            loss = self._loss(batch)
+            with self.span("backward"):
+                self._scaled(loss.mean).backward()
+            return loss.losses_BT.detach()
+        total = max(1, int((batch.targets_BT >= 0).sum()))
+        losses = []
+        for i, piece in enumerate(pieces, 1):
+            with self.parallel.piece(last=i == len(pieces)):
+                loss = self._loss(piece)
+                share = int((piece.targets_BT >= 0).sum()) / total * self.parallel.replicas
+                with self.span("backward"):
+                    self._scaled(loss.mean * share).backward()
+            losses.append(loss.losses_BT.detach())
+        return self.parallel.gathered(torch.cat(losses))
+
+    def _loss(self, batch: Batch) -> Loss:
+        with self.span("forward"):
+            loss = self._computed(batch.to(self.device), self._penalties)
+        if loss.mean.device.type == "cpu" and not self.parallel.everywhere(bool(loss.mean.isfinite())):
+            self.optimizer.drop_gradients()
+            raise LossNotFinite(self.step)
+        return loss
+
+    def _scaled(self, mean: Tensor) -> Tensor:
+        return mean if self._scale is None else mean * self._scale.value
+
+    def _gradients(self) -> list[Tensor]:
+        return [local(master.grad) for master in self.masters.values() if master.grad is not None]
 
     @torch.no_grad()
-    def _refresh_low(self) -> None:
+    def refresh(self) -> None:
+        """Bring the copy that the model computes with up to the masters."""
         for name, low in (self._low or {}).items():
             low.copy_(self.masters[name])
 
     def tensors(self) -> dict[str, Tensor]:
-        """The whole state as named tensors (references)."""
+        """The whole state as named tensors (references). Where it is cut among processes, so are they; with tensor
+        parallel all have to ask at the same time, for whole copies."""
         state = {f"model.{name}": p.detach() for name, p in self.masters.items()}
         state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
-        return state | {"step": torch.tensor(self.step)}
+        if self._scale is not None:
+            state |= {f"scale.{name}": tensor for name, tensor in self._scale.tensors().items()}
+        return self.parallel.stored(state | {"step": torch.tensor(self.step)}, self._owners())
 
     def copy(self) -> dict[str, Tensor]:
         """The whole state as named tensors of its own."""
@@ -98,13 +199,42 @@ class TrainState:
 
     @torch.no_grad()
     def load(self, state: dict[str, Tensor]) -> None:
-        """Go back (or on) to a state that `copy` gave."""
+        """Go back (or on) to a state that `copy` gave, here or in any number of processes: tensors are whole, or
+        shared as `like` says.
+
+        Raises:
+            InputError: it is that of another model.
+        """
+        state = dict(self.parallel.taken(state, self._owners()))
+        self._refuse_another(state)
         for name, parameter in self.masters.items():
-            parameter.copy_(state[f"model.{name}"])
-        prefix = "optimizer."
-        self.optimizer.load({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
-        self._refresh_low()
+            parameter.copy_(placed(state[f"model.{name}"], parameter, name))
+        self.optimizer.load(_below("optimizer.", state))
+        if self._scale is not None:
+            self._scale.load(_below("scale.", state))
+        self.refresh()
         self.step = int(state["step"])
+
+    def _refuse_another(self, state: dict[str, Tensor]) -> None:
+        for name, parameter in self.masters.items():
+            given = state.get(f"model.{name}")
+            if given is None or given.shape != parameter.shape:
+                found = "missing" if given is None else f"of shape {tuple(given.shape)}"
+                raise InputError(
+                    f"{name} is {found} in the checkpoint, and of shape {tuple(parameter.shape)} in this model",
+                    remedy="go on with the recipe that the checkpoint was made with",
+                )
+
+    def like(self) -> dict[str, Tensor]:
+        """How tensors of a saved state are shared here, for `shards.load_sharded`; those not named are whole."""
+        if self.parallel.stores_whole:
+            return {}
+        shared = {f"model.{name}": master.detach() for name, master in self.masters.items()}
+        return shared | {f"optimizer.{name}": tensor for name, tensor in self.optimizer.like().items()}
+
+    def _owners(self) -> dict[str, list[str]]:
+        own = {f"model.{name}": [name] for name in self.masters}
+        return own | {f"optimizer.{name}": names for name, names in self.optimizer.owners().items()}
 
 
 def _has_dropout(config: dict[str, Any]) -> bool:
@@ -115,23 +245,25 @@ def _has_dropout(config: dict[str, Any]) -> bool:
     )
 
 
+def _below(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
 def train(
     state: TrainState,
-    sampler: Sampler,
+    feed: Feed,
     schedule: Schedule,
     until: int,
-    on_step: Callable[[int, Tensor], None] | None = None,
-    objective: Objective = NEXT_TOKEN,
+    on_step: OnStep | None = None,
 ) -> None:
     """Walk `state` to step `until`.
 
     Args:
-        on_step: (step, losses_BT) are told after each update; it may raise to stop.
-        objective: what the model is asked.
+        on_step: is told after each update; it may raise to stop.
     """
     while state.step < until:
         step = state.step
-        batch = objective(sampler.batch(step), sampler.plan.seed, step)
-        losses_BT = state.update(batch.to(state.device), schedule.factor(step))
+        batch = feed.batch(step)
+        losses_BT = state.update(batch, schedule.factor(step))
         if on_step is not None:
-            on_step(step, losses_BT)
+            on_step(step, batch, losses_BT)

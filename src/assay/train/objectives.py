@@ -55,14 +55,14 @@ class Masked:
         mask_id: what hides a token.
         vocabulary: ids that wrong tokens are drawn from, END_OF_TEXT_ID and `mask_id` aside.
         share: of the tokens that are to be predicted; of these 80 % are hidden, 10 % wrong, 10 % as they are.
-        continues: (V,) whether a token goes on with the word of the one before it: then words are hidden whole (Cui et
-            al. 2021 for Chinese). None: each token for itself.
+        continues: of (B, T) rows, whether a token goes on with the word of the one before it: then words are hidden
+            whole (Cui et al. 2021 for Chinese). None: each token for itself.
     """
 
     mask_id: int
     vocabulary: int
     share: float = 0.15
-    continues: np.ndarray | None = None
+    continues: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __call__(self, rows_BT1: np.ndarray, seed: int, step: int) -> Batch:
         inputs = rows_BT1[:, :-1]
@@ -83,7 +83,7 @@ class Masked:
         """(B, T) number of the word that each token belongs to."""
         begins = np.ones(inputs.shape, dtype=bool)
         if self.continues is not None:
-            begins = special | ~self.continues[inputs]
+            begins = special | ~self.continues(inputs)
             begins[:, 0] = True
             begins[:, 1:] |= special[:, :-1]
         return np.asarray(begins.cumsum().reshape(inputs.shape) - 1)

@@ -6,6 +6,9 @@ for either, each PyTorch's own. Gradients are clipped by value, then by their no
 Muon (Jordan et al. 2024) replaces a matrix's momentum by the nearest semi-orthogonal matrix, found by Newton-Schulz
 steps that are matrix products alone. Matrices of one shape are stacked and orthogonalised together: a small model
 spends its time in many tiny products otherwise.
+
+Parameters may be shared with other processes (`shards`): then so is the state, and each process orthogonalises some of
+the matrices.
 """
 
 from __future__ import annotations
@@ -17,7 +20,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from assay.errors import InputError
 from assay.models.protocol import Role
+from assay.train import shards
+from assay.train.shards import is_shared, local
 
 # Quintic coefficients that push all singular values towards 1 in five steps (Jordan et al. 2024).
 _A, _B, _C = 3.4445, -4.7750, 2.0315
@@ -83,6 +89,9 @@ class Optimizer:
     Args:
         parameters: by name.
         roles: what each is; each role has its own learning rate.
+
+    Raises:
+        InputError: Adafactor of parameters that processes share.
     """
 
     def __init__(
@@ -90,8 +99,14 @@ class Optimizer:
     ) -> None:
         self.config = config
         self._named = dict(parameters)
+        if "adafactor" in (config.matrix, config.rest) and any(is_shared(p) for p in parameters.values()):
+            raise InputError(
+                "PyTorch's Adafactor cannot update parameters that processes share",
+                remedy="choose adamw, or let every process have the whole model",
+            )
         self._matrices = [parameter for name, parameter in parameters.items() if roles[name] == "matrix"]
-        self.gradient_norm: Tensor | None = None  # of the last step, before clipping; where it is clipped by norm
+        self.watched = False  # whether the norm of the gradient is to be known at every step
+        self.gradient_norm: Tensor | None = None  # of the last step, before clipping; where it is known
         self._stacks: dict[tuple[int, ...], list[str]] = {}
         by_role: dict[str, list[nn.Parameter]] = {}
         for name, parameter in parameters.items():
@@ -100,7 +115,7 @@ class Optimizer:
             else:
                 by_role.setdefault(roles[name], []).append(parameter)
         self._momentum = {
-            shape: torch.zeros(len(names), *shape, device=parameters[names[0]].device)
+            shape: shards.stacked([torch.zeros_like(parameters[n].detach()) for n in names], parameters[names[0]])
             for shape, names in self._stacks.items()
         }
         self._plain = {
@@ -117,6 +132,10 @@ class Optimizer:
             plain.step()
         for shape, names in self._stacks.items():
             self._step_stack(shape, [self._named[name] for name in names], factor)
+        self.drop_gradients()
+
+    def drop_gradients(self) -> None:
+        """Forget the gradients, used or not."""
         for parameter in self._named.values():
             parameter.grad = None
 
@@ -126,24 +145,33 @@ class Optimizer:
         if config.l1:
             for matrix in self._matrices:
                 if matrix.grad is not None:
-                    matrix.grad.add_(matrix.sign(), alpha=config.l1)
+                    local(matrix.grad).add_(local(matrix).sign(), alpha=config.l1)
+        gradients = [parameter.grad for parameter in self._named.values() if parameter.grad is not None]
         if config.clip_value is not None:
-            nn.utils.clip_grad_value_(self._named.values(), config.clip_value)
+            for gradient in gradients:
+                local(gradient).clamp_(-config.clip_value, config.clip_value)
         if config.clip_norm is not None:
-            self.gradient_norm = nn.utils.clip_grad_norm_(self._named.values(), config.clip_norm)
+            self.gradient_norm = shards.total_norm(gradients)
+            share = (config.clip_norm / (self.gradient_norm + 1e-6)).clamp_max(1.0)
+            torch._foreach_mul_([local(gradient) for gradient in gradients], share)
+        elif self.watched:
+            self.gradient_norm = shards.total_norm(gradients)
 
     def _step_stack(self, shape: tuple[int, ...], matrices: list[nn.Parameter], factor: float) -> None:
         config = self.config
-        gradient = torch.stack([matrix.grad for matrix in matrices if matrix.grad is not None]).float()
-        momentum = self._momentum[shape].lerp_(gradient, 1 - config.momentum)
-        update = orthogonalise(gradient.lerp_(momentum, config.momentum))
+        like = matrices[0]
+        gradient = shards.stacked([matrix.grad for matrix in matrices if matrix.grad is not None], like).float()
+        momentum = local(self._momentum[shape]).lerp_(local(gradient), 1 - config.momentum)
+        local(gradient).lerp_(momentum, config.momentum)
+        update = shards.by_whole_matrices(orthogonalise, gradient)
         rate = config.matrix_lr * factor
         # Wide and tall matrices get updates of the same size per output (Bernstein 2025).
         scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
-        for matrix, change in zip(matrices, update.unbind(), strict=True):
+        for matrix, change in zip(matrices, shards.unstacked(update, matrices), strict=True):
+            own = local(matrix)
             if config.weight_decay:
-                matrix.mul_(1 - rate * config.weight_decay)
-            matrix.add_(change, alpha=-scale)
+                own.mul_(1 - rate * config.weight_decay)
+            own.add_(change, alpha=-scale)
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, by name (references, not copies)."""
@@ -159,17 +187,35 @@ class Optimizer:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over a state that `tensors` gave."""
         for shape, momentum in self._momentum.items():
-            momentum.copy_(state[f"momentum.{'x'.join(map(str, shape))}"])
+            name = f"momentum.{'x'.join(map(str, shape))}"
+            momentum.copy_(shards.placed(state[name], momentum, name))
         by_name = {id(parameter): name for name, parameter in self._named.items()}
         for kind, plain in self._plain.items():
             for group in plain.param_groups:
                 for parameter in group["params"]:
                     name = by_name[id(parameter)]
+                    found = {key: state.get(f"{kind}.{key}.{name}") for key in _STATES[kind]}
                     plain.state[parameter] = {
-                        key: state[f"{kind}.{key}.{name}"].clone()
-                        for key in _STATES[kind]
-                        if f"{kind}.{key}.{name}" in state
+                        # Sums over rows or columns, and numbers of steps, are whole everywhere.
+                        key: (shards.placed(tensor, parameter) if tensor.shape == parameter.shape else tensor).clone()
+                        for key, tensor in found.items()
+                        if tensor is not None
                     }
+
+    def owners(self) -> dict[str, list[str]]:
+        """Of which parameters each tensor of the state tells, by the names that `tensors` can give."""
+        found = {f"momentum.{'x'.join(map(str, shape))}": list(names) for shape, names in self._stacks.items()}
+        by_id = {id(parameter): name for name, parameter in self._named.items()}
+        for kind, plain in self._plain.items():
+            for group in plain.param_groups:
+                names = [by_id[id(parameter)] for parameter in group["params"]]
+                found |= {f"{kind}.{key}.{name}": [name] for key in _STATES[kind] for name in names}
+        return found
+
+    def like(self) -> dict[str, Tensor]:
+        """For each name that `tensors` can give, a tensor that is shared as that one is, where it has its shape."""
+        found: dict[str, Tensor] = {name: self._named[owners[0]] for name, owners in self.owners().items()}
+        return found | {f"momentum.{'x'.join(map(str, shape))}": m for shape, m in self._momentum.items()}
 
 
 _STATES: dict[Kind, Sequence[str]] = {
@@ -186,5 +232,7 @@ def _groups(by_role: dict[str, list[nn.Parameter]], config: OptimizerConfig) -> 
     for role, parameters in by_role.items():
         kind = config.matrix if role == "matrix" and config.matrix != "muon" else config.rest
         rate = getattr(config, f"{role}_lr")
-        groups.setdefault(kind, []).append({"params": parameters, "lr": rate, "peak": rate})
+        for shared in (False, True):  # PyTorch updates a group at once, and cannot where some are shared and some not
+            if own := [p for p in parameters if is_shared(p) is shared]:
+                groups.setdefault(kind, []).append({"params": own, "lr": rate, "peak": rate})
     return groups

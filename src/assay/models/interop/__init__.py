@@ -1,30 +1,42 @@
-"""Models from and to Hugging Face's model directories: config.json, model.safetensors, tokenizer.json.
+"""Models from and to model directories: config.json and model.safetensors.
 
-    model = load(folder)            any family below, told by config.json
-    save(model, folder)             the family that its config has the shape of
+    model = load(folder)            any family below, or our own, told by config.json
+    save(model, folder)             the Hugging Face family that its config has the shape of, else our own form
 
-No pickle is read here: a directory with a `.bin` alone is refused.
+No pickle is read here: a directory with a `.bin` alone is refused, and `convert` is the explicit way. `directory`
+writes the rest of a model directory: tokenizer, generation, model card.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+import torch
 from torch import Tensor, nn
 
 from assay.errors import InputError
-from assay.models.decoder import Decoder
-from assay.models.encoder import Encoder
+from assay.models.build import ModelConfig, build
+from assay.models.decoder import DecoderConfig
+from assay.models.encoder import EncoderConfig
 from assay.models.interop import decoders, encoders, seq2seq
+from assay.models.interop import native as own
+from assay.models.interop.files import (
+    CONFIG,
+    INDEX,
+    WEIGHTS,
+    make_folder,
+    read_config,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
 from assay.models.interop.names import Same, to_ours, to_theirs
-from assay.models.seq2seq import Seq2Seq
+from assay.models.seq2seq import Seq2SeqConfig
 
-WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
+__all__ = ["CONFIG", "FAMILIES", "INDEX", "WEIGHTS", "Family", "family_of", "load", "read_config", "save"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +48,7 @@ class Family:
         ignored: endings of tensors that hold nothing learned.
     """
 
-    build: type[Decoder] | type[Encoder] | type[Seq2Seq]
+    config: type[ModelConfig]
     read: Callable[[dict[str, Any], Collection[str]], Any]
     write: Callable[[Any], dict[str, Any]]
     names: Callable[[Any], list[Same]]
@@ -45,15 +57,15 @@ class Family:
 
 
 _GPT2 = Family(
-    Decoder, decoders.read_gpt2, decoders.write_gpt2, decoders.names_gpt2, "transformer.",
+    DecoderConfig, decoders.read_gpt2, decoders.write_gpt2, decoders.names_gpt2, "transformer.",
     (".attn.bias", ".attn.masked_bias", "lm_head.weight"),
 )  # fmt: skip
 _LLAMA = Family(
-    Decoder, decoders.read_llama, decoders.write_llama, decoders.names_llama, "model.",
+    DecoderConfig, decoders.read_llama, decoders.write_llama, decoders.names_llama, "model.",
     ("rotary_emb.inv_freq", "lm_head.weight"),
 )  # fmt: skip
 _BERT, _ROBERTA = (
-    Family(Encoder, encoders.read_bert, encoders.write_bert, encoders.names_bert, prefix, ignored)
+    Family(EncoderConfig, encoders.read_bert, encoders.write_bert, encoders.names_bert, prefix, ignored)
     for prefix, ignored in (
         ("bert.", ("position_ids", "predictions.decoder.weight", "predictions.decoder.bias", "seq_relationship.weight",
                    "seq_relationship.bias")),
@@ -61,11 +73,11 @@ _BERT, _ROBERTA = (
     )
 )  # fmt: skip
 _BART = Family(
-    Seq2Seq, seq2seq.read_bart, seq2seq.write_bart, seq2seq.names_bart, "model.",
+    Seq2SeqConfig, seq2seq.read_bart, seq2seq.write_bart, seq2seq.names_bart, "model.",
     ("embed_tokens.weight", "embed_positions.weight", "lm_head.weight"),
 )  # fmt: skip
 _T5 = Family(
-    Seq2Seq, seq2seq.read_t5, seq2seq.write_t5, seq2seq.names_t5, "", ("embed_tokens.weight", "lm_head.weight")
+    Seq2SeqConfig, seq2seq.read_t5, seq2seq.write_t5, seq2seq.names_t5, "", ("embed_tokens.weight", "lm_head.weight")
 )  # fmt: skip
 FAMILIES: dict[str, Family] = {
     "gpt2": _GPT2, "llama": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "bert": _BERT, "roberta": _ROBERTA,
@@ -81,109 +93,114 @@ def load(folder: Path) -> nn.Module:
     """
     folder = Path(folder)
     stated = read_config(folder)
-    kind = stated.get("model_type")
-    family = FAMILIES.get(str(kind))
-    if family is None:
-        known = ", ".join(sorted(FAMILIES))
+    kind = str(stated.get("model_type"))
+    family = FAMILIES.get(kind)
+    if family is None and kind != own.MODEL_TYPE:
+        known = ", ".join([*sorted(FAMILIES), own.MODEL_TYPE])
         raise InputError(f"models of type {kind!r} are not known", where=folder / CONFIG, remedy=f"known: {known}")
     try:
-        found = _tensors(folder)
-        config = family.read(stated, found.keys())
-        names = family.names(config)
-        wanted = {name for pair in names for name in pair.theirs}
-        state = to_ours(_prefixed(found, wanted, family.prefix), names, family.ignored)
+        if family is None:
+            config = own.read(stated)
+            state: Mapping[str, Tensor] = read_tensors(folder)
+        else:
+            config, state = _translated(family, stated, read_tensors(folder))
     except InputError as error:
-        raise InputError(error.what, where=error.where or folder, remedy=error.remedy) from error
+        raise InputError(error.what, where=error.where or folder / CONFIG, remedy=error.remedy) from error
     except KeyError as error:
         raise InputError(f"lacks {error}", where=folder / CONFIG, remedy="give a whole config.json") from error
-    model = family.build(config, None)
+    _check(config, state, folder)
+    model = build(config, None)
     for name, parameter in model.named_parameters():
-        if state[name].shape != parameter.shape:
-            shapes = f"{tuple(state[name].shape)} instead of {tuple(parameter.shape)}"
-            raise InputError(f"{name} is {shapes}", where=folder, remedy="give the config that these weights are of")
         parameter.data.copy_(state[name])
     return model.eval()
 
 
-def save(model: nn.Module, folder: Path) -> None:
-    """Write config.json and model.safetensors (float32 or whatever the model is in) for the family of its shape.
+def _translated(
+    family: Family, stated: dict[str, Any], found: dict[str, Tensor]
+) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """Our config and our tensors."""
+    config = family.read(stated, found.keys())
+    names = family.names(config)
+    wanted = {name for pair in names for name in pair.theirs}
+    return config, to_ours(_prefixed(found, wanted, family.prefix), names, family.ignored)
+
+
+def _check(config: ModelConfig, state: Mapping[str, Tensor], folder: Path) -> None:
+    """Names and shapes, on the meta device: nothing is allocated for a config that the weights are not of."""
+    remedy = "give the config that these weights are of"
+    try:
+        with torch.device("meta"):
+            wanted = {name: tuple(p.shape) for name, p in build(config, None).named_parameters()}
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        raise InputError(f"describes no model ({error})", where=folder / CONFIG, remedy=remedy) from error
+    if missing := sorted(wanted.keys() - state.keys()):
+        raise InputError(f"lacks {len(missing)} tensors, such as {missing[0]}", where=folder, remedy=remedy)
+    if unknown := sorted(state.keys() - wanted.keys()):
+        raise InputError(
+            f"has {len(unknown)} tensors that its config does not, such as {unknown[0]}", where=folder, remedy=remedy
+        )
+    for name, shape in wanted.items():
+        if tuple(state[name].shape) != shape:
+            raise InputError(f"{name} is {tuple(state[name].shape)} instead of {shape}", where=folder, remedy=remedy)
+
+
+def save(model: nn.Module, folder: Path, *, native: bool | None = None) -> None:
+    """Write config.json and model.safetensors (float32 or whatever the model is in).
 
     Each file takes its name once it is whole, and the config, without which a directory is no model, is the last.
 
+    Args:
+        native: our own form, which only assay reads; False: a Hugging Face family's; None: a family's where one has
+            the model's shape.
+
     Raises:
-        InputError: no family has the model's shape.
+        InputError: `native` is False, and no family has the model's shape.
     """
+    stated, tensors = written(model, native=native)
+    make_folder(folder)
+    (folder / CONFIG).unlink(missing_ok=True)  # an older one would describe the new weights
+    write_tensors(folder / WEIGHTS, tensors)
+    write_json(folder / CONFIG, stated)
+
+
+def written(model: nn.Module, *, native: bool | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """config.json and the tensors of model.safetensors: see `save`."""
     config: Any = model.config
-    family = next((f for f in FAMILIES.values() if isinstance(model, f.build) and _fits(f, config)), None)
+    family = None if native else family_of(config)
+    if family is None and native is False:
+        raise InputError(
+            "this model has the shape of no known family",
+            remedy="train one of the preset `standard`, or save it native",
+        )
+    state = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+    dtype = {"dtype": str(next(iter(state.values())).dtype).removeprefix("torch.")}
     if family is None:
-        raise InputError("this model has the shape of no known family", remedy="train one of the preset `standard`")
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    tensors = to_theirs(state, family.names(config))
-    part = folder / f".{WEIGHTS}.part"
-    save_file(tensors, part, metadata={"format": "pt"})
-    part.replace(folder / WEIGHTS)
-    stated = family.write(config) | {"dtype": str(next(iter(state.values())).dtype).removeprefix("torch.")}
-    part = folder / f".{CONFIG}.part"
-    part.write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
-    part.replace(folder / CONFIG)
+        return own.write(config) | dtype, state
+    return family.write(config) | dtype, to_theirs(state, family.names(config))
+
+
+def family_of(config: ModelConfig) -> Family | None:
+    """The Hugging Face family that has a config's shape."""
+    return next((family for family in FAMILIES.values() if _fits(family, config)), None)
 
 
 def _fits(family: Family, config: Any) -> bool:
     """Whether a config survives being written and read: then nothing of it is lost (how weights began, aside)."""
+    if type(config) is not family.config:
+        return False
     theirs = [name for pair in family.names(config) for name in pair.theirs]
     try:
         back = family.read(family.write(config), theirs)
-    except InputError:
+    except (InputError, KeyError):
         return False
-    return {**asdict(back), "init": None} == {**asdict(config), "init": None}
+    return _resolved(back) == _resolved(config)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of a model directory."""
-    path = folder / CONFIG
-    try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("is no model directory: it has no config.json", where=folder, remedy="name one") from None
-    except ValueError as error:
-        raise InputError(f"is no JSON ({error})", where=path, remedy="give a whole model directory") from error
-    if not isinstance(stated, dict):
-        raise InputError("is no JSON object", where=path, remedy="give a whole model directory")
-    return stated
-
-
-def _tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a directory, whole or sharded."""
-    if (folder / WEIGHTS).exists():
-        return _read(folder / WEIGHTS)
-    if (folder / INDEX).exists():
-        shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-        if any(Path(shard).name != shard for shard in shards):
-            raise InputError("names shards outside of its folder", where=folder / INDEX, remedy="do not trust it")
-        return {name: tensor for shard in shards for name, tensor in _read(folder / shard).items()}
-    pickled = sorted(p.name for p in folder.glob("*.bin"))
-    if pickled:
-        raise InputError(
-            f"holds its weights as pickle ({pickled[0]}), which can run code and is never read",
-            where=folder, remedy="convert it to model.safetensors in a place that you trust",
-        )  # fmt: skip
-    raise InputError("has no model.safetensors", where=folder, remedy="give a whole model directory")
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _damaged(path, error) from error
-    except Exception as error:  # safetensors raises a type of its own
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"cannot be read as safetensors ({error})", where=path, remedy="fetch it again")
+def _resolved(config: Any) -> dict[str, Any]:
+    """A config with every default of its block as a number, and without how weights began."""
+    b = config.block
+    block = replace(b, kv_heads=b.groups, head_width=b.key_width, mlp_width=b.inner)
+    return {**asdict(replace(config, block=block)), "init": None}
 
 
 def _prefixed(found: dict[str, Tensor], wanted: set[str], prefix: str) -> dict[str, Tensor]:

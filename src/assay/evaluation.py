@@ -1,0 +1,197 @@
+"""`assay eval`: a model directory and text -> how well the model predicts the text.
+
+    text -> documents -> tokens of the model's own tokenizer -> windows that overlap -> loss of every token, once
+
+Perplexity is a token's and depends on the tokenizer; bits per byte is the text's, and comparable between models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from assay import __version__
+from assay.corpus import documents
+from assay.corpus.scan import read
+from assay.corpus.source import ReadOptions
+from assay.errors import InputError
+from assay.metrics.words import evaluate
+from assay.models import interop, vectors
+from assay.models.build import Neural
+from assay.models.decoder import Decoder
+from assay.models.ngram import KneserNey
+from assay.models.recurrent import Recurrent
+from assay.present.progress import Progress
+from assay.store import Store, fingerprint
+from assay.tokens import evalset
+from assay.tokens.stream import END_OF_TEXT_ID
+from assay.tokens.tokenizer import Encoder
+from assay.train.evaluate import Documents, Evaluation, ngram_nll
+
+NGRAM = "ngram.safetensors"
+MOST_TOKENS = 512  # of a window, where the model has no bound
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked for.
+
+    Attributes:
+        model: a model directory.
+        sources: URIs.
+        window: tokens of a window; None: as many as the model has positions, at most MOST_TOKENS.
+        stride: from one window to the next; None: half a window.
+    """
+
+    model: Path
+    sources: list[str]
+    options: ReadOptions = field(default_factory=ReadOptions)
+    window: int | None = None
+    stride: int | None = None
+    device: str = "cpu"
+    level: float = 0.95
+
+
+def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
+    """Loss, perplexity and bits per byte of a text under a model, each with its interval over documents.
+
+    Returns:
+        the answer of `--json`.
+
+    Raises:
+        InputError: no model, no text, or a model that predicts no next tokens.
+    """
+    encoder = Encoder.load(request.model)
+    with _texts(request, progress) as texts:
+        sources, encoded = _encoded(texts, encoder, _begin(request.model, encoder))
+    progress.stage("evaluate")
+    if (request.model / NGRAM).exists():
+        found, signature = _by_ngram(request, encoder, sources, encoded)
+    else:
+        found, signature = _by_network(request, encoder, sources, encoded)
+    return _answer(request, encoder, found, signature)
+
+
+@contextlib.contextmanager
+def _texts(request: Request, progress: Progress) -> Iterator[list[tuple[str, str]]]:
+    """(source, text) of every document."""
+    with tempfile.TemporaryDirectory() as folder:
+        _, made = read(request.sources, request.options, Store(Path(folder)), progress.to)
+        found: list[tuple[str, str]] = []
+        for batch in documents.read(made.files(".parquet"), ["source", "text"]):
+            found += zip(batch.column("source").to_pylist(), batch.column("text").to_pylist(), strict=True)
+        yield found
+
+
+def _begin(folder: Path, encoder: Encoder) -> int | None:
+    """The id that stands before a document; None where the model knows none."""
+    if encoder.marks_documents:
+        return END_OF_TEXT_ID
+    stated = interop.read_config(folder)
+    found = stated.get("bos_token_id", stated.get("eos_token_id"))
+    return int(found) if isinstance(found, int) else None
+
+
+def _encoded(texts: list[tuple[str, str]], encoder: Encoder, begin: int | None) -> tuple[list[str], list[np.ndarray]]:
+    """Sources and ids of all documents, each behind `begin`."""
+    ids, offsets = encoder.encode([text for _, text in texts])
+    before = np.array([] if begin is None else [begin], dtype=ids.dtype)
+    encoded = [np.concatenate([before, ids[a:b]]) for a, b in pairwise(offsets)]
+    return [source for source, _ in texts], encoded
+
+
+def _by_network(
+    request: Request, encoder: Encoder, sources: list[str], encoded: list[np.ndarray]
+) -> tuple[Evaluation, str]:
+    model = interop.load(request.model)
+    if not isinstance(model, Decoder | Recurrent):
+        raise InputError(
+            "predicts no next token: it has no perplexity",
+            where=request.model,
+            remedy="give a decoder, an LSTM, an n-gram",
+        )
+    _check_ids(request.model, model, encoder)
+    positions = getattr(model.config, "max_length", MOST_TOKENS)
+    window = request.window or min(positions, MOST_TOKENS)
+    if window > positions:
+        raise InputError(
+            f"{window} tokens, and the model has {positions} positions", where="--window", remedy="give fewer"
+        )
+    stride = request.stride or max(1, window // 2)
+    if not 0 < stride <= window:
+        raise InputError(f"{stride} is not between 1 and {window}", where="--stride", remedy="give such a one")
+    data = evalset.whole(encoded, sources, encoder.token_bytes, window, stride)
+    found = Documents(data, encoder.lossless).evaluate(model.to(request.device), request.device)
+    return found, f"window={window} stride={stride}"
+
+
+def _check_ids(folder: Path, model: Neural, encoder: Encoder) -> None:
+    if model.config.vocabulary < encoder.vocabulary:
+        raise InputError(
+            f"the tokenizer has {encoder.vocabulary} ids, and the model's head {model.config.vocabulary}", where=folder,
+            remedy="give a whole model directory",
+        )  # fmt: skip
+
+
+def _by_ngram(
+    request: Request, encoder: Encoder, sources: list[str], encoded: list[np.ndarray]
+) -> tuple[Evaluation, str]:
+    model = KneserNey.load(request.model / NGRAM)
+    longest = max(2, *map(len, encoded))
+    data = evalset.whole(encoded, sources, encoder.token_bytes, longest, longest)
+    return Documents(data, encoder.lossless).with_nll(ngram_nll(model, data)), f"order={model.order}"
+
+
+def _answer(request: Request, encoder: Encoder, found: Evaluation, signature: str) -> dict[str, Any]:
+    if not found.sum("n_tokens"):
+        raise InputError("no token to predict", where=", ".join(request.sources), remedy="give text")
+    signed = f"{signature} tokenizer={fingerprint(encoder.content)[:12]}"
+    by_source = found.by_source()
+    body = {
+        "task": "perplexity",
+        "model": str(request.model),
+        "n": int(found.units["unit"].n_unique()) if len(by_source) == 1 else sum(
+            own.units["unit"].n_unique() for own in by_source.values()
+        ),
+        "metrics": metrics(found, signed, request.level),
+        "sources": {name: {"n": own.units["unit"].n_unique(), "metrics": metrics(own, signed, request.level)}
+                    for name, own in by_source.items()},
+    }  # fmt: skip
+    return {**body, "assay_version": __version__, "fingerprint": fingerprint(body)}
+
+
+def words(folder: Path, files: list[Path], level: float = 0.95) -> dict[str, Any]:
+    """Similarity and analogies of words under vectors.
+
+    Returns:
+        the answer of `--json`.
+
+    Raises:
+        InputError: no vectors, or a file that holds neither pairs nor questions.
+    """
+    found = [asdict(result) for result in evaluate(vectors.load(folder), files, level)]
+    body = {"task": "words", "model": str(folder), "n": sum(r["n"] for r in found if r["section"] is None),
+            "results": found}  # fmt: skip
+    return {**body, "assay_version": __version__, "fingerprint": fingerprint(body)}
+
+
+def metrics(found: Evaluation, signature: str, level: float) -> dict[str, Any]:
+    """Every measure with its interval over documents and what it depends on."""
+    loss = found.ratio("n_tokens")
+    interval = loss.interval(level)
+    made: dict[str, Any] = {
+        "loss": {"value": loss.value, "interval": interval},
+        "perplexity": {"value": math.exp(loss.value), "interval": interval and tuple(math.exp(x) for x in interval)},
+    }
+    if found.bits_per_byte is not None:
+        bits = found.ratio("n_bytes", 1 / math.log(2))
+        made["bits_per_byte"] = {"value": bits.value, "interval": bits.interval(level)}
+    return {name: {**values, "signature": signature} for name, values in made.items()}

@@ -1,0 +1,78 @@
+"""Our own model directories, for models that no Hugging Face family has the shape of.
+
+    config.json    {"model_type": "assay", "format": 1, "family": "decoder", "shape": {the config, field by field}}
+    model.safetensors    our parameters under our names
+
+A field that a newer assay has and an older directory lacks takes its default; one that this assay does not know is
+refused, since what it changes cannot be guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from assay.errors import InputError
+from assay.models.build import ModelConfig
+from assay.models.decoder import DecoderConfig
+from assay.models.encoder import EncoderConfig
+from assay.models.recurrent import RecurrentConfig
+from assay.models.seq2seq import Seq2SeqConfig
+
+MODEL_TYPE, FORMAT = "assay", 1  # the format is raised when a directory of the same fields would mean another model
+FAMILIES: dict[str, type[ModelConfig]] = {
+    "decoder": DecoderConfig, "encoder": EncoderConfig, "seq2seq": Seq2SeqConfig, "recurrent": RecurrentConfig,
+}  # fmt: skip
+
+
+def write(config: ModelConfig) -> dict[str, Any]:
+    """config.json."""
+    family = next(name for name, kind in FAMILIES.items() if type(config) is kind)
+    return {"model_type": MODEL_TYPE, "format": FORMAT, "family": family, "shape": asdict(config)}
+
+
+def read(stated: dict[str, Any]) -> ModelConfig:
+    """The config of a directory.
+
+    Raises:
+        InputError: another format, an unknown family or key, a key that is missing, or a value of another kind.
+    """
+    if stated.get("format") != FORMAT:
+        raise InputError(
+            f"is of format {stated.get('format')!r}, and this assay reads {FORMAT}",
+            remedy="use the assay that wrote it",
+        )
+    kind = FAMILIES.get(str(stated.get("family")))
+    if kind is None:
+        raise InputError(
+            f"the family {stated.get('family')!r} is not known", remedy=f"known: {', '.join(sorted(FAMILIES))}"
+        )
+    shape = stated.get("shape")
+    if not isinstance(shape, dict):
+        raise InputError("has no shape", remedy="give a whole config.json")
+    _check_keys(shape, kind, "shape")
+    try:
+        return TypeAdapter[ModelConfig](kind).validate_json(json.dumps(shape), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(["shape", *map(str, first["loc"])])
+        raise InputError(f"{place}: {first['msg']}", remedy="give the config that these weights are of") from error
+
+
+def _check_keys(found: dict[str, Any], kind: type[Any], place: str) -> None:
+    """Field by field, in what is nested, too."""
+    known = {field.name: field for field in fields(kind)}
+    if unknown := sorted(found.keys() - known.keys()):
+        raise InputError(
+            f"{place}.{unknown[0]} is not known to this assay", remedy="use the assay that wrote it, or a newer one"
+        )
+    required = {n for n, f in known.items() if f.default is MISSING and f.default_factory is MISSING}
+    if missing := sorted(required - found.keys()):
+        raise InputError(f"lacks {place}.{missing[0]}", remedy="give a whole config.json")
+    for name, hint in get_type_hints(kind).items():
+        nested = next((t for t in (hint, *get_args(hint)) if is_dataclass(t)), None)
+        if isinstance(nested, type) and isinstance(found.get(name), dict):
+            _check_keys(found[name], nested, f"{place}.{name}")

@@ -1,0 +1,462 @@
+"""A recipe of a neural model -> a run -> a model directory.
+
+corpus      sources -> documents, splits
+tokenizer   learned, or given
+tokens      training stream; windows (or rows) of eval, test and, for the gap between both, training text
+plan        dtype and steps by measurement where the recipe leaves them open; remembered: a rerun has the same
+run         see `train.run`
+OUT/model   the best weights (or the last ones), tokenizer and card; OUT/result.json, the answer
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import statistics
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+import torch
+from torch import nn
+
+from assay import __version__
+from assay.corpus.scan import Corpus
+from assay.errors import InputError
+from assay.models import interop, vectors
+from assay.models.build import ModelConfig, build
+from assay.models.interop.directory import Special, write_directory
+from assay.models.protocol import Penalties
+from assay.pretrain import card, shape
+from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
+from assay.store import Artifact, fingerprint, staged, write_json_atomic
+from assay.tokens import prepare
+from assay.tokens.evalset import EvalSet
+from assay.tokens.learn import MASK, PAD
+from assay.tokens.prepare import Tokenized
+from assay.tokens.sampler import Sampler, StreamPlan
+from assay.tokens.sentences import words_of_tokens
+from assay.tokens.stream import TokenStream
+from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
+from assay.train.feed import Phase, RowFeed, slots_of
+from assay.train.loop import TrainSpec, TrainState
+from assay.train.objectives import Objective
+from assay.train.parallel import Alone, Mode, World
+from assay.train.precision import allow_tf32
+from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
+
+DEFAULT_SECONDS = 600.0
+PROBE_SECONDS = 3.0  # of the measurement that decides a type, or how many steps fit into a time
+LOGS = 200  # records a run
+LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 1000, 50_000  # a source
+MODES: dict[str, Mode] = {"ddp": "data", "fsdp": "sharded", "tensor": "tensor"}
+SPLITS = ("eval", "test", "train")
+
+
+def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
+    """Train, or finish a run that was begun.
+
+    Returns:
+        the answer of `--json`; under torchrun None in all processes but the first.
+
+    Raises:
+        InputError: bad input; earlier results are intact.
+        WorkError: the loss is no number, memory or disk do not suffice.
+        Stopped: Ctrl-C; a rerun goes on from there.
+    """
+    world = World.from_env(device_of(request.recipe.train.device))
+    with world.joined(MODES[request.recipe.train.parallel]) as parallel, opened(request, parallel, quiet=quiet) as work:
+        answer = work.finished() or _Training(work, parallel).run()
+    return answer if parallel.is_first else None
+
+
+@dataclass(frozen=True)
+class Text:
+    """What is read.
+
+    Attributes:
+        streams, artifacts: by split.
+        weights: share of each source in training.
+    """
+
+    tokens: Tokenized
+    streams: dict[str, TokenStream]
+    artifacts: dict[str, Artifact]
+    weights: dict[str, float]
+
+    @property
+    def train_tokens(self) -> int:
+        return sum(len(self.streams["train"].shards[source]) for source in self.weights)
+
+    def fingerprint(self) -> str:
+        """Of everything that is read."""
+        parts = {split: artifact.fingerprint for split, artifact in self.artifacts.items()}
+        return fingerprint({**parts, "tokenizer": self.tokens.artifact.fingerprint, "weights": self.weights})
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """What the recipe left open, and a measurement decided."""
+
+    dtype: str
+    steps: int
+    phases: tuple[Phase, ...]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that a run needs."""
+
+    text: Text
+    data: RunData
+    plan: RunPlan
+    initial: dict[str, torch.Tensor] | None
+
+
+class _Training:
+    def __init__(self, work: Work, parallel: Alone) -> None:
+        self.work, self.recipe, self.space, self.progress = work, work.recipe, work.space, work.progress
+        self.parallel, self.device = parallel, parallel.device
+        self._prepared: _Prepared | None = None
+        allow_tf32(self.recipe.train.tf32)
+
+    def run(self) -> dict[str, Any]:
+        """Train; the first process prepares while the others wait, which then find all done."""
+        self.parallel.first(self._prepare)
+        p = self._prepare()
+        self.progress.stage("pretrain", p.data.feed.tokens(p.plan.steps))
+        run = Run(p.plan, self._keeping(p.plan.steps), p.data, self.space.root, self.progress, self.parallel, p.initial)
+        outcome = run.walk()
+        answer = self._answer(outcome, p.plan.spec.dtype)
+        if self.parallel.is_first:
+            self._write(outcome, p.text, answer)
+        return answer
+
+    def _prepare(self) -> _Prepared:
+        if self._prepared is None:
+            self._prepared = self._made()
+        return self._prepared
+
+    def _made(self) -> _Prepared:
+        corpus = self.work.scan()
+        tokens = tokenizer(self.work, corpus)
+        text = read_text(self.work, corpus, tokens)
+        asked = shape.objective(self.recipe, tokens.encoder)
+        config, initial = self._model(tokens)
+        spec = TrainSpec(
+            config, shape.optimizer_config(self.recipe, config), self.recipe.train.seed,
+            penalties=Penalties(self.recipe.objective.smoothing, self.recipe.objective.z),
+            micro_rows=self.recipe.train.micro_rows, checkpointing=self.recipe.train.checkpointing,
+        )  # fmt: skip
+        decided = self._decided(spec, text, asked)
+        if self.parallel.is_first:
+            self.space.settle(corpus=corpus.fingerprint, tokenizer=tokens.artifact.fingerprint)
+            self.space.remember(builtins=corpus.builtins)
+        spec = replace(spec, dtype=decided.dtype)
+        feed = self._feed(text, asked, decided)
+        data = RunData(
+            feed,
+            self._held_out(text, asked, self._eval_tokens(text, feed.tokens(decided.steps))),
+            tokens.encoder.token_bytes if self._spelled(tokens) else None,
+            partial(_documents, feed, text.artifacts["train"]),
+            partial(self._write_model, tokens, None),
+            text.fingerprint(),
+        )
+        plan = RunPlan(
+            spec,
+            shape.schedule(self.recipe, decided.steps),
+            decided.steps,
+            max(1, round(decided.steps * self.recipe.keep.evaluate)),
+            self.recipe.keep.patience,
+            self.recipe.train.average,
+        )
+        return _Prepared(text, data, plan, initial)
+
+    # What is read
+
+    def _eval_tokens(self, text: Text, tokens: int) -> int:
+        """Held-out tokens a source: what the recipe says, else so many that all evaluations together compute about a
+        tenth of what training does (a forward pass costs a third of a step)."""
+        k = self.recipe.keep
+        if k.eval_tokens is not None:
+            return k.eval_tokens
+        times = 1 / k.evaluate + len(SPLITS)
+        return int(min(MOST_EVAL_TOKENS, max(LEAST_EVAL_TOKENS, 0.3 * tokens / times / len(text.weights))))
+
+    def _held_out(self, text: Text, asked: Objective, budget: int) -> dict[str, HeldOut]:
+        T = self.recipe.train.row_tokens
+        found: dict[str, HeldOut] = {}
+        for split in SPLITS:
+            stream = text.streams[split]
+            if not any(len(shard) > 1 for shard in stream.shards.values()):
+                continue
+            if shape.objective_kind(self.recipe) == "causal":
+                made = prepare.evaluation_set(text.artifacts[split], text.tokens.encoder, self.space.store, T, budget)
+                found[split] = Documents(EvalSet.open(made), self._spelled(text.tokens))
+            elif any(stream.n_rows(source, T) for source in stream.shards):
+                found[split] = Rows(stream, T, asked, budget)
+        if "eval" not in found:
+            raise InputError(
+                "no held-out text to evaluate on", where="data.sources",
+                remedy="give more documents, a larger data.eval_share, or shorter train.row_tokens",
+            )  # fmt: skip
+        return found
+
+    def _spelled(self, tokens: Tokenized) -> bool:
+        return tokens.encoder.lossless and shape.objective_kind(self.recipe) == "causal"
+
+    # The model
+
+    def _model(self, tokens: Tokenized) -> tuple[ModelConfig, dict[str, torch.Tensor] | None]:
+        """The config, and the weights to begin with where there are any."""
+        m, rows = self.recipe.model, tokens.encoder.vocabulary
+        if m.path is None:
+            config = shape.model_config(self.recipe, tokens.encoder)
+            return config, None if m.vectors is None else self._with_vectors(config, tokens, Path(m.vectors))
+        model = interop.load(Path(m.path))
+        config = cast(ModelConfig, model.config)
+        if config.vocabulary < rows:
+            raise InputError(
+                f"the tokenizer has {rows} ids, and the model's embedding {config.vocabulary} rows", where=m.path,
+                remedy="give the tokenizer that the model was trained with as tokenizer.path",
+            )  # fmt: skip
+        if shape.max_length(config) < self.recipe.train.row_tokens:
+            raise InputError(
+                f"has {shape.max_length(config)} positions, and rows are {self.recipe.train.row_tokens} tokens",
+                where=m.path, remedy="give shorter train.row_tokens",
+            )  # fmt: skip
+        return config, {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+    def _with_vectors(self, config: ModelConfig, tokens: Tokenized, path: Path) -> dict[str, torch.Tensor]:
+        """The input layer from word vectors."""
+        generator = torch.Generator().manual_seed(self.recipe.train.seed)
+        model = build(config, generator)
+        matrix, _ = vectors.embedding_for(words_of_tokens(tokens.encoder.content), vectors.load(path), generator)
+        vectors.put(model, matrix)
+        return {"embedding": model.get_parameter("embedding").detach()}
+
+    # What a measurement decides
+
+    def _decided(self, spec: TrainSpec, text: Text, asked: Objective) -> _Decided:
+        """The type of the arithmetic and the number of steps; remembered, so that a rerun has the same."""
+        if (found := self.space.recall("run")) is None:
+            dtype, speed = self._dtype(spec, text, asked)
+            slots = self._slots(speed, text, replace(spec, dtype=dtype), asked)
+            phases, steps = shape.phases(self.recipe, slots)
+            if self.recipe.budget.steps is not None and len(phases) == 1:
+                steps = self.recipe.budget.steps
+            found = {"dtype": dtype, "steps": steps, "phases": [[p.steps, p.rows, p.cut] for p in phases],
+                     "tokens_per_second": speed}  # fmt: skip
+            self.space.remember(run=found)
+        return _Decided(found["dtype"], found["steps"], tuple(Phase(*phase) for phase in found["phases"]))
+
+    def _dtype(self, spec: TrainSpec, text: Text, asked: Objective) -> tuple[str, float | None]:
+        """The type, and tokens a second where they were measured."""
+        wanted = self.recipe.train.dtype
+        if wanted != "auto":
+            return wanted, None
+        self.progress.stage("probe")
+        speeds = {dtype: self._speed(replace(spec, dtype=dtype), text, asked) for dtype in ("float32", "bfloat16")}
+        return max(speeds, key=speeds.__getitem__), max(speeds.values())
+
+    def _speed(self, spec: TrainSpec, text: Text, asked: Objective) -> float:
+        """Tokens a second of training steps on real batches."""
+        r = self.recipe.train
+        feed = self._feed(text, asked, _Decided(spec.dtype, 64, (Phase(1, r.batch_rows),)))
+        state = TrainState(spec, self.device)
+        times: list[float] = []
+        end = time.perf_counter() + PROBE_SECONDS
+        while len(times) < 4 or (time.perf_counter() < end and state.step < 60):
+            start = time.perf_counter()
+            state.update(feed.batch(state.step), 0.0)
+            if self.device != "cpu":
+                torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+        return r.batch_rows * r.row_tokens / statistics.median(times[2:])
+
+    def _slots(self, speed: float | None, text: Text, spec: TrainSpec, asked: Objective) -> int:
+        """Rows that the run reads, by its budget."""
+        b, r = self.recipe.budget, self.recipe.train
+        if b.steps is not None:
+            return b.steps * r.batch_rows
+        if b.epochs is not None:
+            tokens = b.epochs * text.train_tokens
+        elif b.tokens is not None:
+            tokens = b.tokens
+        else:
+            seconds = b.seconds or DEFAULT_SECONDS
+            self.progress.stage("probe")
+            tokens = seconds * (speed or self._speed(spec, text, asked))
+        return max(r.batch_rows, math.ceil(tokens / r.row_tokens))
+
+    def _feed(self, text: Text, asked: Objective, decided: _Decided) -> RowFeed:
+        r = self.recipe.train
+        plan = StreamPlan(r.seed, text.weights, r.row_tokens, r.batch_rows)
+        slots = slots_of(decided.phases, decided.steps)
+        sampler = Sampler(plan, {"train": text.streams["train"]}, -(-slots // r.batch_rows))
+        return RowFeed(sampler, asked, decided.phases)
+
+    def _keeping(self, steps: int) -> Keeping:
+        k = self.recipe.keep
+        return Keeping(
+            k.log or max(1, steps // LOGS), k.save_seconds, k.save_steps, k.last, k.best, k.tensorboard, k.profile,
+            self.recipe.train.loaders,
+        )  # fmt: skip
+
+    # What is left
+
+    def _write_model(self, tokens: Tokenized, text: str | None, folder: Path, model: nn.Module) -> None:
+        names = tokens.encoder.special
+        first = next(name for name, i in names.items() if i == 0) if 0 in names.values() else None
+        special = Special(
+            bos=first,
+            eos=shape.END if shape.END in names else first,
+            **{role: name for role, name in (("pad", PAD), ("mask", MASK), ("unk", "<|unk|>")) if name in names},
+        )
+        write_directory(
+            folder, model, tokens.artifact.file("tokenizer.json").read_text(encoding="utf-8"),
+            card=text or card.unfinished(self.work.request.title), special=special,
+        )  # fmt: skip
+
+    def _write(self, outcome: Outcome, text: Text, answer: dict[str, Any]) -> None:
+        told = card.finished(self.work.request, outcome, text.weights, answer)
+        final = self.space.path(MODEL)
+        if final.exists():  # an earlier try was killed between this folder and the answer
+            shutil.rmtree(final)
+        with staged(final) as folder:
+            self._write_model(text.tokens, told, folder, outcome.model)
+        write_json_atomic(self.space.path(RESULT), answer)
+
+    def _answer(self, outcome: Outcome, dtype: str) -> dict[str, Any]:
+        evaluated = outcome.evaluations["eval"]
+        body = {
+            "step": outcome.step,
+            "steps": outcome.steps,
+            "tokens": outcome.tokens,
+            "loss": evaluated.loss,
+            "bits_per_byte": evaluated.bits_per_byte,
+            "train_loss": outcome.train_loss,
+            "evaluations": {split: told(found) for split, found in outcome.evaluations.items()},
+            "stopped_early": outcome.early,
+            "dtype": dtype,
+            "processes": self.parallel.size,
+            "device": self.device,
+            "parameters": dict(zip(("inside", "all"), outcome.model.n_parameters(), strict=True)),
+            "tokens_per_second": outcome.tokens_per_second,
+            "mfu": outcome.mfu,
+            "seconds": outcome.spent.seconds,
+            "joules": outcome.spent.joules,
+            "checkpoint": str(self.space.path(MODEL)),
+        }
+        identity = fingerprint(self.work.request.identity())
+        return {
+            "run_id": identity[:20],
+            **body,
+            "assay_version": __version__,
+            "fingerprint": fingerprint([identity, body["loss"]]),
+        }
+
+
+def tokenizer(work: Work, corpus: Corpus) -> Tokenized:
+    """The tokenizer that the recipe, or the model that it goes on from, names; else one that is learned."""
+    t, store = work.recipe.tokenizer, work.space.store
+    work.progress.stage("tokenizer")
+    given = t.path or (work.recipe.model.path and _tokenizer_of(Path(work.recipe.model.path)))
+    if given:
+        return prepare.given_tokenizer(corpus, store, Path(given), t.sample_bytes)
+    return prepare.tokenizer(corpus, store, shape.learning(work.recipe), t.sample_bytes)
+
+
+def read_text(work: Work, corpus: Corpus, tokens: Tokenized) -> Text:
+    """All splits, encoded.
+
+    Raises:
+        InputError: too little text for one row.
+    """
+    sources = work.chosen(corpus)
+    work.progress.stage("tokens", len(SPLITS))
+    artifacts = {}
+    for split in SPLITS:
+        artifacts[split] = prepare.stream(
+            corpus.read(split, sources=sources), tokens, work.space.store, split, {"sources": sources},
+            {"corpus": corpus.fingerprint}, whole=corpus.whole_texts,
+        )  # fmt: skip
+        work.progress.advance(1)
+    streams = {split: TokenStream.open(artifact) for split, artifact in artifacts.items()}
+    T = work.recipe.train.row_tokens
+    filled = [s for s in sources if streams["train"].n_rows(s, T)]
+    if not filled:
+        held = sum(len(shard) for shard in streams["train"].shards.values())
+        raise InputError(
+            f"{held} training tokens fill no row of {T}", where="train.row_tokens",
+            remedy="give shorter rows, or more text",
+        )  # fmt: skip
+    given = work.recipe.data.weights
+    sizes = {s: given[s] if given else float(len(streams["train"].shards[s])) for s in filled}
+    total = sum(sizes.values())
+    return Text(tokens, streams, artifacts, {s: size / total for s, size in sizes.items()})
+
+
+def told(found: Evaluation, level: float = 0.95) -> dict[str, Any]:
+    """An evaluation as JSON: nats a token, perplexity, bits a byte, each with its interval over documents, and by
+    source."""
+    loss = found.ratio("n_tokens")
+    interval = loss.interval(level)
+    made: dict[str, Any] = {
+        "n": len(found.units),
+        "tokens": int(found.sum("n_tokens")),
+        "loss": {"value": loss.value, "interval": interval},
+        "perplexity": {
+            "value": math.exp(loss.value),
+            "interval": interval and (math.exp(interval[0]), math.exp(interval[1])),
+        },
+    }
+    if found.bits_per_byte is not None:
+        bits = found.ratio("n_bytes", 1 / math.log(2))
+        made["bits_per_byte"] = {"value": bits.value, "interval": bits.interval(level)}
+    by_source = found.by_source()
+    if len(by_source) > 1:
+        made["sources"] = {source: told(own, level) for source, own in by_source.items()}
+    return made
+
+
+def device_of(wanted: str) -> str:
+    """The device that is meant.
+
+    Raises:
+        InputError: it is not there.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(wanted).type
+    except RuntimeError:
+        raise InputError(f"{wanted!r} is no device", where="train.device", remedy="give auto, cpu or cuda") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "a GPU is asked for, and this machine has none that PyTorch can use", where="train.device",
+            remedy="give train.device=cpu, or auto",
+        )  # fmt: skip
+    return wanted
+
+
+def _tokenizer_of(folder: Path) -> str | None:
+    return str(folder / "tokenizer.json") if (folder / "tokenizer.json").exists() else None
+
+
+def _documents(feed: RowFeed, stream: Artifact, step: int) -> list[str]:
+    """Names of the documents that a step reads: `source: doc_id`."""
+    spans = pl.read_parquet(stream.file("spans.parquet"), glob=False)
+    sampler, (slots, _) = feed.sampler, feed.slots(step)
+    T, found = sampler.plan.row_tokens, []
+    source, row, _ = sampler.slots
+    for slot in slots:
+        name, begin = sampler.sources[source[slot]], int(row[slot]) * T
+        own = spans.filter(
+            (pl.col("source") == name) & (pl.col("start") < begin + T) & (pl.col("start") + pl.col("length") > begin)
+        )
+        found += [f"{name}: {doc_id}" for doc_id in own["doc_id"]]
+    return list(dict.fromkeys(found))

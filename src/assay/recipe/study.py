@@ -1,0 +1,89 @@
+"""The recipe of a study."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from assay.recipe.sections import CorpusRecipe, Section
+from assay.store import fingerprint
+
+
+class TokensRecipe(Section):
+    """The tokenizer and the evaluation text."""
+
+    vocabulary: int | None = Field(
+        None, ge=300, le=65536, description="token ids; derived from the budget when not given"
+    )
+    sample_bytes: int = Field(6_000_000, ge=10_000, description="training text of the tokenizer, balanced over sources")
+    eval_tokens: int | None = Field(None, ge=256, description="held-out tokens a source; derived when not given")
+
+
+class TrainRecipe(Section):
+    """The proxies and how they are trained."""
+
+    seeds: int | None = Field(
+        None, ge=2, le=64, description="runs of each cell, paired by seed; derived when not given"
+    )
+    layers: int | None = Field(None, ge=1, le=48, description="decoder layers; derived when not given")
+    width: int | None = Field(None, ge=16, le=4096, multiple_of=16, description="model width; derived when not given")
+    row_tokens: int = Field(64, ge=16, le=1024, description="tokens of context, T")
+    batch_rows: int = Field(16, ge=1, le=4096, description="rows a step, B")
+    matrix_optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="optimizer of the matrices inside the layers"
+    )
+    matrix_lr: float = Field(
+        0.01, gt=0, description="peak learning rate of those matrices (AdamW wants about a third of Muon's)"
+    )
+    embedding_lr: float = Field(0.1, gt=0, description="peak learning rate of the embedding (AdamW)")
+    head_lr: float = Field(0.02, gt=0, description="peak learning rate of the output matrix (AdamW)")
+    decay_share: float = Field(0.25, gt=0, lt=1, description="share of a run that the learning rate decays over")
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="type of the arithmetic; auto: the faster of both in the probe (float32 with --tokens)",
+    )
+    workers: int | None = Field(None, ge=1, description="processes of the fleet; one a core when not given")
+
+
+class DesignRecipe(Section):
+    """The questions, and how finely they are asked."""
+
+    axes: tuple[Literal["size", "quality", "distribution"], ...] = Field(
+        ("size", "quality", "distribution"), min_length=1, description="which questions to ask"
+    )
+    defects: tuple[Literal["near_duplicates", "character_noise"], ...] = Field(
+        ("near_duplicates", "character_noise"), min_length=1, description="damages whose dose-response is measured"
+    )
+    doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (0.25, 0.5), min_length=1, description="shares of the training text that are damaged"
+    )
+    noise_rate: float = Field(0.1, gt=0, lt=1, description="share of characters altered in a damaged document")
+    copies: int = Field(8, ge=1, description="near-copies of each copied document at the highest dose")
+    edit_rate: float = Field(0.03, ge=0, lt=1, description="share of words altered in a near-copy")
+    upweight: float = Field(3.0, gt=1, description="factor on a source's odds in its up-weighted mixture")
+    size_branches: int = Field(
+        7, ge=5, le=12, description="sample sizes of the size law, which is fitted on the last and judged by the others"
+    )
+    level: float = Field(0.9, gt=0.5, lt=1, description="level of all intervals")
+    false_discovery_rate: float = Field(
+        0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims"
+    )
+
+
+class StudyRecipe(Section):
+    """A study, whole."""
+
+    corpus: CorpusRecipe = CorpusRecipe()
+    tokens: TokensRecipe = TokensRecipe()
+    train: TrainRecipe = TrainRecipe()
+    design: DesignRecipe = DesignRecipe()
+    seed: int = Field(0, ge=0, description="seed of the study: its mixtures, defects and runs")
+    title: str | None = Field(None, description="title of the report")
+
+    def identity(self) -> dict[str, Any]:
+        """All that results depend on: not how the page is called, nor how many processes did the work."""
+        return self.model_dump(mode="json", exclude={"title": True, "train": {"workers"}})
+
+    def fingerprint(self) -> str:
+        return fingerprint(self.identity())

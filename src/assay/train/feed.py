@@ -1,0 +1,142 @@
+"""What each step of a run reads: a pure function of the step.
+
+    step -> slots of the sampler -> rows (B, T + 1) -> objective -> batch
+
+A run can begin with fewer rows a step (`Phase.rows`) and with rows that are cut into shorter ones (`Phase.cut`): the
+slots are the same in the same order, so nothing is read twice or left out. `Prefetched` computes batches ahead in
+threads; nothing changes but the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from assay.models.protocol import Batch
+from assay.tokens.sampler import Sampler
+from assay.train.objectives import NEXT_TOKEN, Objective
+
+
+class Feed(Protocol):
+    """Batches by step, on the CPU."""
+
+    def batch(self, step: int) -> Batch: ...
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of a run.
+
+    Attributes:
+        steps: how many; the last phase goes on for ever.
+        rows: rows of the sampler a step.
+        cut: each is cut into so many shorter ones.
+    """
+
+    steps: int
+    rows: int
+    cut: int = 1
+
+
+@dataclass(frozen=True)
+class RowFeed:
+    """Rows of a sampler under an objective.
+
+    Args:
+        phases: how a run begins; none: `batch_rows` whole rows at every step.
+    """
+
+    sampler: Sampler
+    objective: Objective = NEXT_TOKEN
+    phases: tuple[Phase, ...] = ()
+
+    @cached_property
+    def _phases(self) -> tuple[Phase, ...]:
+        return self.phases or (Phase(1, self.sampler.plan.batch_rows),)
+
+    def slots(self, step: int) -> tuple[range, int]:
+        """The slots that a step reads, and into how many pieces each row is cut."""
+        first = 0
+        for phase in self._phases[:-1]:
+            if step < phase.steps:
+                break
+            step, first = step - phase.steps, first + phase.steps * phase.rows
+        else:
+            phase = self._phases[-1]
+        first += step * phase.rows
+        return range(first, first + phase.rows), phase.cut
+
+    def batch(self, step: int) -> Batch:
+        slots, cut = self.slots(step)
+        rows = self.sampler.rows(slots)
+        if cut > 1:
+            rows = np.concatenate([piece_of(rows, i, cut) for i in range(cut)])
+        return self.objective(rows, self.sampler.plan.seed, step)
+
+    def sources(self, step: int) -> np.ndarray:
+        """(B,) index into `sampler.sources` of each row of the step's batch."""
+        slots, cut = self.slots(step)
+        return np.tile(self.sampler.slots[0][slots.start : slots.stop], cut)
+
+    def tokens(self, until: int) -> int:
+        """Tokens that are read before step `until`."""
+        return self.slots(until)[0].start * self.sampler.plan.row_tokens
+
+
+def piece_of(rows_BT1: np.ndarray, i: int, cut: int) -> np.ndarray:
+    """(B, T/cut + 1) the i-th of `cut` pieces of each row, with one more target."""
+    width = (rows_BT1.shape[1] - 1) // cut
+    return rows_BT1[:, i * width : (i + 1) * width + 1]
+
+
+def slots_of(phases: Sequence[Phase], steps: int) -> int:
+    """How many slots `steps` steps read; the last phase goes on for ever."""
+    total = 0
+    for phase in phases[:-1]:
+        taken = min(steps, phase.steps)
+        total, steps = total + taken * phase.rows, steps - taken
+    return total + steps * phases[-1].rows
+
+
+@dataclass
+class Prefetched:
+    """A feed whose next batches are computed in threads while the model is at work."""
+
+    feed: Feed
+    threads: int
+    _pool: ThreadPoolExecutor = field(init=False, repr=False)
+    _coming: dict[int, Future[Batch]] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="feed")
+
+    def batch(self, step: int) -> Batch:
+        for ahead in range(step, step + 2 * self.threads):
+            if ahead not in self._coming:
+                self._coming[ahead] = self._pool.submit(self.feed.batch, ahead)
+        for other in [s for s in self._coming if s < step]:
+            del self._coming[other]
+        return self._coming.pop(step).result()
+
+    def close(self) -> None:
+        """Drop what is coming."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def with_threads(feed: Feed, threads: int) -> Iterator[Feed]:
+    """The feed, computed ahead in so many threads; 0: when it is asked for."""
+    if not threads:
+        yield feed
+        return
+    ahead = Prefetched(feed, threads)
+    try:
+        yield ahead
+    finally:
+        ahead.close()

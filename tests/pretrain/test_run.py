@@ -1,0 +1,120 @@
+"""What a run does besides training: it stops early, keeps the best, tells, traces, and shares its work."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from assay.models.protocol import Model
+from assay.train.evaluate import Documents, Evaluation
+from assay.train.feed import Phase, RowFeed, slots_of
+from trainings import RECIPES, TOY, corpus, train, weights
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return corpus(tmp_path_factory.mktemp("texts") / "own")
+
+
+def records(out: Path, kind: str) -> list[dict[str, float]]:
+    lines = (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [record for record in map(json.loads, lines) if record["kind"] == kind]
+
+
+def test_a_run_that_grows_no_better_ends_and_keeps_its_best(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, calls = Documents.evaluate, [0]
+
+    def worse(self: Documents, model: Model, device: str = "cpu") -> Evaluation:
+        calls[0] += 1
+        found = honest(self, model, device)
+        return Evaluation(found.units.with_columns(pl.col("nll") * (1 + abs(calls[0] - 2))))  # best at the second
+
+    monkeypatch.setattr(Documents, "evaluate", worse)
+    answer = train("gpt", texts, tmp_path / "run", "keep.patience=2", "keep.evaluate=0.1", steps=40)
+    assert answer["stopped_early"]
+    assert (answer["step"], answer["steps"]) == (8, 16)
+    assert len(records(tmp_path / "run", "eval")) == 4
+    monkeypatch.setattr(Documents, "evaluate", honest)
+    short = train("gpt", texts, tmp_path / "last", "keep.best=false", "schedule.kind=constant", steps=8)
+    long = train("gpt", texts, tmp_path / "long", "schedule.kind=constant", "keep.evaluate=0.1", steps=40)
+    assert not short["stopped_early"] and short["step"] == 8
+    assert long["step"] in range(4, 41, 4)
+    assert long["loss"] == min(record["loss"] for record in records(tmp_path / "long", "eval"))
+
+
+def test_shorter_rows_and_fewer_of_them_read_the_same_tokens(texts: Path, tmp_path: Path) -> None:
+    plain = train("gpt", texts, tmp_path / "plain", "budget.tokens=2560", "budget.seconds=null", steps=None)
+    phased = train(
+        "gpt", texts, tmp_path / "phased", "budget.tokens=2560", "budget.seconds=null", "train.shorter=[[0.5, 4]]",
+        "train.fewer=[[0.25, 2]]", steps=None,
+    )  # fmt: skip
+    assert plain["tokens"] == phased["tokens"] == 2560
+    assert phased["steps"] == plain["steps"] * 1.25  # a quarter of the tokens in steps of half the size
+    by_step = [record["tokens"] for record in records(tmp_path / "phased", "train")]
+    assert by_step[:2] == [32, 64] and by_step[-1] - by_step[-2] == 64
+
+
+def test_a_feed_reads_slots_in_order_whatever_its_phases() -> None:
+    phases = (Phase(2, 3), Phase(4, 5, cut=2), Phase(1, 8))
+    feed = RowFeed(None, phases=phases)  # type: ignore[arg-type]
+    seen = [feed.slots(step) for step in range(9)]
+    assert [slot for slots, _ in seen for slot in slots] == list(range(2 * 3 + 4 * 5 + 3 * 8))
+    assert [cut for _, cut in seen] == [1, 1, 2, 2, 2, 2, 1, 1, 1]
+    assert [slots_of(phases, steps) for steps in (0, 1, 3, 9)] == [0, 3, 11, 50]
+
+
+def test_a_trace_shows_the_parts_of_a_step(texts: Path, tmp_path: Path) -> None:
+    train("gpt", texts, tmp_path / "run", "keep.profile=2", steps=14)
+    events = json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
+    names = [event.get("name") for event in events]
+    assert {name: names.count(name) for name in ("forward", "backward", "optimizer")} == {
+        "forward": 2, "backward": 2, "optimizer": 2,
+    }  # fmt: skip
+
+
+def test_tensorboard_sees_what_the_records_say(texts: Path, tmp_path: Path) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train("gpt", texts, tmp_path / "run", "keep.tensorboard=true")
+    events = reader.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    told = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert told == [(r["step"], pytest.approx(r["loss"])) for r in records(tmp_path / "run", "train")]
+    assert events.Scalars("eval/eval/bits_per_byte")[-1].step == 6
+
+
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
+def test_two_processes_train_the_model_of_one(mode: str, texts: Path, tmp_path: Path) -> None:
+    """And a run that two began is finished by one."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    settings = ("keep.save_steps=5", f"train.parallel={mode}")
+    train("gpt", texts, one, *settings, steps=8)
+    options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", "budget.steps=8")]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "assay", "train",
+            str(RECIPES / "gpt.yaml"), str(texts), "--out", str(two), "--json", *options,
+        ],
+        capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["processes"] == 2
+    expected = weights(one)
+    for name, tensor in weights(two).items():
+        torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=0)
+    before = weights(two)
+    (two / "result.json").unlink()
+    for left_over in (two / "checkpoints").glob("step-000000008*"):
+        for path in left_over.rglob("manifest.json"):
+            path.unlink()
+    assert train("gpt", texts, two, *settings, steps=8)["processes"] == 1
+    for name, tensor in weights(two).items():
+        torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=0)
