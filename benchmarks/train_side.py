@@ -252,7 +252,7 @@ class Products:
 
     def __init__(self, spec: Spec) -> None:
         from assay.models import products
-        from assay.train.loop import DTYPES
+        from assay.train.precision import DTYPES
 
         self._products = products
         n, d, kind = spec.B * spec.T, spec.width, DTYPES[spec.settings["dtype"]]

@@ -41,8 +41,9 @@ import numpy as np
 import torch
 
 from assay.models import products
+from assay.tokens.learn import train_tokenizer
 from assay.tokens.stream import END_OF_TEXT_ID
-from assay.tokens.tokenizer import Encoder, train_tokenizer
+from assay.tokens.tokenizer import Encoder
 from assay.train.fleet import WORKER_ENVIRONMENT
 from common import HERE, store_result
 from train_side import Spec
