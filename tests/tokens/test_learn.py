@@ -84,7 +84,7 @@ def test_texts_with_nothing_to_learn(kind: Kind, text: str) -> None:
 def test_encoding_equals_tokenizers(encoders: dict[Kind, Encoder], kind: Kind) -> None:
     """As the library's users encode, Chinese words marked by U+200B where the tokenizer cuts there."""
     encoder = encoders[kind]
-    reference = Tokenizer.from_str(encoder._json)
+    reference = Tokenizer.from_str(encoder.content)
     reference.encode_special_tokens = True
     for text in TEXTS:
         given_ = text.replace("\u200b", " ")
@@ -124,7 +124,7 @@ def test_any_text_comes_back_from_the_lossless_kinds(encoders: dict[Kind, Encode
 def test_unigram_takes_the_most_likely_pieces(encoders: dict[Kind, Encoder]) -> None:
     """Against all ways to cut a word, as the definition has it (Kudo 2018)."""
     encoder = encoders["unigram"]
-    scores = {p: s for p, s in json.loads(encoder._json)["model"]["vocab"][len(encoder.special) + 256 :]}
+    scores = {p: s for p, s in json.loads(encoder.content)["model"]["vocab"][len(encoder.special) + 256 :]}
 
     def best(word: str) -> float:
         ways = [scores.get(word[:i], -math.inf) + best(word[i:]) for i in range(1, len(word) + 1)]

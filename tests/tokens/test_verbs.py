@@ -82,14 +82,14 @@ def test_train_writes_a_tokenizer_and_an_equal_command_finds_it(say: Say, texts:
 
 def test_a_command_that_was_stopped_goes_on(say: Say, texts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from assay.corpus import scan
-    from assay.tokens import verbs
+    from assay.tokens import prepare
 
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
     command = ["tokenizer", "train", texts, "--out", "tok", "--vocabulary", "400"]
     with monkeypatch.context() as patch:
-        patch.setattr(verbs, "learn", stopped)
+        patch.setattr(prepare, "learn", stopped)
         patch.setattr(test_cli.cli, "_end", lambda code: None)
         told = say(*command)
         assert told[0] == 130

@@ -40,8 +40,8 @@ class _Rates:
 _RATES = {
     "proxy": _Rates("muon", 0.01, 0.1, 0.02, 0.004),
     "decoder": _Rates("muon", 0.02, 0.004, 0.004, 0.004),
-    "encoder": _Rates("adamw", 1e-3, 1e-3, 1e-3, 1e-3),
-    "seq2seq": _Rates("adamw", 1e-3, 1e-3, 1e-3, 1e-3),
+    "encoder": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
+    "seq2seq": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
     "recurrent": _Rates("adamw", 3e-3, 3e-3, 3e-3, 3e-3),
 }
 
