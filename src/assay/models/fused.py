@@ -93,7 +93,8 @@ def _as_complex(x: Tensor) -> Tensor:
 
 def _wide(x: Tensor) -> Tensor:
     """x, or, of a lower type, a contiguous copy in float32."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32, memory_format=torch.contiguous_format)
+    wide = x.dtype in (torch.float32, torch.float64)
+    return x if wide else x.to(torch.float32, memory_format=torch.contiguous_format)
 
 
 class _PreAttention(torch.autograd.Function):
