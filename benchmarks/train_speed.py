@@ -1,12 +1,14 @@
 """How fast do we train, against plain PyTorch loops over transformers' GPT-2 and litgpt's GPT?
 
     sides     ours, both peers, and the bound: the weight products of such a step alone (`train_side.py`)
-    variants  a peer is taken at the fastest of float32, autocast and bfloat16 weights with float32 masters, each eager
-              and compiled, each with PyTorch's attention kernel and with attention by plain products; we at the faster
-              of float32 and bfloat16. All are tried first, briefly.
-    rounds    ours, one peer, the other, the bound; and again. Once as one process with as many threads as there are
-              cores, once as a fleet of as many single-threaded processes at once; there peers are fleets, too, the best
-              one enters as one process besides, and our fleet is measured against the fastest of them
+    variants  a peer is taken at the fastest of float32 and bfloat16 (autocast), each eager and compiled, each with
+              PyTorch's attention kernel and with attention by plain products; we at the faster of float32 and bfloat16.
+              All are tried first, briefly. The fastest peer with bfloat16 weights and float32 masters, which neither
+              of them does by itself, enters besides as `tuned`, and is not what `ratio` compares with.
+    rounds    ours, one peer, ours, the other, ours, the tuned one, ours, the bound; and again; a ratio is that of
+              neighbours. Once as one process with as many threads as there are cores, once as a fleet of as many
+              single-threaded processes at once; there peers are fleets, too, the best one enters as one process
+              besides, and our fleet is measured against the fastest of them
     quality   ours and the fastest peer on the same rows of real text in the same order, each at the best of three
               learning rates of a run of a quarter of the length: loss at equal tokens, time to equal loss
 
@@ -50,10 +52,11 @@ from train_side import Spec
 
 PEERS = {"gpt2": "transformers", "litgpt": "litgpt"}  # side -> what pip calls it
 OURS, BOUND = "assay", "products"
+TUNED = "tuned"
 PEER_VARIANTS = [
     {"dtype": dtype, "compiled": compiled, "attention": attention}
     for compiled in (True, False)
-    for dtype in ("float32", "autocast", "bfloat16")
+    for dtype in ("float32", "autocast", "bfloat16")  # the last one is the tuned one
     for attention in ("kernel", "math")
 ]
 # Our rates: defaults of `OptimizerConfig`, but for matrices under AdamW, whose updates are larger than Muon's.
@@ -99,16 +102,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(shape, pythons, random_rows(Path(folder) / "random.bin", shape), options.matrix)
         tried = {side: bench.tried(side, bench.variants(side), cores, options.pick_seconds) for side in (OURS, *PEERS)}
-        best = {side: _fastest(found)[0] for side, found in tried.items()}
-        alone = {side: Entrant(side, settings, 1, cores) for side, settings in best.items()}
+        alone = _entrants(tried, 1, cores)
         one = bench.rounds(alone, options.rounds, options.seconds)
-        # What is fastest alone need not be as one of several: the first three are tried again.
+        # What is fastest alone need not be as one of several: the first ones are tried again.
         tried_fleet = {
-            side: bench.tried(side, _fastest(found)[:3], 1, options.pick_seconds, cores)
-            for side, found in tried.items()
+            side: bench.tried(side, _promising(found), 1, options.pick_seconds, cores) for side, found in tried.items()
         }
-        fleets = {side: Entrant(side, _fastest(found)[0], cores, 1) for side, found in tried_fleet.items()}
-        fleets["best peer alone"] = alone[one["best_peer"]]
+        fleets = _entrants(tried_fleet, cores, 1) | {"best peer alone": alone[one["best_peer"]]}
         fleet = bench.rounds(fleets, options.rounds, options.seconds)
         result: dict[str, Any] = {
             "shape": {"name": options.shape, **asdict(shape)},
@@ -120,7 +120,8 @@ def main() -> None:
         }
         if options.quality:
             peer = one["best_peer"]
-            result["quality"] = quality(bench, options, {OURS: best[OURS], peer: best[peer]}, cores, Path(folder))
+            chosen = {side: alone[side].settings for side in (OURS, peer)}
+            result["quality"] = quality(bench, options, chosen, cores, Path(folder))
     store_result("train_speed", result)
 
 
@@ -280,36 +281,61 @@ class Bench:
         return found
 
     def rounds(self, entrants: dict[str, Entrant], rounds: int, seconds: float) -> dict[str, Any]:
-        """All in turn; the bound is measured in our type and layout."""
+        """Each in turn, and ours before each; the bound is measured in our type and layout."""
         ours = entrants[OURS]
         everybody = entrants | {BOUND: replace(ours, side=BOUND, settings={"dtype": ours.settings["dtype"]})}
         running = {name: self.start(e.side, e.settings, e.processes, e.threads) for name, e in everybody.items()}
+        others = [name for name in running if name != OURS]
         speeds: dict[str, list[float]] = {name: [] for name in running}
+        ratios: dict[str, list[float]] = {name: [] for name in others}
         for _ in range(rounds):
-            for name, processes in running.items():
-                speeds[name].append(round(processes.speed(seconds)))
+            for name in others:
+                for turn in (OURS, name):
+                    speeds[turn].append(round(running[turn].speed(seconds)))
+                ratios[name].append(round(speeds[OURS][-1] / speeds[name][-1], 3))
         for processes in running.values():
             processes.close()
         medians = {name: statistics.median(found) for name, found in speeds.items()}
-        best_peer = max((name for name in entrants if name != OURS), key=lambda name: medians[name])
-        ratios = [a / b for a, b in zip(speeds[OURS], speeds[best_peer], strict=True)]
+        best_peer = max((name for name in others if name not in (BOUND, TUNED)), key=lambda name: medians[name])
         return {
             "entrants": {name: asdict(entrant) for name, entrant in entrants.items()},
             "tokens_per_second": medians,
             "best_peer": best_peer,
-            "ratio": round(statistics.median(ratios), 3),
-            "ratios": [round(min(ratios), 3), round(max(ratios), 3)],
-            "share_of_bound": round(medians[OURS] / medians[BOUND], 3),
+            "ratio": statistics.median(ratios[best_peer]),
+            "ratios": [min(ratios[best_peer]), max(ratios[best_peer])],
+            "share_of_bound": statistics.median(ratios[BOUND]),
+            "ratio_to_each": {name: statistics.median(found) for name, found in ratios.items()},
             "rounds": speeds,
         }
 
 
+def _entrants(tried: dict[str, list[dict[str, Any]]], processes: int, threads: int) -> dict[str, Entrant]:
+    """Each side at its fastest settings, and the fastest tuned peer."""
+    entrants = {}
+    for side, found in tried.items():
+        plain = _fastest([one for one in found if side == OURS or not _is_tuned(one)])
+        entrants[side] = Entrant(side, plain[0]["settings"], processes, threads)
+    tuned = [one | {"side": side} for side in PEERS for one in tried[side] if _is_tuned(one)]
+    best = _fastest(tuned)[0]
+    return entrants | {TUNED: Entrant(best["side"], best["settings"], processes, threads)}
+
+
+def _promising(tried: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The two fastest settings, and the two fastest tuned ones."""
+    ran = {which: [one for one in tried if _is_tuned(one) is which] for which in (False, True)}
+    return [one["settings"] for found in ran.values() if found for one in _fastest(found)[:2]]
+
+
+def _is_tuned(tried: dict[str, Any]) -> bool:
+    return "compiled" in tried["settings"] and tried["settings"]["dtype"] == "bfloat16"
+
+
 def _fastest(tried: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Settings that could be run, fastest first."""
+    """Those that could be run, fastest first."""
     ran = [found for found in tried if "tokens_per_second" in found]
     if not ran:
         raise SystemExit(f"no variant could be run: {tried[0]['failed']}")
-    return [found["settings"] for found in sorted(ran, key=lambda found: -found["tokens_per_second"])]
+    return sorted(ran, key=lambda found: -found["tokens_per_second"])
 
 
 def quality(
