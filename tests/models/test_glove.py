@@ -91,6 +91,21 @@ def test_rare_words_are_left_out_before_windows_are_laid() -> None:
     assert made.words == ["a", "b"]
 
 
+def test_frequent_words_are_skipped_as_often_as_word2vec_skips_them() -> None:
+    from gensim.models import Word2Vec
+
+    texts = [["the"] * 900 + ["cat"] * 90 + ["sat"] * 10]
+    theirs = Word2Vec(sample=0.01, min_count=1)
+    theirs.build_vocab(texts)
+    shares = glove.kept([900, 90, 10], 0.01)
+    expected = [theirs.wv.get_vecattr(word, "sample_int") / (2**32 - 1) for word in ("the", "cat", "sat")]
+    np.testing.assert_allclose(shares, expected, rtol=1e-6)
+    config = VectorsConfig(family="glove", min_count=1, subsample=0.01, seed=3)
+    counts = glove.vocabulary(texts, 1)
+    read = np.concatenate(list(glove._ids(config, texts * 50, counts)))
+    np.testing.assert_allclose(np.bincount(read) / (50 * np.array([900, 90, 10])), shares, atol=0.03)
+
+
 def test_steps_that_run_away_are_told() -> None:
     config = VectorsConfig(family="glove", width=2, epochs=200, min_count=1, rate=1e30)
     with pytest.raises(WorkError, match="beyond all bounds"):

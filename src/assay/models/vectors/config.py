@@ -24,8 +24,8 @@ class VectorsConfig:
         seed: of first weights and of all draws.
         workers: threads of gensim; more than one is faster, and no two runs are then alike.
         negative: noise words drawn for each true one (word2vec, fasttext).
-        subsample: words more frequent than this are skipped at random, the more so the more frequent they are
-            (word2vec, fasttext); 0: none.
+        subsample: words that are a larger share of the text than this are skipped at random, the more so the more
+            frequent they are; 0: none; None: 0.001, and none of glove's.
         shortest, longest: lengths in characters of the pieces of words, ends of words counted (fasttext).
         buckets: vectors that the pieces share by their hashes (fasttext).
         most, power: a pair of weight x counts min(1, x / most)^power (glove).
@@ -42,7 +42,7 @@ class VectorsConfig:
     seed: int = 0
     workers: int = 1
     negative: int = 5
-    subsample: float = 1e-3
+    subsample: float | None = None
     shortest: int = 3
     longest: int = 6
     buckets: int = 200_000
@@ -67,7 +67,7 @@ class VectorsConfig:
         for name in ("most", "power", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name.removeprefix('learning_')} is {getattr(self, name)}", remedy="use more than 0")
-        if not 0 <= self.subsample < 1:
+        if not 0 <= self.skipped_above < 1:
             raise InputError(f"subsample is {self.subsample}", remedy="use 0 or a small number such as 0.001")
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}", remedy="use 0 or more")
@@ -78,3 +78,10 @@ class VectorsConfig:
         if self.rate is not None:
             return self.rate
         return 0.05 if self.family == "glove" else 0.025
+
+    @property
+    def skipped_above(self) -> float:
+        """`subsample`, or that of the family where none is given."""
+        if self.subsample is not None:
+            return self.subsample
+        return 0.0 if self.family == "glove" else 1e-3

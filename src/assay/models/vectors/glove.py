@@ -31,24 +31,36 @@ def glove(
     sentences: Iterable[Sequence[str]],
     progress: Callable[[int, int], None] | None = None,
 ) -> WordVectors:
-    """Vectors of all words that occur `min_count` times; rarer ones are left out before windows are laid."""
-    words = vocabulary(sentences, config.min_count)
-    places = {word: i for i, word in enumerate(words)}
-    pairs, weights = cooccurrences(_ids(sentences, places), len(words), config.window)
-    return WordVectors(words, descend(config, len(words), pairs, weights, progress), config=config)
+    """Vectors of all words that occur `min_count` times; rarer ones, and those that `subsample` skips, are left out
+    before windows are laid, as word2vec does (Levy, Goldberg and Dagan 2015)."""
+    counts = vocabulary(sentences, config.min_count)
+    pairs, weights = cooccurrences(_ids(config, sentences, counts), len(counts), config.window)
+    return WordVectors(list(counts), descend(config, len(counts), pairs, weights, progress), config=config)
 
 
-def vocabulary(sentences: Iterable[Sequence[str]], min_count: int) -> list[str]:
-    """Words that occur often enough, the most frequent first; among equals, in the order of the text."""
+def vocabulary(sentences: Iterable[Sequence[str]], min_count: int) -> dict[str, int]:
+    """How often words occur that occur often enough, the most frequent first; among equals, in the order of the
+    text."""
     counts: Counter[str] = Counter()
     for sentence in sentences:
         counts.update(sentence)
-    return [word for word, n in counts.most_common() if n >= min_count]
+    return {word: n for word, n in counts.most_common() if n >= min_count}
 
 
-def _ids(sentences: Iterable[Sequence[str]], places: dict[str, int]) -> Iterator[np.ndarray]:
+def kept(counts: Sequence[int], subsample: float) -> np.ndarray:
+    """The share of each word's occurrences that is read: what word2vec's program does, not what its paper says."""
+    excess = np.array(counts, dtype=float) / (subsample * sum(counts))
+    return np.minimum(1.0, (np.sqrt(excess) + 1) / excess)
+
+
+def _ids(config: VectorsConfig, sentences: Iterable[Sequence[str]], counts: dict[str, int]) -> Iterator[np.ndarray]:
+    places = {word: i for i, word in enumerate(counts)}
+    subsample = config.skipped_above
+    shares = kept(list(counts.values()), subsample) if subsample and counts else None
+    rng = np.random.default_rng(config.seed)
     for sentence in sentences:
-        yield np.array([places[word] for word in sentence if word in places], dtype=np.int64)
+        ids = np.array([places[word] for word in sentence if word in places], dtype=np.int64)
+        yield ids if shares is None else ids[rng.random(len(ids)) < shares[ids]]
 
 
 def cooccurrences(documents: Iterable[np.ndarray], vocabulary: int, window: int = 10) -> tuple[np.ndarray, np.ndarray]:

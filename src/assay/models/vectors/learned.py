@@ -47,7 +47,7 @@ def settings(config: VectorsConfig) -> dict[str, Any]:
         "seed": config.seed,
         "workers": config.workers,
         "negative": config.negative,
-        "sample": config.subsample,
+        "sample": config.skipped_above,
         "sg": int(config.objective == "skipgram"),
     }
     if config.family == "fasttext":
