@@ -63,6 +63,19 @@ def test_orthogonalise_brings_singular_values_near_one_and_keeps_singular_vector
         torch.testing.assert_close(x.double(), newton_schulz(g.double()), rtol=1e-3, atol=1e-4)
 
 
+def test_updates_of_low_muon_are_those_of_float32_but_for_rounding() -> None:
+    own, low = parameters(), parameters()
+    before = {name: p.detach().clone() for name, p in own.items()}
+    walk(own, Optimizer(own, ROLES, CONFIG), range(1))
+    walk(low, Optimizer(low, ROLES, CONFIG, low=True), range(1))
+    for name, start in before.items():
+        update, other = own[name].detach() - start, low[name].detach() - start
+        assert low[name].dtype is torch.float32
+        assert (update - other).norm() < 0.03 * update.norm()
+        if ROLES[name] == "matrix":
+            assert not torch.equal(update, other)
+
+
 def test_matrices_of_a_stack_do_not_mix() -> None:
     stack = torch.randn(5, 7, 9, generator=torch.Generator().manual_seed(0))
     alone = torch.cat([orthogonalise(g[None]) for g in stack])

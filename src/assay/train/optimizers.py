@@ -89,15 +89,23 @@ class Optimizer:
     Args:
         parameters: by name.
         roles: what each is; each role has its own learning rate.
+        low: Muon's products are made in bfloat16, as by its authors: for models that compute in bfloat16 themselves,
+            where it takes a quarter of the time. Its updates then differ by 1 % (Newton-Schulz itself leaves singular
+            values of 0.7 to 1.1); gradients, momentum and parameters stay in float32.
 
     Raises:
         InputError: Adafactor of parameters that processes share.
     """
 
     def __init__(
-        self, parameters: Mapping[str, nn.Parameter], roles: Mapping[str, Role], config: OptimizerConfig
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        roles: Mapping[str, Role],
+        config: OptimizerConfig,
+        *,
+        low: bool = False,
     ) -> None:
-        self.config = config
+        self.config, self._low = config, low
         self._named = dict(parameters)
         if "adafactor" in (config.matrix, config.rest) and any(is_shared(p) for p in parameters.values()):
             raise InputError(
@@ -163,7 +171,7 @@ class Optimizer:
         gradient = shards.stacked([matrix.grad for matrix in matrices if matrix.grad is not None], like).float()
         momentum = local(self._momentum[shape]).lerp_(local(gradient), 1 - config.momentum)
         local(gradient).lerp_(momentum, config.momentum)
-        update = shards.by_whole_matrices(orthogonalise, gradient)
+        update = shards.by_whole_matrices(self._orthogonal, gradient)
         rate = config.matrix_lr * factor
         # Wide and tall matrices get updates of the same size per output (Bernstein 2025).
         scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
@@ -172,6 +180,9 @@ class Optimizer:
             if config.weight_decay:
                 own.mul_(1 - rate * config.weight_decay)
             own.add_(change, alpha=-scale)
+
+    def _orthogonal(self, gradient_FRC: Tensor) -> Tensor:
+        return orthogonalise(gradient_FRC.bfloat16()).float() if self._low else orthogonalise(gradient_FRC)
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, by name (references, not copies)."""
