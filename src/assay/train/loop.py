@@ -91,7 +91,8 @@ class TrainState:
             self._low = dict(self.model.named_parameters())
         self._computed = self.parallel.computes(self.model)
         self._scale = LossScale(self.device) if dtype == torch.float16 else None
-        self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer)
+        low = dtype is torch.bfloat16
+        self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer, low=low)
         self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
         self.span: Callable[[str], AbstractContextManager[Any]] = nullcontext
         self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
