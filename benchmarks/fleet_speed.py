@@ -34,6 +34,7 @@ from assay.tokens import evalset
 from assay.tokens.pack import SPANS
 from assay.tokens.sampler import StreamPlan
 from assay.tokens.stream import TokenStream
+from assay.train.allocator import keep_freed_memory
 from assay.train.fleet import WORKER_ENVIRONMENT, Fleet
 from assay.train.job import Branch, Job, JobInputs
 from assay.train.loop import DTYPES, TrainSpec
@@ -55,6 +56,7 @@ def main() -> None:
     )
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32", help="the fleet's arithmetic")
     options = parser.parse_args()
+    keep_freed_memory()  # for the peer, which runs here
     workers = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "artifacts")
@@ -217,6 +219,7 @@ class Bound:
 
 def _products(pipe: Any, rows: int, dtype: str) -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
     n, d, kind = rows * T, WIDTH, DTYPES[dtype]
     shapes = [(3 * d, d), (d, d), (4 * d, d), (d, 4 * d)] * LAYERS + [(VOCABULARY, d)]
     weights = [torch.randn(shape).to(kind) for shape in shapes]

@@ -46,11 +46,16 @@ from assay.models import products
 from assay.tokens.learn import train_tokenizer
 from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
-from assay.train.fleet import WORKER_ENVIRONMENT
 from common import HERE, store_result
 from train_side import Spec
 
 PEERS = {"gpt2": "transformers", "litgpt": "litgpt"}  # side -> what pip calls it
+# What `assay.train.allocator` asks of glibc, for all sides: freed memory stays with the process.
+KEPT_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 31),
+    "MALLOC_TOP_PAD_": str(64 << 20),
+}
 OURS, BOUND = "assay", "products"
 TUNED = "tuned"
 PEER_VARIANTS = [
@@ -183,7 +188,7 @@ class Running:
     """Processes of one side, all alike, that train at the same time when told to."""
 
     def __init__(self, python: str, spec: Spec, processes: int) -> None:
-        settings = {**WORKER_ENVIRONMENT, "OMP_NUM_THREADS": str(spec.threads), "MKL_NUM_THREADS": str(spec.threads)}
+        settings = {**KEPT_MEMORY, "OMP_NUM_THREADS": str(spec.threads), "MKL_NUM_THREADS": str(spec.threads)}
         command = [python, str(HERE / "train_side.py"), json.dumps(asdict(spec))]
         self._spec = spec
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed in `close`)

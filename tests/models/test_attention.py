@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from assay.models import attention
-from assay.models.attention import PADDING, View, across, after, attend, causal, within
+from assay.models import short_rows
+from assay.models.attention import PADDING, View, across, after, attend, causal, using, within
 
 B, T, S, K = 2, 7, 5, 4
 SEGMENTS = torch.tensor([[0, 0, 0, 1, 1, 2, PADDING], [3, 3, 3, 3, 3, 3, 3]])
@@ -69,16 +70,50 @@ def test_every_view_is_what_it_says(name: str, groups: int) -> None:
     torch.testing.assert_close(found, brute(q, k, v, sees, bias, 1.0))
 
 
-@pytest.mark.parametrize("name", [name for name, (_, length, _) in VIEWS.items() if length == T])
-def test_products_in_bfloat16_are_the_same(name: str) -> None:
+SQUARE = [name for name, (_, length, _) in VIEWS.items() if length == T]
+
+
+@pytest.mark.parametrize("block", [2, 3, 64])
+@pytest.mark.parametrize("name", SQUARE)
+def test_short_rows_are_the_same_in_every_type_and_block(
+    name: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(short_rows, "_BLOCK", dict.fromkeys((2, 4, 8), block))
     view, _, sees = VIEWS[name]
-    q, k, v = (heads(T, 4, seed).bfloat16() for seed in range(3))
-    torch.testing.assert_close(
-        attend(q, k, v, view).float(), brute(q.float(), k.float(), v.float(), sees), rtol=0.05, atol=0.03
-    )
-    exact = [x.double().requires_grad_() for x in (q, k, v)]
-    mask = torch.ones(T, T, dtype=torch.bool).tril() if view.is_causal else view.mask
-    assert torch.autograd.gradcheck(lambda *x: attention._ByProducts.apply(*x, mask), exact, fast_mode=True)
+    view = replace(view)  # keeps nothing that another test made
+    q, k, v = (heads(T, 4, seed) for seed in range(3))
+    with using("products"):
+        torch.testing.assert_close(attend(q, k, v, view), brute(q, k, v, sees))
+        low = [x.bfloat16() for x in (q, k, v)]
+        expected = brute(*(x.float() for x in low), sees)
+        torch.testing.assert_close(attend(*low, view).float(), expected, rtol=0.05, atol=0.03)
+        exact = [x.double().requires_grad_() for x in (q, k, v)]
+        assert torch.autograd.gradcheck(lambda *x: attend(*x, view), exact, fast_mode=True)
+
+
+@pytest.mark.parametrize("name", SQUARE)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_scores_beyond_a_power_of_two_are_the_same(name: str, dtype: torch.dtype) -> None:
+    """Sums that overflow, or vanish, in some rows."""
+    view, _, sees = VIEWS[name]
+    q, k, v = (heads(T, 4, seed).to(dtype) for seed in range(3))
+    q = q * torch.tensor([200.0, -200.0])[:, None, None, None].to(dtype)
+    inputs = [x.clone().requires_grad_() for x in (q, k, v)]
+    wide = [x.float().clone().requires_grad_() for x in (q, k, v)]
+    with using("products"):
+        found = attend(*inputs, replace(view))
+    expected = brute(*wide, sees)
+    close = {"rtol": 1e-4, "atol": 1e-4} if dtype is torch.float32 else {"rtol": 0.1, "atol": 0.1}
+    torch.testing.assert_close(found.float(), expected, **close)
+    assert all(g.isfinite().all() for g in torch.autograd.grad(found.sum(), inputs))
+
+
+def test_a_causal_row_is_computed_where_it_sees_something_alone() -> None:
+    assert short_rows.spans(5, 2, causal=False, window=None) == (short_rows.Span(0, 5, 0, 5),)
+    parts = short_rows.spans(5, 2, causal=True, window=None)
+    assert [(p.start, p.end, p.first, p.last) for p in parts] == [(4, 5, 0, 5), (2, 4, 0, 4), (0, 2, 0, 2)]
+    parts = short_rows.spans(5, 2, causal=True, window=2)
+    assert [(p.first, p.last) for p in parts] == [(3, 5), (1, 4), (0, 2)]
 
 
 @given(st.integers(0, 6), st.integers(1, 6), st.none() | st.integers(1, 9))

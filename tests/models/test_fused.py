@@ -166,6 +166,12 @@ def test_a_hopeless_prediction_stays_finite() -> None:
     torch.testing.assert_close(x.grad, torch.tensor([[0.5], [0.0]]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rectified_numbers(dtype: torch.dtype) -> None:
+    x = torch.tensor([1.5, -1.5, 0.0, -0.0, float("inf"), -float("inf"), 1e-38, -1e-38]).to(dtype)
+    assert torch.equal(fused._relu_(x.clone()), x.clamp_min(0))
+
+
 def test_nothing_but_the_loss_is_computed_without_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluation costs the forward pass alone, and gives the very numbers of training."""
     x, w = tensors((6, D), (9, D), dtype=torch.float32)

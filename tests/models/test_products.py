@@ -39,6 +39,7 @@ def test_products_are_those_of_float64(n: int, i: int, o: int, turned: bool) -> 
     before = [tensor.clone() for tensor in (x, w, g, plus_NO)]
     X, W, G = x.double(), w.double(), g.double()
     assert_close(products.linear(x, w), X @ W.t())
+    assert_close(products.linear(x, w, times=0.3), 0.3 * (X @ W.t()))
     assert_close(products.linear(x, w, plus_NO), X @ W.t() + plus_NO.double())
     assert_close(products.input_gradient(g, w), G @ W)
     assert_close(products.weight_gradient(g, x), G.t() @ X)

@@ -12,8 +12,8 @@ look at whom; it is made once a batch and used by every layer:
 Positions of segment PADDING are seen by none but each other. `BACKENDS` lists who can compute it, and the first that
 can does:
 
-    products   short rows in bfloat16 on a CPU, by batched products: the backward pass of PyTorch's kernel takes three
-               times as long there as in float32, the products a fifth of it (LAB_NOTES)
+    products   short rows on a CPU, by batched products: the backward pass of PyTorch's kernel takes six times as
+               long in bfloat16, and a tenth to a third longer in float32 (LAB_NOTES)
     varlen     packed rows in half precision on a GPU: FlashAttention over the documents on end
     flex       packed rows and windows on a GPU: FlexAttention, compiled once
     sdpa       everything: `scaled_dot_product_attention`, its causal kernel where rows hold one document each, else
@@ -28,15 +28,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask
 
-from assay.models import packed
+from assay.models import packed, short_rows
 
 PADDING = -1
 SHORT_ROW = 512  # tokens; the probabilities that products keep for the backward pass grow with its square
@@ -87,6 +85,20 @@ class View:
         if self.is_causal:
             mask = mask.tril(self.past)
         return mask if self.window is None else mask.triu(self.past + 1 - self.window)
+
+    def bits(self, q_BHTK: Tensor) -> Tensor | None:
+        """The mask, causal ones included, for `short_rows`; made once for all layers, which share type and length."""
+        key = q_BHTK.dtype, q_BHTK.shape[2]
+        if key not in self._bits:
+            mask, T = self.mask, q_BHTK.shape[2]
+            if mask is None and self.is_causal:
+                mask = torch.ones(T, T, dtype=torch.bool, device=q_BHTK.device).tril_()
+            self._bits[key] = None if mask is None else short_rows.bits(mask, q_BHTK.dtype)
+        return self._bits[key]
+
+    @cached_property
+    def _bits(self) -> dict[tuple[torch.dtype, int], Tensor | None]:
+        return {}
 
     @cached_property
     def pieces(self) -> packed.Pieces | None:
@@ -253,11 +265,12 @@ def _plain(q: Tensor, k: Tensor, view: View, scale: float | None, dropout: float
     return square and view.bias is None and scale is None and not dropout and q.shape[2] <= SHORT_ROW
 
 
+def _on_cpu(q: Tensor) -> bool:
+    return q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float32)
+
+
 def _by_products(q: Tensor, k: Tensor, v: Tensor, view: View, _scale: float | None, _dropout: float) -> Tensor:
-    mask = view.mask
-    if mask is None and view.is_causal:
-        mask = torch.ones(1, 1, q.shape[2], q.shape[2], dtype=torch.bool).tril_()
-    return _ByProducts.apply(q, k, v, mask)
+    return short_rows.attend(q, k, v, view.bits(q), causal=view.is_causal, window=view.window)
 
 
 def _in_pieces(_q: Tensor, _k: Tensor, view: View, _scale: float | None, dropout: float) -> bool:
@@ -295,38 +308,8 @@ def _by_sdpa(q: Tensor, k: Tensor, v: Tensor, view: View, scale: float | None, d
 
 
 BACKENDS = (
-    Backend("products", _plain, lambda q: q.dtype is torch.bfloat16 and q.device.type == "cpu", _by_products),
+    Backend("products", _plain, _on_cpu, _by_products),
     Backend("varlen", _in_pieces, packed.has_varlen, _by_pieces),
     Backend("flex", _in_blocks, packed.has_flex, _by_blocks),
     Backend("sdpa", lambda *_: True, lambda _: True, _by_sdpa),
 )
-
-
-class _ByProducts(torch.autograd.Function):
-    """Attention by batched matrix products; keeps the probabilities."""
-
-    @staticmethod
-    def forward(ctx: Any, q_BHTK: Tensor, k_BHTK: Tensor, v_BHTK: Tensor, mask: Tensor | None) -> Tensor:
-        B, H, T, K = q_BHTK.shape
-        q, k, v = (x.reshape(B * H, T, K) for x in (q_BHTK * K**-0.5, k_BHTK, v_BHTK))
-        scores = torch.bmm(q, k.mT).view(B, H, T, T)
-        if mask is not None:
-            scores.add_(torch.zeros(mask.shape, dtype=q.dtype).masked_fill_(~mask, float("-inf")))
-        probability = torch.softmax(scores, -1).view(B * H, T, T)
-        ctx.save_for_backward(q, k, v, probability)
-        return torch.bmm(probability, v).view(B, H, T, K)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_BHTK: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, probability = ctx.saved_tensors
-        B, H, T, K = grad_BHTK.shape
-        grad = grad_BHTK.reshape(B * H, T, K)
-        d_probability = torch.bmm(grad, v.mT)
-        d_scores = torch._softmax_backward_data(d_probability, probability, -1, probability.dtype)
-        grads = (
-            torch.bmm(d_scores, k).mul_(K**-0.5),
-            torch.bmm(d_scores.mT, q),
-            torch.bmm(probability.mT, grad),
-        )
-        return *(d.view(B, H, T, K) for d in grads), None

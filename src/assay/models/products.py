@@ -53,8 +53,12 @@ def _onednn(x_NI: Tensor, w_OI: Tensor, plus_NO: Tensor | None = None) -> Tensor
     return torch.ops.mkldnn._linear_pointwise.binary(x_NI, plus_NO, w_OI, None, "add")
 
 
-def linear(x_NI: Tensor, w_OI: Tensor, plus_NO: Tensor | None = None) -> Tensor:
-    """x W^T (+ plus): (N, O)."""
+def linear(x_NI: Tensor, w_OI: Tensor, plus_NO: Tensor | None = None, times: float = 1.0) -> Tensor:
+    """times * x W^T (+ plus, where times is 1): (N, O). Of lower types the factor comes before the rounding."""
+    if times != 1.0:
+        if x_NI.dtype.itemsize < 4:
+            return torch.addmm(x_NI.new_zeros(()), x_NI, w_OI.t(), beta=0, alpha=times)
+        x_NI = x_NI * times
     if _by_onednn(x_NI):
         return _onednn(x_NI, w_OI, plus_NO)
     return torch.mm(x_NI, w_OI.t()) if plus_NO is None else torch.addmm(plus_NO, x_NI, w_OI.t())

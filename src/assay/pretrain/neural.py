@@ -40,6 +40,7 @@ from assay.tokens.prepare import Tokenized
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.sentences import words_of_tokens
 from assay.tokens.stream import TokenStream
+from assay.train.allocator import keep_freed_memory
 from assay.train.energy import measurable
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
 from assay.train.feed import Phase, RowFeed, slots_of
@@ -123,6 +124,7 @@ class _Training:
         self.parallel, self.device = parallel, parallel.device
         self._prepared: _Prepared | None = None
         allow_tf32(self.recipe.train.tf32)
+        keep_freed_memory()
 
     def run(self) -> dict[str, Any]:
         """Train; the first process prepares while the others wait, which then find all done."""

@@ -37,15 +37,7 @@ from assay.store import Artifact, Store, canonical_json
 from assay.train.job import Job, JobInputs, OnTokens
 from assay.train.probe import Probe
 
-# A step allocates and frees the same large buffers over and over. By default glibc gives buffers above 128 KiB back to
-# the kernel each time and pays page faults to get them again: about a tenth of a small model's step on a CPU.
-WORKER_ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
-    "MALLOC_TRIM_THRESHOLD_": str(1 << 31),
-    "MALLOC_TOP_PAD_": str(64 << 20),
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # read when a library is loaded
 SAVING_SECONDS = 5.0  # that busy workers have to save their state when a fleet ends early
 
 _Task = tuple[str, Any]
@@ -254,10 +246,12 @@ def _work(pipe: Connection, root: str, work: str) -> None:
     _die_with_parent()
     import torch
 
+    from assay.train.allocator import keep_freed_memory
     from assay.train.job import JobData, JobStopped, run_job
     from assay.train.probe import tokens_per_second
 
     torch.set_num_threads(1)
+    keep_freed_memory()
     opened: dict[str, JobData] = {}
     store = Store(Path(root))
 
