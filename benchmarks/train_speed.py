@@ -64,11 +64,7 @@ PEER_VARIANTS = [
     for dtype in ("float32", "autocast", "bfloat16")  # the last one is the tuned one
     for attention in ("kernel", "math")
 ]
-# Our rates: defaults of `OptimizerConfig`, but for matrices under AdamW, whose updates are larger than Muon's.
-OUR_RATES = {
-    "adamw": {"matrix_lr": 0.003, "embedding_lr": 0.02, "head_lr": 0.004},
-    "muon": {"matrix_lr": 0.02, "embedding_lr": 0.02, "head_lr": 0.004},
-}
+MUON = {"matrix_lr": 0.02, "embedding_lr": 0.02, "head_lr": 0.004}  # the defaults of `OptimizerConfig`
 HELD_OUT_TOKENS = 40_000
 TOKENIZER_CHARACTERS = 6_000_000
 
@@ -76,7 +72,8 @@ TOKENIZER_CHARACTERS = 6_000_000
 @dataclass(frozen=True)
 class Shape:
     """Attributes:
-    rates: those that quality tries, for our side (factors of the defaults) and for peers.
+    adamw: our rates under AdamW, whose updates are larger than Muon's, the more so the wider the matrices.
+    rates: those that quality tries, for our side (factors of ours) and for peers.
     tokens: of the quality runs.
     """
 
@@ -86,13 +83,34 @@ class Shape:
     vocabulary: int
     T: int
     B: int
+    adamw: dict[str, float]
     rates: dict[str, tuple[float, ...]]
     tokens: int
 
 
 SHAPES = {
-    "1.3m": Shape(4, 128, 4, 4096, 128, 32, {"ours": (0.5, 1.0, 2.0), "peer": (1e-3, 2e-3, 4e-3)}, 4_000_000),
-    "14m": Shape(6, 384, 6, 8192, 256, 16, {"ours": (0.5, 1.0, 2.0), "peer": (5e-4, 1e-3, 2e-3)}, 1_200_000),
+    "1.3m": Shape(
+        4,
+        128,
+        4,
+        4096,
+        128,
+        32,
+        {"matrix_lr": 0.003, "embedding_lr": 0.02, "head_lr": 0.004},
+        {"ours": (0.5, 1.0, 2.0), "peer": (1e-3, 2e-3, 4e-3)},
+        4_000_000,
+    ),
+    "14m": Shape(
+        6,
+        384,
+        6,
+        8192,
+        256,
+        16,
+        {"matrix_lr": 0.001, "embedding_lr": 0.05, "head_lr": 0.004},
+        {"ours": (0.5, 1.0, 2.0), "peer": (5e-4, 1e-3, 2e-3)},
+        1_200_000,
+    ),
 }
 
 
@@ -136,7 +154,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=6.0, help="of a side's turn in a round")
     parser.add_argument("--pick-seconds", type=float, default=4.0, help="of the first try of each variant")
-    parser.add_argument("--matrix", choices=tuple(OUR_RATES), default="adamw", help="our optimizer of matrices")
+    parser.add_argument("--matrix", choices=("adamw", "muon"), default="adamw", help="our optimizer of matrices")
     parser.add_argument("--quality", type=Path, metavar="FOLDER", help="text to compare losses on")
     parser.add_argument("--quality-tokens", type=int, help="of a run; default: by shape")
     parser.add_argument("--environments", default=Path.home() / ".cache" / "assay-benchmarks", help="peers' homes")
@@ -260,7 +278,7 @@ class Bench:
     def variants(self, side: str) -> list[dict[str, Any]]:
         if side in PEERS:
             return PEER_VARIANTS
-        ours = {"matrix": self.matrix, "rates": OUR_RATES[self.matrix]}
+        ours = {"matrix": self.matrix, "rates": MUON if self.matrix == "muon" else self.shape.adamw}
         return [{"dtype": dtype, **ours} for dtype in ("float32", "bfloat16")]
 
     def start(self, side: str, settings: dict[str, Any], processes: int, threads: int, **more: Any) -> Running:

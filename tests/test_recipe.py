@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from assay.errors import InputError
 from assay.recipe.load import explain, load, parse_duration, parse_quantity
+from assay.recipe.pretrain import PretrainRecipe
 from assay.recipe.study import StudyRecipe
 
 
@@ -64,6 +65,16 @@ def test_an_unknown_key_in_the_file_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load(StudyRecipe, path)
     one_line(caught.value, str(path), "train.sedes", "train.seeds")
+
+
+def test_a_recipe_of_another_kind_is_told_as_such(tmp_path: Path) -> None:
+    path = write(tmp_path, "train:\n  seed: 5\n")
+    with pytest.raises(InputError) as caught:
+        load(StudyRecipe, path, others={"assay train RECIPE": PretrainRecipe})
+    one_line(caught.value, str(path), "'train.seed' is a key of another kind of recipe", "assay train RECIPE")
+    with pytest.raises(InputError) as caught:
+        load(StudyRecipe, write(tmp_path, "train:\n  sedes: 5\n"), others={"assay train RECIPE": PretrainRecipe})
+    one_line(caught.value, "train.sedes", "train.seeds")
 
 
 def test_keys_of_a_file_may_be_written_whole_and_none_twice(tmp_path: Path) -> None:

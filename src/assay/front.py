@@ -38,7 +38,8 @@ def study(
     seconds = None if tokens is not None else parse_duration(DEFAULT_BUDGET if budget is None else budget)
     wanted_tokens = None if tokens is None else parse_quantity(tokens, "tokens")
     given = {key: value for key, value in options.items() if value is not None}
-    loaded, origins = load(StudyRecipe, recipe, overrides, given)
+    others = {"assay train RECIPE": PretrainRecipe}
+    loaded, origins = load(StudyRecipe, recipe, overrides, given, others)
 
     from assay import study as room
 
@@ -106,7 +107,8 @@ def train(
         options["budget"] = {"seconds": parse_duration(budget)}
     if tokens is not None:
         options["budget"] = {"tokens": parse_quantity(tokens, "tokens")}
-    loaded, origins = load(PretrainRecipe, recipe, overrides, options)
+    others = {"assay study --recipe": StudyRecipe}
+    loaded, origins = load(PretrainRecipe, recipe, overrides, options, others)
     if explain:
         _print_explanation(explain_recipe(loaded, origins), as_json)
         return

@@ -34,6 +34,8 @@ def one_line(error: AssayError, code: int, *parts: str) -> None:
     [
         ("gpt", ("train.device=cuda",), ("train.device", "GPU")),
         ("gpt", ("train.device=tpu",), ("train.device", "tpu")),
+        ("gpt", ("train.dtype=float8",), ("train.dtype", "8-bit", "bfloat16")),
+        ("gpt", ("keep.emissions=Chn",), ("keep.emissions",)),
         ("gpt", ("objective.kind=masked",), ("objective.kind", "causal")),
         ("bert", ("objective.kind=causal",), ("objective.kind", "masked")),
         ("gpt", ("data.only=[poems]",), ("poems", "letters")),

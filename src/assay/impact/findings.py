@@ -172,12 +172,7 @@ def _samples(finished: Finished, measured: Measurements) -> list[Sample]:
     data = EvalSet.open(finished.inputs.evaluation["eval"])
     bits = pl.Series("bits", measured.bits(design.NATURAL, tokens).mean(axis=0))
     table = data.documents.with_row_index("place").with_columns(bits)
-    table = table.with_columns(bpb=pl.col("bits") / pl.col("n_bytes"))
-    ranked = table.filter(pl.col("n_bytes") >= LEAST_SAMPLE_BYTES).sort("source", "bpb", "doc_id")
-    by_source = ranked.group_by("source", maintain_order=True)
-    lowest = by_source.head(SAMPLES).with_columns(extreme=pl.lit("lowest"))
-    highest = by_source.tail(SAMPLES).with_columns(extreme=pl.lit("highest"))
-    chosen = pl.concat([lowest, highest]).unique("doc_id", keep="first").sort("source", "bpb")
+    chosen = extremes(table.with_columns(bpb=pl.col("bits") / pl.col("n_bytes")))
     origins = _origins(prepared.corpus, set(chosen["doc_id"]))
     samples = []
     for row in chosen.iter_rows(named=True):
@@ -194,6 +189,22 @@ def _samples(finished: Finished, measured: Measurements) -> list[Sample]:
             )
         )
     return samples
+
+
+def extremes(documents: pl.DataFrame) -> pl.DataFrame:
+    """Of each source the documents with the lowest and the highest loss, each once, marked in a column `extreme`.
+
+    Args:
+        documents: with `source`, `doc_id`, `bpb`, and `n_bytes` that were evaluated.
+    """
+    # The shortest windows have the widest losses; a source of short texts still shows its longer half.
+    usual = pl.col("n_bytes").median().over("source")
+    long_enough = pl.col("n_bytes") >= pl.min_horizontal(pl.lit(LEAST_SAMPLE_BYTES), usual)
+    ranked = documents.filter(long_enough).sort("source", "bpb", "doc_id")
+    by_source = ranked.group_by("source", maintain_order=True)
+    lowest = by_source.head(SAMPLES).with_columns(extreme=pl.lit("lowest"))
+    highest = by_source.tail(SAMPLES).with_columns(extreme=pl.lit("highest"))
+    return pl.concat([lowest, highest]).unique("doc_id", keep="first").sort("source", "bpb")
 
 
 def _origins(corpus: Corpus, doc_ids: set[str]) -> dict[str, str]:

@@ -161,6 +161,13 @@ class RotaryTable(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RotaryTable:
+        """The table goes where the model goes, and stays in float32: far positions need its digits."""
+        cos, sin = self.cos, self.sin
+        super()._apply(fn, recurse)
+        self.cos, self.sin = cos.to(self.cos.device), sin.to(self.sin.device)
+        return self
+
     def at(self, past: int, length: int) -> Rotary:
         """The angles of `length` positions after `past` others."""
         return Rotary(self.cos[past : past + length], self.sin[past : past + length])

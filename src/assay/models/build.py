@@ -9,8 +9,9 @@ from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.encoder import Encoder, EncoderConfig
 from assay.models.recurrent import Recurrent, RecurrentConfig
 from assay.models.seq2seq import Seq2Seq, Seq2SeqConfig
+from assay.models.stacked import StackedConfig, stacked
 
-ModelConfig = DecoderConfig | EncoderConfig | Seq2SeqConfig | RecurrentConfig
+ModelConfig = DecoderConfig | EncoderConfig | Seq2SeqConfig | RecurrentConfig | StackedConfig
 Neural = Decoder | Encoder | Seq2Seq | Recurrent
 """A model that the trainer trains: see `protocol.Model`."""
 
@@ -35,3 +36,6 @@ def build(config: ModelConfig, generator: torch.Generator | None, *, checkpointi
             if checkpointing:
                 raise InputError("a recurrent model has no blocks to compute anew", remedy="leave checkpointing out")
             return Recurrent(config, generator)
+        case StackedConfig():  # each member begins as it would alone
+            own = [torch.Generator().manual_seed(seed) for seed in config.seeds]
+            return stacked([Decoder(config.one, one, checkpointing=checkpointing) for one in own])

@@ -190,9 +190,9 @@ class Decoder(nn.Module):
         c, T = self.config, ids_BT.shape[1]
         past = memories[0][0].length if memories else 0
         view = self._view(ids_BT, segments_BT, past, cached=memories is not None)
-        x_BTD = functional.embedding(ids_BT, self.embedding)
+        x_BTD = self.rows_of(self.embedding, ids_BT)
         if self.positions is not None:
-            x_BTD = x_BTD + functional.embedding(places(ids_BT, segments_BT, past), self.positions)
+            x_BTD = x_BTD + self.rows_of(self.positions, places(ids_BT, segments_BT, past))
         if self.embedding_norm is not None:
             x_BTD = self.embedding_norm(x_BTD)
         if c.block.dropout:
@@ -203,6 +203,10 @@ class Decoder(nn.Module):
             memory = memories[i] if memories else None
             x_BTD = through(self.checkpointing and not memories, block, x_BTD, view, rotary, memory, None, None, values)
         return self.norm(x_BTD)
+
+    def rows_of(self, table: Tensor, ids_BT: Tensor) -> Tensor:
+        """(B, T, D): the rows of a table that ids name."""
+        return functional.embedding(ids_BT, table)
 
     def _view(self, ids_BT: Tensor, segments_BT: Tensor | None, past: int, *, cached: bool) -> View:
         window, T = self.config.block.window, ids_BT.shape[1]

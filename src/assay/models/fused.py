@@ -27,6 +27,9 @@ from assay.models.protocol import PLAIN, Penalties
 from assay.models.short_rows import LOG2_E, is_safe
 
 EPSILON = 1e-6
+# Numbers of the softmax over the vocabulary that are held at a time: on a CPU what stays in a core's caches, on a GPU
+# what keeps it busy (1 GB).
+LOGITS_HELD = {"cpu": 1 << 20, "cuda": 1 << 28}
 
 
 def inverse_rms(x: Tensor) -> Tensor:
@@ -302,7 +305,7 @@ def linear_cross_entropy(
     *,
     bias_V: Tensor | None = None,
     ignore: int = -1,
-    chunk: int = 256,
+    chunk: int | None = None,
     softcap: float | None = None,
     penalties: Penalties = PLAIN,
 ) -> tuple[Tensor, Tensor]:
@@ -314,7 +317,7 @@ def linear_cross_entropy(
         x_ND: final hidden states.  w_VD: the output matrix.
         targets_N: int64; positions equal to `ignore` count for nothing.
         bias_V: added to the logits.
-        chunk: rows of logits that are held at a time.
+        chunk: rows of logits that are held at a time; None: what suits the device.
         softcap: logits are softcap * tanh(logits / softcap); None: as they are.
         penalties: what the mean holds besides the loss.
 
@@ -322,6 +325,9 @@ def linear_cross_entropy(
         (mean over the counted positions in nats, plain loss of each position in nats: 0 where ignored). Only the mean
         has a gradient.
     """
+    if chunk is None:
+        held = LOGITS_HELD.get(x_ND.device.type, LOGITS_HELD["cpu"])
+        chunk = max(32, held // len(w_VD))
     counted = targets_N != ignore
     weights = counted.to(torch.float32) / counted.sum().clamp_min(1)
     if not torch.is_grad_enabled():  # a parameter asks for its gradient even then, and evaluation would pay for it

@@ -26,12 +26,13 @@ from torch import nn
 from assay import __version__
 from assay.corpus.scan import Corpus
 from assay.errors import InputError
-from assay.models import interop, vectors
+from assay.models import float8, interop, vectors
 from assay.models.build import ModelConfig, build
 from assay.models.interop.directory import Special, write_directory
 from assay.models.protocol import Penalties
 from assay.pretrain import card, rows, shape
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
+from assay.recipe.pretrain import RunRecipe
 from assay.store import Artifact, fingerprint, staged, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.evalset import EvalSet
@@ -41,6 +42,7 @@ from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.sentences import words_of_tokens
 from assay.tokens.stream import TokenStream
 from assay.train.allocator import keep_freed_memory
+from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
 from assay.train.feed import Phase, RowFeed, slots_of
@@ -69,7 +71,9 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
         WorkError: the loss is no number, memory or disk do not suffice.
         Stopped: Ctrl-C; a rerun goes on from there.
     """
-    world = World.from_env(device_of(request.recipe.train.device))
+    device = device_of(request.recipe.train.device)
+    _check_type(request.recipe.train, device)
+    world = World.from_env(device)
     with world.joined(MODES[request.recipe.train.parallel]) as parallel, opened(request, parallel, quiet=quiet) as work:
         answer = work.finished() or _Training(work, parallel).run()
     return answer if parallel.is_first else None
@@ -132,7 +136,8 @@ class _Training:
         p = self._prepare()
         self.progress.stage("pretrain", p.data.feed.tokens(p.plan.steps))
         run = Run(p.plan, self._keeping(p.plan.steps), p.data, self.space.root, self.progress, self.parallel, p.initial)
-        outcome = run.walk()
+        with tracked(self.space.root, self.recipe.keep.emissions if self.parallel.is_first else None):
+            outcome = run.walk()
         answer = self._answer(outcome, p.plan.spec.dtype)
         if self.parallel.is_first:
             self._write(outcome, p, answer)
@@ -364,6 +369,7 @@ class _Training:
             "seconds": outcome.spent.seconds,
             "joules": outcome.spent.joules,
             "joules_measured": measurable(self.device),
+            "emissions_kg": kilograms(self.space.root),
             "checkpoint": str(self.space.path(MODEL)),
         }
         identity = fingerprint(self.work.request.identity())
@@ -456,6 +462,26 @@ def device_of(wanted: str) -> str:
             remedy="give train.device=cpu, or auto",
         )  # fmt: skip
     return wanted
+
+
+def _check_type(train: RunRecipe, device: str) -> None:
+    """Refuse a type that cannot be computed.
+
+    Raises:
+        InputError: says what can.
+    """
+    if train.dtype != "float8":
+        return
+    if not float8.is_here(device):
+        raise InputError(
+            "this device has no units for 8-bit floating point", where="train.dtype",
+            remedy="give bfloat16: float8 needs a GPU of Ada, Hopper or after",
+        )  # fmt: skip
+    if train.parallel == "tensor":
+        raise InputError(
+            "layers that are cut among processes cannot be computed in float8", where="train.dtype",
+            remedy="give bfloat16, or train.parallel=fsdp",
+        )  # fmt: skip
 
 
 def _tokenizer_of(folder: Path) -> str | None:

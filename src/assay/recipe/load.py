@@ -26,7 +26,11 @@ Recipe = TypeVar("Recipe", bound=BaseModel)
 
 
 def load(
-    schema: type[Recipe], path: Path | None, overrides: Sequence[str] = (), options: Mapping[str, Any] | None = None
+    schema: type[Recipe],
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    others: Mapping[str, Schema] | None = None,
 ) -> tuple[Recipe, dict[str, str]]:
     """A recipe, and where each value that is not a default came from (`section.key` -> origin).
 
@@ -36,6 +40,7 @@ def load(
         overrides: `key=value` strings; the value is read as YAML.
         options: values of keys that have an option of their own: `corpus.source_field` is `--source-field`. A whole
             section stands in place of the file's.
+        others: what the recipes of other commands are, by the command: a key of theirs is told as such.
 
     Raises:
         InputError: unreadable YAML, an unknown key (with the nearest known one), or a value out of range.
@@ -47,6 +52,7 @@ def load(
         for key, value in _read_yaml(path, schema).items():
             _put(values, key, value, str(path))
         for key, _ in _leaves(values, {name for name, _ in _fields(schema)}):
+            _check_kind(schema, key, path, others or {})
             _check_known(schema, key, f"{path}")
             origins[key] = str(path)
     for key, value in (options or {}).items():
@@ -167,6 +173,17 @@ def _parse_override(schema: Schema, override: str) -> tuple[str, Any]:
     except yaml.YAMLError as error:
         remedy = f'put quotes around text that holds {{}}[],:#\'", e.g. {key}="..."'
         raise InputError(f"{raw!r} is not a YAML value", where=f"--set {key}", remedy=remedy) from error
+
+
+def _check_kind(schema: Schema, key: str, path: Path, others: Mapping[str, Schema]) -> None:
+    """Refuse a key that the recipe of another command has, and this one has not."""
+    if key in dict(_fields(schema)):
+        return
+    for command, other in others.items():
+        if key in dict(_fields(other)):
+            raise InputError(
+                f"{key!r} is a key of another kind of recipe", where=path, remedy=f"run {command} with this file"
+            )
 
 
 def _check_known(schema: Schema, key: str, where: str) -> None:

@@ -124,8 +124,8 @@ class RunRecipe(Section):
         (), description="how batches begin: [[0.2, 4]] reads B/4 rows a step for the first 20 % of the tokens"
     )
     seed: int = Field(0, ge=0, description="of initial weights, order, masks and dropout")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: the fastest of float32 and bfloat16 in a measurement"
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "float8"] = Field(
+        "auto", description="auto: the fastest of float32 and bfloat16 in a measurement; float8 on GPUs since Ada"
     )
     tf32: bool = Field(True, description="let a GPU multiply float32 matrices in TF32")
     device: str = Field("auto", description="auto: a GPU where there is one, else cpu")
@@ -151,6 +151,10 @@ class KeepRecipe(Section):
     log: int | None = Field(None, ge=1, description="log every so many steps; about 200 times a run when not given")
     tensorboard: bool = Field(False, description="write TensorBoard events too (needs the extra `telemetry`)")
     profile: int | None = Field(None, ge=1, description="write a trace of so many steps, after the first ten")
+    emissions: str | None = Field(
+        None, pattern="^[A-Z]{3}$", description="count carbon emissions on this country's grid, such as CHN or USA"
+        " (needs the extra `emissions`)",
+    )  # fmt: skip
 
 
 class NgramRecipe(Section):
@@ -168,6 +172,12 @@ class VectorsRecipe(Section):
     negative: int = Field(5, ge=1, description="negative samples")
     epochs: int = Field(5, ge=1, description="readings of the text (GloVe: of the co-occurrences)")
     learning_rate: float | None = Field(None, gt=0, description="the method's own when not given")
+    subsample: float | None = Field(
+        None, ge=0, lt=1, description="skip words above this share of the text at random; 0.001, for GloVe 0"
+    )
+    most: float = Field(100.0, gt=0, description="GloVe: pairs that occur more often count no more")
+    power: float = Field(0.75, gt=0, description="GloVe: rarer pairs count by (occurrences / most) to this power")
+    workers: int = Field(1, ge=1, le=256, description="threads; with more than one no two runs are alike")
 
 
 class PretrainRecipe(Section):
@@ -188,6 +198,6 @@ class PretrainRecipe(Section):
 
     def identity(self) -> dict[str, Any]:
         """All that the weights depend on: not how often they are looked at, logged or kept."""
-        kept = {"log", "tensorboard", "profile", "last", "save_seconds", "save_steps"}
+        kept = {"log", "tensorboard", "profile", "emissions", "last", "save_seconds", "save_steps"}
         left_out: Any = {"title": True, "train": {"loaders"}, "keep": kept}
         return self.model_dump(mode="json", exclude=left_out)

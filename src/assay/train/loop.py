@@ -22,8 +22,10 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError, WorkError
+from assay.models import float8
 from assay.models.build import ModelConfig, build
 from assay.models.protocol import PLAIN, Batch, Loss, Penalties
+from assay.models.stacked import StackedConfig
 from assay.tokens.sampler import splitmix64
 from assay.train.feed import Feed
 from assay.train.optimizers import Optimizer, OptimizerConfig
@@ -77,11 +79,22 @@ class TrainState:
     """
 
     def __init__(self, spec: TrainSpec, device: str = "cpu", parallel: Alone | None = None) -> None:
+        if isinstance(spec.model, StackedConfig) and (
+            spec.micro_rows or spec.optimizer.clip_norm or "adafactor" in (spec.optimizer.matrix, spec.optimizer.rest)
+        ):
+            raise InputError(
+                "members of a stack cannot be computed in pieces, clipped by norm, or trained by Adafactor",
+                where="stacked", remedy="train them one by one",
+            )  # fmt: skip
         self.parallel = parallel or Alone(device)
         self.device = self.parallel.device
         self.step = 0
         dtype = DTYPES[spec.dtype]
         self.model = build(spec.model, torch.Generator().manual_seed(spec.seed), checkpointing=spec.checkpointing)
+        if spec.dtype == "float8" and not float8.convert(self.model):
+            raise InputError(
+                "no layer of this model can be computed in float8", where="train.dtype", remedy="give bfloat16"
+            )
         self.parallel.lay_out(self.model, dtype)
         self.masters = dict(self.model.named_parameters())
         self._low: dict[str, torch.nn.Parameter] | None = None

@@ -174,15 +174,18 @@ class Optimizer:
         update = shards.by_whole_matrices(self._orthogonal, gradient)
         rate = config.matrix_lr * factor
         # Wide and tall matrices get updates of the same size per output (Bernstein 2025).
-        scale = rate * max(1.0, shape[0] / shape[1]) ** 0.5
+        scale = rate * max(1.0, shape[-2] / shape[-1]) ** 0.5
         for matrix, change in zip(matrices, shards.unstacked(update, matrices), strict=True):
             own = local(matrix)
             if config.weight_decay:
                 own.mul_(1 - rate * config.weight_decay)
             own.add_(change, alpha=-scale)
 
-    def _orthogonal(self, gradient_FRC: Tensor) -> Tensor:
-        return orthogonalise(gradient_FRC.bfloat16()).float() if self._low else orthogonalise(gradient_FRC)
+    def _orthogonal(self, gradient: Tensor) -> Tensor:
+        """(F, R, C), or (F, M, R, C) of the members of `models.stacked`."""
+        gradient_FRC = gradient.flatten(0, -3)
+        update_FRC = orthogonalise(gradient_FRC.bfloat16()).float() if self._low else orthogonalise(gradient_FRC)
+        return update_FRC.view(gradient.shape)
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, by name (references, not copies)."""

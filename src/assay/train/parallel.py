@@ -346,8 +346,8 @@ class Sharded(_ByRows):
         self._root = fully_shard(model, **how)
         register_fsdp_forward_method(model, "loss")
         model.loss = _outside_inference_mode(model.loss)  # type: ignore[assignment]
-        for buffer in model.buffers():  # of angles and the like: as a low-precision copy of the model has them
-            buffer.data = buffer.to(self.device, dtype)
+        for buffer in model.buffers():  # of angles
+            buffer.data = buffer.to(self.device)
 
     @contextmanager
     def piece(self, last: bool) -> Iterator[None]:

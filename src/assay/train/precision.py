@@ -3,7 +3,9 @@
 float32     as they are
 bfloat16    the model is a bfloat16 copy of float32 masters: weights that are kept in bfloat16 alone stop moving
             once updates fall below their last digit
-float16     the same, and the loss is scaled up so that small gradients do not vanish (Micikevicius et al. 2018)
+float8      bfloat16, and the products of layers in 8 bits (`models.float8`): GPUs of Ada, Hopper and after
+float16     the same as bfloat16, and the loss is scaled up so that small gradients do not vanish (Micikevicius et
+            al. 2018)
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Dtype = Literal["float32", "bfloat16", "float16"]
+Dtype = Literal["float32", "bfloat16", "float16", "float8"]
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
+    "float8": torch.bfloat16,  # all but products
 }
 
 
