@@ -30,9 +30,10 @@ from assay.models.seq2seq import t5
 from assay.train.loop import LossNotFinite, TrainSpec, TrainState
 from assay.train.objectives import NEXT_TOKEN, Masked, Objective, SpanCorruption
 from assay.train.optimizers import OptimizerConfig
-from assay.train.parallel import Alone, DataParallel, Mode, Sharded, World
+from assay.train.parallel import DataParallel, Mode, Sharded, joined
 from assay.train.shards import full, load_sharded, save_sharded
 from assay.train.tensor_parallel import TensorParallel
+from assay.train.world import Alone, World
 
 V, T, B, STEPS, HALF = 45, 10, 8, 6, 3
 MUON = OptimizerConfig(clip_norm=1.0, weight_decay=0.01)
@@ -230,7 +231,7 @@ def one_line() -> Iterator[None]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    with one_line(), (world := World.from_env()).joined("data"):
+    with one_line(), joined(world := World.from_env(), "data"):
         together = Together(world, Path(sys.argv[1]))
         for act in ("words", "cases", "taken_up", "evaluated", "dropped", "not_finite", "refused"):
             getattr(together, act)()

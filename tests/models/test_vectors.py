@@ -18,7 +18,7 @@ from assay.models.decoder import standard
 from assay.models.encoder import bert
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import transformer
-from assay.models.vectors import VectorsConfig, WordVectors, embedding_for, fit, learned, load, put
+from assay.models.vectors import VectorsConfig, WordVectors, embedding_for, fit, learned, load, put, save
 from assay.models.vectors.files import load_text, save_text
 
 WORDS = [
@@ -148,7 +148,7 @@ def test_analogies_similarity_and_what_is_not_known() -> None:
 @pytest.mark.parametrize("family", ["word2vec", "fasttext", "glove"])
 def test_a_folder_is_read_as_it_was_written(family: str, tmp_path: Path) -> None:
     made = fit(_config(family), _sentences())
-    made.save(tmp_path / "vectors", text=True)
+    save(made, tmp_path / "vectors", text=True)
     found = load(tmp_path / "vectors")
     assert (found.words, found.config) == (made.words, made.config)
     np.testing.assert_array_equal(found.vectors, made.vectors)
@@ -164,7 +164,7 @@ def test_gensim_reads_our_text(tmp_path: Path) -> None:
     from gensim.models import KeyedVectors
 
     made = fit(_config("word2vec"), _sentences())
-    made.save(tmp_path, text=True)
+    save(made, tmp_path, text=True)
     theirs = KeyedVectors.load_word2vec_format(tmp_path / "vectors.txt")
     assert theirs.index_to_key == made.words
     np.testing.assert_allclose(theirs.vectors, made.vectors, rtol=1e-6)
@@ -196,7 +196,7 @@ def _damage(folder: Path) -> None:
     ],
 )
 def test_a_spoilt_folder_is_refused(spoil: Callable[[Path], object], said: str, tmp_path: Path) -> None:
-    fit(_config("word2vec"), _sentences()).save(tmp_path)
+    save(fit(_config("word2vec"), _sentences()), tmp_path)
     spoil(tmp_path)
     with pytest.raises(InputError, match=said) as caught:
         load(tmp_path)
@@ -230,11 +230,11 @@ def test_text_that_holds_no_vectors_is_refused(content: str, place: str, tmp_pat
 
 def test_words_that_a_list_cannot_hold_are_not_written(tmp_path: Path) -> None:
     spaced = WordVectors(["new york"], np.ones((1, 2), dtype=np.float32))
-    spaced.save(tmp_path / "folder")
+    save(spaced, tmp_path / "folder")
     assert load(tmp_path / "folder").words == ["new york"]
     for words, text in ((["new york"], True), (["a\nb"], False)):
         with pytest.raises(InputError, match="list of words"):
-            WordVectors(words, np.ones((1, 2), dtype=np.float32)).save(tmp_path / "other", text=text)
+            save(WordVectors(words, np.ones((1, 2), dtype=np.float32)), tmp_path / "other", text=text)
     assert not (tmp_path / "other").exists()
 
 

@@ -22,9 +22,10 @@ import together
 from assay.errors import InputError
 from assay.models.protocol import Batch
 from assay.train.loop import TrainState
-from assay.train.parallel import DataParallel, World
+from assay.train.parallel import DataParallel, joined
 from assay.train.shards import load_sharded, save_sharded
 from assay.train.tensor_parallel import TensorParallel, dealt
+from assay.train.world import World
 from together import ALL, CASES, HALF, alone, go_on
 
 TOLERANCE = 1e-5
@@ -202,7 +203,7 @@ def test_the_world_is_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in TORCHRUN:
         monkeypatch.delenv(name, raising=False)
     assert World.from_env() == World(0, 1, "cpu")
-    with World.from_env().joined("sharded") as parallel:  # one process needs nobody
+    with joined(World.from_env(), "sharded") as parallel:  # one process needs nobody
         assert (parallel.size, parallel.is_first, parallel.agreed(3), parallel.everywhere(False)) == (1, True, 3, False)
     for name, value in zip(TORCHRUN, ("3", "4", "1", "127.0.0.1", "1"), strict=True):
         monkeypatch.setenv(name, value)

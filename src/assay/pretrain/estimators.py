@@ -122,7 +122,7 @@ def _vectors(work: Work, corpus: Corpus, scratch: Path) -> dict[str, Any]:
     spent = meter.spent()
     final = _fresh(work)
     with staged(final) as folder:
-        made.save(folder, text=True)
+        vectors.save(made, folder, text=True)
     body = {
         "words": len(made.words), "width": made.width, "seconds": spent.seconds, "joules": spent.joules,
         "checkpoint": str(final),

@@ -48,9 +48,10 @@ from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
 from assay.train.feed import Phase, RowFeed, slots_of
 from assay.train.loop import TrainSpec, TrainState
 from assay.train.objectives import Objective
-from assay.train.parallel import Alone, Mode, World
+from assay.train.parallel import Mode, joined
 from assay.train.precision import allow_tf32
 from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
+from assay.train.world import Alone, World
 
 DEFAULT_SECONDS = 600.0
 PROBE_SECONDS = 3.0  # of the measurement that decides a type, or how many steps fit into a time
@@ -74,7 +75,8 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
     device = device_of(request.recipe.train.device)
     _check_type(request.recipe.train, device)
     world = World.from_env(device)
-    with world.joined(MODES[request.recipe.train.parallel]) as parallel, opened(request, parallel, quiet=quiet) as work:
+    mode = MODES[request.recipe.train.parallel]
+    with joined(world, mode) as parallel, opened(request, parallel, quiet=quiet) as work:
         answer = work.finished() or _Training(work, parallel).run()
     return answer if parallel.is_first else None
 

@@ -16,7 +16,7 @@ from assay.corpus.split import SplitOptions
 from assay.errors import AssayError, InputError, Stopped
 from assay.present.progress import Progress
 from assay.recipe.pretrain import PretrainRecipe
-from assay.train.parallel import ALONE, Alone
+from assay.train.world import ALONE, Alone
 from assay.workspace import Workspace
 
 RESULT, MODEL = "result.json", "model"

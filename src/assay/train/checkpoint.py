@@ -20,8 +20,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from assay.store import damage_of, staged, write_manifest
-from assay.train.parallel import Alone
 from assay.train.shards import load_sharded, save_sharded
+from assay.train.world import Alone
 
 STATE = "state.safetensors"
 Beside = Callable[[Path], None]

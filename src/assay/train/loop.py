@@ -29,10 +29,10 @@ from assay.models.stacked import StackedConfig
 from assay.tokens.sampler import splitmix64
 from assay.train.feed import Feed
 from assay.train.optimizers import Optimizer, OptimizerConfig
-from assay.train.parallel import Alone
 from assay.train.precision import DTYPES, LossScale
 from assay.train.schedules import Schedule
 from assay.train.shards import local, placed
+from assay.train.world import Alone
 
 OnStep = Callable[[int, Batch, Tensor], None]
 """Is told the step that was done, its batch and the loss of each position (B, T)."""

@@ -36,12 +36,12 @@ from assay.train.feed import RowFeed, with_threads
 from assay.train.interrupt import between_steps
 from assay.train.loop import LossNotFinite, TrainSpec, TrainState, train
 from assay.train.memory import OutOfMemory, is_out_of_memory, out_of_memory
-from assay.train.parallel import ALONE, Alone
 from assay.train.peak import gemm_peak
 from assay.train.profiling import Profiler
 from assay.train.schedules import Schedule
 from assay.train.shards import full, local
 from assay.train.telemetry import Nothing, Telemetry, memory_bytes
+from assay.train.world import ALONE, Alone
 
 CHECKPOINTS, BEST, TRACE = "checkpoints", "best", "trace.json"
 

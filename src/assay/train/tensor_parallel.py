@@ -21,8 +21,8 @@ from torch import Tensor, distributed, nn
 from assay.errors import InputError
 from assay.models.blocks import Block, BlockConfig
 from assay.models.decoder import Decoder
-from assay.train.parallel import LossFunction, World, _Together
 from assay.train.shards import is_shared, whole
+from assay.train.world import LossFunction, Together, World
 
 
 def dealt(sections: Sequence[int], size: int) -> Tensor:
@@ -36,7 +36,7 @@ def dealt(sections: Sequence[int], size: int) -> Tensor:
     return torch.cat([rows for share in shares for rows in share])
 
 
-class TensorParallel(_Together):
+class TensorParallel(Together):
     """All rows and a part of each layer in every process; for decoders."""
 
     def __init__(self, world: World) -> None:

@@ -1,7 +1,7 @@
 """Word vectors: sentences (lists of words, read as often as wanted) -> a vector for each word.
 
     fit(config, sentences) -> WordVectors         word2vec and FastText through gensim, GloVe of our own
-    WordVectors.save(folder), load(path)          a directory of safetensors, JSON and a list of words; or text
+    save(vectors, folder), load(path)             a directory of safetensors, JSON and a list of words; or text
     embedding_for(tokens, vectors), put(model)    the input layer of any model
 
 How sentences come about is not known here (`tokens/sentences.py`), nor what vectors are judged by (`metrics/words.py`).
@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from assay.errors import InputError
 from assay.models.vectors import glove, learned
 from assay.models.vectors.config import VectorsConfig
-from assay.models.vectors.files import load
+from assay.models.vectors.files import load, save
 from assay.models.vectors.layer import embedding_for, put
 from assay.models.vectors.values import Subwords, WordVectors
 
-__all__ = ["Subwords", "VectorsConfig", "WordVectors", "embedding_for", "fit", "load", "put"]
+__all__ = ["Subwords", "VectorsConfig", "WordVectors", "embedding_for", "fit", "load", "put", "save"]
 
 
 def fit(

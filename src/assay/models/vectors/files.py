@@ -30,6 +30,9 @@ KIND = "word vectors"
 def save(vectors: WordVectors, folder: Path, text: bool = False) -> None:
     """Write a folder. Each file takes its name once it is whole, and the config is the last.
 
+    Args:
+        text: write vectors.txt too, as word2vec does, for other programs.
+
     Raises:
         InputError: a word holds a line break, or with `text` a space.
     """

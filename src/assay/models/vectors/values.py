@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -124,13 +123,3 @@ class WordVectors:
             scores[np.arange(len(rows))[:, None], places[:, :3]] = -np.inf
             found[rows] = scores.argmax(axis=1) == places[:, 3]
         return found
-
-    def save(self, folder: Path, text: bool = False) -> None:
-        """Write a directory that `load` reads: see `files.save`.
-
-        Args:
-            text: write vectors.txt too, as word2vec does, for other programs.
-        """
-        from assay.models.vectors import files
-
-        files.save(self, folder, text)
