@@ -42,7 +42,7 @@ _RATES = {
     "decoder": _Rates("muon", 0.02, 0.004, 0.004, 0.004),
     "encoder": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
     "seq2seq": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
-    "recurrent": _Rates("adamw", 3e-3, 3e-3, 3e-3, 3e-3),
+    "recurrent": _Rates("adamw", 1e-2, 1e-2, 1e-2, 1e-2),
 }
 
 
