@@ -78,7 +78,7 @@ def _tokens(given: argparse.Namespace) -> dict[str, float]:
             found = {}
             for model in ("lstm", "gpt"):
                 names = [f"probe-{model}-{i}" for i in range(2)]
-                runs = pool.map(lambda name, m=model: _run(given, name, "news", m, 0, 150_000.0), names)
+                runs = pool.map(lambda name, m=model: _run(given, name, "news", m, 0, 300_000.0), names)
                 found[model] = float(np.mean([run["tokens_per_second"] for run in runs])) * 60 * given.minutes
         path.write_text(json.dumps(found))
     stored: dict[str, float] = json.loads(path.read_text())

@@ -28,7 +28,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,8 +39,20 @@ WARM_STEPS = 3
 END_OF_TEXT = 0
 
 
-@dataclass(frozen=True)
-class Spec:
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Of a model, of its rows T and of its batches B."""
+
+    layers: int
+    width: int
+    heads: int
+    vocabulary: int
+    T: int
+    B: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec(Size):
     """What a side is.
 
     Attributes:
@@ -55,12 +67,6 @@ class Spec:
     """
 
     side: str
-    layers: int
-    width: int
-    heads: int
-    vocabulary: int
-    T: int
-    B: int
     threads: int
     rows: str
     rate: float = 1e-3
@@ -76,10 +82,15 @@ class Side(Protocol):
     def update(self, inputs_BT: Tensor, targets_BT: Tensor, factor: float) -> None:
         """One step at `factor` of the peak learning rate."""
 
+    def parameters(self) -> int: ...
+
+
+@runtime_checkable
+class Learner(Side, Protocol):
+    """A side that can be looked at while it learns."""
+
     def nll(self, inputs_BT: Tensor, targets_BT: Tensor) -> float:
         """Summed loss of held-out rows in nats."""
-
-    def parameters(self) -> int: ...
 
 
 def main() -> None:
@@ -104,7 +115,7 @@ def main() -> None:
                 marks.append(time.perf_counter())
             fastest = min(b - a for a, b in itertools.pairwise(marks))
             _say(tokens=(step - first) * spec.B * spec.T, seconds=marks[-1] - marks[0], fastest_step=fastest)
-        else:
+        elif isinstance(side, Learner):
             _say(curve=_learn(side, spec, rows))
 
 
@@ -115,7 +126,7 @@ def _batch(rows: np.ndarray, step: int, B: int) -> tuple[Tensor, Tensor]:
     return batch[:, :-1].contiguous(), batch[:, 1:].contiguous()
 
 
-def _learn(side: Side, spec: Spec, rows: np.ndarray) -> list[dict[str, float]]:
+def _learn(side: Learner, spec: Spec, rows: np.ndarray) -> list[dict[str, float]]:
     """A whole run; returns tokens, seconds of training alone, and bits per byte of held-out text along it."""
     assert spec.held_out is not None
     steps = spec.steps
@@ -267,9 +278,6 @@ class Products:
             self._products.linear(x, weight)
             self._products.input_gradient(grad, weight)
             self._products.weight_gradient(grad, x)
-
-    def nll(self, inputs_BT: Tensor, targets_BT: Tensor) -> float:
-        raise NotImplementedError("products learn nothing")
 
     def parameters(self) -> int:
         return sum(weight.numel() for weight in self._weights)

@@ -35,7 +35,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ from assay.tokens.learn import train_tokenizer
 from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
 from common import HERE, store_result
-from train_side import Spec
+from train_side import Size, Spec
 
 PEERS = {"gpt2": "transformers", "litgpt": "litgpt"}  # side -> what pip calls it
 # What `assay.train.allocator` asks of glibc, for all sides: freed memory stays with the process.
@@ -64,54 +64,37 @@ PEER_VARIANTS = [
     for dtype in ("float32", "autocast", "bfloat16")  # the last one is the tuned one
     for attention in ("kernel", "math")
 ]
-MUON = {"matrix_lr": 0.02, "embedding_lr": 0.02, "head_lr": 0.004}  # the defaults of `OptimizerConfig`
+MUON = (0.02, 0.02, 0.004)  # rates as in `Shape.adamw`: the defaults of `OptimizerConfig`
+ROLES = ("matrix_lr", "embedding_lr", "head_lr")
 HELD_OUT_TOKENS = 40_000
 TOKENIZER_CHARACTERS = 6_000_000
 
 
-@dataclass(frozen=True)
-class Shape:
+@dataclass(frozen=True, kw_only=True)
+class Shape(Size):
     """Attributes:
-    adamw: our rates under AdamW, whose updates are larger than Muon's, the more so the wider the matrices.
-    rates: those that quality tries, for our side (factors of ours) and for peers.
+    adamw: our rates under AdamW, whose updates are larger than Muon's, the more so the wider the matrices: of matrices,
+        of the embedding, of the head.
+    ours, peer: what quality tries: factors of our rates, and rates of peers.
     tokens: of the quality runs.
     """
 
-    layers: int
-    width: int
-    heads: int
-    vocabulary: int
-    T: int
-    B: int
-    adamw: dict[str, float]
-    rates: dict[str, tuple[float, ...]]
+    adamw: tuple[float, float, float]
+    ours: tuple[float, ...] = (0.5, 1.0, 2.0)
+    peer: tuple[float, ...]
     tokens: int
 
 
 SHAPES = {
     "1.3m": Shape(
-        4,
-        128,
-        4,
-        4096,
-        128,
-        32,
-        {"matrix_lr": 0.003, "embedding_lr": 0.02, "head_lr": 0.004},
-        {"ours": (0.5, 1.0, 2.0), "peer": (1e-3, 2e-3, 4e-3)},
-        4_000_000,
+        layers=4, width=128, heads=4, vocabulary=4096, T=128, B=32, tokens=4_000_000,
+        adamw=(0.003, 0.02, 0.004), peer=(1e-3, 2e-3, 4e-3),
     ),
     "14m": Shape(
-        6,
-        384,
-        6,
-        8192,
-        256,
-        16,
-        {"matrix_lr": 0.001, "embedding_lr": 0.05, "head_lr": 0.004},
-        {"ours": (0.5, 1.0, 2.0), "peer": (5e-4, 1e-3, 2e-3)},
-        1_200_000,
+        layers=6, width=384, heads=6, vocabulary=8192, T=256, B=16, tokens=1_200_000,
+        adamw=(0.001, 0.05, 0.004), peer=(5e-4, 1e-3, 2e-3),
     ),
-}
+}  # fmt: skip
 
 
 def main() -> None:
@@ -270,15 +253,15 @@ class Bench:
     def __init__(self, shape: Shape, pythons: dict[str, str], rows: Path, matrix: str) -> None:
         self.shape, self.pythons, self.matrix = shape, pythons, matrix
         self.spec = Spec(
-            side="", layers=shape.layers, width=shape.width, heads=shape.heads, vocabulary=shape.vocabulary,
-            T=shape.T, B=shape.B, threads=1, rows=str(rows),
+            side="", threads=1, rows=str(rows), **{f.name: getattr(shape, f.name) for f in fields(Size)},
         )  # fmt: skip
         self.versions: dict[str, dict[str, str]] = {}
 
     def variants(self, side: str) -> list[dict[str, Any]]:
         if side in PEERS:
             return PEER_VARIANTS
-        ours = {"matrix": self.matrix, "rates": MUON if self.matrix == "muon" else self.shape.adamw}
+        rates = MUON if self.matrix == "muon" else self.shape.adamw
+        ours = {"matrix": self.matrix, "rates": dict(zip(ROLES, rates, strict=True))}
         return [{"dtype": dtype, **ours} for dtype in ("float32", "bfloat16")]
 
     def start(self, side: str, settings: dict[str, Any], processes: int, threads: int, **more: Any) -> Running:
@@ -379,7 +362,7 @@ def quality(
 
     found: dict[str, Any] = {}
     for side in chosen:
-        rates = shape.rates["ours" if side == OURS else "peer"]
+        rates = shape.ours if side == OURS else shape.peer
         short = {rate: learnt(side, rate, steps // 4)[-1]["bpb"] for rate in rates}
         rate = min(short, key=lambda rate: short[rate])
         found[side] = {"rate": rate, "bpb_by_rate": short, "curve": learnt(side, rate, steps)}

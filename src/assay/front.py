@@ -33,8 +33,7 @@ def study(
     as_json: bool,
 ) -> None:
     """`assay study`. `options` are those that stand for a key of the recipe: key -> value, None where not given."""
-    if budget is not None and tokens is not None:
-        raise InputError("--budget and --tokens are both given", where="assay study", remedy="give one of them")
+    _one_of(budget, tokens, "assay study")
     seconds = None if tokens is not None else parse_duration(DEFAULT_BUDGET if budget is None else budget)
     wanted_tokens = None if tokens is None else parse_quantity(tokens, "tokens")
     given = {key: value for key, value in options.items() if value is not None}
@@ -55,6 +54,11 @@ def study(
         _answer(json.dumps(room.summary(results, out), ensure_ascii=False))
         return
     _answer(*(f"- {sentence}" for sentence in room.told(results.claims, language)), str(out / "report.html"))
+
+
+def _one_of(budget: str | None, tokens: str | None, verb: str) -> None:
+    if budget is not None and tokens is not None:
+        raise InputError("--budget and --tokens are both given", where=verb, remedy="give one of them")
 
 
 def _answer(*lines: str) -> None:
@@ -100,8 +104,7 @@ def train(
     as_json: bool,
 ) -> None:
     """`assay train`."""
-    if budget is not None and tokens is not None:
-        raise InputError("--budget and --tokens are both given", where="assay train", remedy="give one of them")
+    _one_of(budget, tokens, "assay train")
     options: dict[str, Any] = {"data.sources": sources} if sources else {}
     if budget is not None:
         options["budget"] = {"seconds": parse_duration(budget)}

@@ -31,7 +31,7 @@ from assay.corpus.listing import too_little_told
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
-from assay.errors import AssayError, InputError, Stopped
+from assay.errors import InputError
 from assay.impact import baseline, design, jobs, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
@@ -135,17 +135,9 @@ def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, st
 def _opened(request: Request, *, quiet: bool) -> Iterator[_Study]:
     """The study in its folder, which is locked; the time it takes is remembered however it ends."""
     space = Workspace(request.out)
-    with space.enter(request.identity(), shlex.join(request.command)):
-        progress = Progress(request.language, quiet=quiet)
-        try:
-            with progress:
-                yield _Study(request, space, progress)
-        except KeyboardInterrupt:
-            raise Stopped("stopped", remedy="run the same command again to go on from here") from None
-        finally:
-            if space.settled:
-                with contextlib.suppress(AssayError):  # a full disk has been told already
-                    space.add_seconds(progress.take_seconds())
+    progress = Progress(request.language, quiet=quiet)
+    with space.at_work(request.identity(), shlex.join(request.command), progress):
+        yield _Study(request, space, progress)
 
 
 class _Study:

@@ -21,7 +21,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from assay.errors import InputError
+from assay.errors import AssayError, InputError, Stopped
+from assay.present.progress import Progress
 from assay.store import Store, clear_staging, disk_errors, write_json_atomic
 
 TIMINGS, LOCK = "timings.json", ".lock"
@@ -62,6 +63,24 @@ class Workspace:
             except InputError:
                 self._leave_no_trace(made)
                 raise
+
+    @contextlib.contextmanager
+    def at_work(self, identity: Mapping[str, Any], command: str, progress: Progress) -> Iterator[None]:
+        """Work here, after `enter`; the time it takes is remembered however it ends.
+
+        Raises:
+            Stopped: Ctrl-C; a rerun goes on from there.
+        """
+        with self.enter(identity, command):
+            try:
+                with progress:
+                    yield
+            except KeyboardInterrupt:
+                raise Stopped("stopped", remedy="run the same command again to go on from here") from None
+            finally:
+                if self.settled:
+                    with contextlib.suppress(AssayError):  # a full disk has been told already
+                        self.add_seconds(progress.take_seconds())
 
     def check(self, **made_from: str) -> None:
         """See that the study, if it is settled, is made from these (name -> fingerprint).

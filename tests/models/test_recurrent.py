@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from assay.models import recurrent
 from assay.models.protocol import Batch
 from assay.models.recurrent import Recurrent, RecurrentConfig
 
@@ -77,6 +78,24 @@ def test_packed_documents_are_as_if_each_had_its_own_row(cell: str) -> None:
     for row, cuts in ((0, [11]), (1, [3, 8]), (2, [1, 9, 1])):
         alone = torch.cat([made(part) for part in words[row : row + 1].split(cuts, dim=1)], dim=1)
         torch.testing.assert_close(found[row : row + 1], alone)
+
+
+@pytest.mark.parametrize("most", [0, 10], ids=["packed", "padded"])
+@CELLS
+def test_documents_in_padded_rows_are_those_in_packed_sequences(
+    cell: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, words = model(cell=cell), ids()
+    segments = torch.tensor([[0] * 11, [4] * 3 + [5] * 8, [1] + [0] * 9 + [7]])
+    monkeypatch.setattr(recurrent, "MOST_PADDING", most)
+    found, nothing = made.hidden(words, segments, goes_on=False)
+    expected, last = made.hidden(words, segments)
+    assert all(bool(own) is (most == 0) for own in nothing)
+    assert all(last)
+    torch.testing.assert_close(found, expected)
+    grads = [torch.autograd.grad(x.square().sum(), list(made.layers.parameters())) for x in (found, expected)]
+    for mine, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
 @CELLS

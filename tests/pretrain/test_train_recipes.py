@@ -53,6 +53,8 @@ def test_a_neural_recipe_ends_in_a_model_that_loads(name: str, texts: Path, tmp_
     records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [r["step"] for r in records if r["kind"] == "train"] == list(range(1, 7))
     assert all(r["gradient_norm"] > 0 and 0 < r["mfu"] < 1 for r in records if r["kind"] == "train")
+    seconds = sum(4 * 16 / r["tokens_per_second"] for r in records if r["kind"] == "train")
+    assert answer["tokens_per_second"] == pytest.approx(answer["tokens"] / seconds)  # of the run, not of its last step
     (run,) = pl.read_parquet(tmp_path / "run" / "ledger" / "runs.parquet").iter_rows(named=True)
     assert (run["run_id"], run["D"], run["N_total"]) == (answer["run_id"], answer["tokens"], model.n_parameters()[1])
     losses = pl.read_parquet(tmp_path / "run" / "ledger" / "losses.parquet").filter(pl.col("split") == "eval")

@@ -53,6 +53,7 @@ class RecurrentConfig:
         return list(zip([self.width, *outs], outs, strict=False))
 
 
+MOST_PADDING = 2  # rows that are padded to as many times their tokens take no longer than PyTorch's packed sequences
 CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
 
@@ -100,7 +101,12 @@ class Recurrent(nn.Module):
             yield layer
 
     def hidden(
-        self, ids_BT: Tensor, segments_BT: Tensor | None = None, state: State | None = None
+        self,
+        ids_BT: Tensor,
+        segments_BT: Tensor | None = None,
+        state: State | None = None,
+        *,
+        goes_on: bool = True,
     ) -> tuple[Tensor, State]:
         """States of every position (B, T, D), and the state that the next window of the same rows goes on from.
 
@@ -108,6 +114,7 @@ class Recurrent(nn.Module):
             segments_BT: ids of the documents in a row. States begin anew where they change; a given `state` is that of
                 the document which the row begins with.
             state: what an earlier window left; None: zeros.
+            goes_on: whether there is a next window; without one the state is not known, which can be faster.
         """
         if self.config.both_ways and state is not None:
             raise ValueError("a model of both directions has no state to go on from")
@@ -115,7 +122,7 @@ class Recurrent(nn.Module):
         lengths = _lengths(segments_BT)
         after: State = []
         for i, layer in enumerate(self._cells()):
-            x_BTD, last = _through(layer, x_BTD, lengths, state[i] if state else None)
+            x_BTD, last = _through(layer, x_BTD, lengths, state[i] if state else None, goes_on)
             x_BTD = self._dropped(x_BTD)
             after.append(last)
         return x_BTD, after
@@ -131,12 +138,12 @@ class Recurrent(nn.Module):
     def forward(self, ids_BT: Tensor, segments_BT: Tensor | None = None) -> Tensor:
         """Logits (B, T, V)."""
         self._refuse_both_ways()
-        return self.hidden(ids_BT, segments_BT)[0] @ self.head.t() + self.head_bias
+        return self.hidden(ids_BT, segments_BT, goes_on=False)[0] @ self.head.t() + self.head_bias
 
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """Mean next-token loss and the loss of each position, in nats."""
         self._refuse_both_ways()
-        x_BTD, _ = self.hidden(batch.inputs_BT, batch.segments_BT)
+        x_BTD, _ = self.hidden(batch.inputs_BT, batch.segments_BT, goes_on=False)
         mean, losses = fused.linear_cross_entropy(
             x_BTD.reshape(-1, x_BTD.shape[-1]),
             self.head,
@@ -175,14 +182,21 @@ def _lengths(segments_BT: Tensor | None) -> Tensor | None:
 
 
 def _through(
-    layer: nn.RNNBase, x_BTD: Tensor, lengths: Tensor | None, state: tuple[Tensor, ...] | None
+    layer: nn.RNNBase, x_BTD: Tensor, lengths: Tensor | None, state: tuple[Tensor, ...] | None, goes_on: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One layer over all documents, each a sequence of its own."""
+    """One layer over all documents, each a sequence of its own; and its last state, where it `goes_on`."""
     B, T = x_BTD.shape[:2]
     if lengths is None:
         given = None if state is None else tuple(s[None].contiguous() for s in state)
         y_BTD, last = layer(x_BTD, _as_torch(given))
         return y_BTD, tuple(s[-1] for s in _as_tuple(last))
+    longest = int(lengths.max())
+    if state is None and not (goes_on or layer.bidirectional) and len(lengths) * longest <= MOST_PADDING * B * T:
+        # What reads forwards alone does not see what is behind its end.
+        within = torch.arange(longest, device=lengths.device) < lengths[:, None]
+        padded = x_BTD.new_zeros(len(lengths), longest, x_BTD.shape[2])
+        padded = padded.masked_scatter(within[:, :, None], x_BTD)
+        return layer(padded)[0][within].view(B, T, -1), ()
     ends = lengths.cumsum(0)
     opens, closes = (ends - lengths) % T == 0, ends % T == 0  # the first and the last document of a row
     sequences = x_BTD.flatten(0, 1).split(lengths.tolist())

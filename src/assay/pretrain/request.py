@@ -13,7 +13,7 @@ from typing import Any
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
-from assay.errors import AssayError, InputError, Stopped
+from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.recipe.pretrain import PretrainRecipe
 from assay.train.world import ALONE, Alone
@@ -109,15 +109,7 @@ def opened(request: Request, parallel: Alone = ALONE, *, quiet: bool) -> Iterato
         with Progress(request.language, quiet=True) as silent:
             yield Work(request, space, silent)
         return
-    with space.enter(request.identity(), shlex.join(request.command)):
-        progress = Progress(request.language, quiet=quiet)
-        try:
-            with progress:
-                parallel.barrier()
-                yield Work(request, space, progress)
-        except KeyboardInterrupt:
-            raise Stopped("stopped", remedy="run the same command again to go on from here") from None
-        finally:
-            if space.settled:
-                with contextlib.suppress(AssayError):  # a full disk has been told already
-                    space.add_seconds(progress.take_seconds())
+    progress = Progress(request.language, quiet=quiet)
+    with space.at_work(request.identity(), shlex.join(request.command), progress):
+        parallel.barrier()
+        yield Work(request, space, progress)

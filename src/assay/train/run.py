@@ -119,6 +119,7 @@ class Outcome:
         step: of these weights.
         train_loss: of the last record, in nats a token.
         evaluations: by split.
+        tokens_per_second: of the steps of the process that ended it, evaluations and checkpoints left out.
         mfu: share of the machine's peak, as measured in this run.
         early: it ended for want of a better evaluation.
     """
@@ -174,7 +175,7 @@ class Run:
         self.history: list[tuple[int, float]] = []  # evaluations: step and loss
         self.sums = _Sums()
         self.train_loss: float | None = None
-        self.speed: float | None = None
+        self.read, self.stepping = 0, 0.0  # tokens of this process's steps, and seconds in them
         self._waiting: list[tuple[int, Batch, Tensor]] = []
         self.meter = Meter(self._resume(), self.device)
         self.telemetry = (
@@ -250,7 +251,8 @@ class Run:
         if not math.isfinite(self.train_loss):  # a GPU was not asked at every step
             raise self._with_documents(done - 1)
         read = self.data.feed.tokens(done) - self.data.feed.tokens(done - sums.steps)
-        self.speed = read / sums.seconds if sums.seconds else None
+        self.read, self.stepping = self.read + read, self.stepping + sums.seconds
+        speed = read / sums.seconds if sums.seconds else None
         norm = self.state.optimizer.gradient_norm
         record: dict[str, Any] = {
             "tokens": self.data.feed.tokens(done),
@@ -259,8 +261,8 @@ class Run:
             **{f"loss/{s}": nll / max(1, sums.tokens[s]) for s, nll in sorted(sums.nll.items())},
             "learning_rate_factor": self.plan.schedule.factor(done - 1),
             "gradient_norm": float(norm) if norm is not None else None,
-            "tokens_per_second": self.speed,
-            "mfu": self._mfu(),
+            "tokens_per_second": speed,
+            "mfu": self._mfu(speed),
             "memory_bytes": memory_bytes(self.device),
             "joules": self.meter.spent().joules,
             "joules_measured": measurable(self.device),
@@ -285,12 +287,12 @@ class Run:
             self.sums.steps += 1
         self._waiting.clear()
 
-    def _mfu(self) -> float | None:
+    def _mfu(self, tokens_per_second: float | None) -> float | None:
         """Share of the peak that training FLOPs make up."""
-        if self.speed is None:
+        if tokens_per_second is None:
             return None
         length = self.data.feed.sampler.plan.row_tokens
-        return self.speed * self.state.model.flops_per_token(length) / self.peak
+        return tokens_per_second * self.state.model.flops_per_token(length) / self.peak
 
     # Evaluation
 
@@ -425,9 +427,10 @@ class Run:
         for split, held_out in self.data.held_out.items():
             evaluations[split] = held_out.evaluate(on_device, self.device)
             self.telemetry.write("final", self.state.step, {"split": split, **_told(evaluations[split])})
+        speed = self.read / self.stepping if self.stepping else None
         return Outcome(
             model, step, self.state.step, self.data.feed.tokens(self.state.step), self.train_loss, evaluations,
-            self.speed, self._mfu(), self.meter.spent(), early,
+            speed, self._mfu(speed), self.meter.spent(), early,
         )  # fmt: skip
 
     def _with_documents(self, step: int) -> WorkError:
