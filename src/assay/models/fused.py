@@ -191,11 +191,10 @@ class _PostAttention(torch.autograd.Function):
         B, T, D = grad_BTD.shape
         grad = grad_BTD.reshape(B * T, D)
         dw_down = weight_gradient(grad, squared)
-        # d(relu(u)^2) = 2 relu(u): the factor 2 rides on the two products that follow.
+        # d(relu(u)^2) = 2 relu(u): the factor 2 rides on what is smaller.
         d_up = input_gradient(grad, w_down).mul_(hidden)
         dw_up = weight_gradient(d_up, normed).mul_(2)
-        d_normed = input_gradient(d_up, w_up).mul_(2)
-        d_middle = _norm_backward(d_normed, normed, scale).add_(grad)
+        d_middle = _norm_backward(input_gradient(d_up, w_up), normed, 2 * scale).add_(grad)
         dw_out = weight_gradient(d_middle, y_ND)
         dy = input_gradient(d_middle, w_out).view(B, T, ctx.heads, D // ctx.heads).transpose(1, 2)
         return d_middle.view(B, T, D), dy, dw_out, dw_up, dw_down

@@ -62,7 +62,6 @@ def _product(a: Tensor, b: Tensor, times: float) -> Tensor:
 
 def _softmax(q_RtK: Tensor, k_RsK: Tensor, seen: Tensor | None, heads: int) -> Tensor:
     """Softmax of q k^T / sqrt(K) over what is seen: (R, t, s)."""
-    wide = torch.promote_types(q_RtK.dtype, torch.float32)
     for shifted in (False, True):
         powers = _product(q_RtK, k_RsK.mT, q_RtK.shape[-1] ** -0.5 * LOG2_E)
         by_head = powers.view(-1, heads, *powers.shape[1:])
@@ -73,10 +72,10 @@ def _softmax(q_RtK: Tensor, k_RsK: Tensor, seen: Tensor | None, heads: int) -> T
         powers.exp2_()
         if seen is not None:
             by_head.view(seen.dtype).bitwise_and_(seen)
-        sums = powers.sum(-1, keepdim=True, dtype=wide)
+        sums = powers.sum(-1, keepdim=True)  # asked for in another type they would be copied as a whole first
         if is_safe(sums):
             break
-    return powers.mul_(sums.reciprocal_().to(powers.dtype))
+    return powers.mul_(sums.reciprocal_())
 
 
 class _Attention(torch.autograd.Function):
