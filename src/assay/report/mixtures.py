@@ -53,9 +53,7 @@ def _decimals(reach: float) -> int:
 
 def _heat_map(mixtures: MixtureView, targets: list[str], reach: float, level: float, ids: Ids) -> Markup:
     names: list[Content] = [target or both("mixtures.mean") for target in targets]
-    head = Markup("").join(
-        Markup('<th scope="col" class="n"><span class="clamp">{}</span></th>').format(spans(name)) for name in names
-    )
+    head = Markup("").join(Markup('<th scope="col" class="n">{}</th>').format(_clamped(name)) for name in names)
     rows = [_baseline(mixtures, targets)]
     for row in mixtures.rows:
         cells = [_cell(row, target, name, level, _decimals(reach)) for target, name in zip(targets, names, strict=True)]
@@ -64,6 +62,11 @@ def _heat_map(mixtures: MixtureView, targets: list[str], reach: float, level: fl
         said("mixtures.row"), head, Markup("").join(rows)
     )
     return framed(both("mixtures.caption"), inner, ident=ids.new("mixtures-caption"), kind="heat")
+
+
+def _clamped(name: Content) -> Markup:
+    """A heading that may be as long as a file's name."""
+    return Markup('<span class="clamp">{}</span>').format(spans(name))
 
 
 def _baseline(mixtures: MixtureView, targets: list[str]) -> Markup:
@@ -95,7 +98,7 @@ def _cell(row: MixtureRow, target: str, name: Content, level: float, decimals: i
 
 
 def _weights(mixtures: MixtureView, ids: Ids) -> Markup:
-    columns = [Column(both("mixtures.row")), *(Column(source) for source in mixtures.sources)]
+    columns = [Column(both("mixtures.row")), *(Column(_clamped(source)) for source in mixtures.sources)]
     natural: list[Content] = [
         both("mixtures.natural"),
         *(percent(mixtures.natural.get(source)) for source in mixtures.sources),
@@ -103,7 +106,7 @@ def _weights(mixtures: MixtureView, ids: Ids) -> Markup:
     rows = [natural]
     for row in mixtures.rows:
         rows.append([_row_name(row), *(_share(row, source) for source in mixtures.sources)])
-    body = table(both("mixtures.weights_caption"), columns, rows, ident=ids.new("weights-caption"))
+    body = table(both("mixtures.weights_caption"), columns, rows, ident=ids.new("weights-caption"), kind="by-source")
     return fold(both("mixtures.weights"), body)
 
 
