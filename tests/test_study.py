@@ -255,7 +255,8 @@ def test_another_study_or_a_changed_corpus_is_refused(
     before = {path: path.read_bytes() for path in out.glob("*.json")}
     other = assay("study", texts, "--tokens", "9M", "--out", out)
     assert other.returncode == 2
-    assert other.stderr.startswith(f"assay: {out}: holds another study (recipe, budget: not the same) -> choose ")
+    assert other.stderr.startswith(f"assay: {out}: holds another study (")
+    assert "9000000" in other.stderr and " there, " in other.stderr
     assert "repeat its command: assay study" in other.stderr
 
     changed = tmp_path / "文本"

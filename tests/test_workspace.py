@@ -22,7 +22,7 @@ def test_until_it_is_settled_the_folder_takes_a_corrected_study(tmp_path: Path) 
         space.settle(corpus="c", plan="p")
     before = space.path("study.json").read_bytes()
     assert json.loads(before) == {**OTHER, "command": "second", "settled": {"corpus": "c", "plan": "p"}}
-    refusal = r"holds another study \(sources: not the same\).*repeat its command: second"
+    refusal = r"holds another study \(sources: \[\"/b\"\] there, \[\"/a\"\] here\).*repeat its command: second"
     with pytest.raises(InputError, match=refusal), space.enter(ONE, "third"):
         raise AssertionError("it was let in")
     with space.enter(OTHER, "fourth"):

@@ -34,7 +34,7 @@ from assay.store import Store, fingerprint
 from assay.tokens import evalset
 from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
-from assay.train.evaluate import Documents, Evaluation, ngram_nll
+from assay.train.evaluate import Documents, Evaluation, ngram_nll, perplexity_of
 
 NGRAM = "ngram.safetensors"
 MOST_TOKENS = 512  # of a window, where the model has no bound
@@ -93,11 +93,11 @@ def _texts(request: Request, progress: Progress) -> Iterator[list[tuple[str, str
 
 def _begin(folder: Path, encoder: Encoder) -> int | None:
     """The id that stands before a document; None where the model knows none."""
-    if encoder.marks_documents:
-        return END_OF_TEXT_ID
-    stated = interop.read_config(folder)
-    found = stated.get("bos_token_id", stated.get("eos_token_id"))
-    return int(found) if isinstance(found, int) else None
+    stated = {} if (folder / NGRAM).exists() else interop.read_config(folder)
+    for name in ("bos_token_id", "eos_token_id"):
+        if isinstance(stated.get(name), int):
+            return int(stated[name])
+    return END_OF_TEXT_ID if encoder.marks_documents else None
 
 
 def _encoded(texts: list[tuple[str, str]], encoder: Encoder, begin: int | None) -> tuple[list[str], list[np.ndarray]]:
@@ -189,7 +189,10 @@ def metrics(found: Evaluation, signature: str, level: float) -> dict[str, Any]:
     interval = loss.interval(level)
     made: dict[str, Any] = {
         "loss": {"value": loss.value, "interval": interval},
-        "perplexity": {"value": math.exp(loss.value), "interval": interval and tuple(math.exp(x) for x in interval)},
+        "perplexity": {
+            "value": perplexity_of(loss.value),
+            "interval": interval and tuple(map(perplexity_of, interval)),
+        },
     }
     if found.bits_per_byte is not None:
         bits = found.ratio("n_bytes", 1 / math.log(2))

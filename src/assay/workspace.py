@@ -138,9 +138,10 @@ class Workspace:
     def _claim(self, identity: Mapping[str, Any], command: str) -> None:
         if self.settled:
             before = self._read(self.identity)
-            if different := [key for key in identity if before.get(key) != identity[key]]:
+            if different := list(_differences(before, identity)):
+                shown = "; ".join(different[:3]) + (f"; and {len(different) - 3} more" if len(different) > 3 else "")
                 raise InputError(
-                    f"holds another {self.kind} ({', '.join(different)}: not the same)",
+                    f"holds another {self.kind} ({shown})",
                     where=self.root,
                     remedy=f"choose another --out, or repeat its command: {before.get('command', '')}",
                 )
@@ -194,3 +195,21 @@ class Workspace:
             sums[stage] = sums.get(stage, 0.0) + seconds
         write_json_atomic(path, sums)
         return {str(stage): float(seconds) for stage, seconds in sums.items()}
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
+    """What differs, key by key, the names of sections within `recipe` first: `model.width: 16 there, 32 here`."""
+    for key, value in here.items():
+        before = there.get(key)
+        if before == value:
+            continue
+        if isinstance(before, dict) and isinstance(value, dict):
+            prefix = "" if key == "recipe" else f"{key}."
+            yield from (prefix + told for told in _differences(before, {**dict.fromkeys(before), **value}))
+        else:
+            yield f"{key}: {_short(before)} there, {_short(value)} here"
+
+
+def _short(value: Any, most: int = 60) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= most else text[: most - 1] + "…"

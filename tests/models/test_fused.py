@@ -227,3 +227,13 @@ def test_penalties_are_in_the_mean_and_not_in_the_losses(smoothing: float, z: fl
     torch.testing.assert_close(losses.double(), plain, rtol=1e-5, atol=1e-6)
     for found, grad in zip(torch.autograd.grad(mean, mine), wanted, strict=True):
         torch.testing.assert_close(found.double(), grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mark", [-1, -100])
+def test_every_negative_target_counts_for_nothing(mark: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, w = torch.randn(6, 8, generator=generator), torch.randn(11, 8, generator=generator)
+    targets = torch.tensor([3, mark, 10, 0, mark, 5])
+    mean, losses = fused.linear_cross_entropy(x, w, targets)
+    torch.testing.assert_close(mean, functional.cross_entropy(x @ w.t(), targets, ignore_index=mark))
+    assert losses[targets < 0].eq(0).all()

@@ -33,7 +33,8 @@ def test_pairs_are_those_of_a_loop_over_words(texts: list[list[int]], window: in
     np.testing.assert_allclose(weights, [expected[pair] for pair in sorted(expected)])
 
 
-def test_steps_of_one_pair_are_the_published_algorithm() -> None:
+def test_steps_of_one_pair_are_those_of_the_authors_program() -> None:
+    """glove.c: the rate is multiplied in before a gradient is squared and added up."""
     rng = np.random.default_rng(0)
     pairs = np.array([(i, j) for i in range(V) for j in range(V) if i != j])
     weights = rng.uniform(0.3, 250, len(pairs))
@@ -49,12 +50,12 @@ def test_steps_of_one_pair_are_the_published_algorithm() -> None:
         for k in torch.randperm(len(pairs), generator=generator).tolist():
             i, j = pairs[k][0], pairs[k][1] + V
             f = min(1.0, (weights[k] / 100)) ** 0.75
-            error = f * (w[i] @ w[j] + b[i] + b[j] - np.log(weights[k]))
+            error = 0.05 * f * (w[i] @ w[j] + b[i] + b[j] - np.log(weights[k]))
             gi, gj = error * w[j], error * w[i]
-            w[i] -= 0.05 * gi / np.sqrt(gw[i])
-            w[j] -= 0.05 * gj / np.sqrt(gw[j])
-            b[i] -= 0.05 * error / np.sqrt(gb[i])
-            b[j] -= 0.05 * error / np.sqrt(gb[j])
+            w[i] -= gi / np.sqrt(gw[i])
+            w[j] -= gj / np.sqrt(gw[j])
+            b[i] -= error / np.sqrt(gb[i])
+            b[j] -= error / np.sqrt(gb[j])
             gw[i] += gi**2
             gw[j] += gj**2
             gb[i] += error**2

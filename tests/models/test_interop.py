@@ -250,3 +250,24 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     weights.rename(folder / "pytorch_model.bin")
     with pytest.raises(InputError, match="pickle"):
         interop.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "told"),
+    [
+        ("bert", {"tie_word_embeddings": False}, "output matrix of its own"),
+        ("roberta", {"tie_word_embeddings": False}, "output matrix of its own"),
+        ("roberta", {"hidden_act": "relu"}, "different activations"),
+    ],
+)
+def test_heads_that_would_be_read_wrong_are_refused(
+    kind: str, changed: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    from transformers import BertConfig, BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
+
+    sizes = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+             "intermediate_size": 32, "max_position_embeddings": 20}  # fmt: skip
+    made = (BertForMaskedLM, BertConfig) if kind == "bert" else (RobertaForMaskedLM, RobertaConfig)
+    made[0](made[1](**sizes, **changed)).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=told):
+        interop.load(tmp_path)

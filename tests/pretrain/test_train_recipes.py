@@ -12,14 +12,9 @@ import pytest
 from assay.models import interop, vectors
 from assay.models.ngram import KneserNey
 from assay.tokens.tokenizer import Encoder
-from trainings import RECIPES, corpus, train
+from trainings import RECIPES, train
 
 NEURAL = ["gpt", "bert", "bart", "t5", "lstm", "words"]
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return corpus(tmp_path_factory.mktemp("texts") / "own")
 
 
 def test_every_recipe_is_here() -> None:

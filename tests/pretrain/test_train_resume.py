@@ -15,15 +15,10 @@ import torch
 from assay.errors import InputError, Stopped
 from assay.present.progress import Progress
 from command import Running
-from trainings import RECIPES, TOY, corpus, train, weights
+from trainings import RECIPES, TOY, train, weights
 
 STEPS = 12
 MEASURED = {"tokens_per_second", "mfu", "memory_bytes", "joules"}  # by the clock, not by the run
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return corpus(tmp_path_factory.mktemp("texts") / "own")
 
 
 def records(out: Path) -> list[dict[str, Any]]:

@@ -15,12 +15,7 @@ import torch
 from assay.models.protocol import Model
 from assay.train.evaluate import Documents, Evaluation
 from assay.train.feed import Phase, RowFeed, slots_of
-from trainings import RECIPES, TOY, corpus, train, weights
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return corpus(tmp_path_factory.mktemp("texts") / "own")
+from trainings import RECIPES, TOY, train, weights
 
 
 def records(out: Path, kind: str) -> list[dict[str, float]]:

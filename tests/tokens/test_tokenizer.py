@@ -107,3 +107,14 @@ def test_check_equal_passes_and_finds_a_difference(encoder: Encoder, content: st
     other._plain_json = train_tokenizer(["zzzz yyyy"], 300)  # as if the other library had other merges
     with pytest.raises(WorkError, match="differently"):
         other.check_equal([TEXTS["English"]])
+
+
+def test_an_unknown_word_does_not_begin_a_document() -> None:
+    """Files such as the quick tour of tokenizers makes: id 0 is [UNK], and stands for whatever is unknown."""
+    from tokenizers import models, pre_tokenizers
+
+    for names, marks in ((["[UNK]", "[SEP]", "a"], False), (["[SEP]", "[UNK]", "a"], True)):
+        tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokenizer.add_special_tokens(["[UNK]", "[SEP]"])
+        assert Encoder(tokenizer.to_str()).marks_documents is marks

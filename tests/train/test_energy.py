@@ -64,3 +64,11 @@ def test_a_gpu_that_does_not_tell_is_an_estimate(clock: list[float], monkeypatch
     monkeypatch.setattr(energy, "RAPL", Path("/dev/zero"))  # readable
     assert energy.measurable()
     assert not energy.measurable("cuda:0")
+
+
+def test_work_on_several_cores_takes_their_energy(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(energy, "measurable", lambda *_: False)
+    one, three = Meter(), Meter(cores=3)
+    clock[0] += 10.0
+    assert three.spent().joules == pytest.approx(3 * one.spent().joules)
+    assert one.spent().joules > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -215,3 +216,39 @@ def test_gradients_are_bounded_and_penalised_before_they_are_used() -> None:
         for name, p in own.items():
             rate = rates[ROLES[name]] * FACTORS[0]
             torch.testing.assert_close(before[name] - p, rate * expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_gradient_that_is_no_number_updates_nothing() -> None:
+    """Where its norm is known; what was there before can be saved."""
+    linear = nn.Linear(4, 3)
+    optimizer = Optimizer(dict(linear.named_parameters()), {"weight": "matrix", "bias": "vector"}, OptimizerConfig())
+    optimizer.watched = True
+    before = [parameter.detach().clone() for parameter in linear.parameters()]
+    for value, updated in ((float("nan"), False), (1.0, True)):
+        for parameter in linear.parameters():
+            parameter.grad = torch.full_like(parameter, value)
+        assert optimizer.step(1.0) is updated
+        assert all(torch.equal(a, b) for a, b in zip(before, linear.parameters(), strict=True)) is not updated
+
+
+def test_a_matrix_that_the_loss_does_not_reach_stays() -> None:
+    first, second = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+    parameters = {"first": first.weight, "second": second.weight}
+    optimizer = Optimizer(parameters, {"first": "matrix", "second": "matrix"}, OptimizerConfig())
+    before = second.weight.detach().clone()
+    first.weight.grad = torch.ones(4, 4)
+    optimizer.step(1.0)
+    assert torch.equal(second.weight, before)
+
+
+@pytest.mark.parametrize("kind", ["adamw", "sgd"])
+def test_gains_and_biases_do_not_decay(kind: Any) -> None:
+    linear = nn.Linear(4, 3)
+    config = OptimizerConfig(matrix=kind, rest=kind, weight_decay=0.5)
+    optimizer = Optimizer(dict(linear.named_parameters()), {"weight": "matrix", "bias": "vector"}, config)
+    weight, bias = (parameter.detach().clone() for parameter in (linear.weight, linear.bias))
+    for parameter in linear.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step(1.0)
+    assert bool((linear.weight.detach().abs() < weight.abs()).all())
+    assert torch.equal(linear.bias, bias)

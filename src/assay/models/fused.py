@@ -303,7 +303,6 @@ def linear_cross_entropy(
     targets_N: Tensor,
     *,
     bias_V: Tensor | None = None,
-    ignore: int = -1,
     chunk: int | None = None,
     softcap: float | None = None,
     penalties: Penalties = PLAIN,
@@ -314,20 +313,20 @@ def linear_cross_entropy(
 
     Args:
         x_ND: final hidden states.  w_VD: the output matrix.
-        targets_N: int64; positions equal to `ignore` count for nothing.
+        targets_N: int64; where they are negative, a position counts for nothing.
         bias_V: added to the logits.
         chunk: rows of logits that are held at a time; None: what suits the device.
         softcap: logits are softcap * tanh(logits / softcap); None: as they are.
         penalties: what the mean holds besides the loss.
 
     Returns:
-        (mean over the counted positions in nats, plain loss of each position in nats: 0 where ignored). Only the mean
-        has a gradient.
+        (mean over the counted positions in nats, plain loss of each position in nats: 0 where it counts for nothing).
+        Only the mean has a gradient.
     """
     if chunk is None:
         held = LOGITS_HELD.get(x_ND.device.type, LOGITS_HELD["cpu"])
         chunk = max(32, held // len(w_VD))
-    counted = targets_N != ignore
+    counted = targets_N >= 0
     weights = counted.to(torch.float32) / counted.sum().clamp_min(1)
     if not torch.is_grad_enabled():  # a parameter asks for its gradient even then, and evaluation would pay for it
         x_ND, w_VD = x_ND.detach(), w_VD.detach()

@@ -98,11 +98,11 @@ def preset(name: str, size: Size, **more: Any) -> ModelConfig:
         KeyError: there is no such preset.
         ValueError: the config has no such field.
     """
-    return with_fields(PRESETS[name](size), {key: value for key, value in more.items() if value is not None})
+    return with_fields(PRESETS[name](size), more)
 
 
 def with_fields(config: Any, values: dict[str, Any]) -> Any:
-    """The config with other values of its own fields, or of its block's.
+    """The config with other values of its own fields, or of its block's; None: as they are.
 
     Raises:
         ValueError: it has no such field.
@@ -112,6 +112,7 @@ def with_fields(config: Any, values: dict[str, Any]) -> Any:
     inner = {f.name for f in fields(block)} if block is not None else set()
     if unknown := sorted(set(values) - own - inner):
         raise ValueError(f"{type(config).__name__} has no {unknown[0]}; it has {', '.join(sorted(own | inner))}")
-    below = {key: value for key, value in values.items() if key not in own}
-    changed = {key: value for key, value in values.items() if key in own}
+    given = {key: value for key, value in values.items() if value is not None}
+    below = {key: value for key, value in given.items() if key not in own}
+    changed = {key: value for key, value in given.items() if key in own}
     return replace(config, **changed, **({"block": replace(block, **below)} if below else {}))

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import polars as pl
 import torch
@@ -26,12 +26,13 @@ from torch import nn
 from assay import __version__
 from assay.corpus.scan import Corpus
 from assay.errors import InputError
-from assay.models import float8, interop, vectors
+from assay.models import float8, vectors
 from assay.models.build import ModelConfig, build
 from assay.models.interop.directory import Special, write_directory
 from assay.models.protocol import Penalties
 from assay.pretrain import card, rows, shape
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
+from assay.pretrain.start import Start, start, tokenizer_of
 from assay.recipe.pretrain import RunRecipe
 from assay.store import Artifact, fingerprint, staged, write_json_atomic
 from assay.tokens import prepare
@@ -44,9 +45,10 @@ from assay.tokens.stream import TokenStream
 from assay.train.allocator import keep_freed_memory
 from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
-from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
+from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows, perplexity_of
 from assay.train.feed import Phase, RowFeed, slots_of
 from assay.train.loop import TrainSpec, TrainState
+from assay.train.memory import OutOfMemory, is_out_of_memory, out_of_memory, told_of_weights
 from assay.train.objectives import Objective
 from assay.train.parallel import Mode, joined
 from assay.train.precision import allow_tf32
@@ -151,11 +153,12 @@ class _Training:
         return self._prepared
 
     def _made(self) -> _Prepared:
+        begun = start(self.recipe)
         corpus = self.work.scan()
         tokens = tokenizer(self.work, corpus)
         text = read_text(self.work, corpus, tokens)
         asked = shape.objective(self.recipe, tokens.encoder)
-        config, initial = self._model(tokens)
+        config, initial = self._model(tokens, begun)
         spec = TrainSpec(
             config, shape.optimizer_config(self.recipe, config), self.recipe.train.seed,
             penalties=Penalties(self.recipe.objective.smoothing, self.recipe.objective.z),
@@ -220,14 +223,13 @@ class _Training:
 
     # The model
 
-    def _model(self, tokens: Tokenized) -> tuple[ModelConfig, dict[str, torch.Tensor] | None]:
+    def _model(self, tokens: Tokenized, begun: Start | None) -> tuple[ModelConfig, dict[str, torch.Tensor] | None]:
         """The config, and the weights to begin with where there are any."""
         m, rows = self.recipe.model, tokens.encoder.vocabulary
-        if m.path is None:
+        if begun is None:
             config = shape.model_config(self.recipe, tokens.encoder)
             return config, None if m.vectors is None else self._with_vectors(config, tokens, Path(m.vectors))
-        model = interop.load(Path(m.path))
-        config = cast(ModelConfig, model.config)
+        config = begun.config
         if config.vocabulary < rows:
             raise InputError(
                 f"the tokenizer has {rows} ids, and the model's embedding {config.vocabulary} rows", where=m.path,
@@ -238,7 +240,7 @@ class _Training:
                 f"has {shape.max_length(config)} positions, and rows are {self.recipe.train.row_tokens} tokens",
                 where=m.path, remedy="give shorter train.row_tokens",
             )  # fmt: skip
-        return config, {name: parameter.detach() for name, parameter in model.named_parameters()}
+        return config, begun.weights
 
     def _with_vectors(self, config: ModelConfig, tokens: Tokenized, path: Path) -> dict[str, torch.Tensor]:
         """The input layer from word vectors."""
@@ -276,14 +278,23 @@ class _Training:
         """Tokens a second of training steps on real batches."""
         r = self.recipe.train
         feed = self._feed(text, asked, _Decided(spec.dtype, 64, (Phase(1, r.batch_rows),)))
-        state = TrainState(spec, self.device)
+        with told_of_weights(spec.model):
+            state = TrainState(spec, self.device)
         times: list[float] = []
+        short = False
         end = time.perf_counter() + PROBE_SECONDS
         while len(times) < 4 or (time.perf_counter() < end and state.step < 60):
             start = time.perf_counter()
-            state.update(feed.batch(state.step), 0.0)
-            if self.device != "cpu":
-                torch.cuda.synchronize()
+            try:
+                state.update(feed.batch(state.step), 0.0)
+                if self.device != "cpu":
+                    torch.cuda.synchronize()
+            except OutOfMemory as error:
+                if not is_out_of_memory(error):
+                    raise
+                short = True
+            if short:  # out of the `except`, whose traceback holds what the step had computed
+                raise out_of_memory(state, feed.batch(state.step))
             times.append(time.perf_counter() - start)
         return r.batch_rows * r.row_tokens / statistics.median(times[2:])
 
@@ -387,9 +398,8 @@ def tokenizer(work: Work, corpus: Corpus) -> Tokenized:
     """The tokenizer that the recipe, or the model that it goes on from, names; else one that is learned."""
     t, store = work.recipe.tokenizer, work.space.store
     work.progress.stage("tokenizer")
-    given = t.path or (work.recipe.model.path and _tokenizer_of(Path(work.recipe.model.path)))
-    if given:
-        return prepare.given_tokenizer(corpus, store, Path(given), t.sample_bytes)
+    if (given := tokenizer_of(work.recipe)) is not None:
+        return prepare.given_tokenizer(corpus, store, given, t.sample_bytes)
     return prepare.tokenizer(corpus, store, shape.learning(work.recipe), t.sample_bytes)
 
 
@@ -433,8 +443,8 @@ def told(found: Evaluation, level: float = 0.95) -> dict[str, Any]:
         "tokens": int(found.sum("n_tokens")),
         "loss": {"value": loss.value, "interval": interval},
         "perplexity": {
-            "value": math.exp(loss.value),
-            "interval": interval and (math.exp(interval[0]), math.exp(interval[1])),
+            "value": perplexity_of(loss.value),
+            "interval": interval and tuple(map(perplexity_of, interval)),
         },
     }
     if found.bits_per_byte is not None:
@@ -484,10 +494,6 @@ def _check_type(train: RunRecipe, device: str) -> None:
             "layers that are cut among processes cannot be computed in float8", where="train.dtype",
             remedy="give bfloat16, or train.parallel=fsdp",
         )  # fmt: skip
-
-
-def _tokenizer_of(folder: Path) -> str | None:
-    return str(folder / "tokenizer.json") if (folder / "tokenizer.json").exists() else None
 
 
 def _documents(feed: RowFeed, stream: Artifact, step: int) -> list[str]:

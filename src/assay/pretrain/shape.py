@@ -8,7 +8,9 @@ from typing import Any, Literal
 from assay.errors import InputError
 from assay.models.build import ModelConfig
 from assay.models.decoder import DecoderConfig
-from assay.models.presets import Size, heads_of, preset
+from assay.models.encoder import EncoderConfig
+from assay.models.presets import Size, heads_of, preset, with_fields
+from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
 from assay.recipe.pretrain import PretrainRecipe
 from assay.tokens.learn import MASK, PAD, Learning
@@ -80,6 +82,10 @@ def sentinels(row_tokens: int, share: float, mean: float) -> int:
     return max(1, round(row_tokens * share / mean)) + 1
 
 
+def _share(recipe: PretrainRecipe, kind: ObjectiveKind) -> float:
+    return _SHARE[kind] if recipe.objective.share is None else recipe.objective.share
+
+
 def special_tokens(recipe: PretrainRecipe) -> tuple[str, ...]:
     """Names of the special tokens that the objective needs, besides the one before every document."""
     kind, o = objective_kind(recipe), recipe.objective
@@ -88,7 +94,7 @@ def special_tokens(recipe: PretrainRecipe) -> tuple[str, ...]:
     if kind == "denoising":
         return (PAD, END, MASK)
     if kind == "spans":
-        n = sentinels(recipe.train.row_tokens, o.share or _SHARE[kind], o.mean_span)
+        n = sentinels(recipe.train.row_tokens, _share(recipe, kind), o.mean_span)
         return (PAD, END, *(f"<|extra_{i}|>" for i in range(n)))
     return ()
 
@@ -109,7 +115,7 @@ def objective(recipe: PretrainRecipe, encoder: Encoder) -> Objective:
     kind, o = objective_kind(recipe), recipe.objective
     if kind == "causal":
         return NEXT_TOKEN
-    share = o.share or _SHARE[kind]
+    share = _share(recipe, kind)
     mask = "[MASK]" if "[MASK]" in encoder.special else MASK
     if kind == "masked":
         words = WholeWords(encoder) if o.whole_words else None
@@ -145,6 +151,11 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
         raise InputError(
             f"{heads} heads do not divide a width of {m.width}", where="model.heads", remedy="leave it out"
         )
+    if block is not None and block.rotary and block.key_width % 2:
+        raise InputError(
+            f"heads of {block.key_width} numbers cannot be turned in pairs", where="model.heads",
+            remedy="leave it out, or give heads of an even width",
+        )  # fmt: skip
     if block is not None and block.heads % block.groups:
         raise InputError(
             f"{block.groups} heads of keys and values do not divide {block.heads}", where="model.more",
@@ -156,6 +167,26 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
             remedy="give shorter rows, or a larger max_length in model.more",
         )  # fmt: skip
     return config
+
+
+def kind_of(config: ModelConfig) -> str:
+    """The kind of a model, as `family_of` names it of presets."""
+    kinds = {EncoderConfig: "encoder", Seq2SeqConfig: "seq2seq", RecurrentConfig: "recurrent"}
+    return kinds.get(type(config), "decoder")
+
+
+def with_more(recipe: PretrainRecipe, config: ModelConfig) -> ModelConfig:
+    """The config of weights to go on from, with what the recipe says of dropout and other fields.
+
+    Raises:
+        InputError: it has no such field.
+    """
+    m = recipe.model
+    try:
+        changed: ModelConfig = with_fields(config, {**m.more, "dropout": m.dropout} if m.dropout else dict(m.more))
+    except (ValueError, TypeError) as error:
+        raise InputError(str(error), where="model.more", remedy="give fields of this model") from error
+    return changed
 
 
 def max_length(config: ModelConfig) -> float:

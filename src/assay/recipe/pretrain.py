@@ -61,7 +61,9 @@ class ObjectiveRecipe(Section):
         "auto", description="auto: causal for decoders and recurrent models, masked for encoders, spans for T5, else"
         " denoising",
     )  # fmt: skip
-    share: Share | None = Field(None, description="share of tokens that are hidden; the objective's own when not given")
+    share: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="share of tokens that are hidden; the objective's own when not given"
+    )
     mean_span: float = Field(3.0, ge=1, description="mean length of a hidden span, in tokens")
     whole_words: bool = Field(True, description="masked: words are hidden whole")
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing")
@@ -73,10 +75,10 @@ class OptimizerRecipe(Section):
 
     matrix: Literal["muon", "adamw", "adam", "sgd", "adafactor"] | None = Field(None, description="of the matrices")
     rest: Literal["adamw", "adam", "sgd", "adafactor"] = Field("adamw", description="of everything else")
-    matrix_lr: float | None = Field(None, gt=0, description="peak learning rate of the matrices")
-    embedding_lr: float | None = Field(None, gt=0, description="peak learning rate of embeddings")
-    head_lr: float | None = Field(None, gt=0, description="peak learning rate of the output matrix")
-    vector_lr: float | None = Field(None, gt=0, description="peak learning rate of gains and biases")
+    matrix_lr: float | None = Field(None, gt=0, le=1e6, description="peak learning rate of the matrices")
+    embedding_lr: float | None = Field(None, gt=0, le=1e6, description="peak learning rate of embeddings")
+    head_lr: float | None = Field(None, gt=0, le=1e6, description="peak learning rate of the output matrix")
+    vector_lr: float | None = Field(None, gt=0, le=1e6, description="peak learning rate of gains and biases")
     momentum: float = Field(0.95, ge=0, lt=1, description="of Muon and SGD")
     betas: tuple[Share, Share] = Field((0.9, 0.95), description="of Adam")
     weight_decay: float = Field(0.0, ge=0, description="decoupled; an L2 penalty in Adam and SGD")

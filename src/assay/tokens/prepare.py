@@ -63,7 +63,7 @@ def given_tokenizer(corpus: Corpus, store: Store, path: Path, sample_bytes: int)
     encoder = Encoder.load(path)
     if not encoder.marks_documents:
         raise InputError(
-            "id 0 is no special token, and one has to stand before every document", where=path,
+            "id 0 is no special token, or the unknown one, and it has to stand before every document", where=path,
             remedy="train a tokenizer with assay tokenizer train, or take one whose id 0 is special",
         )  # fmt: skip
     content = encoder.content

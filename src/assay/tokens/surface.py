@@ -157,6 +157,8 @@ def _parts(node: Mapping[str, Any] | None) -> Iterator[Mapping[str, Any]]:
 
 
 def _unknown(model: Mapping[str, Any], ids: Mapping[str, int]) -> int | None:
+    if model.get("byte_fallback") and all(f"<0x{byte:02X}>" in ids for byte in range(256)):
+        return None
     if model.get("unk_id") is not None:
         return int(model["unk_id"])
     return ids.get(model.get("unk_token") or "")

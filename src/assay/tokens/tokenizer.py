@@ -105,8 +105,9 @@ class Encoder:
 
     @property
     def marks_documents(self) -> bool:
-        """Id 0 is a special token, so it can stand before every document (`tokens.stream.END_OF_TEXT_ID`)."""
-        return END_OF_TEXT_ID in self.special.values()
+        """Id 0 is a special token that stands in no text, not even for what is unknown: it can stand before every
+        document (`tokens.stream.END_OF_TEXT_ID`)."""
+        return END_OF_TEXT_ID in self.special.values() and self.unknown != END_OF_TEXT_ID
 
     def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Encode texts.

@@ -33,7 +33,7 @@ def _gpu_watts(device: str) -> float | None:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a stretch of work took: seconds by the clock, joules of one core's share of the package."""
+    """What a stretch of work took: seconds by the clock, joules of its cores' share of the package."""
 
     seconds: float = 0.0
     joules: float = 0.0
@@ -47,10 +47,13 @@ class Meter:
 
     `before` is what an earlier process, killed since, had spent on the same work: a state that goes on later keeps
     what was spent up to it.
+
+    Args:
+        cores: busy with the work.
     """
 
-    def __init__(self, before: Spent = NOTHING, device: str = "cpu") -> None:
-        self._before, self._began, self._device = before, time.monotonic(), device
+    def __init__(self, before: Spent = NOTHING, device: str = "cpu", cores: int = 1) -> None:
+        self._before, self._began, self._device, self._cores = before, time.monotonic(), device, cores
         self._gpu_joules, self._asked = 0.0, self._began
         self._counter = int(RAPL.read_text()) if measurable() else None
 
@@ -70,10 +73,12 @@ class Meter:
         self._asked = now
 
     def _joules(self, seconds: float) -> float:
-        """Energy since the meter was made; by the counter (divided over the cores), else seconds x WATTS_PER_CORE."""
+        """Energy since the meter was made; by the counter (its share of all cores), else by WATTS_PER_CORE."""
+        estimated = seconds * WATTS_PER_CORE * self._cores
         if self._counter is None:
-            return seconds * WATTS_PER_CORE
+            return estimated
         now = int(RAPL.read_text())
         if now < self._counter:  # the counter wraps
-            return seconds * WATTS_PER_CORE
-        return (now - self._counter) / 1e6 / (os.cpu_count() or 1)
+            return estimated
+        cores = os.cpu_count() or 1
+        return (now - self._counter) / 1e6 * min(self._cores, cores) / cores

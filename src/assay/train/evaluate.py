@@ -6,6 +6,7 @@ Rows        rows of a held-out stream under the objective of training           
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +25,12 @@ from assay.tokens.stream import TokenStream
 from assay.train.objectives import Objective
 
 LN2 = float(np.log(2))
+_MOST_NATS = 700.0  # e to the power of more is beyond float64
+
+
+def perplexity_of(loss: float) -> float:
+    """exp(loss) of a loss in nats a token; at most e^700, where floating point ends."""
+    return math.exp(min(loss, _MOST_NATS))
 
 
 @torch.inference_mode()

@@ -39,12 +39,12 @@ OnStep = Callable[[int, Batch, Tensor], None]
 
 
 class LossNotFinite(WorkError):
-    """The loss of a step is no number; the state is that before the step."""
+    """The loss of a step, or the norm of its gradient, is no number; the state is that before the step."""
 
     def __init__(self, step: int) -> None:
         self.step = step
         super().__init__(
-            "the loss is not a number",
+            "the loss or its gradient is not a number",
             where=f"step {step}",
             remedy="lower the learning rates, lengthen the warmup, or clip the gradients",
         )
@@ -153,7 +153,8 @@ class TrainState:
                 if low.grad is not None:
                     self.masters[name].grad, low.grad = low.grad.float(), None
         if self._scale is None or self._scale.unscaled(self._gradients(), self.parallel.everywhere):
-            self.optimizer.step(factor)
+            if not self.optimizer.step(factor):
+                raise LossNotFinite(self.step)
             self.refresh()
         else:
             self.optimizer.drop_gradients()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 from assay.errors import WorkError
+from assay.models.build import ModelConfig, build
 from assay.models.protocol import Batch
 from assay.train.loop import TrainState
 
+BYTES_A_PARAMETER = 16  # weight, gradient and two moments in float32
 OutOfMemory = (torch.OutOfMemoryError, MemoryError, RuntimeError)
 """What is raised; a CPU's allocator raises a plain RuntimeError, told apart by `is_out_of_memory`."""
 
@@ -16,7 +21,29 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory is what the error is about."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in str(error) or "out of memory" in str(error))
+    # The last is what oneDNN says when it cannot have its scratch memory.
+    signs = ("can't allocate memory", "out of memory", "could not create a primitive")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+@contextlib.contextmanager
+def told_of_weights(config: ModelConfig) -> Iterator[None]:
+    """Within, a model and its optimizer are made.
+
+    Raises:
+        WorkError: not even they fit, with what they take.
+    """
+    try:
+        yield
+    except OutOfMemory as error:
+        if not is_out_of_memory(error):
+            raise
+        with torch.device("meta"):
+            n = sum(p.numel() for p in build(config, None).parameters())
+        raise WorkError(
+            f"{n:,} parameters with their gradients and AdamW's state take {n * BYTES_A_PARAMETER / 1e9:.1f} GB, and do"
+            " not fit into memory", remedy="take a smaller model, or several processes with train.parallel=fsdp",
+        ) from None  # fmt: skip
 
 
 def out_of_memory(state: TrainState, batch: Batch) -> WorkError:

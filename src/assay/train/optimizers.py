@@ -51,7 +51,8 @@ class OptimizerConfig:
     Attributes:
         matrix, rest: the optimizer of matrices and that of everything else.
         momentum: of Muon and SGD.
-        weight_decay: decoupled from the gradient (Loshchilov and Hutter 2019), but an L2 penalty in Adam and SGD.
+        weight_decay: of all but gains and biases; decoupled from the gradient (Loshchilov and Hutter 2019), but an L2
+            penalty in Adam and SGD.
         l1: an L1 penalty on matrices.
         clip_value, clip_norm: bounds on each number of the gradient, and on its norm over all parameters.
     """
@@ -71,16 +72,15 @@ class OptimizerConfig:
 
 
 def _made(kind: Kind, groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim.Optimizer:
-    decay = config.weight_decay
     match kind:
         case "adamw":
-            return torch.optim.AdamW(groups, betas=config.betas, weight_decay=decay, fused=True)
+            return torch.optim.AdamW(groups, betas=config.betas, fused=True)
         case "adam":
-            return torch.optim.Adam(groups, betas=config.betas, weight_decay=decay, fused=True)
+            return torch.optim.Adam(groups, betas=config.betas, fused=True)
         case "sgd":
-            return torch.optim.SGD(groups, momentum=config.momentum, weight_decay=decay)
+            return torch.optim.SGD(groups, momentum=config.momentum)
         case "adafactor":
-            return torch.optim.Adafactor(groups, weight_decay=decay)
+            return torch.optim.Adafactor(groups)
 
 
 class Optimizer:
@@ -131,9 +131,18 @@ class Optimizer:
         }  # PyTorch's own optimizers
 
     @torch.no_grad()
-    def step(self, factor: float) -> None:
-        """One update at `factor` of the peak learning rates; gradients are dropped afterwards."""
+    def step(self, factor: float) -> bool:
+        """One update at `factor` of the peak learning rates; gradients are dropped afterwards.
+
+        Returns:
+            False where nothing was updated: the gradient's norm is known, and no number (on a CPU; elsewhere that would
+            wait for the device).
+        """
         self._bound()
+        norm = self.gradient_norm
+        if norm is not None and norm.device.type == "cpu" and not bool(norm.isfinite()):
+            self.drop_gradients()
+            return False
         for plain in self._plain.values():
             for group in plain.param_groups:
                 group["lr"] = group["peak"] * factor
@@ -141,6 +150,7 @@ class Optimizer:
         for shape, names in self._stacks.items():
             self._step_stack(shape, [self._named[name] for name in names], factor)
         self.drop_gradients()
+        return True
 
     def drop_gradients(self) -> None:
         """Forget the gradients, used or not."""
@@ -168,7 +178,8 @@ class Optimizer:
     def _step_stack(self, shape: tuple[int, ...], matrices: list[nn.Parameter], factor: float) -> None:
         config = self.config
         like = matrices[0]
-        gradient = shards.stacked([matrix.grad for matrix in matrices if matrix.grad is not None], like).float()
+        given = [torch.zeros_like(m) if m.grad is None else m.grad for m in matrices]  # the loss may not reach all
+        gradient = shards.stacked(given, like).float()
         momentum = local(self._momentum[shape]).lerp_(local(gradient), 1 - config.momentum)
         local(gradient).lerp_(momentum, config.momentum)
         update = shards.by_whole_matrices(self._orthogonal, gradient)
@@ -248,5 +259,6 @@ def _groups(by_role: dict[str, list[nn.Parameter]], config: OptimizerConfig) -> 
         rate = getattr(config, f"{role}_lr")
         for shared in (False, True):  # PyTorch updates a group at once, and cannot where some are shared and some not
             if own := [p for p in parameters if is_shared(p) is shared]:
-                groups.setdefault(kind, []).append({"params": own, "lr": rate, "peak": rate})
+                decay = 0.0 if role == "vector" else config.weight_decay
+                groups.setdefault(kind, []).append({"params": own, "lr": rate, "peak": rate, "weight_decay": decay})
     return groups

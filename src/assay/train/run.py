@@ -5,7 +5,7 @@ now and then         a record (telemetry), an evaluation, a checkpoint: each at 
                      that was stopped and went on is the run that never was, bit for bit
 at the end           the weights of the best evaluation (or the last ones) are evaluated once more
 
-RUN/metrics.jsonl   RUN/checkpoints/step-N   RUN/best/step-N   [RUN/tensorboard]  [RUN/trace.json]
+RUN/metrics.jsonl   RUN/checkpoints/step-N   RUN/best/step-N   [RUN/tensorboard]  [RUN/trace.json]  [RUN/suspects.txt]
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from assay.train.evaluate import Evaluation, HeldOut
 from assay.train.feed import RowFeed, with_threads
 from assay.train.interrupt import between_steps
 from assay.train.loop import LossNotFinite, TrainSpec, TrainState, train
-from assay.train.memory import OutOfMemory, is_out_of_memory, out_of_memory
+from assay.train.memory import OutOfMemory, is_out_of_memory, out_of_memory, told_of_weights
 from assay.train.peak import gemm_peak
 from assay.train.profiling import Profiler
 from assay.train.schedules import Schedule
@@ -43,7 +43,7 @@ from assay.train.shards import full, local
 from assay.train.telemetry import Nothing, Telemetry, memory_bytes
 from assay.train.world import ALONE, Alone
 
-CHECKPOINTS, BEST, TRACE = "checkpoints", "best", "trace.json"
+CHECKPOINTS, BEST, TRACE, SUSPECTS = "checkpoints", "best", "trace.json", "suspects.txt"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,8 @@ class Run:
     ) -> None:
         self.plan, self.keeping, self.data, self.folder, self.progress = plan, keeping, data, folder, progress
         self.parallel, self.device = parallel, parallel.device
-        self.state = TrainState(plan.spec, parallel=parallel)
+        with told_of_weights(plan.spec.model):
+            self.state = TrainState(plan.spec, parallel=parallel)
         if initial is not None:
             self.state.begin_with(initial)
         self.state.optimizer.watched = True
@@ -177,7 +178,8 @@ class Run:
         self.train_loss: float | None = None
         self.read, self.stepping = 0, 0.0  # tokens of this process's steps, and seconds in them
         self._waiting: list[tuple[int, Batch, Tensor]] = []
-        self.meter = Meter(self._resume(), self.device)
+        self._bad: int | None = None  # the first step whose loss is no number
+        self.meter = Meter(self._resume(), self.device, torch.get_num_threads() * parallel.size)
         self.telemetry = (
             Telemetry(folder, self.state.step, tensorboard=keeping.tensorboard) if parallel.is_first else Nothing()
         )
@@ -194,7 +196,7 @@ class Run:
             WorkError: the loss is no number, memory or the disk is full; the newest checkpoint stays.
             KeyboardInterrupt: after a checkpoint was written.
         """
-        early = self._enough()
+        early, short = self._enough(), False
         with contextlib.ExitStack() as stack:
             stack.callback(self.telemetry.close)
             stack.callback(self.writer.close)
@@ -215,7 +217,9 @@ class Run:
                 except OutOfMemory as error:
                     if not is_out_of_memory(error):
                         raise
-                    raise out_of_memory(self.state, self.data.feed.batch(self.state.step)) from error
+                    short = True
+            if short:  # out of the `except`, whose traceback holds what the step had computed
+                raise self._too_large()
             self._save(only_if_new=True)
             return self._finish(early)
 
@@ -248,8 +252,8 @@ class Run:
         sums, self.sums = self.sums, _Sums()
         n_tokens = sum(sums.tokens.values())
         self.train_loss = sum(sums.nll.values()) / max(1, n_tokens)
-        if not math.isfinite(self.train_loss):  # a GPU was not asked at every step
-            raise self._with_documents(done - 1)
+        if self._bad is not None:  # a GPU was not asked at every step
+            raise self._with_documents(self._bad)
         read = self.data.feed.tokens(done) - self.data.feed.tokens(done - sums.steps)
         self.read, self.stepping = self.read + read, self.stepping + sums.seconds
         speed = read / sums.seconds if sums.seconds else None
@@ -274,6 +278,8 @@ class Run:
         """Take the losses that wait on the device into the sums."""
         names = self.data.feed.sampler.sources
         for step, batch, losses_B in self._waiting:
+            if self._bad is None and not bool(losses_B.isfinite().all()):
+                self._bad = step
             counted_BT = batch.targets_BT >= 0
             per_row = zip(
                 self.data.feed.sources(step).tolist(), losses_B.tolist(), counted_BT.sum(dim=1).tolist(), strict=True
@@ -299,6 +305,7 @@ class Run:
     def _evaluate(self, done: int) -> None:
         with self._averaged():
             found = self.data.held_out["eval"].evaluate(self.state.model, self.device)
+        self._check(found, done)
         self.telemetry.write("eval", done, {"split": "eval", **_told(found)})
         loss = self.parallel.agreed(found.loss)
         better = not self.history or loss < min(earlier for _, earlier in self.history)
@@ -349,7 +356,7 @@ class Run:
         state = self.state.copy()
         finite = all(bool(local(t).isfinite().all()) for name, t in state.items() if name.startswith("model."))
         if not self.parallel.everywhere(finite):
-            raise self._with_documents(self.state.step)
+            raise self._with_documents(self.state.step - 1)
         if self.average is not None:
             state |= {f"average.{name}": tensor.clone() for name, tensor in self.average.state().items()}
         extra = {
@@ -426,6 +433,7 @@ class Run:
         on_device = self._model(weights).to(self.device)
         for split, held_out in self.data.held_out.items():
             evaluations[split] = held_out.evaluate(on_device, self.device)
+            self._check(evaluations[split], step)
             self.telemetry.write("final", self.state.step, {"split": split, **_told(evaluations[split])})
         speed = self.read / self.stepping if self.stepping else None
         return Outcome(
@@ -433,13 +441,34 @@ class Run:
             speed, self._mfu(speed), self.meter.spent(), early,
         )  # fmt: skip
 
-    def _with_documents(self, step: int) -> WorkError:
+    def _check(self, found: Evaluation, done: int) -> None:
+        """Refuse to go on with weights under which held-out text has no loss."""
+        if not math.isfinite(found.loss):
+            raise self._with_documents(done - 1, "the loss of held-out text is not a number after this step")
+
+    def _too_large(self) -> WorkError:
+        """The error of a batch that does not fit."""
+        if self.parallel.size > 1:  # sizes cannot be tried out by one process of several
+            rows = len(self.data.feed.batch(self.state.step).inputs_BT) // self.parallel.replicas
+            return WorkError(
+                f"{rows} rows a process do not fit into memory", where=f"step {self.state.step}",
+                remedy=f"try train.micro_rows={max(1, rows // 2)}, for the same result",
+            )  # fmt: skip
+        return out_of_memory(self.state, self.data.feed.batch(self.state.step))
+
+    def _with_documents(self, step: int, what: str = "the loss or its gradient is not a number") -> WorkError:
         """The error of a loss that is no number, with the documents that the step read."""
+        self.writer.wait()
         names = self.data.documents(step)
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        shown = ", ".join(names[:4])
+        if len(names) > 4:
+            shown += f" and {len(names) - 4} more"
+            if self.parallel.is_first:
+                (self.folder / SUSPECTS).write_text("\n".join(names) + "\n", encoding="utf-8")
+                shown += f" (all in {SUSPECTS})"
         kept = "; the newest checkpoint is whole" if self._newest_step() >= 0 else ""
         return WorkError(
-            f"the loss is not a number; the step read {shown}{kept}", where=f"step {step}",
+            f"{what}; the step read {shown}{kept}", where=f"step {step}",
             remedy="lower the learning rates, lengthen the warmup or clip the gradients, with another --out",
         )  # fmt: skip
 

@@ -21,6 +21,10 @@ def read_bert(c: dict[str, Any], tensors: Collection[str]) -> EncoderConfig:
         or c.get("position_embedding_type", "absolute") != "absolute"
     ):
         raise InputError("only plain encoders with absolute positions are supported", remedy="use such a one")
+    if not c.get("tie_word_embeddings", True):
+        raise InputError("an output matrix of its own is not supported", remedy="use a model that ties it")
+    if c["model_type"] == "roberta" and c.get("hidden_act", "gelu") != "gelu":
+        raise InputError("layers and head of different activations are not supported", remedy="use one of gelu")
     first = ROBERTA_FIRST if c["model_type"] == "roberta" else 0
     block = BlockConfig(
         c["hidden_size"], c["num_attention_heads"], mlp_width=c["intermediate_size"],

@@ -29,7 +29,7 @@ class VectorsConfig:
         shortest, longest: lengths in characters of the pieces of words, ends of words counted (fasttext).
         buckets: vectors that the pieces share by their hashes (fasttext).
         most, power: a pair of weight x counts min(1, x / most)^power (glove).
-        batch: pairs whose gradients are taken before any is used; 1 is the published algorithm to the letter (glove).
+        batch: pairs whose gradients are taken before any is used; 1 is the authors' program to the letter (glove).
     """
 
     family: Literal["word2vec", "fasttext", "glove"] = "word2vec"

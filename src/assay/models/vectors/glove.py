@@ -176,10 +176,14 @@ def _tiles(pairs: np.ndarray, n_words: int) -> tuple[np.ndarray, list[tuple[int,
 
 
 def _step(tables: Tensor, squares: Tensor, places_2B: Tensor, targets_B: Tensor, counts_B: Tensor, rate: float) -> None:
-    """AdaGrad on a batch of pairs, changing `tables` and `squares` (2, V, D + 2)."""
+    """AdaGrad on a batch of pairs, changing `tables` and `squares` (2, V, D + 2).
+
+    As in the authors' program, and unlike Duchi et al. 2011, what is squared and added up is a gradient times the rate:
+    at a rate of 0.05 steps shrink 20 times as slowly.
+    """
     chosen = [table.index_select(0, at) for table, at in zip(tables, places_2B, strict=True)]
-    error_B1 = (counts_B * ((chosen[0] * chosen[1]).sum(dim=1) - targets_B))[:, None]
+    error_B1 = (rate * counts_B * ((chosen[0] * chosen[1]).sum(dim=1) - targets_B))[:, None]
     for table, square, at, other in zip(tables, squares, places_2B, reversed(chosen), strict=True):
-        gradient = error_B1 * other
-        table.index_add_(0, at, gradient * square.index_select(0, at).rsqrt_(), alpha=-rate)
-        square.index_add_(0, at, gradient.square_())
+        step = error_B1 * other
+        table.index_add_(0, at, step * square.index_select(0, at).rsqrt_(), alpha=-1)
+        square.index_add_(0, at, step.square_())

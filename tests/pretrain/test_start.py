@@ -1,0 +1,59 @@
+"""Models to go on from: what a recipe may say of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assay.errors import InputError
+from assay.models import interop
+from trainings import train
+
+
+@pytest.fixture(scope="module")
+def encoder(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(train("bert", texts, tmp_path_factory.mktemp("start") / "bert")["checkpoint"])
+
+
+@pytest.fixture(scope="module")
+def decoder(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(train("gpt", texts, tmp_path_factory.mktemp("start") / "gpt")["checkpoint"])
+
+
+def test_a_model_of_another_kind_is_refused_before_a_text_is_read(encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"kind encoder, and the recipe is for standard"):
+        train("gpt", tmp_path / "no such text", tmp_path / "run", f"model.path={encoder}")
+
+
+def test_an_encoder_without_a_head_is_refused(encoder: str, texts: Path, tmp_path: Path) -> None:
+    from assay.models.build import build
+
+    model = interop.load(Path(encoder))
+    bare = build(type(model.config)(**{**model.config.__dict__, "head": False}), None)
+    interop.save(bare, tmp_path / "bare")
+    (tmp_path / "bare" / "tokenizer.json").write_bytes((Path(encoder) / "tokenizer.json").read_bytes())
+    with pytest.raises(InputError, match="no head"):
+        train("bert", texts, tmp_path / "run", f"model.path={tmp_path / 'bare'}")
+
+
+def test_dropout_and_other_fields_are_taken_over(decoder: str, texts: Path, tmp_path: Path) -> None:
+    more = ("model.dropout=0.25", "model.more={window: 4}")
+    answer = train("gpt", texts, tmp_path / "run", f"model.path={decoder}", *more)
+    block = interop.load(Path(answer["checkpoint"])).config.block
+    assert (block.dropout, block.window) == (0.25, 4)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("model.more={mlp_width: 40}", "of shape"),
+        ("model.more={nonsense: 1}", "has no nonsense"),
+        ("model.vectors=somewhere", "input layer"),
+    ],
+)
+def test_what_the_weights_do_not_allow_is_refused(
+    decoder: str, texts: Path, tmp_path: Path, setting: str, told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        train("gpt", texts, tmp_path / "run", f"model.path={decoder}", setting)
