@@ -256,7 +256,7 @@ def test_another_study_or_a_changed_corpus_is_refused(
     other = assay("study", texts, "--tokens", "9M", "--out", out)
     assert other.returncode == 2
     assert other.stderr.startswith(f"assay: {out}: holds another study (")
-    assert "9000000" in other.stderr and " there, " in other.stderr
+    assert 'on_error: "skip" there, "stop" here' in other.stderr
     assert "repeat its command: assay study" in other.stderr
 
     changed = tmp_path / "文本"

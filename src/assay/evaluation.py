@@ -25,7 +25,6 @@ from assay.corpus.source import ReadOptions
 from assay.errors import InputError
 from assay.metrics.words import evaluate
 from assay.models import interop, vectors
-from assay.models.build import Neural
 from assay.models.decoder import Decoder
 from assay.models.ngram import KneserNey
 from assay.models.recurrent import Recurrent
@@ -69,15 +68,27 @@ def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
     Raises:
         InputError: no model, no text, or a model that predicts no next tokens.
     """
-    encoder = Encoder.load(request.model)
+    encoder, model = Encoder.load(request.model), _model(request.model)
+    _check_ids(request.model, model, encoder)
     with _texts(request, progress) as texts:
         sources, encoded = _encoded(texts, encoder, _begin(request.model, encoder))
     progress.stage("evaluate")
-    if (request.model / NGRAM).exists():
-        found, signature = _by_ngram(request, encoder, sources, encoded)
+    if isinstance(model, KneserNey):
+        found, signature = _by_ngram(model, encoder, sources, encoded)
     else:
-        found, signature = _by_network(request, encoder, sources, encoded)
+        found, signature = _by_network(request, model, encoder, sources, encoded)
     return _answer(request, encoder, found, signature)
+
+
+def _model(folder: Path) -> KneserNey | Decoder | Recurrent:
+    if (folder / NGRAM).exists():
+        return KneserNey.load(folder / NGRAM)
+    model = interop.load(folder)
+    if not isinstance(model, Decoder | Recurrent):
+        raise InputError(
+            "predicts no next token: it has no perplexity", where=folder, remedy="give a decoder, an LSTM, an n-gram"
+        )
+    return model
 
 
 @contextlib.contextmanager
@@ -109,16 +120,8 @@ def _encoded(texts: list[tuple[str, str]], encoder: Encoder, begin: int | None) 
 
 
 def _by_network(
-    request: Request, encoder: Encoder, sources: list[str], encoded: list[np.ndarray]
+    request: Request, model: Decoder | Recurrent, encoder: Encoder, sources: list[str], encoded: list[np.ndarray]
 ) -> tuple[Evaluation, str]:
-    model = interop.load(request.model)
-    if not isinstance(model, Decoder | Recurrent):
-        raise InputError(
-            "predicts no next token: it has no perplexity",
-            where=request.model,
-            remedy="give a decoder, an LSTM, an n-gram",
-        )
-    _check_ids(request.model, model, encoder)
     positions = getattr(model.config, "max_length", MOST_TOKENS)
     window = request.window or min(positions, MOST_TOKENS)
     if window > positions:
@@ -133,18 +136,18 @@ def _by_network(
     return found, f"window={window} stride={stride}"
 
 
-def _check_ids(folder: Path, model: Neural, encoder: Encoder) -> None:
-    if model.config.vocabulary < encoder.vocabulary:
+def _check_ids(folder: Path, model: KneserNey | Decoder | Recurrent, encoder: Encoder) -> None:
+    there = model.vocabulary if isinstance(model, KneserNey) else model.config.vocabulary
+    if there < encoder.vocabulary:
         raise InputError(
-            f"the tokenizer has {encoder.vocabulary} ids, and the model's head {model.config.vocabulary}", where=folder,
+            f"the tokenizer has {encoder.vocabulary} ids, and the model {there}", where=folder,
             remedy="give a whole model directory",
         )  # fmt: skip
 
 
 def _by_ngram(
-    request: Request, encoder: Encoder, sources: list[str], encoded: list[np.ndarray]
+    model: KneserNey, encoder: Encoder, sources: list[str], encoded: list[np.ndarray]
 ) -> tuple[Evaluation, str]:
-    model = KneserNey.load(request.model / NGRAM)
     longest = max(2, *map(len, encoded))
     data = evalset.whole(encoded, sources, encoder.token_bytes, longest, longest)
     return Documents(data, encoder.lossless).with_nll(ngram_nll(model, data)), f"order={model.order}"

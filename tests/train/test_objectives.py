@@ -150,3 +150,25 @@ def test_pairs_are_shifted_and_what_fills_rows_counts_for_nothing() -> None:
     assert targets.tolist() == [[8, END, -1, -1], [9, 10, 11, END]]
     assert source.tolist() == [[5, 6, END], [7, END, 0]]
     assert segments.tolist() == [[0, 0, 0], [0, 0, PADDING]]
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Causal(),
+        Masked(1, V),
+        SpanCorruption(tuple(range(V, V + 200)), V + 200, V + 201),
+        Denoising(1, V + 200, V + 201),
+    ],
+    ids=lambda objective: type(objective).__name__,
+)
+def test_shares_are_what_becomes_of_a_row(objective: Objective) -> None:
+    T = 1000
+    row = np.random.default_rng(0).integers(2, V, (4, T + 1))  # one document a row
+    batch, shares = objective(row, 0, 0), objective.shares
+    predicted = int((batch.targets_BT >= 0).sum()) / row[:, 1:].size
+    if batch.source_BS is None or batch.source_segments_BS is None:
+        assert predicted == pytest.approx(shares.predicted, rel=0.05)
+        return
+    read = int((batch.source_segments_BS != PADDING).sum()) / row[:, 1:].size
+    assert (read, predicted) == pytest.approx((shares.source, shares.target), rel=0.05)

@@ -22,7 +22,7 @@ from torch.nn import functional
 from assay.models import attention, fused
 from assay.models.attention import View
 from assay.models.blocks import Block, BlockConfig, Memory, Norm, RotaryTable, through
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
+from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, places, roles_of
 
 
 @dataclass(frozen=True)
@@ -248,7 +248,7 @@ class Decoder(nn.Module):
         """(non-embedding, all)."""
         return self.config.n_parameters()
 
-    def flops_per_token(self, length: int) -> float:
+    def flops_per_token(self, length: int, shares: Shares = WHOLE) -> float:
         """Training FLOPs a token: 6 per weight of every matrix product, and 6 T H K a layer for causal attention.
 
         As in PaLM (Chowdhery et al. 2022, appendix B), with half of the attention square counted.

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from assay.models import attention, fused
 from assay.models.blocks import ACTIVATIONS, Block, BlockConfig, Norm, RotaryTable, through
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
+from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, places, roles_of
 
 TABLES = ("embedding", "positions", "token_types")
 
@@ -187,10 +187,10 @@ class Encoder(nn.Module):
         tables = sum(sizes.get(name, 0) for name in TABLES)
         return sum(sizes.values()) - tables, sum(sizes.values())
 
-    def flops_per_token(self, length: int) -> float:
-        """Training FLOPs a token of a row: 6 per weight of every matrix product and 12 T H K a layer for attention
-        that looks both ways; the head as if every position had a target, which is an upper bound."""
+    def flops_per_token(self, length: int, shares: Shares = WHOLE) -> float:
+        """Training FLOPs a token of a row: 6 per weight of every matrix product, of the head at predicted positions
+        alone, and 12 T H K a layer for attention that looks both ways."""
         c = self.config
-        head = c.width * (c.width + c.vocabulary) if c.head else 0
+        head = shares.predicted * c.width * (c.width + c.vocabulary) if c.head else 0
         attention_flops = 12.0 * c.layers * length * c.block.heads * c.block.key_width
         return 6.0 * (c.layers * c.block.products() + head) + attention_flops

@@ -70,10 +70,27 @@ class Loss(NamedTuple):
     losses_BT: Tensor
 
 
+@dataclass(frozen=True)
+class Shares:
+    """What an objective makes of a row, as shares of its tokens.
+
+    Attributes:
+        source, target: what an encoder-decoder reads and what it writes.
+        predicted: the positions that a head is asked about.
+    """
+
+    source: float = 1.0
+    target: float = 1.0
+    predicted: float = 1.0
+
+
+WHOLE = Shares()
+
+
 class Model(Protocol):
     """A neural model that the trainer can train: an `nn.Module` with these methods.
 
-    `n_parameters` is (non-embedding, all); `flops_per_token` are training FLOPs, in rows of so many tokens.
+    `n_parameters` is (non-embedding, all); `flops_per_token` are training FLOPs a token of rows of so many.
     """
 
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss: ...
@@ -82,7 +99,7 @@ class Model(Protocol):
 
     def n_parameters(self) -> tuple[int, int]: ...
 
-    def flops_per_token(self, length: int) -> float: ...
+    def flops_per_token(self, length: int, shares: Shares = WHOLE) -> float: ...
 
 
 def roles_of(model: nn.Module, tables: Collection[str]) -> dict[str, Role]:

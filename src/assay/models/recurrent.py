@@ -19,7 +19,7 @@ from torch.nn import functional
 from torch.nn.utils import rnn
 
 from assay.models import fused
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, roles_of
+from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, roles_of
 
 State = list[tuple[Tensor, ...]]
 """Of each layer (h_BD,), or of an LSTM (h_BD, c_BD)."""
@@ -166,7 +166,7 @@ class Recurrent(nn.Module):
         inside = sum(p.numel() for name, p in self.named_parameters() if name.startswith("layers."))
         return inside, sum(p.numel() for p in self.parameters())
 
-    def flops_per_token(self, length: int) -> float:
+    def flops_per_token(self, length: int, shares: Shares = WHOLE) -> float:
         """Training FLOPs a token: 6 per weight of every matrix product, whatever the length."""
         weights = sum(p.numel() for name, p in self.layers.named_parameters() if "weight" in name)
         return 6.0 * (weights + self.head.numel())

@@ -20,7 +20,7 @@ from torch.nn import functional
 from assay.models import attention, fused
 from assay.models.attention import View
 from assay.models.blocks import Block, BlockConfig, Memory, Norm, through
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties, Role, places, roles_of
+from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, places, roles_of
 
 Memories = list[tuple[Memory, Memory]]
 
@@ -278,9 +278,14 @@ class Seq2Seq(nn.Module):
         inside = sum(n for name, n in sizes.items() if roles[name] in ("matrix", "vector") and name != "head_bias")
         return inside, sum(sizes.values())
 
-    def flops_per_token(self, length: int) -> float:
-        """Training FLOPs a target token, with a source as long as the target: 6 per weight of every matrix product,
-        12 T H K a layer for the encoder's attention, 6 + 12 for the decoder's (half of its own square counted)."""
-        c, decoder = self.config, replace(self.config.block, cross=True)
-        weights = c.layers[0] * c.block.products() + c.layers[1] * decoder.products() + c.vocabulary * c.width
-        return 6.0 * weights + (12.0 * c.layers[0] + 18.0 * c.layers[1]) * length * c.block.heads * c.block.key_width
+    def flops_per_token(self, length: int, shares: Shares = WHOLE) -> float:
+        """Training FLOPs a token of a row, of which source and target are shares: 6 per weight of every matrix product
+        (keys and values of cross-attention are the source's), 12 S H K a layer for the encoder's attention,
+        6 T H K + 12 S H K for the decoder's (half of its own square counted)."""
+        c, b = self.config, self.config.block
+        source, target = shares.source, shares.target
+        queries, keys = (2 * b.width * b.key_width * heads for heads in (b.heads, b.groups))
+        read = c.layers[0] * b.products() + c.layers[1] * keys
+        written = c.layers[1] * (b.products() + queries) + c.vocabulary * c.width
+        squares = 12.0 * c.layers[0] * source**2 + c.layers[1] * (6.0 * target**2 + 12.0 * source * target)
+        return 6.0 * (source * read + target * written) + squares * length * b.heads * b.key_width

@@ -34,7 +34,7 @@ def write(folder: Path, outcome: Outcome, feed: RowFeed, answer: Mapping[str, An
         "run_id": run_id, "study": run_id, "cell": "train", "axis": None, "defect": None, "dose": 0.0,
         "mixture": list(plan.weights.items()), "epochs": list(feed.sampler.epochs().items()), "seed": plan.seed,
         "pair": f"seed-{plan.seed}", "trunk": run_id, **inputs, "N": inside, "N_total": everything, "D": tokens,
-        "U": unique, "C": outcome.model.flops_per_token(plan.row_tokens) * tokens, "computed_tokens": outcome.tokens,
+        "U": unique, "C": feed.flops_per_token(outcome.model) * tokens, "computed_tokens": outcome.tokens,
         "status": "done", "wall_seconds": outcome.spent.seconds, "device": answer["device"],
         "energy_joules": outcome.spent.joules,
     }  # fmt: skip

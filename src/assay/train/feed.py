@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
-from assay.models.protocol import Batch
+from assay.models.protocol import Batch, Model
 from assay.tokens.sampler import Sampler
 from assay.train.objectives import NEXT_TOKEN, Objective
 
@@ -83,6 +83,10 @@ class RowFeed:
         """(B,) index into `sampler.sources` of each row of the step's batch."""
         slots, cut = self.slots(step)
         return np.tile(self.sampler.slots[0][slots.start : slots.stop], cut)
+
+    def flops_per_token(self, model: Model) -> float:
+        """Training FLOPs a token that is read, of uncut rows."""
+        return model.flops_per_token(self.sampler.plan.row_tokens, self.objective.shares)
 
     def tokens(self, until: int) -> int:
         """Tokens that are read before step `until`."""

@@ -21,12 +21,16 @@ import torch
 from torch import Tensor
 
 from assay.models.attention import PADDING
-from assay.models.protocol import Batch
+from assay.models.protocol import WHOLE, Batch, Shares
 from assay.tokens.stream import END_OF_TEXT_ID, segments_of
 
 
 class Objective(Protocol):
     """Turns (B, T + 1) rows into a batch on the CPU."""
+
+    @property
+    def shares(self) -> Shares:
+        """What becomes of a row's tokens, on average."""
 
     def __call__(self, rows_BT1: np.ndarray, seed: int, step: int) -> Batch: ...
 
@@ -38,6 +42,10 @@ def _tensors(*arrays: np.ndarray) -> list[Tensor]:
 @dataclass(frozen=True)
 class Causal:
     """Predict the next token."""
+
+    @property
+    def shares(self) -> Shares:
+        return WHOLE
 
     def __call__(self, rows_BT1: np.ndarray, seed: int = 0, step: int = 0) -> Batch:
         inputs, targets, segments = _tensors(rows_BT1[:, :-1], rows_BT1[:, 1:], segments_of(rows_BT1[:, :-1]))
@@ -63,6 +71,10 @@ class Masked:
     vocabulary: int
     share: float = 0.15
     continues: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def shares(self) -> Shares:
+        return Shares(predicted=self.share)
 
     def __call__(self, rows_BT1: np.ndarray, seed: int, step: int) -> Batch:
         inputs = rows_BT1[:, :-1]
@@ -128,6 +140,12 @@ class SpanCorruption:
     share: float = 0.15
     mean: float = 3.0
 
+    @property
+    def shares(self) -> Shares:
+        """Each span leaves one sentinel in the source and stands behind one in the target; ends are not counted."""
+        spans = self.share / self.mean
+        return Shares(source=1 - self.share + spans, target=self.share + spans)
+
     def __call__(self, rows_BT1: np.ndarray, seed: int, step: int) -> Batch:
         def pair(text: np.ndarray, hidden: np.ndarray) -> Pair:
             source, target = self._with_sentinels(text, hidden), self._with_sentinels(text, ~hidden)
@@ -154,6 +172,10 @@ class Denoising:
     start: int
     share: float = 0.3
     mean: float = 3.0
+
+    @property
+    def shares(self) -> Shares:
+        return Shares(source=1 - self.share + self.share / self.mean)
 
     def __call__(self, rows_BT1: np.ndarray, seed: int, step: int) -> Batch:
         def pair(text: np.ndarray, hidden: np.ndarray) -> Pair:

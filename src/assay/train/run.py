@@ -297,8 +297,7 @@ class Run:
         """Share of the peak that training FLOPs make up."""
         if tokens_per_second is None:
             return None
-        length = self.data.feed.sampler.plan.row_tokens
-        return tokens_per_second * self.state.model.flops_per_token(length) / self.peak
+        return tokens_per_second * self.data.feed.flops_per_token(self.state.model) / self.peak
 
     # Evaluation
 
