@@ -9,8 +9,9 @@
               neighbours. Once as one process with as many threads as there are cores, once as a fleet of as many
               single-threaded processes at once; there peers are fleets, too, the best one enters as one process
               besides, and our fleet is measured against the fastest of them
-    quality   ours and the fastest peer on the same rows of real text in the same order, each at the best of three
-              learning rates of a run of a quarter of the length: loss at equal tokens, time to equal loss
+    quality   ours and the fastest peer on the same rows of real text in the same order, each at the best learning
+              rate of runs of a quarter of the length, of three and of more beyond them for as long as the best one is
+              the lowest or the highest: loss at equal tokens, time to equal loss
 
 Each side runs in processes of its own and each peer in an environment of its own, which is made on first use (pip) in
 `--environments`. All read the same rows, run the same loop, and have the same settings of glibc's malloc.
@@ -68,6 +69,7 @@ MUON = (0.02, 0.02, 0.004)  # rates as in `Shape.adamw`: the defaults of `Optimi
 ROLES = ("matrix_lr", "embedding_lr", "head_lr")
 HELD_OUT_TOKENS = 40_000
 TOKENIZER_CHARACTERS = 6_000_000
+MOST_RATES = 6  # that are tried of a side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,6 +367,10 @@ def quality(
         rates = shape.ours if side == OURS else shape.peer
         short = {rate: learnt(side, rate, steps // 4)[-1]["bpb"] for rate in rates}
         rate = min(short, key=lambda rate: short[rate])
+        while rate in (min(short), max(short)) and len(short) < MOST_RATES:
+            beyond = rate * (2 if rate == max(short) else 0.5)
+            short[beyond] = learnt(side, beyond, steps // 4)[-1]["bpb"]
+            rate = min(short, key=lambda rate: short[rate])
         found[side] = {"rate": rate, "bpb_by_rate": short, "curve": learnt(side, rate, steps)}
     last = {side: run["curve"][-1]["bpb"] for side, run in found.items()}
     target = max(last.values())  # what both reach
