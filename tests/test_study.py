@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -255,8 +256,11 @@ def test_another_study_or_a_changed_corpus_is_refused(
     before = {path: path.read_bytes() for path in out.glob("*.json")}
     other = assay("study", texts, "--tokens", "9M", "--out", out)
     assert other.returncode == 2
-    assert other.stderr.startswith(f"assay: {out}: holds another study (")
-    assert 'on_error: "skip" there, "stop" here' in other.stderr
+    assert other.stderr.startswith(
+        f"assay: {out}: holds another study (budget.tokens: 850000.0 there, 9000000.0 here; "
+    )
+    assert 'corpus.on_error: "skip" there, "stop" here; ' in other.stderr
+    assert re.search(r"; and \d+ more\) -> choose ", other.stderr)
     assert "repeat its command: assay study" in other.stderr
 
     changed = tmp_path / "文本"

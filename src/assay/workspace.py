@@ -198,8 +198,8 @@ class Workspace:
 
 
 def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
-    """What differs, key by key, the names of sections within `recipe` first: `model.width: 16 there, 32 here`."""
-    for key, value in here.items():
+    """What differs, key by key, those of a recipe last, named as `--set` does: `model.width: 16 there, 32 here`."""
+    for key, value in sorted(here.items(), key=lambda item: item[0] == "recipe"):
         before = there.get(key)
         if before == value:
             continue

@@ -38,10 +38,12 @@ def test_an_encoder_without_a_head_is_refused(encoder: str, texts: Path, tmp_pat
 
 
 def test_dropout_and_other_fields_are_taken_over(decoder: str, texts: Path, tmp_path: Path) -> None:
-    more = ("model.dropout=0.25", "model.more={window: 4}")
-    answer = train("gpt", texts, tmp_path / "run", f"model.path={decoder}", *more)
-    block = interop.load(Path(answer["checkpoint"])).config.block
-    assert (block.dropout, block.window) == (0.25, 4)
+    path = decoder
+    for dropout in (0.25, 0.0):  # the second goes on from the first
+        more = (f"model.dropout={dropout}", "model.more={window: 4}")
+        path = train("gpt", texts, tmp_path / str(dropout), f"model.path={path}", *more)["checkpoint"]
+        block = interop.load(Path(path)).config.block
+        assert (block.dropout, block.window) == (dropout, 4)
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_another_run_is_refused_in_its_folder(texts: Path, tmp_path: Path) -> No
     out = tmp_path / "run"
     train("gpt", texts, out)
     before = weights(out)
-    with pytest.raises(InputError, match="holds another training"):
+    with pytest.raises(InputError, match=r"holds another training \(model\.layers: 1 there, 2 here\)"):
         train("gpt", texts, out, "model.layers=2")
     changed = tmp_path / "changed"
     shutil.copytree(texts, changed)

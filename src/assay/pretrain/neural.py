@@ -48,7 +48,7 @@ from assay.train.energy import measurable
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows, perplexity_of
 from assay.train.feed import Phase, RowFeed, slots_of
 from assay.train.loop import TrainSpec, TrainState
-from assay.train.memory import OutOfMemory, is_out_of_memory, out_of_memory, told_of_weights
+from assay.train.memory import fits, out_of_memory, told_of_weights
 from assay.train.objectives import Objective
 from assay.train.parallel import Mode, joined
 from assay.train.precision import allow_tf32
@@ -281,20 +281,13 @@ class _Training:
         with told_of_weights(spec.model):
             state = TrainState(spec, self.device)
         times: list[float] = []
-        short = False
         end = time.perf_counter() + PROBE_SECONDS
         while len(times) < 4 or (time.perf_counter() < end and state.step < 60):
             start = time.perf_counter()
-            try:
-                state.update(feed.batch(state.step), 0.0)
-                if self.device != "cpu":
-                    torch.cuda.synchronize()
-            except OutOfMemory as error:
-                if not is_out_of_memory(error):
-                    raise
-                short = True
-            if short:  # out of the `except`, whose traceback holds what the step had computed
+            if not fits(lambda: state.update(feed.batch(state.step), 0.0)):
                 raise out_of_memory(state, feed.batch(state.step))
+            if self.device != "cpu":
+                torch.cuda.synchronize()
             times.append(time.perf_counter() - start)
         return r.batch_rows * r.row_tokens / statistics.median(times[2:])
 

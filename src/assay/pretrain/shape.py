@@ -127,6 +127,12 @@ def objective(recipe: PretrainRecipe, encoder: Encoder) -> Objective:
     return SpanCorruption(tuple(encoder.special_id(name) for name in names), end, start, share, o.mean_span)
 
 
+def _more(recipe: PretrainRecipe) -> dict[str, Any]:
+    """Fields of the config, or of its block, that the recipe names."""
+    m = recipe.model
+    return dict(m.more) if m.dropout is None else {**m.more, "dropout": m.dropout}
+
+
 def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
     """The model's shape.
 
@@ -135,9 +141,7 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
     """
     m, T = recipe.model, recipe.train.row_tokens
     heads = m.heads or heads_of(m.width)
-    more: dict[str, Any] = dict(m.more)
-    if m.dropout is not None:
-        more["dropout"] = m.dropout
+    more = _more(recipe)
     if m.preset in SEQ2SEQ:
         more = {"start": encoder.special_id(PAD), "padding": encoder.special_id(PAD), **more}
     # A denoised text is no longer than its row and its end; positions for both.
@@ -181,9 +185,8 @@ def with_more(recipe: PretrainRecipe, config: ModelConfig) -> ModelConfig:
     Raises:
         InputError: it has no such field.
     """
-    m = recipe.model
     try:
-        changed: ModelConfig = with_fields(config, {**m.more, "dropout": m.dropout} if m.dropout else dict(m.more))
+        changed: ModelConfig = with_fields(config, _more(recipe))
     except (ValueError, TypeError) as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this model") from error
     return changed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -24,6 +24,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     # The last is what oneDNN says when it cannot have its scratch memory.
     signs = ("can't allocate memory", "out of memory", "could not create a primitive")
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def fits(work: Callable[[], object]) -> bool:
+    """Do work; False where memory does not suffice for it. All that it held is free again then, for the error and its
+    traceback are gone."""
+    try:
+        work()
+    except OutOfMemory as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
+    return True
 
 
 @contextlib.contextmanager
@@ -58,14 +70,10 @@ def largest_that_fits(state: TrainState, batch: Batch) -> int:
     """How many rows, found by halving, can be computed at a time; 0 where not even one can."""
     rows = len(batch.inputs_BT) // 2
     while rows:
-        try:
-            state.try_backward(batch.pieces(rows)[0])
-        except OutOfMemory as error:
-            if not is_out_of_memory(error):
-                raise
-            rows //= 2
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-        else:
+        piece = batch.pieces(rows)[0]
+        if fits(lambda: state.try_backward(piece)):  # noqa: B023 (called at once)
             return rows
+        rows //= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
     return 0

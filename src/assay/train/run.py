@@ -35,7 +35,7 @@ from assay.train.evaluate import Evaluation, HeldOut
 from assay.train.feed import RowFeed, with_threads
 from assay.train.interrupt import between_steps
 from assay.train.loop import LossNotFinite, TrainSpec, TrainState, train
-from assay.train.memory import OutOfMemory, is_out_of_memory, out_of_memory, told_of_weights
+from assay.train.memory import fits, out_of_memory, told_of_weights
 from assay.train.peak import gemm_peak
 from assay.train.profiling import Profiler
 from assay.train.schedules import Schedule
@@ -196,7 +196,7 @@ class Run:
             WorkError: the loss is no number, memory or the disk is full; the newest checkpoint stays.
             KeyboardInterrupt: after a checkpoint was written.
         """
-        early, short = self._enough(), False
+        early, fitted = self._enough(), True
         with contextlib.ExitStack() as stack:
             stack.callback(self.telemetry.close)
             stack.callback(self.writer.close)
@@ -206,7 +206,9 @@ class Run:
             if not early:
                 try:
                     with between_steps():
-                        train(self.state, feed, self.plan.schedule, self.plan.steps, self._on_step)
+                        fitted = fits(
+                            lambda: train(self.state, feed, self.plan.schedule, self.plan.steps, self._on_step)
+                        )
                 except _Enough:
                     early = True
                 except KeyboardInterrupt:
@@ -214,11 +216,7 @@ class Run:
                     raise
                 except LossNotFinite as error:
                     raise self._with_documents(error.step) from error
-                except OutOfMemory as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    short = True
-            if short:  # out of the `except`, whose traceback holds what the step had computed
+            if not fitted:
                 raise self._too_large()
             self._save(only_if_new=True)
             return self._finish(early)
@@ -304,7 +302,7 @@ class Run:
     def _evaluate(self, done: int) -> None:
         with self._averaged():
             found = self.data.held_out["eval"].evaluate(self.state.model, self.device)
-        self._check(found, done)
+        self._refuse_no_number(found, done)
         self.telemetry.write("eval", done, {"split": "eval", **_told(found)})
         loss = self.parallel.agreed(found.loss)
         better = not self.history or loss < min(earlier for _, earlier in self.history)
@@ -432,7 +430,7 @@ class Run:
         on_device = self._model(weights).to(self.device)
         for split, held_out in self.data.held_out.items():
             evaluations[split] = held_out.evaluate(on_device, self.device)
-            self._check(evaluations[split], step)
+            self._refuse_no_number(evaluations[split], step)
             self.telemetry.write("final", self.state.step, {"split": split, **_told(evaluations[split])})
         speed = self.read / self.stepping if self.stepping else None
         return Outcome(
@@ -440,7 +438,7 @@ class Run:
             speed, self._mfu(speed), self.meter.spent(), early,
         )  # fmt: skip
 
-    def _check(self, found: Evaluation, done: int) -> None:
+    def _refuse_no_number(self, found: Evaluation, done: int) -> None:
         """Refuse to go on with weights under which held-out text has no loss."""
         if not math.isfinite(found.loss):
             raise self._with_documents(done - 1, "the loss of held-out text is not a number after this step")
