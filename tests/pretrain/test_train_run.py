@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
 
-from assay.models.protocol import Model
+from assay.models.decoder import Decoder
+from assay.models.protocol import Batch, Loss, Model
 from assay.train.evaluate import Documents, Evaluation
 from assay.train.feed import Phase, RowFeed, slots_of
 from trainings import RECIPES, TOY, train, weights
@@ -83,6 +87,73 @@ def test_tensorboard_sees_what_the_records_say(texts: Path, tmp_path: Path) -> N
     told = [(event.step, event.value) for event in events.Scalars("train/loss")]
     assert told == [(r["step"], pytest.approx(r["loss"])) for r in records(tmp_path / "run", "train")]
     assert events.Scalars("eval/eval/bits_per_byte")[-1].step == 6
+
+
+Seen = list[tuple[Batch, torch.Tensor]]
+
+
+def by_hand(seen: Seen, pieces: dict[int, str]) -> dict[str, tuple[float, float]]:
+    """Nats a token and bits a byte of the Latin letters of one source and the Chinese of the other, document by
+    document; a token of byte-level BPE is written with one character a byte."""
+    sums = {"letters": np.zeros(3), "zh": np.zeros(3)}
+    for batch, losses_BT in seen:
+        assert batch.segments_BT is not None
+        for row in zip(batch.inputs_BT, batch.targets_BT, batch.segments_BT, losses_BT, strict=True):
+            inputs, targets, segments, losses = (column.tolist() for column in row)
+            for segment in set(segments) - {-1}:
+                own = [i for i, s in enumerate(segments) if s == segment]
+                spelled = [pieces[targets[i]] if targets[i] else "" for i in own]
+                letters = set("".join([*spelled, *(pieces[inputs[i]] for i in own if inputs[i])]))
+                source = "letters" if letters <= set("abcdefghijklmnopqrstuvwxyz.Ġ") else "zh"
+                sums[source] += sum(losses[i] for i in own), len(own), sum(map(len, spelled))
+    return {source: (nll / n, nll / n_bytes / math.log(2)) for source, (nll, n, n_bytes) in sums.items()}
+
+
+def test_losses_and_bits_per_byte_of_every_source_are_those_found_by_hand(
+    texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    loss, evaluate = Decoder.loss, Documents.evaluate
+    seen: Seen = []
+    first: dict[str, Seen] = {}
+
+    def watched(self: Decoder, batch: Batch, *more: Any) -> Loss:
+        found = loss(self, batch, *more)
+        seen.append((batch, found.losses_BT.detach()))
+        return found
+
+    def after_training(self: Documents, *given: Any) -> Evaluation:
+        first.setdefault("train", seen[:])
+        seen.clear()
+        found = evaluate(self, *given)
+        first.setdefault("eval", seen[:])
+        return found
+
+    monkeypatch.setattr(Decoder, "loss", watched)
+    monkeypatch.setattr(Documents, "evaluate", after_training)
+    out = tmp_path / "run"
+    train("gpt", texts, out, "data.only=[letters, zh]", "keep.log=6", "keep.evaluate=1", "keep.tensorboard=true")
+    content = json.loads((out / "model" / "tokenizer.json").read_text(encoding="utf-8"))
+    pieces = {i: piece for piece, i in content["model"]["vocab"].items()}
+    events = reader.EventAccumulator(str(out / "tensorboard")).Reload()
+    assert len(first["train"]) == 6
+    for kind, group in (("train", "train"), ("eval", "eval/eval")):
+        (record,) = records(out, kind)
+        for source, values in by_hand(first[kind], pieces).items():
+            for measure, expected in zip(("loss", "bits_per_byte"), values, strict=True):
+                name = f"{measure}/{source}"
+                assert record[name] == pytest.approx(expected, rel=1e-5), (kind, name)
+                assert [e.value for e in events.Scalars(f"{group}/{name}")] == [pytest.approx(expected, rel=1e-5)]
+
+
+def test_objectives_that_do_not_spell_the_text_have_no_bits_per_byte(texts: Path, tmp_path: Path) -> None:
+    train("bert", texts, tmp_path / "run")
+    found = [record for kind in ("train", "eval", "final") for record in records(tmp_path / "run", kind)]
+    assert found
+    for record in found:
+        assert [name for name in record if name.startswith("loss/")]
+        assert record["bits_per_byte"] is None
+        assert not [name for name in record if name.startswith("bits_per_byte/")]
 
 
 @pytest.mark.parametrize("mode", ["ddp", "fsdp"])

@@ -31,7 +31,7 @@ from assay.present.progress import Progress
 from assay.train import checkpoint
 from assay.train.averages import ExponentialAverage
 from assay.train.energy import Meter, Spent, measurable
-from assay.train.evaluate import Evaluation, HeldOut
+from assay.train.evaluate import LN2, Evaluation, HeldOut
 from assay.train.feed import RowFeed, with_threads
 from assay.train.interrupt import between_steps
 from assay.train.loop import LossNotFinite, TrainSpec, TrainState, train
@@ -105,7 +105,7 @@ class _Sums:
 
     nll: dict[str, float] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
-    n_bytes: float = 0.0
+    spelled: dict[str, int] = field(default_factory=dict)  # bytes; none where they say nothing
     steps: int = 0
     seconds: float = 0.0
 
@@ -256,11 +256,13 @@ class Run:
         self.read, self.stepping = self.read + read, self.stepping + sums.seconds
         speed = read / sums.seconds if sums.seconds else None
         norm = self.state.optimizer.gradient_norm
+        n_bytes, by_source = sum(sums.spelled.values()), sorted(sums.nll.items())
         record: dict[str, Any] = {
             "tokens": self.data.feed.tokens(done),
             "loss": self.train_loss,
-            "bits_per_byte": sum(sums.nll.values()) / math.log(2) / sums.n_bytes if sums.n_bytes else None,
-            **{f"loss/{s}": nll / max(1, sums.tokens[s]) for s, nll in sorted(sums.nll.items())},
+            "bits_per_byte": sum(sums.nll.values()) / LN2 / n_bytes if n_bytes else None,
+            **{f"loss/{s}": nll / max(1, sums.tokens[s]) for s, nll in by_source},
+            **{f"bits_per_byte/{s}": nll / LN2 / sums.spelled[s] for s, nll in by_source if sums.spelled.get(s)},
             "learning_rate_factor": self.plan.schedule.factor(done - 1),
             "gradient_norm": float(norm) if norm is not None else None,
             "tokens_per_second": speed,
@@ -278,16 +280,17 @@ class Run:
         for step, batch, losses_B in self._waiting:
             if self._bad is None and not bool(losses_B.isfinite().all()):
                 self._bad = step
-            counted_BT = batch.targets_BT >= 0
-            per_row = zip(
-                self.data.feed.sources(step).tolist(), losses_B.tolist(), counted_BT.sum(dim=1).tolist(), strict=True
-            )
-            for source, nll, n in per_row:
+            targets_BT = batch.targets_BT.numpy()
+            counted_BT = targets_BT >= 0
+            spelled_B = np.zeros(len(targets_BT), np.int64)
+            if self.data.token_bytes is not None:
+                spelled_B = (self.data.token_bytes[targets_BT] * counted_BT).sum(axis=1)
+            columns = (self.data.feed.sources(step), losses_B, counted_BT.sum(axis=1), spelled_B)
+            for source, nll, n, n_bytes in zip(*(column.tolist() for column in columns), strict=True):
                 name = names[source]
                 self.sums.nll[name] = self.sums.nll.get(name, 0.0) + nll
                 self.sums.tokens[name] = self.sums.tokens.get(name, 0) + n
-            if self.data.token_bytes is not None:
-                self.sums.n_bytes += float(self.data.token_bytes[batch.targets_BT[counted_BT].numpy()].sum())
+                self.sums.spelled[name] = self.sums.spelled.get(name, 0) + n_bytes
             self.sums.steps += 1
         self._waiting.clear()
 

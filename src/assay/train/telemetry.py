@@ -1,7 +1,10 @@
 """What a run tells while it goes: one JSON line a record, and TensorBoard's events where they are asked for.
 
-    {"kind": "train", "step": 200, "tokens": 819200, "loss": 4.1, "loss/news": 4.3, "lr": 0.8, "tokens_per_second": ...}
-    {"kind": "eval", "step": 200, "split": "eval", "loss": 4.0, "bits_per_byte": 1.5, ...}
+    {"kind": "train", "step": 200, "tokens": 819200, "loss": 4.1, "loss/news": 4.3, "bits_per_byte": 1.5, ...}
+    {"kind": "eval", "step": 200, "split": "eval", "loss": 4.0, "loss/news": 4.2, "bits_per_byte/news": 1.4, ...}
+
+Loss is nats a predicted token, over all sources and by source; bits per byte stands beside it where the objective
+spells the text.
 
 A run that was killed wrote records after its last checkpoint; when it goes on from there, they are dropped first, so
 every step is told once.
