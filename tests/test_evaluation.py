@@ -130,7 +130,7 @@ def test_what_cannot_be_evaluated_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=r"neither text nor a word test"):
         evaluate(capsys, tmp_path)
-    with pytest.raises(InputError, match=r"tokenizer.json"):
+    with pytest.raises(InputError, match=r"config.json"):
         evaluate(capsys, tmp_path, held_out)
     encoder = Path(train("bert", texts, tmp_path / "bert")["checkpoint"])
     with pytest.raises(InputError, match="predicts no next token"):

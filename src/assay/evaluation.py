@@ -68,7 +68,7 @@ def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
     Raises:
         InputError: no model, no text, or a model that predicts no next tokens.
     """
-    encoder, model = Encoder.load(request.model), _model(request.model)
+    model, encoder = _model(request.model), Encoder.load(request.model)
     _check_ids(request.model, model, encoder)
     with _texts(request, progress) as texts:
         sources, encoded = _encoded(texts, encoder, _begin(request.model, encoder))

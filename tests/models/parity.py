@@ -81,7 +81,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "Marian": Family(
         _padded(transformers.MarianMTModel, transformers.MarianConfig, {**BART, "scale_embedding": True}),
-        "T5Tokenizer",  # its own is two SentencePiece models, which are no tokenizer.json
+        "T5Tokenizer",  # its own is no tokenizer.json: tests/tokens/test_marian.py holds that one
     ),
     "T5": Family(
         _padded(transformers.T5ForConditionalGeneration, transformers.T5Config, T5), "T5Tokenizer"

@@ -20,6 +20,7 @@ from assay.models.build import ModelConfig, build
 from assay.models.encoder import EncoderConfig
 from assay.pretrain import shape
 from assay.recipe.pretrain import PretrainRecipe
+from assay.tokens import marian
 from assay.tokens.tokenizer import TOKENIZER_JSON, Encoder
 
 
@@ -73,6 +74,11 @@ def _check_kind(recipe: PretrainRecipe, config: ModelConfig, folder: Path) -> No
 
 def _check_tokenizer(given: str | None, folder: Path) -> None:
     own = folder / TOKENIZER_JSON
+    if given is None and not own.exists() and (folder / marian.SOURCE).exists():
+        raise InputError(
+            "is a translator with a tokenizer for each side, and a recipe reads one text", where=folder,
+            remedy="train it from a program (docs/models.md), or name a tokenizer.json as tokenizer.path",
+        )  # fmt: skip
     if given is None and not own.exists():
         raise InputError(
             f"has no {TOKENIZER_JSON}, and a new one would give its ids other meanings", where=folder,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from assay.errors import InputError, WorkError
-from assay.tokens import words
+from assay.tokens import marian, words
 from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.surface import Surface
 
@@ -76,6 +76,11 @@ class Encoder:
         """
         path = Path(path)
         file = path / TOKENIZER_JSON if path.is_dir() else path
+        if not file.exists() and (path / marian.SOURCE).exists():
+            raise InputError(
+                f"has a translator's pair of tokenizers ({marian.SOURCE}, {marian.TARGET}) and no {TOKENIZER_JSON}",
+                where=path, remedy="open it from a program, with assay.tokens.marian, or name another tokenizer",
+            )  # fmt: skip
         try:
             return cls(file.read_text(encoding="utf-8"), file)
         except FileNotFoundError as error:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
-from assay.models.interop.files import CONFIG, INDEX, PICKLED, WEIGHTS, make_folder, shards, whole, write_tensors
+from assay.models.interop.files import CONFIG, INDEX, PICKLED, WEIGHTS, make_folder, shards, write_bytes, write_tensors
 
 WHOLE, PARTS = "pytorch_model.bin", "pytorch_model.bin.index.json"
 COPIED = (".json", ".txt", ".md", ".model", ".spm", ".jinja")
@@ -56,8 +56,7 @@ def convert_pickled(source: Path, out: Path) -> Converted:
     write_tensors(out / WEIGHTS, tensors)
     if out.resolve() != source.resolve():
         for file in beside:  # the config is the last
-            with whole(out / file.name) as part:
-                part.write_bytes(file.read_bytes())
+            write_bytes(out / file.name, file.read_bytes())
     return Converted(
         len(tensors),
         sum(tensor.numel() for tensor in tensors.values()),

@@ -1,7 +1,7 @@
 """A whole model directory, as Hugging Face lays it out, for models and tokenizers that were trained here.
 
     config.json, model.safetensors                  `interop.save`
-    tokenizer.json, tokenizer_config.json           transformers' PreTrainedTokenizerFast opens them
+    tokenizer.json, tokenizer_config.json           transformers' PreTrainedTokenizerFast opens them; or Marian's own
     generation_config.json                          where the model generates
     README.md                                       the model card
 
@@ -12,7 +12,7 @@ directory is no model, is taken away first and written last.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,23 @@ from torch import nn
 from assay.errors import InputError
 from assay.models.encoder import EncoderConfig
 from assay.models.interop import written
-from assay.models.interop.files import CONFIG, WEIGHTS, make_folder, write_json, write_tensors, write_text
+from assay.models.interop.files import (
+    CONFIG,
+    WEIGHTS,
+    make_folder,
+    write_bytes,
+    write_json,
+    write_tensors,
+    write_text,
+)
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
 
 TOKENIZER, TOKENIZER_CONFIG, GENERATION, CARD = (
     "tokenizer.json", "tokenizer_config.json", "generation_config.json", "README.md",
 )  # fmt: skip
+VOCABULARY = "vocab.json"
+MARIAN = {"source.spm", "target.spm", VOCABULARY}
 UNBOUNDED = 10**30  # transformers' number for a length without bound
 
 
@@ -52,7 +62,7 @@ class Special:
 def write_directory(
     folder: Path,
     model: nn.Module,
-    tokenizer_json: str | None,
+    tokenizer: str | Mapping[str, bytes] | None,
     *,
     card: str,
     special: Special = Special(),
@@ -62,7 +72,8 @@ def write_directory(
     """Write all files of a model directory.
 
     Args:
-        tokenizer_json: content of `tokenizer.json`, as `tokenizers` writes it; None: a directory without one.
+        tokenizer: content of `tokenizer.json`, as `tokenizers` writes it; or the files of Marian's own, by name, which
+            are written as they are (`tokens.marian` reads them); None: a directory without one.
         card: the model card, in Markdown.
         special: tokens of the tokenizer.
         generation: what generation_config.json says besides the ids of special tokens: `max_new_tokens` and the like.
@@ -74,11 +85,13 @@ def write_directory(
     """
     stated, tensors = written(model, native=native)
     config: Any = model.config
-    ids = _special_ids(tokenizer_json, special, config.vocabulary)
+    ids = _special_ids(tokenizer, special, config.vocabulary)
     stated = _with_ids(stated, ids)
     files: dict[str, Any] = {}
-    if tokenizer_json is not None:
-        files[TOKENIZER] = tokenizer_json
+    if isinstance(tokenizer, Mapping):
+        files |= tokenizer
+    elif tokenizer is not None:
+        files[TOKENIZER] = tokenizer
         files[TOKENIZER_CONFIG] = _tokenizer_config(config, special)
     if not isinstance(config, EncoderConfig) and not (isinstance(config, RecurrentConfig) and config.both_ways):
         start = {"decoder_start_token_id": config.start} if isinstance(config, Seq2SeqConfig) else {}
@@ -86,30 +99,32 @@ def write_directory(
     files[CARD] = card if card.endswith("\n") else f"{card}\n"
 
     make_folder(folder)
-    for name in {CONFIG, TOKENIZER, TOKENIZER_CONFIG, GENERATION} - files.keys():  # an earlier model's
+    for name in {CONFIG, TOKENIZER, TOKENIZER_CONFIG, GENERATION, *MARIAN} - files.keys():  # an earlier model's
         (folder / name).unlink(missing_ok=True)
     write_tensors(folder / WEIGHTS, tensors)
+    write: dict[type, Callable[[Path, Any], None]] = {bytes: write_bytes, str: write_text, dict: write_json}
     for name, content in files.items():
-        (write_text if isinstance(content, str) else write_json)(folder / name, content)
+        write[type(content)](folder / name, content)
     write_json(folder / CONFIG, stated)
 
 
-def _special_ids(tokenizer_json: str | None, special: Special, rows: int) -> dict[str, int]:
+def _special_ids(tokenizer: str | Mapping[str, bytes] | None, special: Special, rows: int) -> dict[str, int]:
     """`bos_token_id` and the like, of what text is generated with."""
-    if tokenizer_json is None:
+    if tokenizer is None:
         if named := special.named():
             raise InputError(f"{next(iter(named.values()))!r} is a token of no tokenizer", remedy="give the tokenizer")
         return {}
-    ids = vocabulary_of(tokenizer_json)
+    where = TOKENIZER if isinstance(tokenizer, str) else VOCABULARY
+    ids = vocabulary_of(tokenizer) if isinstance(tokenizer, str) else _pieces_of(tokenizer)
     needed = max(ids.values(), default=-1) + 1
     if needed > rows:
         raise InputError(
             f"the tokenizer has {needed} ids, and the model's embedding has {rows} rows",
-            where=TOKENIZER, remedy="give the tokenizer that the model was trained with",
+            where=where, remedy="give the tokenizer that the model was trained with",
         )  # fmt: skip
     for role, token in special.named().items():
         if token not in ids:
-            raise InputError(f"has no token {token!r} ({role})", where=TOKENIZER, remedy="name one that it has")
+            raise InputError(f"has no token {token!r} ({role})", where=where, remedy="name one that it has")
     wanted = ("bos", "eos", "pad")
     return {f"{role}_token_id": ids[token] for role, token in special.named().items() if role in wanted}
 
@@ -130,6 +145,14 @@ def vocabulary_of(tokenizer_json: str) -> dict[str, int]:
         raise InputError(
             f"is no tokenizer ({type(error).__name__}: {error})", where=TOKENIZER, remedy="give what tokenizers wrote"
         ) from error
+
+
+def _pieces_of(files: Mapping[str, bytes]) -> dict[str, int]:
+    """Piece -> id, of Marian's own tokenizer."""
+    if missing := sorted(MARIAN - files.keys()):
+        raise InputError(f"{missing[0]} is not among the tokenizer's files", remedy="give MarianTokenizer.files")
+    found: dict[str, int] = json.loads(files[VOCABULARY])
+    return found
 
 
 def _with_ids(stated: dict[str, Any], ids: dict[str, int]) -> dict[str, Any]:
