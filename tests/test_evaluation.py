@@ -16,7 +16,9 @@ from assay import front
 from assay.errors import InputError
 from assay.metrics.ratio import Ratio
 from assay.models.ngram import KneserNey
+from assay.models.protocol import Model
 from assay.tokens.tokenizer import Encoder
+from assay.train.evaluate import Documents, Evaluation
 from trainings import corpus, train
 
 T = 16
@@ -45,7 +47,8 @@ def folder(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluate(capsys: pytest.CaptureFixture[str], model: Path, *texts: Path, **more: Any) -> dict[str, Any]:
-    given: dict[str, Any] = {"words": [], "window": None, "stride": None, "level": 0.95, **more}
+    given: dict[str, Any] = {"words": [], "window": None, "stride": None, "device": "auto", "level": 0.95,
+                             **more}  # fmt: skip
     front.evaluate(model=model, sources=[str(path) for path in texts], reading={}, language="en", as_json=True, **given)
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
@@ -123,6 +126,40 @@ def test_word_vectors_are_asked_words(texts: Path, tmp_path: Path, capsys: pytes
     (result,) = found["results"]
     assert (result["n"], result["n_known"], result["kind"]) == (8, 8, "similarity")
     assert -1 <= result["value"] <= 1
+
+
+def test_it_is_computed_where_it_is_asked_for(
+    folder: Path, held_out: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU that PyTorch is told of is used by auto; this machine then says that it has none after all."""
+    honest, asked = Documents.evaluate, []
+
+    def noted(self: Documents, model: Model, device: str = "cpu") -> Evaluation:
+        asked.append(device)
+        return honest(self, model.to("cpu"), "cpu")  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(Documents, "evaluate", noted)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: self)
+    found = [evaluate(capsys, folder, held_out, device="cpu")]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    found += [evaluate(capsys, folder, held_out, device=device) for device in ("auto", "cuda:1")]
+    assert asked == ["cpu", "cuda", "cuda:1"]
+    assert found[0] == found[1] == found[2]
+    with pytest.raises(InputError, match=r"--device: GPU 2 is asked for, and they are numbered from 0 to 1"):
+        evaluate(capsys, folder, held_out, device="cuda:2")
+
+
+def test_a_device_that_is_not_there_is_told_as_in_training(
+    folder: Path, held_out: Path, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wanted in ("tpu", "meta", "cuda:x", *(() if torch.cuda.is_available() else ("cuda", "cuda:0"))):
+        with pytest.raises(InputError) as by_eval:
+            evaluate(capsys, folder, held_out, device=wanted)
+        with pytest.raises(InputError) as by_train:
+            train("gpt", texts, tmp_path / "run", f"train.device={wanted}")
+        assert by_eval.value.line() == by_train.value.line().replace("train.device", "--device")
+        assert "give" in by_eval.value.remedy
 
 
 def test_what_cannot_be_evaluated_is_refused(

@@ -182,6 +182,9 @@ def evaluate(
     ] = None,
     window: Annotated[int | None, typer.Option(min=2, help="Tokens that the model sees at once.")] = None,
     stride: Annotated[int | None, typer.Option(min=1, help="From window to window; default half of one.")] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu or cuda, for neural models; auto: a GPU where there is one, else cpu.")
+    ] = "auto",
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
     source_field: SourceField = None,
     text_field: TextField = None,
@@ -201,7 +204,7 @@ def evaluate(
     from assay import front
 
     front.evaluate(
-        model=model, sources=sources or [], words=words or [], window=window, stride=stride, level=level,
+        model=model, sources=sources or [], words=words or [], window=window, stride=stride, device=device, level=level,
         reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
     )  # fmt: skip
 

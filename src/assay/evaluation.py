@@ -34,6 +34,7 @@ from assay.tokens import evalset
 from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
 from assay.train.evaluate import Documents, Evaluation, ngram_nll, perplexity_of
+from assay.train.world import device_of
 
 NGRAM = "ngram.safetensors"
 MOST_TOKENS = 512  # of a window, where the model has no bound
@@ -48,6 +49,7 @@ class Request:
         sources: URIs.
         window: tokens of a window; None: as many as the model has positions, at most MOST_TOKENS.
         stride: from one window to the next; None: half a window.
+        device: of neural models; see `train.world.device_of`.
     """
 
     model: Path
@@ -55,7 +57,7 @@ class Request:
     options: ReadOptions = field(default_factory=ReadOptions)
     window: int | None = None
     stride: int | None = None
-    device: str = "cpu"
+    device: str = "auto"
     level: float = 0.95
 
 
@@ -66,8 +68,9 @@ def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
         the answer of `--json`.
 
     Raises:
-        InputError: no model, no text, or a model that predicts no next tokens.
+        InputError: no model, no text, no such device, or a model that predicts no next tokens.
     """
+    device = device_of(request.device, "--device")
     model, encoder = _model(request.model), Encoder.load(request.model)
     _check_ids(request.model, model, encoder)
     with _texts(request, progress) as texts:
@@ -76,7 +79,7 @@ def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
     if isinstance(model, KneserNey):
         found, signature = _by_ngram(model, encoder, sources, encoded)
     else:
-        found, signature = _by_network(request, model, encoder, sources, encoded)
+        found, signature = _by_network(request, device, model, encoder, sources, encoded)
     return _answer(request, encoder, found, signature)
 
 
@@ -120,7 +123,12 @@ def _encoded(texts: list[tuple[str, str]], encoder: Encoder, begin: int | None) 
 
 
 def _by_network(
-    request: Request, model: Decoder | Recurrent, encoder: Encoder, sources: list[str], encoded: list[np.ndarray]
+    request: Request,
+    device: str,
+    model: Decoder | Recurrent,
+    encoder: Encoder,
+    sources: list[str],
+    encoded: list[np.ndarray],
 ) -> tuple[Evaluation, str]:
     positions = getattr(model.config, "max_length", MOST_TOKENS)
     window = request.window or min(positions, MOST_TOKENS)
@@ -132,7 +140,7 @@ def _by_network(
     if not 0 < stride <= window:
         raise InputError(f"{stride} is not between 1 and {window}", where="--stride", remedy="give such a one")
     data = evalset.whole(encoded, sources, encoder.token_bytes, window, stride)
-    found = Documents(data, encoder.lossless).evaluate(model.to(request.device), request.device)
+    found = Documents(data, encoder.lossless).evaluate(model.to(device), device)
     return found, f"window={window} stride={stride}"
 
 

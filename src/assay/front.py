@@ -133,6 +133,7 @@ def evaluate(
     words: list[Path],
     window: int | None,
     stride: int | None,
+    device: str,
     level: float,
     reading: dict[str, Any],
     language: str,
@@ -152,7 +153,7 @@ def evaluate(
         found = evaluation.words(model, words, level)
         lines = told.scores(found["results"], language)
     else:
-        request = evaluation.Request(model, sources, ReadOptions(**reading), window, stride, level=level)
+        request = evaluation.Request(model, sources, ReadOptions(**reading), window, stride, device, level)
         with Progress(language, quiet=as_json) as progress:
             found = evaluation.perplexity(request, progress)
         lines = told.evaluated(found, language)

@@ -53,7 +53,7 @@ from assay.train.objectives import Objective
 from assay.train.parallel import Mode, joined
 from assay.train.precision import allow_tf32
 from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
-from assay.train.world import Alone, World
+from assay.train.world import Alone, World, device_of
 
 DEFAULT_SECONDS = 600.0
 PROBE_SECONDS = 3.0  # of the measurement that decides a type, or how many steps fit into a time
@@ -74,7 +74,7 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
         WorkError: the loss is no number, memory or disk do not suffice.
         Stopped: Ctrl-C; a rerun goes on from there.
     """
-    device = device_of(request.recipe.train.device)
+    device = device_of(request.recipe.train.device, "train.device")
     _check_type(request.recipe.train, device)
     world = World.from_env(device)
     mode = MODES[request.recipe.train.parallel]
@@ -447,26 +447,6 @@ def told(found: Evaluation, level: float = 0.95) -> dict[str, Any]:
     if len(by_source) > 1:
         made["sources"] = {source: told(own, level) for source, own in by_source.items()}
     return made
-
-
-def device_of(wanted: str) -> str:
-    """The device that is meant.
-
-    Raises:
-        InputError: it is not there.
-    """
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        kind = torch.device(wanted).type
-    except RuntimeError:
-        raise InputError(f"{wanted!r} is no device", where="train.device", remedy="give auto, cpu or cuda") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "a GPU is asked for, and this machine has none that PyTorch can use", where="train.device",
-            remedy="give train.device=cpu, or auto",
-        )  # fmt: skip
-    return wanted
 
 
 def _check_type(train: RunRecipe, device: str) -> None:

@@ -1,5 +1,6 @@
 """Which process this is, and what the loop asks of it: one alone, or one of several.
 
+device_of(wanted, where)    the device that a person means
 World.from_env(device)      which process this is, of how many, on which device (torchrun says)
 Alone                       one process: nothing is shared; what the loop asks, and the base of the others
 Together                    one of several: `parallel` and `tensor_parallel` say what they share
@@ -27,6 +28,34 @@ T = TypeVar("T")
 # For an answer while all compute; and while the first process prepares data for the others. A process that dies is
 # noticed at once (gloo: its connection closes; torchrun ends the others), so these are for networks that fail.
 COMPUTING, PREPARING = timedelta(minutes=30), timedelta(days=2)
+
+
+def device_of(wanted: str, where: str) -> str:
+    """The device that is meant by auto, cpu, cuda or cuda:1; auto is a GPU where there is one.
+
+    Args:
+        where: the key or option that names it, for errors.
+
+    Raises:
+        InputError: it is not there.
+    """
+    n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "auto":
+        return "cuda" if n_gpus else "cpu"
+    kind, colon, number = wanted.partition(":")
+    if kind not in ("cpu", "cuda") or (colon and not number.isdecimal()):
+        raise InputError(f"{wanted!r} is no device", where=where, remedy="give auto, cpu or cuda")
+    if kind == "cuda" and not n_gpus:
+        raise InputError(
+            "a GPU is asked for, and this machine has none that PyTorch can use", where=where,
+            remedy="give cpu, or auto",
+        )  # fmt: skip
+    if kind == "cuda" and colon and int(number) >= n_gpus:
+        raise InputError(
+            f"GPU {number} is asked for, and they are numbered from 0 to {n_gpus - 1}", where=where,
+            remedy="give cuda, or one of these",
+        )  # fmt: skip
+    return wanted if kind == "cuda" else "cpu"
 
 
 @dataclass(frozen=True)
