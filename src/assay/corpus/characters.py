@@ -124,14 +124,21 @@ def scripts() -> U8:
 
 
 @lru_cache(maxsize=1)
-def folded() -> U32:
-    """Every code point in lower case (one to one), full-width forms as their plain ones; 0 where it is no
-    letter, digit or mark: what near-duplicate detection compares."""
+def lowered() -> U32:
+    """Every code point in lower case, where that is one code point."""
     table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
     for point in np.flatnonzero(classes() & LETTER).tolist():
         lower = chr(point).lower()
         if len(lower) == 1:
             table[point] = ord(lower)
+    return table
+
+
+@lru_cache(maxsize=1)
+def folded() -> U32:
+    """Every code point in lower case (one to one), full-width forms as their plain ones; 0 where it is no
+    letter, digit or mark: what near-duplicate detection compares."""
+    table = lowered().copy()
     table[0xFF10:0xFF1A] = np.arange(0x30, 0x3A)
     table[0xFF21:0xFF3B] = np.arange(0x61, 0x7B)
     table[0xFF41:0xFF5B] = np.arange(0x61, 0x7B)
@@ -215,7 +222,11 @@ class Rolling:
 
     def stretches(self, begins: I64, ends: I64) -> U64:
         """One 64-bit hash for each [begin, end): equal text gives equal hashes, wherever it stands."""
-        return scatter((self.total[ends] - self.total[begins]) * self._down[begins])
+        return scatter(self.values(begins, ends))
+
+    def values(self, begins: I64, ends: I64) -> U64:
+        """The polynomial of each [begin, end), of its first code point on."""
+        return (self.total[ends] - self.total[begins]) * self._down[begins]
 
     def windows(self, width: int) -> U64:
         """The hash of every window of `width` code points, in order; windows may cross documents."""
@@ -223,10 +234,12 @@ class Rolling:
         return scatter((self.total[width : width + count] - self.total[:count]) * self._down[:count])
 
 
+def ranges(begins: I64, lengths: I64) -> I64:
+    """begin, begin + 1, ..., begin + length - 1 for each, end to end."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - (ends - lengths), lengths)
+
+
 def gather(points: U32, begins: I64, lengths: I64) -> U32:
     """The segments [begin, begin + length) one after another, in the order given."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    index = np.arange(total, dtype=np.int64)
-    index += np.repeat(begins - (ends - lengths), lengths)
-    return points[index]
+    return points[ranges(begins, lengths)]

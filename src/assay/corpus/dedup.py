@@ -86,19 +86,14 @@ def shingles(text: pa.Array) -> tuple[ch.U64, ch.I64]:
                 index = np.arange(made[-1]) + np.repeat(ends[:-1] - made[:-1], count)
                 hashes = of_window[index]
             else:
-                at = _ranges(made[chosen], count[chosen])
-                hashes[at] = of_window[_ranges(ends[chosen], count[chosen])]
+                at = ch.ranges(made[chosen], count[chosen])
+                hashes[at] = of_window[ch.ranges(ends[chosen], count[chosen])]
     short = np.flatnonzero(count == 0)
     if len(short):
         hashes[made[short]] = rolling.stretches(ends[short], ends[short + 1])
         bare = short[lengths[short] == 0]
         hashes[made[bare]] = ch.Rolling(points).stretches(offsets[bare], offsets[bare + 1])
     return hashes, made
-
-
-def _ranges(begins: ch.I64, lengths: ch.I64) -> ch.I64:
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - (ends - lengths), lengths)
 
 
 def signatures(hashes: ch.U64, offsets: ch.I64) -> npt.NDArray[np.uint64]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from assay.corpus import characters as ch
-from assay.corpus import documents, signals
+from assay.corpus import documents
 
 _LEAST_LINES = 20  # of a document that loses a line in a near-duplicate copy
 _SUBSTITUTE, _DELETE, _INSERT, _SWAP = range(4)
@@ -176,8 +176,24 @@ def _edited(points: ch.U32, offsets: ch.I64, seeds: ch.U64, rate: float) -> tupl
     return _put_together(points, begins[order], lengths, words)
 
 
+def _line_spans(points: ch.U32, offsets: ch.I64) -> tuple[ch.I64, ch.I64, ch.I64]:
+    """Every line of every document: begin, end (without its line end) and document. Empty documents have
+    none."""
+    ends = np.flatnonzero(points == 0x0A)
+    full = np.flatnonzero(np.diff(offsets) > 0)
+    begins = np.union1d(offsets[full], ends + 1)
+    document = np.searchsorted(offsets, begins, side="right") - 1
+    # A line end that closes a document opens the next document's first line, which union1d has merged with
+    # it.
+    inside = begins < len(points)
+    begins, document = begins[inside], document[inside]
+    stop = np.append(begins[1:], len(points)) if len(begins) else begins
+    closed = (stop > begins) & (points[np.maximum(stop - 1, 0)] == 0x0A)
+    return begins, stop - closed, document
+
+
 def _without_a_line(points: ch.U32, offsets: ch.I64, seeds: ch.U64) -> tuple[ch.U32, ch.I64]:
-    begins, _, document = signals.line_spans(points, offsets)
+    begins, _, document = _line_spans(points, offsets)
     first = np.searchsorted(document, np.arange(len(offsets)))
     count = np.diff(first)
     long = np.flatnonzero(count >= _LEAST_LINES)

@@ -15,7 +15,7 @@ _LANGUAGES = 5
 _QUERY = """
     WITH d AS (SELECT doc_id, source, n_bytes, language FROM read_parquet($documents)),
     j AS (
-        SELECT d.*, s.split AS assigned, g.n_chars, g.duplicate_lines, g.letters,
+        SELECT d.*, s.split AS assigned, g.n_chars, g.duplicate_line_chars, g.letters,
                u.is_exact_duplicate, u.is_near_duplicate
         FROM d JOIN read_parquet($splits) s USING (doc_id)
                JOIN read_parquet($signals) g USING (doc_id)
@@ -29,7 +29,7 @@ _QUERY = """
            avg(is_exact_duplicate::INT) AS exact_duplicates,
            avg(is_near_duplicate::INT) AS near_duplicates,
            median(n_chars)::DOUBLE AS median_chars,
-           round(avg(round(duplicate_lines, 6)::DECIMAL(18, 6)), 6) AS repetition,
+           round(avg(round(duplicate_line_chars, 6)::DECIMAL(18, 6)), 6) AS repetition,
            round(avg(round(letters, 6)::DECIMAL(18, 6)), 6) AS letters
     FROM j GROUP BY source ORDER BY source
 """  # decimals, since a sum of floats depends on the order that threads finish in

@@ -37,10 +37,10 @@ Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
 DOCUMENTS = Stage("documents", 3)
-SIGNALS = Stage("signals", 1)
+SIGNALS = Stage("signals", 2)
 DUPLICATES = Stage("duplicates", 2)
 SPLITS = Stage("splits", 2)
-PROFILE = Stage("profile", 1)
+PROFILE = Stage("profile", 2)
 
 
 @dataclass(frozen=True)
