@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch.nn import functional
 
+from assay.errors import InputError
 from assay.models.protocol import Batch
-from assay.store import Store
+from assay.store import Stage, Store
+from assay.tokens.learn import train_tokenizer
+from assay.tokens.pack import encode_stream
 from assay.tokens.sampler import Sampler
-from assay.train.evaluate import document_nll
-from assay.train.feed import RowFeed
+from assay.tokens.stream import TokenStream
+from assay.tokens.tokenizer import Encoder
+from assay.train.evaluate import Rows, document_nll
+from assay.train.feed import RowFeed, with_threads
 from assay.train.job import JobData
 from assay.train.loop import TrainState, train
 from assay.train.objectives import Causal
 from assay.train.probe import Probe, tokens_per_second
 from assay.train.schedules import WarmupStableDecay
-from miniature import MODEL, PLAN, SPEC, data
+from miniature import MODEL, PLAN, SPEC, T, data
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +110,49 @@ def test_evaluation_changes_nothing(job_data: JobData) -> None:
     document_nll(state.model, job_data.evaluation["eval"])
     assert all(torch.equal(before[name], tensor) for name, tensor in state.tensors().items())
     assert all(p.grad is None for p in state.model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("ids", "vocabulary", "told"),
+    [
+        (lambda ids: ids, None, None),
+        (lambda ids: np.where(ids == 5, 48, ids), None, r"token ids reach 48, and the model's are 0 to 47"),
+        (lambda ids: np.where(ids == 5, -3, ids).astype(np.int64), None, r"token ids reach -3, and .* 0 to 47"),
+        (lambda ids: ids, 500, r"token ids reach 499, and the model's are 0 to 47"),  # another tokenizer's shards
+    ],
+)  # fmt: skip
+def test_token_ids_that_the_model_has_not_are_told_before_a_step(
+    job_data: JobData, ids: Any, vocabulary: int | None, told: str | None
+) -> None:
+    shards = job_data.streams["train"].shards
+    given = {source: ids(shard.astype(np.int64)) for source, shard in shards.items()}
+    stream = TokenStream(given, vocabulary=vocabulary)
+    state = TrainState(SPEC)
+    feed = RowFeed(Sampler(PLAN, {"train": stream}, 2))
+    held_out = job_data.evaluation["eval"]
+    other = replace(held_out, inputs_RT=ids(held_out.inputs_RT))
+    rows = Rows(stream, T, Causal(), budget=100)
+    refused = nullcontext() if told is None else pytest.raises(InputError, match=told)
+    with refused, with_threads(feed, 1) as ahead:
+        train(state, ahead, WarmupStableDecay(1, 2, 1), 2)
+    assert state.step == (2 if told is None else 0)
+    with refused:
+        rows.evaluate(state.model)
+    if vocabulary is None:
+        with refused:
+            document_nll(state.model, other)
+
+
+def test_an_encoded_stream_knows_the_ids_of_its_tokenizer(tmp_path: Path) -> None:
+    encoder = Encoder(train_tokenizer(["some text", "一些文字"] * 20, 280))
+    columns = {"doc_id": ["a"], "source": ["s"], "origin": ["o"], "ordinal": [0], "text": ["text"]}
+    made = Store(tmp_path).build(
+        Stage("stream", 1), {}, {},
+        lambda folder: encode_stream([pa.RecordBatch.from_pydict(columns)], encoder, folder, "train", ["s"]),
+    )  # fmt: skip
+    stream = TokenStream.open(made)
+    assert stream.bounds == (0, encoder.vocabulary - 1)
+    assert replace(stream, vocabulary=None).bounds == (0, int(stream.shards["s"].max()))
 
 
 def test_gradients_do_not_pile_up(job_data: JobData) -> None:

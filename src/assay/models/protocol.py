@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from assay.errors import InputError
 
 Role = Literal["matrix", "embedding", "head", "vector"]
 
@@ -90,8 +92,11 @@ WHOLE = Shares()
 class Model(Protocol):
     """A neural model that the trainer can train: an `nn.Module` with these methods.
 
-    `n_parameters` is (non-embedding, all); `flops_per_token` are training FLOPs a token of rows of so many.
+    `config` has the `vocabulary`; `n_parameters` is (non-embedding, all); `flops_per_token` are training FLOPs a token
+    of rows of so many.
     """
+
+    config: Any
 
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss: ...
 
@@ -100,6 +105,25 @@ class Model(Protocol):
     def n_parameters(self) -> tuple[int, int]: ...
 
     def flops_per_token(self, length: int, shares: Shares = WHOLE) -> float: ...
+
+
+def check_ids(model: Model, lowest: int, highest: int, where: str) -> None:
+    """Refuse token ids that a model has no rows for, before a device does in words of its own.
+
+    Whoever opens text for a model asks once, so that no step has to look.
+
+    Args:
+        where: what the ids were found in.
+
+    Raises:
+        InputError: one is below 0 or beyond the vocabulary.
+    """
+    if lowest < 0 or highest >= model.config.vocabulary:
+        worst = lowest if lowest < 0 else highest
+        raise InputError(
+            f"token ids reach {worst}, and the model's are 0 to {model.config.vocabulary - 1}", where=where,
+            remedy="encode the text with the tokenizer that the model was trained with",
+        )  # fmt: skip
 
 
 def roles_of(model: nn.Module, tables: Collection[str]) -> dict[str, Role]:

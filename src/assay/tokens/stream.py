@@ -9,6 +9,7 @@ off the tokens themselves. Needs NumPy alone: `pack` writes what is read here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,11 +28,13 @@ class TokenStream:
     `units[source]`: for each document the number of its unit (itself, or the text that it is a piece of); where a
     source has no entry, every document is its own.
     `aligned`: a damaged copy of every document of the training stream, one after another in the same order.
+    `vocabulary`: ids of the tokenizer that it was encoded with; None where nobody says.
     """
 
     shards: dict[str, np.ndarray]
     units: dict[str, np.ndarray] = field(default_factory=dict)
     aligned: bool = False
+    vocabulary: int | None = None
     _begins: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -44,7 +47,15 @@ class TokenStream:
             shards[source] = np.memmap(path, summary["dtype"], "r") if total["tokens"] else empty
             if total.get("units", 0) < total.get("documents", 0):
                 units[source] = np.fromfile(path.with_suffix(UNITS_SUFFIX), "<u4").astype(np.int64)
-        return cls(shards, units, bool(summary.get("aligned")))
+        return cls(shards, units, bool(summary.get("aligned")), summary.get("vocabulary"))
+
+    @cached_property
+    def bounds(self) -> tuple[int, int]:
+        """The lowest and the highest id that it can hold: what its tokenizer has, else what is there."""
+        if self.vocabulary is not None:
+            return 0, self.vocabulary - 1
+        held = [shard for shard in self.shards.values() if len(shard)]
+        return min((int(s.min()) for s in held), default=0), max((int(s.max()) for s in held), default=0)
 
     def begins(self, source: str) -> np.ndarray:
         """(documents,) where each document of a source begins, in tokens; the first one at 0."""

@@ -18,7 +18,7 @@ from torch import nn
 
 from assay.metrics.ratio import Ratio
 from assay.models.ngram import KneserNey
-from assay.models.protocol import Batch, Model
+from assay.models.protocol import Batch, Model, check_ids
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import permuted
 from assay.tokens.stream import TokenStream
@@ -35,8 +35,14 @@ def perplexity_of(loss: float) -> float:
 
 @torch.inference_mode()
 def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: int = 32) -> np.ndarray:
-    """Summed negative log-likelihood (nats) of each document's counted tokens, (documents,) float64."""
+    """Summed negative log-likelihood (nats) of each document's counted tokens, (documents,) float64.
+
+    Raises:
+        InputError: there are token ids that the model has not.
+    """
     assert isinstance(model, nn.Module)
+    highest = max(int(data.inputs_RT.max()), int(data.targets_RT.max()))
+    check_ids(model, int(data.inputs_RT.min()), highest, "held-out text")
     training = model.training
     model.eval()  # nothing is dropped
     total = np.zeros(len(data.documents))
@@ -155,6 +161,7 @@ class Rows:
     @torch.inference_mode()
     def evaluate(self, model: Model, device: str = "cpu") -> Evaluation:
         assert isinstance(model, nn.Module)
+        check_ids(model, *self.stream.bounds, where="held-out text")
         training = model.training
         model.eval()
         chosen = self.chosen()

@@ -24,7 +24,10 @@ from assay.train.objectives import NEXT_TOKEN, Objective
 
 
 class Feed(Protocol):
-    """Batches by step, on the CPU."""
+    """Batches by step, on the CPU, of token ids within `bounds`."""
+
+    @property
+    def bounds(self) -> tuple[int, int]: ...
 
     def batch(self, step: int) -> Batch: ...
 
@@ -59,6 +62,12 @@ class RowFeed:
     @cached_property
     def _phases(self) -> tuple[Phase, ...]:
         return self.phases or (Phase(1, self.sampler.plan.batch_rows),)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The lowest and the highest token id that there can be."""
+        lows, highs = zip(*(stream.bounds for stream in self.sampler.streams.values()), strict=True)
+        return min(lows), max(highs)
 
     def slots(self, step: int) -> tuple[range, int]:
         """The slots that a step reads, and into how many pieces each row is cut."""
@@ -119,6 +128,10 @@ class Prefetched:
 
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="feed")
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        return self.feed.bounds
 
     def batch(self, step: int) -> Batch:
         for ahead in range(step, step + 2 * self.threads):

@@ -24,7 +24,7 @@ from torch import Tensor
 from assay.errors import InputError, WorkError
 from assay.models import float8
 from assay.models.build import ModelConfig, build
-from assay.models.protocol import PLAIN, Batch, Loss, Penalties
+from assay.models.protocol import PLAIN, Batch, Loss, Penalties, check_ids
 from assay.models.stacked import StackedConfig
 from assay.tokens.sampler import splitmix64
 from assay.train.feed import Feed
@@ -275,7 +275,11 @@ def train(
 
     Args:
         on_step: is told after each update; it may raise to stop.
+
+    Raises:
+        InputError: the text has token ids that the model has not.
     """
+    check_ids(state.model, *feed.bounds, where="training text")
     while state.step < until:
         step = state.step
         batch = feed.batch(step)
