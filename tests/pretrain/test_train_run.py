@@ -71,13 +71,27 @@ def test_a_feed_reads_slots_in_order_whatever_its_phases() -> None:
     assert [slots_of(phases, steps) for steps in (0, 1, 3, 9)] == [0, 3, 11, 50]
 
 
-def test_a_trace_shows_the_parts_of_a_step(texts: Path, tmp_path: Path) -> None:
-    train("gpt", texts, tmp_path / "run", "keep.profile=2", steps=14)
+@pytest.mark.parametrize(("steps", "found", "told"), [(14, 2, ""), (6, 2, ""), (2, 2, ""), (1, 1, "1 of 2 steps")])
+def test_a_trace_shows_the_parts_of_a_step(
+    steps: int, found: int, told: str, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of long runs and of short ones; where there are fewer steps than were asked for, a line says so."""
+    train("gpt", texts, tmp_path / "run", "keep.profile=2", steps=steps)
     events = json.loads((tmp_path / "run" / "trace.json").read_text())["traceEvents"]
     names = [event.get("name") for event in events]
-    assert {name: names.count(name) for name in ("forward", "backward", "optimizer")} == {
-        "forward": 2, "backward": 2, "optimizer": 2,
-    }  # fmt: skip
+    parts = ("forward", "backward", "optimizer")
+    assert {name: names.count(name) for name in parts} == dict.fromkeys(parts, found)
+    said = [line for line in capsys.readouterr().err.splitlines() if "keep.profile" in line]
+    assert len(said) == bool(told) and all(told in line for line in said)
+
+
+def test_a_run_without_steps_to_trace_says_so(texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was killed between its last checkpoint and its answer."""
+    train("gpt", texts, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    train("gpt", texts, tmp_path / "run", "keep.profile=2")
+    assert "0 of 2 steps" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "trace.json").exists()
 
 
 def test_tensorboard_sees_what_the_records_say(texts: Path, tmp_path: Path) -> None:

@@ -152,7 +152,9 @@ class KeepRecipe(Section):
     best: bool = Field(True, description="keep the weights of the best evaluation")
     log: int | None = Field(None, ge=1, description="log every so many steps; about 200 times a run when not given")
     tensorboard: bool = Field(False, description="write TensorBoard events too (needs the extra `telemetry`)")
-    profile: int | None = Field(None, ge=1, description="write a trace of so many steps, after the first ten")
+    profile: int | None = Field(
+        None, ge=1, description="write a trace of so many steps, after the first ten where there are more"
+    )
     emissions: str | None = Field(
         None, pattern="^[A-Z]{3}$", description="count carbon emissions on this country's grid, such as CHN or USA"
         " (needs the extra `emissions`)",

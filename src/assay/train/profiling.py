@@ -10,22 +10,28 @@ from typing import Any
 
 import torch
 
-FIRST = 10  # steps before are warming up
+WARMING = 10  # steps before are warming up, where there are so many
 
 
 class Profiler:
-    """Records `steps` steps after the first ten that it sees, and writes the trace.
+    """Records `steps` steps after the first ten, and writes the trace; of a shorter run its last ones, or all.
 
     Args:
         steps: None: records nothing.
+        left: steps that are about to be done.
+
+    Attributes:
+        seen: steps that were recorded; negative while there are some to warm up.
     """
 
-    def __init__(self, steps: int | None, path: Path, device: str) -> None:
+    def __init__(self, steps: int | None, left: int, path: Path, device: str) -> None:
         self.steps, self.path, self.gpu = steps, path, torch.device(device).type == "cuda"
-        self._seen = 0
+        self.left, self.seen = left, -max(0, min(WARMING, left - (steps or 0)))
         self._profile: Any = None
 
     def __enter__(self) -> Profiler:
+        if self.steps and self.left > 0 and not self.seen:
+            self._begin()
         return self
 
     def __exit__(
@@ -50,15 +56,18 @@ class Profiler:
         """A step is done."""
         if not self.steps:
             return
-        self._seen += 1
-        if self._seen == FIRST:
-            kinds = [torch.profiler.ProfilerActivity.CPU]
-            if self.gpu:
-                kinds.append(torch.profiler.ProfilerActivity.CUDA)
-            self._profile = torch.profiler.profile(activities=kinds)
-            self._profile.start()
-        elif self._seen == FIRST + self.steps:
+        self.seen += 1
+        if self.seen == 0:
+            self._begin()
+        elif self.seen == self.steps:
             self._end()
+
+    def _begin(self) -> None:
+        kinds = [torch.profiler.ProfilerActivity.CPU]
+        if self.gpu:
+            kinds.append(torch.profiler.ProfilerActivity.CUDA)
+        self._profile = torch.profiler.profile(activities=kinds)
+        self._profile.start()
 
     def _end(self) -> None:
         profile, self._profile = self._profile, None

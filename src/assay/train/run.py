@@ -200,7 +200,9 @@ class Run:
         with contextlib.ExitStack() as stack:
             stack.callback(self.telemetry.close)
             stack.callback(self.writer.close)
-            self.profiler = stack.enter_context(Profiler(self.keeping.profile, self.folder / TRACE, self.device))
+            wanted = self.keeping.profile if self.parallel.is_first else None
+            left = self.plan.steps - self.state.step
+            self.profiler = stack.enter_context(Profiler(wanted, left, self.folder / TRACE, self.device))
             self.state.span = self.profiler.span
             feed = stack.enter_context(with_threads(self.data.feed, self.keeping.loaders))
             if not early:
@@ -218,6 +220,8 @@ class Run:
                     raise self._with_documents(error.step) from error
             if not fitted:
                 raise self._too_large()
+            if wanted is not None and self.profiler.seen < wanted:
+                self.progress.warn("short_trace", wanted=wanted, n=max(0, self.profiler.seen))
             self._save(only_if_new=True)
             return self._finish(early)
 
