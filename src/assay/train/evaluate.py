@@ -105,7 +105,7 @@ class Evaluation:
 
     def ratio(self, per: str, scale: float = 1.0) -> Ratio:
         """nll * `scale` over the column `per`, with its standard error from the choice of units."""
-        summed = self.units.group_by("source", "unit").agg(pl.col("nll").sum(), pl.col(per).sum())
+        summed = self.units.group_by("source", "unit", maintain_order=True).agg(pl.col("nll").sum(), pl.col(per).sum())
         return Ratio.of(summed["nll"].to_numpy() * scale, summed[per].to_numpy().astype(float))
 
 
