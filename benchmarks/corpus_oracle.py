@@ -15,7 +15,10 @@ from typing import Any
 
 from datatrove.data import Document
 from datatrove.pipeline.filters import (
-    C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter,
+    C4QualityFilter,
+    FineWebQualityFilter,
+    GopherQualityFilter,
+    GopherRepetitionFilter,
 )  # fmt: skip
 from datatrove.utils.text import split_into_words
 

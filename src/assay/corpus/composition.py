@@ -7,6 +7,7 @@ is punctuation and a Chinese character a letter.
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,68 +15,90 @@ import pyarrow as pa
 
 from assay.corpus import characters as ch
 from assay.corpus import words as w
-from assay.corpus.quality import Columns, ratio
-from assay.corpus.texts import Texts
+from assay.corpus.compiled import BASE, Seen, compiled, fresh, holds, place_of, put
+
+COUNTS = ("n_chars", "n_visible")
+NAMES = (
+    *COUNTS, "letters", "capitals", "unspaced", "digits", "punctuation", "whitespace", "special_characters",
+    "non_ascii", "repeated_10chars", "top_10chars", "repeated_13chars",
+)  # fmt: skip
+"""unspaced: letters of scripts that put no spaces between words. special_characters: punctuation, digits, whitespace
+(Data-Juicer). repeated_10chars: windows of 10 characters that stand in the document more than once. top_10chars: the
+windows of the most frequent kinds, as many as the square root of the number of kinds (Data-Juicer's character
+repetition). repeated_13chars: the same as of 10, where the script has no spaces, else null (ChineseWebText)."""
 
 _COMPRESSED = 4 << 10
-_WINDOWS = {"repeated_10chars": 10, "repeated_13chars": 13}
-_DOCUMENT_BITS = 20  # more documents than a slice of 256 KiB can hold
+MOST = 256  # a count of equal windows beyond which they are not told apart by it
 
 
-def composition(texts: Texts) -> Columns:
-    """The columns of this group, the compression aside."""
-    table = ch.counts(ch.classes()[texts.points], texts.offsets)
-    values = np.arange(256)
-
-    def count(bits: int) -> npt.NDArray[np.int64]:
-        return table[:, (values & bits) > 0].sum(axis=1)
-
-    space = count(ch.SPACE) - 1  # the newline after each document is not its own
-    capitals = ch.sums((texts.kinds & (w.UPPER | w.LOWER)) == w.UPPER, texts.offsets)
-    columns: Columns = {
-        "n_chars": texts.chars,
-        "n_visible": texts.chars - space,
-        "letters": ratio(count(ch.LETTER), texts.chars),
-        "capitals": ratio(capitals, texts.chars),
-        "unspaced": ratio(count(ch.UNSPACED), texts.chars),
-        "digits": ratio(count(ch.DIGIT), texts.chars),
-        "punctuation": ratio(count(ch.PUNCTUATION), texts.chars),
-        "whitespace": ratio(space, texts.chars),
-        "special_characters": ratio(count(ch.PUNCTUATION | ch.DIGIT) + space, texts.chars),
-        "non_ascii": ratio(count(ch.WIDE), texts.chars),
-    }
-    for name, width in _WINDOWS.items():
-        columns[name], top = _repeated_windows(texts, width)
-        if width == 10:
-            columns["top_10chars"] = top
-    return columns
+@compiled
+def composition(
+    points: Any, classes: Any, table: Any, begin: int, end: int, unspaced: bool, seen: Seen, counts: Any, row: Any
+) -> None:
+    """Fill `row` with the signals of NAMES for the document [begin, end). `counts` is room for MOST numbers."""
+    letters = capitals = without = digits = marks = spaces = wide = 0
+    for i in range(begin, end):
+        kind = classes[points[i]]
+        letters += kind & ch.LETTER > 0
+        capitals += table[points[i]] & (w.UPPER | w.LOWER) == w.UPPER
+        without += kind & ch.UNSPACED > 0
+        digits += kind & ch.DIGIT > 0
+        marks += kind & ch.PUNCTUATION > 0
+        spaces += kind & ch.SPACE > 0
+        wide += kind & ch.WIDE > 0
+    chars = end - begin
+    row[0], row[1] = chars, chars - spaces
+    whole = max(chars, 1)
+    row[2], row[3], row[4], row[5] = letters / whole, capitals / whole, without / whole, digits / whole
+    row[6], row[7], row[8], row[9] = marks / whole, spaces / whole, (marks + digits + spaces) / whole, wide / whole
+    _windows(points, begin, end, 10, seen, counts, row[10:12])
+    row[12] = np.nan
+    if unspaced:
+        _windows(points, begin, end, 13, seen, counts, row[12:13])
 
 
-def _repeated_windows(texts: Texts, width: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Two shares of the windows of so many characters: those that stand in their document more than once; and those of
-    the most frequent kinds, as many as the square root of the number of kinds (Data-Juicer's character repetition)."""
-    total = np.maximum(texts.chars - width + 1, 0)
-    begins = ch.ranges(texts.offsets[:-1], total)
-    # Document above, hash below: one sort brings equal windows of one document together.
-    key = texts.rolling.windows(width)[begins] >> np.uint64(_DOCUMENT_BITS)
-    key |= np.repeat(np.arange(texts.n, dtype=np.uint64), total) << np.uint64(64 - _DOCUMENT_BITS)
-    key.sort()
-    new = np.ones(len(key), dtype=bool)
-    new[1:] = key[1:] != key[:-1]
-    starts = np.flatnonzero(new)
-    size = np.diff(np.append(starts, len(key)))
-    document = (key[starts] >> np.uint64(64 - _DOCUMENT_BITS)).astype(np.int64)
-    kinds = texts.per_document(document)
-    several = size > 1
-    size, document = size[several], document[several]
-    order = np.lexsort((-size, document))
-    size, document = size[order], document[order]
-    rank = np.arange(len(document)) - np.searchsorted(document, document)
-    top = rank < np.sqrt(kinds).astype(np.int64)[document]
-    return (
-        ratio(texts.per_document(document, size), total),
-        ratio(texts.per_document(document[top], size[top]), total),
-    )
+@compiled
+def _windows(points: Any, begin: int, end: int, width: int, seen: Seen, counts: Any, row: Any) -> None:
+    """The share of windows of so many characters that stand in [begin, end) more than once; if there is room for it in
+    `row`, that of the most frequent kinds."""
+    row[:] = 0.0
+    total = end - begin - width + 1
+    if total <= 0:
+        return
+    out = np.uint64(1)
+    for _ in range(width):
+        out *= BASE
+    mask = fresh(seen, total)
+    counts[:] = 0
+    kinds = repeated = 0
+    key = np.uint64(0)
+    for i in range(begin, end):
+        key = key * BASE + np.uint64(points[i]) + np.uint64(1)
+        if i - begin >= width:
+            key -= out * (np.uint64(points[i - width]) + np.uint64(1))
+        if i - begin < width - 1:
+            continue
+        at = place_of(seen, key, mask)
+        if not holds(seen, at):
+            put(seen, at, key, 1)
+            kinds += 1
+            continue
+        count = seen.numbers[at]
+        seen.numbers[at] = count + 1
+        repeated += 2 if count == 1 else 1
+        if count < MOST - 1:  # counts[c] is how many kinds stand here exactly c times; the last one sums up
+            counts[count] -= count > 1
+            counts[count + 1] += 1
+        else:
+            counts[0] += 1  # windows of the most frequent kinds beyond what the last count says
+    row[0] = repeated / total
+    if len(row) > 1:
+        left, windows = np.int64(np.sqrt(kinds)), counts[0]
+        for count in range(MOST - 1, 1, -1):
+            taken = min(left, counts[count])
+            windows += taken * count
+            left -= taken
+        row[1] = windows / total
 
 
 def compression(text: pa.Array) -> npt.NDArray[np.float32]:

@@ -1,135 +1,154 @@
-"""Signals of single words and characters: Gopher's quality rules (Rae et al. 2021, table A1), as datatrove reads them.
+"""Signals of words and of the lines that they stand in: Gopher's quality rules (Rae et al. 2021, table A1).
 
-Words are those of `words.split`: punctuation marks are words too, and what holds nothing else does not count towards
-the number of words and their mean length.
+Definitions are datatrove's. Words are those of `words.cut`: punctuation marks are words too, and what holds nothing
+else does not count towards the number of words and their mean length.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from assay.corpus import characters as ch
 from assay.corpus import words as w
-from assay.corpus.texts import Spans, Texts
+from assay.corpus.compiled import BASE, compiled, inlined
 
-Columns = dict[str, npt.NDArray[np.generic]]
-STOP_WORDS = {
-    "stop_words": "the be to of and that have with",
-    "stop_words_zh": "的 了 在 是 我 有 和 就 不 人 都 一 一个 上 也 很 到 说 要 去 你 会",
-}
-"""Gopher's for English; for Chinese those that FineWeb-2 derived are not published as a list of words; these are the 22
-most frequent of mixed text."""
-_SLOTS = 52  # bits that do not choose the slot
+STOP_WORDS = "the be to of and that have with"
+STOP_WORDS_ZH = "的 了 在 是 我 有 和 就 不 人 都 一 一个 上 也 很 到 说 要 去 你 会"
+"""Gopher's for English; for Chinese the 22 most frequent of mixed text (FineWeb-2 derived as many from its corpus)."""
 
-
-def quality(texts: Texts) -> Columns:
-    """The columns of this group."""
-    words = texts.words
-    every = np.diff(words.by_document)
-    real = (words.kinds & w.WORD) > 0
-    counted = texts.per_document(words.document[real])
-    lengths = texts.per_document(words.document[real], (words.ends - words.begins)[real])
-    alpha = texts.per_document(words.document[(words.kinds & w.ALPHA) > 0])
-    hashes = texts.per_document(texts.document_of(np.flatnonzero(texts.low == ord("#"))))
-    lines = texts.broken
-    number = texts.per_document(lines.document)
-    return {
-        "n_words": counted,
-        "n_tokens": every,
-        "mean_word_length": ratio(lengths, counted),
-        "alpha_words": ratio(alpha, every),
-        "hashes": ratio(hashes, every),
-        "ellipses": ratio(_ellipses(texts), every),
-        **_stop_words(texts),
-        "listed_words": ratio(_listed_words(texts, real), counted),
-        "n_lines": number,
-        "bullet_lines": ratio(texts.per_document(lines.document[_bulleted(texts, lines)]), number),
-        "ellipsis_lines": ratio(texts.per_document(lines.document[_trailing_off(texts, lines)]), number),
-    }
+COUNTS = ("n_words", "n_tokens", "n_lines", "stop_words", "stop_words_zh")
+NAMES = (
+    *COUNTS, "mean_word_length", "alpha_words", "listed_words", "hashes", "ellipses", "bullet_lines", "ellipsis_lines",
+)  # fmt: skip
+"""stop_words: how many different ones of the list. listed_words: the share of words in the lists of stop words of
+stopwords-iso for English and Chinese, in lower case. hashes, ellipses: # and ... (or …) a word."""
 
 
-def ratio(part: npt.NDArray[np.generic], of: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-    """part / of, and 0 where there is nothing to divide by."""
-    return (part / np.maximum(of, 1)).astype(np.float32)
+class StopWords(NamedTuple):
+    """Hashes of listed words in open addressing, with the number of each in the short lists, or -1."""
 
-
-def _ellipses(texts: Texts) -> npt.NDArray[np.int64]:
-    """`...`, as many as stand one after another, and `…`."""
-    stops = np.flatnonzero(texts.low == 0x2E)
-    begins = stops[np.diff(stops, prepend=-2) > 1]
-    ends = stops[np.diff(stops, append=len(texts.points) + 1) > 1] + 1
-    one = np.flatnonzero(texts.points == 0x2026)
-    return texts.per_document(texts.document_of(begins), (ends - begins) // 3) + texts.per_document(
-        texts.document_of(one)
-    )
-
-
-def _bulleted(texts: Texts, lines: Spans) -> npt.NDArray[np.bool_]:
-    bare = texts.strip(lines)
-    first = texts.points[bare.begins]
-    return (bare.lengths > 0) & ((first == 0x2022) | (first == 0x2D))
-
-
-def _trailing_off(texts: Texts, lines: Spans) -> npt.NDArray[np.bool_]:
-    bare = texts.strip(lines)
-    last = texts.points[np.maximum(bare.ends - 1, 0)]
-    return (bare.lengths > 0) & ((last == 0x2026) | (last == 0x2E) & dots_before(texts, bare))
-
-
-def dots_before(texts: Texts, spans: Spans) -> npt.NDArray[np.bool_]:
-    """Whether the two characters before the last of each stretch, both in it, are full stops."""
-    back = [texts.points[np.maximum(spans.ends - i, 0)] == 0x2E for i in (2, 3)]
-    return back[0] & back[1] & (spans.lengths >= 3)
-
-
-def _stop_words(texts: Texts) -> dict[str, npt.NDArray[np.int64]]:
-    """How many different ones of each list's words a document holds."""
-    keys, of = _listed()
-    words = texts.words
-    key = texts.rolling.stretches(words.begins, words.ends)
-    slot = (key >> np.uint64(_SLOTS)).astype(np.int64)
-    found = np.flatnonzero(keys[slot] == key)
-    cells = np.unique(words.document[found] << 64 - _SLOTS | slot[found])
-    document, lists = cells >> 64 - _SLOTS, of[cells & (1 << 64 - _SLOTS) - 1]
-    return {name: texts.per_document(document[lists == i]) for i, name in enumerate(STOP_WORDS)}
+    keys: ch.U64
+    numbers: ch.I64
 
 
 @lru_cache(maxsize=1)
-def _listed() -> tuple[ch.U64, npt.NDArray[np.int64]]:
-    """A table of hashes of all listed words by their highest bits, and the list that each is of."""
-    keys = np.zeros(1 << 64 - _SLOTS, dtype=np.uint64)
-    of = np.full(len(keys), -1)
-    for i, listed in enumerate(STOP_WORDS.values()):
-        points, offsets = ch.points_of(pa.array(listed.split(), pa.large_string()))
-        key = ch.Rolling(points).stretches(offsets[:-1], offsets[1:])
-        slot = (key >> np.uint64(_SLOTS)).astype(np.int64)
-        assert not keys[slot].any() and len(set(slot.tolist())) == len(slot), "two words in one slot: another _SLOTS"
-        keys[slot], of[slot] = key, i
-    return keys, of
-
-
-def _listed_words(texts: Texts, real: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """How many words are stop words, by the lists of stopwords-iso for English and Chinese, whatever their case."""
-    keys, slots = _iso()
-    words = texts.words
-    low = ch.Rolling(ch.lowered()[texts.points])
-    key = low.stretches(words.begins, words.ends)
-    likely = np.flatnonzero(slots[(key >> np.uint64(48)).astype(np.int64)] & real)
-    found = keys[np.minimum(np.searchsorted(keys, key[likely]), len(keys) - 1)] == key[likely]
-    return texts.per_document(words.document[likely[found]])
-
-
-@lru_cache(maxsize=1)
-def _iso() -> tuple[ch.U64, npt.NDArray[np.bool_]]:
-    """Hashes of the listed words, sorted, and which values their highest 16 bits take."""
+def stop_words() -> StopWords:
     from stopwordsiso import stopwords
 
-    points, offsets = ch.points_of(pa.array(sorted(stopwords(["en", "zh"])), pa.large_string()))
-    keys = np.sort(ch.Rolling(points).stretches(offsets[:-1], offsets[1:]))
-    slots = np.zeros(1 << 16, dtype=bool)
-    slots[(keys >> np.uint64(48)).astype(np.int64)] = True
-    return keys, slots
+    short = [*STOP_WORDS.split(), *STOP_WORDS_ZH.split()]
+    size = 1 << 14
+    made = StopWords(np.zeros(size, dtype=np.uint64), np.full(size, -1, dtype=np.int64))
+    for word in [*short, *sorted(stopwords(["en", "zh"]) - set(short))]:
+        key = 0
+        for char in word:
+            key = (key * int(BASE) + ord(char) + 1) % (1 << 64)
+        at = key % size
+        while made.keys[at]:
+            at = (at + 1) % size
+        made.keys[at] = key
+        made.numbers[at] = short.index(word) if word in short else -1
+    return made
+
+
+_ENGLISH = len(STOP_WORDS.split())
+
+
+@inlined
+def _place(listed: StopWords, key: Any) -> Any:
+    """Where a key is in the list, or -1."""
+    mask = np.uint64(len(listed.keys) - 1)
+    at = key & mask
+    while listed.keys[at] != np.uint64(0) and listed.keys[at] != key:
+        at = (at + np.uint64(1)) & mask
+    return np.int64(at) if listed.keys[at] == key else np.int64(-1)
+
+
+@compiled
+def quality(points: Any, table: Any, begin: int, end: int, words: w.Words, n: int, listed: StopWords, row: Any) -> None:
+    """Fill `row` with the signals of NAMES for the document [begin, end), which has n words."""
+    row[:] = 0.0
+    real = length = alpha = common = 0
+    english = chinese = np.uint64(0)
+    for i in range(n):
+        kind = words.kinds[i]
+        alpha += kind & w.ALPHA > 0
+        if kind & w.WORD:
+            real += 1
+            length += words.ends[i] - words.begins[i]
+            common += _place(listed, words.lowered[i]) >= 0
+        at = _place(listed, words.hashes[i])
+        number = listed.numbers[at] if at >= 0 else np.int64(-1)
+        if 0 <= number < _ENGLISH:
+            english |= np.uint64(1) << np.uint64(number)
+        elif number >= _ENGLISH:
+            chinese |= np.uint64(1) << np.uint64(number - _ENGLISH)
+    hashes = ellipses = dots = 0
+    for i in range(begin, end):
+        point = points[i]
+        hashes += point == w.HASH
+        dots = dots + 1 if point == w.DOT else 0
+        ellipses += point == w.ELLIPSIS or (dots > 0 and dots % 3 == 0)
+    lines, bullets, trailing = _lines(points, table, begin, end)
+    row[0], row[1], row[2], row[3], row[4] = real, n, lines, _bits(english), _bits(chinese)
+    row[5], row[6], row[7] = length / max(real, 1), alpha / max(n, 1), common / max(real, 1)
+    row[8], row[9] = hashes / max(n, 1), ellipses / max(n, 1)
+    row[10], row[11] = bullets / max(lines, 1), trailing / max(lines, 1)
+
+
+@inlined
+def _bits(word: Any) -> int:
+    count = 0
+    while word:
+        word &= word - np.uint64(1)
+        count += 1
+    return count
+
+
+@compiled
+def _lines(points: Any, table: Any, begin: int, end: int) -> tuple[int, int, int]:
+    """How many lines there are, begin with a bullet, and end in an ellipsis."""
+    lines = bullets = trailing = 0
+    i = begin
+    while i < end:
+        stop = line_end(points, table, i, end)
+        first, beyond = bare(points, table, i, stop)
+        lines += 1
+        if first < beyond:
+            bullets += points[first] == w.BULLET or points[first] == w.MINUS
+            trailing += points[beyond - 1] == w.ELLIPSIS or three_dots(points, first, beyond)
+        i = next_line(points, stop, end)
+    return lines, bullets, trailing
+
+
+@inlined
+def line_end(points: Any, table: Any, begin: int, end: int) -> int:
+    """Where the line that begins here ends, for `str.splitlines`."""
+    stop = begin
+    while stop < end and not table[points[stop]] & w.BREAK:
+        stop += 1
+    return stop
+
+
+@inlined
+def next_line(points: Any, stop: int, end: int) -> int:
+    """Where the line after the one that ends at `stop` begins."""
+    return stop + 2 if stop + 1 < end and points[stop] == w.RETURN and points[stop + 1] == w.NEWLINE else stop + 1
+
+
+@inlined
+def bare(points: Any, table: Any, begin: int, end: int) -> tuple[int, int]:
+    """[begin, end) without whitespace at either end."""
+    while begin < end and table[points[begin]] & w.SPACE:
+        begin += 1
+    while end > begin and table[points[end - 1]] & w.SPACE:
+        end -= 1
+    return begin, end
+
+
+@inlined
+def three_dots(points: Any, begin: int, end: int) -> bool:
+    """Whether [begin, end) ends in `...`."""
+    return bool(end - begin >= 3 and points[end - 1] == w.DOT and points[end - 2] == w.DOT and points[end - 3] == w.DOT)

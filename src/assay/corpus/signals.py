@@ -1,62 +1,99 @@
 """Signals of a document: all computed once and stored beside it, so that a rule is a question asked of a table.
 
-    documents batch -> slices that stay in the processor's cache -> `Texts` -> groups of signals -> one row a document
+    documents batch -> code points -> for every document: its words, then each group of signals -> one row a document
 
 Every signal is a pure function of the text. What each means is said where it is made: `composition` (characters),
-`quality` (words), `repetition` (lines, paragraphs, n-grams), `lines` (C4, FineWeb, RefinedWeb).
+`quality` (words), `repetition` (lines, paragraphs, n-grams), `lines` (FineWeb, C4, RefinedWeb). The kernels hold no
+lock: threads that each take a batch share the cores.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from assay.corpus import characters as ch
-from assay.corpus.composition import composition, compression
-from assay.corpus.lines import lines
-from assay.corpus.quality import STOP_WORDS, quality
-from assay.corpus.repetition import DUPLICATED, TOP, repetition
-from assay.corpus.texts import Texts
+from assay.corpus import composition as composition_
+from assay.corpus import lines as lines_
+from assay.corpus import quality as quality_
+from assay.corpus import repetition as repetition_
+from assay.corpus import words as w
+from assay.corpus.compiled import Seen, compiled, seen
 
-_COUNTS = (
-    "n_chars", "n_visible", "n_words", "n_tokens", "n_lines", *STOP_WORDS, "c4_sentences", "lorem_ipsum",
-    "curly_brackets",
-)  # fmt: skip
-_SHARES = (
-    "letters", "capitals", "unspaced", "digits", "punctuation", "whitespace", "special_characters", "non_ascii",
-    "repeated_10chars", "repeated_13chars", "top_10chars", "compression",
-    "mean_word_length", "alpha_words", "hashes", "ellipses", "bullet_lines", "ellipsis_lines", "listed_words",
-    "duplicate_lines", "duplicate_line_chars", "duplicate_paragraphs", "duplicate_paragraph_chars",
-    *(f"top_{n}gram" for n in TOP), *(f"duplicate_{n}grams" for n in DUPLICATED), "repeated_10grams",
-    "line_punctuation", "short_lines", "repeated_line_chars", "newlines_per_word", "mean_line_length",
-    "c4_lines", "uppercase_lines", "flagged_words",
-)  # fmt: skip
-NAMES = (*_COUNTS, *_SHARES)
+_GROUPS = (composition_.NAMES, quality_.NAMES, lines_.NAMES, repetition_.NAMES)
+NAMES = (*(name for group in _GROUPS for name in group), "compression")
+COUNTS = frozenset((*composition_.COUNTS, *quality_.COUNTS, *lines_.COUNTS))
+"""The signals that are whole numbers."""
 SIGNALS = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),
-        *(pa.field(name, pa.int32()) for name in _COUNTS),
-        *(pa.field(name, pa.float32()) for name in _SHARES),
+        *(pa.field(name, pa.int32() if name in COUNTS else pa.float32()) for name in NAMES),
     ]
 )
+_A, _B, _C, _D = np.cumsum([len(group) for group in _GROUPS]).tolist()
 
 
 def signals(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The signals of a documents batch (needs the columns doc_id and text)."""
-    parts = [_signals(part) for part in ch.slices(batch)]
-    if not parts:
-        return pa.RecordBatch.from_pylist([], schema=SIGNALS)
-    return pa.Table.from_batches(parts, SIGNALS).combine_chunks().to_batches()[0]
-
-
-def _signals(batch: pa.RecordBatch) -> pa.RecordBatch:
     text = batch.column("text")
-    texts = Texts(text)
-    columns = {
-        "doc_id": batch.column("doc_id"),
-        "compression": compression(text),
-        **composition(texts),
-        **quality(texts),
-        **repetition(texts),
-        **lines(texts),
-    }
-    return pa.record_batch([pa.array(columns[f.name], f.type) for f in SIGNALS], schema=SIGNALS)
+    points, offsets = ch.points_of(text)
+    rows = np.empty((len(text), _D))
+    table, most = w.kinds(), int(np.diff(offsets).max(initial=0))
+    unspaced = np.empty(len(text), dtype=bool)
+    _unspaced(points, table, offsets, unspaced)
+    lengths, cuts = _by_dictionary(points, offsets, unspaced)
+    _measure(
+        points, offsets, table, ch.classes(), w.lists(), quality_.stop_words(), lines_.phrases(), unspaced, lengths,
+        cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
+        np.empty(composition_.MOST, dtype=np.int64), rows,
+    )  # fmt: skip
+    found = dict(zip((name for group in _GROUPS for name in group), rows.T, strict=True))
+    found["compression"] = composition_.compression(text)
+    made = [
+        pa.array(found[name].astype(np.int32 if name in COUNTS else np.float32), from_pandas=True) for name in NAMES
+    ]
+    return pa.record_batch([batch.column("doc_id"), *made], schema=SIGNALS)
+
+
+@compiled
+def _unspaced(points: Any, table: Any, offsets: Any, unspaced: Any) -> None:
+    for d in range(len(offsets) - 1):
+        han = letters = 0
+        for i in range(offsets[d], offsets[d + 1]):
+            han += table[points[i]] & w.HAN > 0
+            letters += table[points[i]] & w.ALPHA > 0
+        unspaced[d] = han > w.UNSPACED_SHARE * letters
+
+
+def _by_dictionary(points: ch.U32, offsets: ch.I64, unspaced: npt.NDArray[np.bool_]) -> tuple[ch.I64, ch.I64]:
+    """The lengths of the words of documents without spaces, end to end, and where each document's begin in them."""
+    cuts = np.zeros(len(offsets), dtype=np.int64)
+    lengths = []
+    for d in np.flatnonzero(unspaced).tolist():
+        found = w.jieba_lengths(points[offsets[d] : offsets[d + 1]].tobytes().decode("utf-32-le"))
+        lengths.append(found)
+        cuts[d + 1] = len(found)
+    return np.concatenate([np.empty(0, dtype=np.int64), *lengths]), np.cumsum(cuts)
+
+
+@compiled
+def _measure(
+    points: Any, offsets: Any, table: Any, classes: Any, lists: w.Lists, listed: quality_.StopWords,
+    phrases: lines_.Phrases, unspaced: Any, lengths: Any, cuts: Any, words: w.Words, spare: w.Words, line: Any,
+    seen: Seen, counts: Any, rows: Any,
+) -> None:  # fmt: skip
+    for d in range(len(offsets) - 1):
+        begin, end = offsets[d], offsets[d + 1]
+        if unspaced[d]:
+            n = w.take(points, table, lengths[cuts[d] : cuts[d + 1]], begin, words)
+        else:
+            n = w.cut(points, table, lists, begin, end, words)
+        w.spell(points, table, words, n)
+        row = rows[d]
+        composition_.composition(points, classes, table, begin, end, unspaced[d], seen, counts, row[0:_A])
+        quality_.quality(points, table, begin, end, words, n, listed, row[_A:_B])
+        lines_.lines(points, table, lists, begin, end, words, n, seen, phrases, line, spare, row[_B:_C])
+        repetition_.repetition(points, table, begin, end, words, n, seen, row[_C:_D])

@@ -1,12 +1,11 @@
 """Words of documents, as the rule filters of the field count them: words, numbers, and every punctuation mark apart.
 
-    code points of a slice of documents -> where words begin and end
+    code points of a document -> where words begin and end, what characters they have, their hashes
 
 Bounds such as "4 of 5 words have a letter" or "newlines a word" were set with spaCy's tokenizer (FineWeb, through
 datatrove), whose rules for English are followed here for all text with spaces between its words: it is cut at
 whitespace; punctuation comes off either end of what is between two spaces, mark by mark, `...` as one; the rest is cut
-around a hyphen, comma or colon between letters, and before `'s`, `n't` and the like. Every rule is about a character
-and those beside it, so that there is no loop over words or documents.
+around a hyphen, comma or colon between letters, and before `'s`, `n't` and the like.
 
 Documents mostly in a script without spaces are cut by jieba's dictionary (`rjieba`), Chinese characters elsewhere are
 words of their own. What differs from spaCy are exceptions that only a list can hold (smileys, `10km`, `gonna`).
@@ -16,18 +15,16 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from assay.corpus import characters as ch
+from assay.corpus.compiled import BASE, INVERSE, compiled, inlined, mixed
 
-B1 = npt.NDArray[np.bool_]
 U16 = npt.NDArray[np.uint16]
-_T = TypeVar("_T", bound=np.generic)
 
 ALPHA, LOWER, UPPER, DIGIT, SPACE, PREFIX, SUFFIX, OTHER, MARK, ICON, HYPHEN, WORD, TERMINAL, HAN, BREAK, JOINT = (
     1 << i for i in range(16)
@@ -38,6 +35,12 @@ after it. ICON: a symbol, always a word. WORD: what makes a word more than symbo
 sentence. HAN: a letter of a script without spaces. BREAK: ends a line, for `str.splitlines`. JOINT: may be where a word
 is cut."""
 
+(
+    NEWLINE, RETURN, EXCLAMATION, QUOTE, HASH, APOSTROPHE, STAR, PLUS, COMMA, MINUS, DOT, SLASH,
+    COLON, LESS, EQUALS, GREATER, QUESTION, OPEN, CLOSE, CARET, BRACE, SECTION, CURLY, BULLET, ELLIPSIS,
+) = map(ord, "\n\r!\"#'*+,-./:<=>?[]^{§’•…")  # fmt: skip
+_C, _D, _E, _L, _M, _N, _R, _S, _T, _V = map(ord, "cdelmnrstv")
+_CASE = 0x20  # what makes an ASCII letter small
 _PUNCT = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
 _QUOTES = "'\"”“`‘´’‚„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧"
 _CURRENCY = "$£€¥฿₽﷼₴₠₡₢₣₤₥₦₧₨₩₪₫₭₮₯₰₱₲₳₵₶₷₸₹₺₻₼₾₿"
@@ -57,24 +60,14 @@ ABBREVIATIONS = """
     Adm. Bros. Co. Corp. D.C. Dr. Gen. Gov. Inc. Jr. Ltd. Md. Messrs. Mo. Mont. Mr. Mrs. Ms. Ph.D. Prof. Rep. Rev. Sen.
     St. a.m. co. e.g. E.g. i.e. I.e. p.m. v.s. vs. Jan. Feb. Mar. Apr. Jun. Jul. Aug. Sep. Sept. Oct. Nov. Dec. Ala.
     Ariz. Ark. Calif. Colo. Conn. Del. Fla. Ga. Ia. Id. Ill. Ind. Kan. Kans. Ky. La. Mass. Mich. Minn. Miss. N.C. N.D.
-    N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. Okla. Ore. Pa. S.C. Tenn. Va. Wash. Wis. etc.
+    N.H. N.J. N.M. N.Y. Neb. Nebr. Nev. Okla. Ore. Pa. S.C. Tenn. Va. Wash. Wis.
     """
 """Words that keep their full stop."""
-_QUOTED = (0x27, 0x2019)
-_LONGEST = 7  # letters of an abbreviation, without its last full stop
-_UNSPACED_SHARE = 1 / 3
-
-
-@dataclass(frozen=True)
-class Words:
-    """The words of a slice: [begin, end) in its code points, the document, and the kinds of characters in each."""
-
-    begins: ch.I64
-    ends: ch.I64
-    document: ch.I64
-    kinds: U16
-    by_document: ch.I64
-    """Offsets: the words of document i are by_document[i] to by_document[i + 1]."""
+SPECIAL = {"cannot": 3, "Cannot": 3, "gonna": 3, "gotta": 3, "and/or": 6}
+"""Words that are cut after so many characters."""
+_LONGEST = 8  # characters of a word in these lists
+UNSPACED_SHARE = 1 / 3
+"""Of the letters in a document, from which on it is cut by the dictionary."""
 
 
 @lru_cache(maxsize=1)
@@ -115,188 +108,297 @@ def kinds() -> U16:
     return table
 
 
-def split(points: ch.U32, low: ch.U8, offsets: ch.I64, kind: U16) -> Words:
-    """The words of the documents in a slice.
+class Words(NamedTuple):
+    """Room for the words of one document: [begin, end) in the code points, the kinds of characters in each, hashes of
+    what it says, as it stands and in lower case (of ASCII).
 
-    Args:
-        points: (P,) code points, every document followed by one newline.
-        low: (P,) the same below 128, and 255 for all others.
-        offsets: (documents + 1,) where documents begin in them.
-        kind: (P,) the bits of each.
-    """
-    begins, ends = _spaced(points, low, kind)
-    han = (kind & HAN) > 0
-    if han.any():
-        letters = ch.sums((kind & ALPHA) > 0, offsets)
-        unspaced = np.flatnonzero(ch.sums(han, offsets) > _UNSPACED_SHARE * letters)
-        if len(unspaced):
-            begins, ends = _with_dictionary(points, offsets, begins, ends, unspaced)
-    by_document = np.searchsorted(begins, offsets)
-    document = np.repeat(np.arange(len(offsets) - 1), np.diff(by_document))
-    inside = np.bitwise_or.reduceat(kind, begins) if len(begins) else np.empty(0, dtype=np.uint16)
-    return Words(begins, ends, document, inside, by_document)
+    `joined` and `listed` are sums from which the hash of any n-gram is had by one product, see `joined_hash` and
+    `listed_hash`; `joined_down` and `listed_down` are what they are multiplied by."""
+
+    begins: ch.I64
+    ends: ch.I64
+    kinds: U16
+    hashes: ch.U64
+    lowered: ch.U64
+    joined: ch.U64
+    joined_down: ch.U64
+    listed: ch.U64
+    listed_down: ch.U64
 
 
-def _shifted(values: npt.NDArray[_T], by: int) -> npt.NDArray[_T]:
-    """What stands `by` places before (positive) or after each place; zero beyond the ends."""
-    made = np.empty_like(values)
-    if by > 0:
-        made[by:], made[:by] = values[:-by], 0
-    else:
-        made[:by], made[by:] = values[-by:], 0
-    return made
+def room(chars: int) -> Words:
+    """Room for the words of a document of so many characters."""
+    begins, ends = (np.empty(chars + 1, dtype=np.int64) for _ in range(2))
+    a, b, c, d, e, f = (np.empty(chars + 1, dtype=np.uint64) for _ in range(6))
+    return Words(begins, ends, np.empty(chars + 1, dtype=np.uint16), a, b, c, d, e, f)
 
 
-def _spaced(points: ch.U32, low: ch.U8, kind: U16) -> tuple[ch.I64, ch.I64]:
-    """Begins and ends of words, at spaces and by spaCy's rules for what is between two spaces."""
-    before, after = _shifted(kind, 1), _shifted(kind, -1)
-    space = (kind & SPACE) > 0
-    first = ~space
-    beyond = space.copy()  # the first place after a chunk
-    if len(points):
-        first[1:] &= space[:-1]
-        beyond[1:] &= ~space[:-1]
-        beyond[0] = False
-    begin, interior = _stripped(points, low, kind, before, after, np.flatnonzero(first), np.flatnonzero(beyond))
-    interior &= ~space
-    begin |= first
-    _cut_inside(points, low, kind, before, after, interior, begin)
-    edge = np.flatnonzero(begin | beyond)
-    at = np.flatnonzero(begin[edge])
-    return edge[at], edge[np.minimum(at + 1, len(edge) - 1)]
+@inlined
+def joined_hash(words: Words, first: int, beyond: int) -> Any:
+    """The hash of the characters of the words [first, beyond), wherever one ends and the next begins."""
+    return (words.joined[beyond] - words.joined[first]) * words.joined_down[first]
 
 
-def _stripped(
-    points: ch.U32, low: ch.U8, kind: U16, before: U16, after: U16, begins: ch.I64, ends: ch.I64
-) -> tuple[B1, B1]:
-    """Where a word begins because of what comes off the ends of the chunks [begin, end), and what is within them."""
-    stop = low == 0x2E
-    after_stop = _shifted(stop, 1)
-    run = stop & (after_stop | _shifted(stop, -1))
-    possessive = (low | 0x20) == 0x73
-    possessive[1:] &= _quotes(points, low)[:-1]
-    prefix, suffix = (kind & PREFIX) > 0, (kind & SUFFIX) > 0
-    prefix |= run
-    suffix |= run
-    suffix |= possessive
-    plus = np.flatnonzero(low == 0x2B)
-    prefix[plus[(after[plus] & DIGIT) > 0]] = False
-    money = np.flatnonzero(prefix & ((before & DIGIT) > 0))
-    suffix[money[(low[money] != 0x3D) & (points[money] != 0xA7)]] = True
-    stops = np.flatnonzero(stop)
-    suffix[stops[_ends_sentence(kind, stops)]] = True
-    lead, tail = begins.copy(), ends.copy()
-    lead_of, tail_of = np.flatnonzero(prefix[begins]), np.flatnonzero(suffix[ends - 1])
-    stays = np.append(np.flatnonzero(~prefix), len(points))
-    lead[lead_of] = np.minimum(stays[np.searchsorted(stays, begins[lead_of])], ends[lead_of])
-    stays = np.append(np.flatnonzero(~suffix), -1)  # the last one is found at index -1
-    found = np.searchsorted(stays[:-1], ends[tail_of]) - 1
-    tail[tail_of] = np.maximum(stays[found] + 1, lead[tail_of])
-    tail[tail_of] += _abbreviated(points, lead[tail_of], tail[tail_of])
-    off = np.concatenate(
-        [
-            ch.ranges(begins[lead_of], lead[lead_of] - begins[lead_of]),
-            ch.ranges(tail[tail_of], ends[tail_of] - tail[tail_of]),
-        ]
-    )
-    begin, interior = np.zeros(len(points), dtype=bool), np.ones(len(points), dtype=bool)
-    interior[off] = False
-    begin[off[~(run[off] & after_stop[off]) & ~possessive[off]]] = True
-    begin[lead[lead_of][lead[lead_of] < ends[lead_of]]] = True
-    return begin, interior
+@inlined
+def listed_hash(words: Words, first: int, beyond: int) -> Any:
+    """The hash of the words [first, beyond), one after another."""
+    return (words.listed[beyond] - words.listed[first]) * words.listed_down[first]
 
 
-def _quotes(points: ch.U32, low: ch.U8) -> B1:
-    """Apostrophes, straight and curly."""
-    return (low == 0x27) | (points == 0x2019)
+class Lists(NamedTuple):
+    """The lists of words that keep their full stop, and of those that are cut elsewhere, sorted by their codes."""
 
-
-def _ends_sentence(kind: U16, stops: ch.I64) -> B1:
-    """Whether a full stop at these places comes off the end of a chunk."""
-    one, two = (kind[np.maximum(stops - back, 0)] for back in (1, 2))
-    capitals = (one & two & UPPER) > 0
-    alone = ((one & ALPHA) > 0) & (((two & SPACE) > 0) | (stops == 1))  # "a." is one word
-    return (stops > 0) & (((one & (LOWER | DIGIT | MARK)) > 0) | capitals) & ~alone
-
-
-def _abbreviated(points: ch.U32, begins: ch.I64, ends: ch.I64) -> B1:
-    """Whether what stands at [begin, end) is an abbreviation and a full stop follows."""
-    at = np.flatnonzero((ends - begins <= _LONGEST) & (points[np.minimum(ends, len(points) - 1)] == 0x2E))
-    keys = np.zeros(len(at), dtype=np.uint64)
-    for i in range(_LONGEST):
-        place = np.minimum(begins[at] + i, len(points) - 1)
-        keys = keys << np.uint64(8) | np.where(place < ends[at], points[place] & 0xFF, 0).astype(np.uint64)
-    made = np.zeros(len(begins), dtype=bool)
-    made[at] = np.isin(keys, _abbreviations())
-    return made
+    abbreviations: ch.U64
+    special: ch.U64
+    cuts: ch.I64
 
 
 @lru_cache(maxsize=1)
-def _abbreviations() -> ch.U64:
-    words = [word[:-1].encode().ljust(_LONGEST, b"\0") for word in ABBREVIATIONS.split()]
-    return np.array([int.from_bytes(word, "big") for word in words], dtype=np.uint64)
+def lists() -> Lists:
+    special = sorted((_code(word), at) for word, at in SPECIAL.items())
+    return Lists(
+        np.array(sorted(_code(word[:-1]) for word in ABBREVIATIONS.split()), dtype=np.uint64),
+        np.array([code for code, _ in special], dtype=np.uint64),
+        np.array([at for _, at in special], dtype=np.int64),
+    )
 
 
-def _cut_inside(points: ch.U32, low: ch.U8, kind: U16, before: U16, after: U16, interior: B1, begin: B1) -> None:
-    """Mark in `begin` the cuts within chunks."""
-    seldom = np.flatnonzero(((kind & (JOINT | ICON)) > 0) & interior)
-    mark, left, right = low[seldom], before[seldom], after[seldom]
-    next_ = low[np.minimum(seldom + 1, len(low) - 1)]
-    alpha_after, known = (right & ALPHA) > 0, (left & (ALPHA | DIGIT)) > 0
-    hyphen = (kind[seldom] & HYPHEN) > 0
-    one = (mark == 0x2C) & ((left & ALPHA) > 0) & alpha_after
-    one |= ((mark == 0x3A) | (mark == 0x2F) | ((mark >= 0x3C) & (mark <= 0x3E)) | hyphen) & known & alpha_after
-    one |= (mark == 0x2E) & ((left & LOWER) > 0) & ((right & UPPER) > 0)
-    operator = (mark == 0x2B) | (mark == 0x2D) | (mark == 0x2A) | (mark == 0x5E)
-    one |= operator & ((left & DIGIT) > 0) & (((right & DIGIT) > 0) | (next_ == 0x2D))
-    one |= (kind[seldom] & ICON) > 0
-    two = hyphen & (mark == 0x2D) & known & (next_ == 0x2D)
-    two &= (kind[np.minimum(seldom + 2, len(low) - 1)] & ALPHA) > 0
-    dots = (mark == 0x2E) & (next_ == 0x2E)
-    cuts = [seldom[one], seldom[one] + 1, seldom[two], seldom[two] + 2]
-    if dots.any():
-        run = seldom[dots]  # every full stop that another follows
-        cuts += [run[low[run - 1] != 0x2E], (run + 2)[low[np.minimum(run + 2, len(low) - 1)] != 0x2E]]
-    places = np.concatenate(cuts)
-    places = places[places < len(low)]
-    begin[places[interior[places]]] = True
-    _cut_contractions(points, low, kind, interior, begin)
+def _code(word: str) -> int:
+    return int.from_bytes(word.encode("ascii"), "big")
 
 
-def _cut_contractions(points: ch.U32, low: ch.U8, kind: U16, interior: B1, begin: B1) -> None:
-    """`it 's`, `they 'll`, `do n't`: before the apostrophe, or the n."""
-    at = np.flatnonzero(_quotes(points, low) & interior)
-    at = at[(at >= 2) & (at + 3 < len(low))]
-    at = at[(kind[at - 1] & ALPHA) > 0]
-    previous, one, two = (low[at + by] | 0x20 for by in (-1, 1, 2))
-    ends_after_one = (kind[at + 2] & (ALPHA | DIGIT)) == 0
-    ends_after_two = (kind[at + 3] & (ALPHA | DIGIT)) == 0
-    negated = (previous == ord("n")) & (one == ord("t")) & ends_after_one & ((kind[at - 2] & ALPHA) > 0)
-    begin[at[negated] - 1] = True
-    short = ((one == ord("d")) | (one == ord("m"))) & ends_after_one
-    longer = (one == ord("l")) & (two == ord("l"))
-    longer |= ((one == ord("r")) | (one == ord("v"))) & (two == ord("e"))
-    begin[at[short | (longer & ends_after_two)]] = True
+@compiled
+def cut(points: Any, table: Any, lists: Lists, begin: int, end: int, words: Words) -> int:
+    """Cut the document [begin, end) at spaces and by spaCy's rules; returns the number of its words."""
+    n = 0
+    i = begin
+    while i < end:
+        if table[points[i]] & SPACE:
+            i += 1
+            continue
+        stop = i + 1
+        while stop < end and not table[points[stop]] & SPACE:
+            stop += 1
+        n = _cut_chunk(points, table, lists, i, stop, words, n)
+        i = stop
+    return n
 
 
-def _with_dictionary(
-    points: ch.U32, offsets: ch.I64, begins: ch.I64, ends: ch.I64, documents: ch.I64
-) -> tuple[ch.I64, ch.I64]:
-    """The words, with those of some documents replaced by jieba's."""
+@compiled
+def take(points: Any, table: Any, lengths: Any, begin: int, words: Words) -> int:
+    """Take over the words of a document that is cut already, by their lengths; returns the number of its words."""
+    n = 0
+    for length in lengths:
+        if not table[points[begin]] & SPACE:
+            n = _add(words, begin, begin + length, n)
+        begin += length
+    return n
+
+
+@inlined
+def _add(words: Words, begin: int, end: int, n: int) -> int:
+    words.begins[n], words.ends[n] = begin, end
+    return n + 1
+
+
+@compiled
+def spell(points: Any, table: Any, words: Words, n: int) -> None:
+    """Fill in the kinds and hashes of n words."""
+    up = down = words_up = words_down = np.uint64(1)
+    words.joined[0] = words.listed[0] = 0
+    for i in range(n):
+        kind = np.uint16(0)
+        plain = low = np.uint64(0)
+        words.joined_down[i], words.listed_down[i] = down, words_down
+        joined = words.joined[i]
+        for j in range(words.begins[i], words.ends[i]):
+            point = np.uint64(points[j])
+            kind |= table[point]
+            plain = plain * BASE + point + np.uint64(1)
+            low = low * BASE + (point | np.uint64(_CASE) if 0x41 <= point <= 0x5A else point) + np.uint64(1)
+            joined += (point + np.uint64(1)) * up
+            up *= BASE
+            down *= INVERSE
+        words.kinds[i], words.hashes[i], words.lowered[i] = kind, plain, low
+        words.joined[i + 1] = joined
+        words.listed[i + 1] = words.listed[i] + mixed(plain) * words_up
+        words_up *= BASE
+        words_down *= INVERSE
+
+
+@inlined
+def _cut_chunk(points: Any, table: Any, lists: Lists, begin: int, end: int, words: Words, n: int) -> int:
+    """Cut what stands between two spaces."""
+    lead = begin
+    while lead < end:
+        step = _at_beginning(points, table, lead, end)
+        if step == 0:
+            break
+        n = _add(words, lead, lead + step, n)
+        lead += step
+    tail = end
+    while tail > lead:
+        step = _at_end(points, table, lead, tail)
+        if step == 0:
+            break
+        tail -= step
+    if tail < end and points[tail] == DOT and _listed(points, lead, tail, lists.abbreviations) >= 0:
+        tail += 1
+    n = _cut_inside(points, table, lists, lead, tail, words, n)
+    while tail < end:
+        step = 1
+        if points[tail] == DOT:
+            while tail + step < end and points[tail + step] == DOT:
+                step += 1
+        elif _is_quote(points[tail]) and tail + 1 < end and points[tail + 1] | _CASE == _S:
+            step = 2
+        n = _add(words, tail, tail + step, n)
+        tail += step
+    return n
+
+
+@inlined
+def _is_quote(point: Any) -> bool:
+    return bool(point == APOSTROPHE or point == CURLY)
+
+
+@inlined
+def _at_beginning(points: Any, table: Any, at: int, end: int) -> int:
+    """How many characters come off here, at the beginning of a chunk."""
+    point = points[at]
+    if point == DOT:
+        beyond = at
+        while beyond < end and points[beyond] == DOT:
+            beyond += 1
+        return beyond - at if beyond - at > 1 else 0
+    if not table[point] & PREFIX:
+        return 0
+    return 0 if point == PLUS and at + 1 < end and table[points[at + 1]] & DIGIT else 1
+
+
+@inlined
+def _at_end(points: Any, table: Any, begin: int, end: int) -> int:
+    """How many characters come off the end of [begin, end)."""
+    at = end - 1
+    point = points[at]
+    before = table[points[at - 1]] if at > begin else 0
+    if point == DOT:
+        if at > begin and points[at - 1] == DOT:
+            while at > begin and points[at - 1] == DOT:
+                at -= 1
+            return end - at
+        if at == begin + 1 and before & ALPHA:
+            return 0  # "a." is one word
+        capitals = before & UPPER and at - 1 > begin and table[points[at - 2]] & UPPER
+        return 1 if before & (LOWER | DIGIT | MARK) or capitals else 0
+    if point | _CASE == _S:
+        return 2 if at > begin and _is_quote(points[at - 1]) else 0
+    if table[point] & SUFFIX:
+        return 1
+    money = table[point] & PREFIX and before & DIGIT and point != EQUALS and point != SECTION
+    return 1 if money else 0
+
+
+@inlined
+def _cut_inside(points: Any, table: Any, lists: Lists, begin: int, end: int, words: Words, n: int) -> int:
+    if begin == end:
+        return n
+    which = _listed(points, begin, end, lists.special)
+    if which >= 0:
+        middle = begin + lists.cuts[which]
+        n = _add(words, begin, middle, n)
+        return _add(words, middle, end, n) if middle < end else n
+    start = begin
+    i = begin + 1
+    while i < end:
+        kind = table[points[i]]
+        step = _joint(points, table, begin, i, end) if kind & (JOINT | ICON) else 0
+        before = False
+        if _is_quote(points[i]) or (points[i] | _CASE == _N and i + 2 < end and _is_quote(points[i + 1])):
+            before = _contraction(points, table, begin, i, end)
+        if (step > 0 or before) and start < i:
+            n = _add(words, start, i, n)
+            start = i
+        if step > 0:
+            n = _add(words, i, i + step, n)
+            start = i + step
+        i += max(step, 1)
+    return _add(words, start, end, n) if start < end else n
+
+
+@inlined
+def _joint(points: Any, table: Any, begin: int, at: int, end: int) -> int:
+    """How many characters between two words are one of their own here."""
+    point, left = points[at], table[points[at - 1]]
+    right = table[points[at + 1]] if at + 1 < end else 0
+    if table[point] & ICON:
+        return 1
+    if point == DOT:
+        beyond = at
+        while beyond < end and points[beyond] == DOT:
+            beyond += 1
+        if beyond - at > 1:
+            return beyond - at
+        return 1 if left & LOWER and right & UPPER else 0
+    if point == COMMA:
+        return 1 if left & ALPHA and right & ALPHA else 0
+    operator = point == PLUS or point == MINUS or point == STAR or point == CARET
+    if operator and left & DIGIT and (right & DIGIT or (at + 1 < end and points[at + 1] == MINUS)):
+        return 1
+    if not left & (ALPHA | DIGIT):
+        return 0
+    hyphen = table[point] & HYPHEN
+    if (hyphen or point == COLON or point == SLASH or LESS <= point <= GREATER) and right & ALPHA:
+        return 1
+    double = point == MINUS and at + 2 < end and points[at + 1] == MINUS and table[points[at + 2]] & ALPHA
+    return 2 if double else 0
+
+
+@inlined
+def _contraction(points: Any, table: Any, begin: int, at: int, end: int) -> bool:
+    """Whether a word begins here as in `they 'll`, `do n't`."""
+    word = ALPHA | DIGIT
+    if points[at] | _CASE == _N:  # n't
+        return bool(
+            at + 2 < end
+            and _is_quote(points[at + 1])
+            and points[at + 2] | _CASE == _T
+            and table[points[at - 1]] & ALPHA
+            and (at + 3 == end or not table[points[at + 3]] & word)
+        )
+    if not _is_quote(points[at]) or not table[points[at - 1]] & ALPHA or at + 1 >= end:
+        return False
+    one = points[at + 1] | _CASE
+    if one == _D or one == _M:  # 'd, 'm
+        return bool(at + 2 == end or not table[points[at + 2]] & word)
+    if at + 2 >= end or not (at + 3 == end or not table[points[at + 3]] & word):
+        return False
+    two = points[at + 2] | _CASE
+    return bool((one == _L and two == _L) or ((one == _R or one == _V) and two == _E))  # 'll, 're, 've
+
+
+@inlined
+def _listed(points: Any, begin: int, end: int, codes: Any) -> int:
+    """The place of a short ASCII word in a list of codes, or -1."""
+    if end - begin > _LONGEST or end == begin:
+        return -1
+    code = np.uint64(0)
+    for i in range(begin, end):
+        if points[i] > 0x7F:
+            return -1
+        code = code << np.uint64(8) | np.uint64(points[i])
+    low, high = 0, len(codes)
+    while low < high:
+        middle = (low + high) // 2
+        if codes[middle] < code:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(codes) and codes[low] == code else -1
+
+
+def jieba_lengths(text: str) -> ch.I64:
+    """The lengths in characters of the pieces that jieba's dictionary cuts a text into, spaces among them."""
     import rjieba
 
-    kept = np.ones(len(begins), dtype=bool)
-    bounds = np.searchsorted(begins, offsets)
-    lengths, starts = [], []
-    for i in documents.tolist():
-        kept[bounds[i] : bounds[i + 1]] = False
-        text = points[offsets[i] : offsets[i + 1] - 1].tobytes().decode("utf-32-le")
-        cut = np.fromiter(map(len, rjieba.cut(text)), dtype=np.int64)
-        lengths.append(cut)
-        starts.append(offsets[i] + np.cumsum(cut) - cut)
-    low, size = np.concatenate(starts), np.concatenate(lengths)
-    solid = (kinds()[points[low]] & SPACE) == 0
-    low, high = low[solid], (low + size)[solid]
-    low, high = np.concatenate([begins[kept], low]), np.concatenate([ends[kept], high])
-    order = np.argsort(low, kind="stable")
-    return low[order], high[order]
+    return np.fromiter(map(len, rjieba.cut(text)), dtype=np.int64)
