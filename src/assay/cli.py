@@ -34,6 +34,11 @@ tokenizer_app = typer.Typer(
     epilog="Examples: assay tokenizer train my-texts/ --out tok; assay tokenizer compare tok gpt2/ --on my-texts/",
 )  # fmt: skip
 app.add_typer(tokenizer_app, name="tokenizer")
+corpus_app = typer.Typer(
+    help="Score a corpus once, then ask rules of it.", no_args_is_help=True,
+    epilog="Examples: assay corpus scan my-texts/ --out scored; assay corpus select scored --pack fineweb --out kept",
+)  # fmt: skip
+app.add_typer(corpus_app, name="corpus")
 
 # Options that several verbs share.
 SourceField = Annotated[str | None, typer.Option(help="Field of each row that names its source.")]
@@ -223,6 +228,71 @@ def doctor_env(
     from assay import front
 
     front.doctor_env(as_json=json_)
+
+
+@corpus_app.command("scan")
+def corpus_scan(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder; a rerun goes on from what is there.")],
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read a corpus and score every document: signals, language, exact and near duplicates, splits.
+
+    \b
+    Examples:
+      assay corpus scan my-texts/ --out scored
+      assay corpus scan d.jsonl --source-field tag --out scored
+      assay corpus scan 语料/ --lang zh --out scored
+    """
+    from assay import front
+
+    front.corpus_scan(
+        sources=sources, out=out, reading=_reading(source_field, text_field, encoding, on_error), language=lang,
+        as_json=json_,
+    )  # fmt: skip
+
+
+@corpus_app.command("select")
+def corpus_select(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(help="gopher-quality, gopher-repetition, c4, fineweb, dclm, data-juicer, zh, or pack.rule."),
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Keep what this SQL expression over signals is true of. Repeatable.")
+    ] = None,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Keep the documents that rules let pass, and tell what each rule drops: alone, and that no other does.
+
+    \b
+    Examples:
+      assay corpus select scored --pack gopher-quality --pack gopher-repetition --out kept
+      assay corpus select scored --pack zh --out kept-zh --lang zh
+      assay corpus select scored --pack fineweb.line_punctuation --out kept
+      assay corpus select scored --where "n_words > 50 AND NOT is_near_duplicate" --out kept
+      assay corpus select my-texts/ --pack c4 --out kept
+    """
+    from assay import front
+
+    front.corpus_select(
+        sources=sources, out=out, packs=pack or [], where=where or [],
+        reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+    )  # fmt: skip
 
 
 @tokenizer_app.command("train")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -177,6 +178,42 @@ def doctor_env(*, as_json: bool) -> None:
         )
     if not all(finding.ok for finding in findings):
         raise SystemExit(1)
+
+
+def _command() -> str:
+    """The command as typed, for another time."""
+    return shlex.join(["assay", *sys.argv[1:]])
+
+
+def corpus_scan(*, sources: list[str], out: Path, reading: dict[str, Any], language: str, as_json: bool) -> None:
+    """`assay corpus scan`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora import told, verbs
+    from assay.corpus.source import ReadOptions
+
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = verbs.scan(request)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.scanned(made, language)))
+
+
+def corpus_select(
+    *,
+    sources: list[str],
+    out: Path,
+    packs: list[str],
+    where: list[str],
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay corpus select`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora import told, verbs
+    from assay.corpus.rules import chosen
+    from assay.corpus.source import ReadOptions
+
+    asked = chosen(packs, where)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = verbs.run_select(request, asked)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.selected(made, language)))
 
 
 def tokenizer_train(

@@ -20,7 +20,7 @@ from assay.corpus.compiled import BASE, Seen, compiled, fresh, holds, place_of, 
 COUNTS = ("n_chars", "n_visible")
 NAMES = (
     *COUNTS, "letters", "capitals", "unspaced", "digits", "punctuation", "whitespace", "special_characters",
-    "non_ascii", "repeated_10chars", "top_10chars", "repeated_13chars",
+    "alphanumerics", "non_ascii", "repeated_10chars", "top_10chars", "repeated_13chars",
 )  # fmt: skip
 """unspaced: letters of scripts that put no spaces between words. special_characters: punctuation, digits, whitespace
 (Data-Juicer). repeated_10chars: windows of 10 characters that stand in the document more than once. top_10chars: the
@@ -50,11 +50,12 @@ def composition(
     row[0], row[1] = chars, chars - spaces
     whole = max(chars, 1)
     row[2], row[3], row[4], row[5] = letters / whole, capitals / whole, without / whole, digits / whole
-    row[6], row[7], row[8], row[9] = marks / whole, spaces / whole, (marks + digits + spaces) / whole, wide / whole
-    _windows(points, begin, end, 10, seen, counts, row[10:12])
-    row[12] = np.nan
+    row[6], row[7], row[8] = marks / whole, spaces / whole, (marks + digits + spaces) / whole
+    row[9], row[10] = (letters + digits) / whole, wide / whole
+    _windows(points, begin, end, 10, seen, counts, row[11:13])
+    row[13] = np.nan
     if unspaced:
-        _windows(points, begin, end, 13, seen, counts, row[12:13])
+        _windows(points, begin, end, 13, seen, counts, row[13:14])
 
 
 @compiled

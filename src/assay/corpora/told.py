@@ -1,0 +1,88 @@
+"""What `assay corpus` says on a terminal, in English or Chinese."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from assay.present.numbers import fixed, percent, size
+from assay.present.plain import plain_table
+from assay.present.words import in_language, known, say
+
+_LISTED = 12  # languages
+
+
+def scanned(found: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `scan`: notices, then a table of sources."""
+    columns = ("source", "documents", "bytes", "exact_duplicates", "near_duplicates", "median_chars", "repetition")
+    rows = [
+        [
+            name, fixed(source["documents"], 0), size(source["bytes"]), percent(source["exact_duplicates"]),
+            percent(source["near_duplicates"]), fixed(source["median_chars"], 0), percent(source["repetition"]),
+        ]
+        for name, source in found["sources"].items()
+    ]  # fmt: skip
+    caption = say("corpus.scanned", language, documents=fixed(found["documents"], 0), bytes=size(found["bytes"]))
+    notices = [in_language(notice, language) for notice in found["notices"]]
+    return [*notices, *plain_table(caption, _heads(columns, language), rows), found["out"]]
+
+
+def selected(found: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `select`: by rule, by source, by language."""
+    lines = plain_table(
+        say("corpus.rules", language),
+        _heads(("rule", "keeps", "asked", "alone", "only", "only_bytes"), language),
+        [
+            [
+                name, rule["keeps"], fixed(rule["asked"], 0), _of(rule["alone"], rule["asked"]),
+                _of(rule["only"], rule["asked"]), size(rule["only_bytes"]),
+            ]
+            for name, rule in found["rules"].items()
+        ],
+        texts=2,
+    )  # fmt: skip
+    for group in ("sources", "languages"):
+        parts = found[group]
+        named = {
+            name if group == "sources" else known(f"language.{name}", name)[language]: part
+            for name, part in sorted(parts.items(), key=lambda item: -item[1]["bytes"])[
+                : _LISTED if group == "languages" else None
+            ]
+        }
+        lines += ["", *_table(group, named, language)]
+    if found["not_asked"]:
+        lines += ["", say("corpus.not_asked", language, n=found["not_asked"])]
+    share = percent(found["kept"] / found["documents"])
+    lines += [
+        "",
+        say(
+            "corpus.kept", language, kept=fixed(found["kept"], 0), documents=fixed(found["documents"], 0), share=share,
+            bytes=size(found["kept_bytes"]), folder=found["kept_folder"],
+        ),
+    ]  # fmt: skip
+    return lines
+
+
+def _table(group: str, parts: Mapping[str, Mapping[str, Any]], language: str) -> list[str]:
+    rows = [
+        [
+            name, fixed(part["documents"], 0), _of(part["kept"], part["documents"]), size(part["kept_bytes"]),
+            ", ".join(f"{rule} {percent(n / part['documents'])}" for rule, n in _most(part["dropped"])),
+        ]
+        for name, part in parts.items()
+    ]  # fmt: skip
+    heads = _heads((group.removesuffix("s"), "documents", "kept", "kept_bytes", "most"), language)
+    return plain_table(say(f"corpus.{group}", language), heads, rows)
+
+
+def _most(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The three rules that drop most."""
+    return [item for item in sorted(dropped.items(), key=lambda item: -item[1])[:3] if item[1]]
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{fixed(part, 0)} ({percent(part / whole)})" if whole else fixed(part, 0)
+
+
+def _heads(columns: tuple[str, ...], language: str) -> list[str]:
+    return [say(f"corpus.column.{column}", language) for column in columns]

@@ -1,0 +1,174 @@
+"""`assay corpus scan` and `select`: sources -> a scored corpus in a folder -> what rules keep of it.
+
+    scan      SOURCE... -> OUT/artifacts/ (documents, signals, duplicates, splits, profile), OUT/corpus.json
+    select    such a folder, or SOURCE... -> OUT/kept/*.parquet, OUT/decisions.parquet, OUT/selection.json
+
+A scan is the work that takes time: it is done once, and rules are asked of what it found. Both can be stopped and given
+again to go on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assay import __version__
+from assay.corpus import documents, select
+from assay.corpus import scan as room
+from assay.corpus.rules import Expression, Rule
+from assay.corpus.source import ReadOptions
+from assay.corpus.split import SplitOptions
+from assay.errors import InputError
+from assay.present.progress import Progress
+from assay.store import Artifact, Stage, Store
+from assay.workspace import IDENTITIES, Workspace
+
+DECISIONS = Stage("decisions", 1)
+KEPT = Stage("kept", 1)
+_PARTS = (room.DOCUMENTS, room.SIGNALS, room.DUPLICATES)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What both verbs are given.
+
+    Attributes:
+        sources: URIs; for `select` also the folder of a scan.
+        out: the folder to work in.
+        command: as typed.
+        language: of progress.
+        quiet: no progress.
+    """
+
+    sources: list[str]
+    out: Path
+    options: ReadOptions = field(default_factory=ReadOptions)
+    command: str = "assay corpus"
+    language: str = "en"
+    quiet: bool = False
+
+
+def scan(request: Request) -> dict[str, Any]:
+    """Read, score, de-duplicate, split and profile a corpus in a folder.
+
+    Returns:
+        the answer of `--json`.
+
+    Raises:
+        InputError: bad input, or the folder holds something else.
+    """
+    space = Workspace(request.out, "corpus")
+    identity = {"sources": request.sources, "options": asdict(request.options)}
+    progress = Progress(request.language, quiet=request.quiet)
+    with space.at_work(identity, request.command, progress):
+        found = _scanned(request, space.store, progress)
+        artifacts = (found.documents, found.signals, found.duplicates, found.splits, found.profile_artifact)
+        space.settle(corpus=found.fingerprint)
+        space.remember(artifacts={part.manifest["stage"]: part.fingerprint for part in artifacts})
+    summary, twins = found.documents.summary, found.duplicates.summary
+    return {
+        "documents": summary["documents"],
+        "bytes": summary["bytes"],
+        "skipped": len(found.skipped),
+        "bad_rows": found.bad_rows,
+        "bad_files": found.bad_files,
+        "empty": found.empty_documents,
+        "exact_duplicates": twins["exact_duplicates"],
+        "near_duplicates": twins["near_duplicates"],
+        "clusters": twins["clusters"],
+        "sources": {source.pop("source"): source for source in map(dict, found.profile)},
+        "notices": [dict(notice) for notice in found.notices],
+        "out": str(request.out),
+        "assay_version": __version__,
+        "fingerprint": found.fingerprint,
+    }
+
+
+def run_select(request: Request, asked: list[Rule | Expression]) -> dict[str, Any]:
+    """Ask rules of a corpus, and write what they keep.
+
+    Returns:
+        the answer of `--json`: `select.summary` and more.
+
+    Raises:
+        InputError: bad input, or the folder holds something else.
+    """
+    space = Workspace(request.out, "selection")
+    rules = [{"name": rule.name, "keeps": rule.bounds()} for rule in asked]
+    identity = {"sources": request.sources, "options": asdict(request.options), "rules": rules}
+    progress = Progress(request.language, quiet=request.quiet)
+    with space.at_work(identity, request.command, progress):
+        opened = _opened(request)
+        if opened is None:
+            found = _scanned(request, space.store, progress)
+            opened = (found.documents, found.signals, found.duplicates)
+        texts = opened[0]
+        inputs = {part.manifest["stage"]: part.fingerprint for part in opened}
+        config = [asdict(rule) for rule in asked]
+        decided = space.store.build(DECISIONS, inputs, config, lambda folder: _decide(opened, asked, folder))
+        progress.stage("select", float(texts.summary["bytes"]))
+        kept = space.store.build(
+            KEPT,
+            {"documents": texts.fingerprint, "decisions": decided.fingerprint},
+            {},
+            lambda folder: _write(texts.files(".parquet"), decided, folder, progress),
+        )
+        space.settle(decisions=decided.fingerprint)
+    answer = {
+        **decided.summary,
+        "kept_folder": str(kept.path),
+        "decisions": str(decided.file("decisions.parquet")),
+        "out": str(request.out),
+        "assay_version": __version__,
+        "fingerprint": decided.fingerprint,
+    }
+    return answer
+
+
+def _scanned(request: Request, store: Store, progress: Progress) -> room.Corpus:
+    return room.scan(request.sources, request.options, SplitOptions(), store, progress.to, without=request.out)
+
+
+def _opened(request: Request) -> tuple[Artifact, Artifact, Artifact] | None:
+    """The documents, signals and duplicates of a scan's folder; None where the sources are none.
+
+    Raises:
+        InputError: the scan is not done, or damaged, or is named beside other sources.
+    """
+    folders = [Path(uri) for uri in request.sources if (Path(uri) / IDENTITIES["corpus"]).is_file()]
+    if not folders:
+        return None
+    folder = folders[0]
+    if len(request.sources) > 1:
+        remedy = "name the folder alone, or the sources that it was made from"
+        raise InputError("is the folder of a scan, and other sources are named too", where=folder, remedy=remedy)
+    again = f"run assay corpus scan with --out {folder} again"
+    try:
+        identity = json.loads((folder / IDENTITIES["corpus"]).read_text(encoding="utf-8"))
+        addresses: Mapping[str, str] = identity.get("decided", {}).get("artifacts", {})
+    except (ValueError, AttributeError) as error:
+        raise InputError("is damaged", where=folder / IDENTITIES["corpus"], remedy=again) from error
+    store = Store(folder / "artifacts")
+    parts = [store.at(stage, addresses[stage.name]) if stage.name in addresses else None for stage in _PARTS]
+    texts, signals, twins = parts
+    if texts is None or signals is None or twins is None:
+        raise InputError("the scan is not done, or was made by another version", where=folder, remedy=again)
+    return texts, signals, twins
+
+
+def _decide(
+    opened: tuple[Artifact, Artifact, Artifact], asked: list[Rule | Expression], folder: Path
+) -> dict[str, Any]:
+    texts, signals, twins = (part.files(".parquet") for part in opened)
+    return select.decide(texts, signals, twins, asked, folder)
+
+
+def _write(texts: list[Path], decided: Artifact, folder: Path, progress: Progress) -> dict[str, Any]:
+    with documents.PartsWriter(folder, "kept", documents.DOCUMENTS) as writer:
+        for batch in select.kept(texts, decided.file("decisions.parquet")):
+            writer.write(batch)
+            progress.advance(batch.nbytes)
+    return {"documents": writer.rows}
