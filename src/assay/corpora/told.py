@@ -72,7 +72,7 @@ def _table(group: str, parts: Mapping[str, Mapping[str, Any]], language: str) ->
         for name, part in parts.items()
     ]  # fmt: skip
     heads = _heads((group.removesuffix("s"), "documents", "kept", "kept_bytes", "most"), language)
-    return plain_table(say(f"corpus.{group}", language), heads, rows)
+    return plain_table(say(f"corpus.{group}", language), heads, rows, notes=1)
 
 
 def _most(dropped: Mapping[str, int]) -> list[tuple[str, int]]:

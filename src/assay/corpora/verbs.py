@@ -10,6 +10,8 @@ again to go on.
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,7 +25,7 @@ from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
 from assay.present.progress import Progress
-from assay.store import Artifact, Stage, Store
+from assay.store import Artifact, Stage, Store, disk_errors
 from assay.workspace import IDENTITIES, Workspace
 
 DECISIONS = Stage("decisions", 1)
@@ -117,15 +119,29 @@ def run_select(request: Request, asked: list[Rule | Expression]) -> dict[str, An
             lambda folder: _write(texts.files(".parquet"), decided, folder, progress),
         )
         space.settle(decisions=decided.fingerprint)
-    answer = {
+        _in_sight(request.out, kept, decided)
+    return {
         **decided.summary,
-        "kept_folder": str(kept.path),
-        "decisions": str(decided.file("decisions.parquet")),
+        "kept_folder": str(request.out / KEPT.name),
+        "decisions": str(request.out / "decisions.parquet"),
         "out": str(request.out),
         "assay_version": __version__,
         "fingerprint": decided.fingerprint,
     }
-    return answer
+
+
+def _in_sight(out: Path, kept: Artifact, decided: Artifact) -> None:
+    """The files of both artifacts under short names: links, or copies where the disk has none."""
+    places = {out / KEPT.name / path.name: path for path in kept.files(".parquet")}
+    places[out / "decisions.parquet"] = decided.file("decisions.parquet")
+    with disk_errors(out):
+        for place, path in places.items():
+            place.parent.mkdir(exist_ok=True)
+            place.unlink(missing_ok=True)
+            try:
+                os.link(path, place)
+            except OSError:
+                shutil.copyfile(path, place)
 
 
 def _scanned(request: Request, store: Store, progress: Progress) -> room.Corpus:

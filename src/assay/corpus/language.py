@@ -2,18 +2,16 @@
 
     text column -> 600 characters from the middle of each document
         script   : the Unicode script of most of its letters
-        language : py3langid's model (a byte automaton and naive Bayes), run over the whole batch at once
+        language : py3langid's model (a byte automaton and naive Bayes)
 
-py3langid walks one document at a time in Python; here every document of the batch takes its next byte in the
-same step, and the scores are one sparse product. The answers are those of `py3langid.classify` (tests compare
-them).
+The answers are those of `py3langid.classify` (tests compare them), from a compiled loop over the same model.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +19,13 @@ import polars as pl
 import pyarrow as pa
 
 from assay.corpus import characters as ch
+from assay.corpus.compiled import compiled
 
 STRETCH = 600
 """Characters looked at in each document."""
 LEAST_LETTERS = 10
 """With fewer letters than this (4 where the script puts no spaces) a document's language is "und"."""
 _KANA_SHARE = 0.1  # of letters: ordinary Japanese has about a half, Chinese none
-_AT_ONCE = 2048  # documents: the table of what they emit then takes some 15 MB
 _NO_SCORE = np.float32(-3.0e38)
 
 
@@ -102,61 +100,64 @@ def _model() -> Any:
     return LanguageIdentifier.from_model_file(MODEL_FILE)
 
 
+class _Automaton(NamedTuple):
+    """py3langid's model as arrays: where each state's transitions begin, the next state of each byte there, the feature
+    that a state emits (-1: none); the log-probability of each feature in each language, and of each language."""
+
+    rows: npt.NDArray[np.int64]
+    moves: npt.NDArray[np.int32]
+    features: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+    priors: npt.NDArray[np.float32]
+
+
 @lru_cache(maxsize=1)
-def _automaton() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Transitions (row << 8 | byte -> state), row of each state, feature that each state emits (-1: none)."""
+def _automaton() -> _Automaton:
     model = _model()
-    rows = np.asarray(model.tk_row, dtype=np.int64) << 8
-    return rows, np.asarray(model.tk_nextmove).astype(np.int32), np.asarray(model.tk_output, dtype=np.int32)
+    return _Automaton(
+        np.asarray(model.tk_row, dtype=np.int64) << 8,
+        np.asarray(model.tk_nextmove).astype(np.int32),
+        np.asarray(model.tk_output, dtype=np.int32),
+        np.asarray(model.nb_ptc, dtype=np.float32),
+        np.asarray(model.nb_pc, dtype=np.float32),
+    )
 
 
 def classify(texts: list[str]) -> npt.NDArray[np.object_]:
     """The language code of each text, as `py3langid.classify` gives it; "und" where it sees nothing."""
-    if not texts:
-        return np.empty(0, dtype=object)
-    return np.concatenate([_classified(texts[i : i + _AT_ONCE]) for i in range(0, len(texts), _AT_ONCE)])
-
-
-def _classified(texts: list[str]) -> npt.NDArray[np.object_]:
     data = [unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode("utf-8") for text in texts]
-    order = np.argsort([-len(octets) for octets in data], kind="stable")
-    scores = _scores([data[i] for i in order])
-    model = _model()
-    for first, other in model._alias_pairs:  # two columns of one language, kept as one
+    offsets = np.cumsum([0, *map(len, data)])
+    model = _automaton()
+    scores = np.empty((len(texts), len(model.priors)), dtype=np.float32)
+    count, visited = np.zeros(len(model.weights), dtype=np.int32), np.empty(len(model.weights), dtype=np.int32)
+    _score(np.frombuffer(b"".join(data), dtype=np.uint8), offsets, model, count, visited, scores)
+    for first, other in _model()._alias_pairs:  # two columns of one language, kept as one
         scores[:, first] = np.maximum(scores[:, first], scores[:, other])
         scores[:, other] = _NO_SCORE
-    labels = np.array(model.nb_classes, dtype=object)
-    found = np.empty(len(texts), dtype=object)
-    found[order] = np.where(np.isnan(scores[:, 0]), "und", labels[scores.argmax(axis=1)])
-    return found
+    labels = np.array(_model().nb_classes, dtype=object)
+    return np.where(np.isnan(scores[:, 0]), "und", labels[scores.argmax(axis=1)]) if texts else labels[:0]
 
 
-def _scores(data: list[bytes]) -> npt.NDArray[np.float32]:
-    """Log-posterior of every language for texts given longest first; NaN where no feature occurs."""
-    from scipy.sparse import csr_matrix
-
-    rows, moves, features = _automaton()
-    lengths = np.array([len(octets) for octets in data])
-    width = int(lengths[0])
-    table = np.zeros((len(data), width), dtype=np.uint8)
-    flat = np.frombuffer(b"".join(data), dtype=np.uint8)
-    table[np.arange(width)[None, :] < lengths[:, None]] = flat
-    by_step = np.ascontiguousarray(table.T).astype(np.int64)
-    active = np.searchsorted(-lengths, -np.arange(width), side="left")  # texts longer than each step
-    state = np.zeros(len(data), dtype=np.int64)
-    emitted = np.full((width, len(data)), -1, dtype=np.int32)
-    for step in range(width):
-        n = active[step]
-        state[:n] = moves[rows[state[:n]] + by_step[step, :n]]
-        emitted[step, :n] = features[state[:n]]
-    _, document = (hit := emitted >= 0).nonzero()
-    model = _model()
-    counts = csr_matrix(
-        (np.ones(len(document), dtype=np.float32), (document, emitted[hit])),
-        shape=(len(data), model.nb_ptc.shape[0]),
-    )
-    counts.sum_duplicates()
-    counts.data = np.log1p(counts.data)
-    scores = np.asarray(counts @ np.asarray(model.nb_ptc, dtype=np.float32)) + model.nb_pc
-    scores[np.diff(counts.indptr) == 0] = np.nan
-    return scores.astype(np.float32)
+@compiled
+def _score(data: Any, offsets: Any, model: _Automaton, count: Any, visited: Any, scores: Any) -> None:
+    """The log-posterior of every language for each text; NaN where no feature occurs. `count` and `visited` are room
+    for a number a feature; `count` is zero before and after."""
+    for d in range(len(offsets) - 1):
+        n, state = 0, 0
+        for i in range(offsets[d], offsets[d + 1]):
+            state = model.moves[model.rows[state] + data[i]]
+            feature = model.features[state]
+            if feature >= 0:
+                if count[feature] == 0:
+                    visited[n] = feature
+                    n += 1
+                count[feature] += 1
+        row = scores[d]
+        for language in range(len(row)):
+            row[language] = model.priors[language] if n else np.nan
+        for i in range(n):
+            feature = visited[i]
+            weight = np.float32(np.log1p(np.float32(count[feature])))
+            count[feature] = 0
+            for language in range(len(row)):
+                row[language] += weight * model.weights[feature, language]

@@ -303,6 +303,8 @@ def _at_end(points: Any, table: Any, begin: int, end: int) -> int:
 def _cut_inside(points: Any, table: Any, lists: Lists, begin: int, end: int, words: Words, n: int) -> int:
     if begin == end:
         return n
+    if points[end - 1] == DOT and _listed(points, begin, end - 1, lists.abbreviations) >= 0:
+        return _add(words, begin, end, n)
     which = _listed(points, begin, end, lists.special)
     if which >= 0:
         middle = begin + lists.cuts[which]

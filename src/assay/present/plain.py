@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def plain_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> list[str]:
+def plain_table(
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1, notes: int = 0
+) -> list[str]:
     """The lines of a table.
 
     Args:
-        texts: so many columns from the left are text and stand to the left; the others are numbers.
+        texts, notes: so many columns from the left, and from the right, are text and stand to the left; the others are
+            numbers.
     """
     from rich.cells import cell_len
 
@@ -19,7 +22,7 @@ def plain_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[st
         padded = []
         for i, cell in enumerate(cells):
             space = " " * (widths[i] - cell_len(cell))
-            padded.append(cell + space if i < texts else space + cell)
+            padded.append(cell + space if i < texts or i >= len(cells) - notes else space + cell)
         return "  ".join(padded).rstrip()
 
     return [caption, line(columns), line(["-" * width for width in widths]), *map(line, rows)]
