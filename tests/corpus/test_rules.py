@@ -1,0 +1,121 @@
+"""Rules and decisions: what they are asked of, what they drop, and how it is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from corpus_texts import batch_of, chinese, english
+
+from assay.corpus import language, rules, select, signals
+from assay.corpus.rules import PACKS, Expression, Rule
+from assay.errors import InputError
+
+
+def decided(tmp_path: Path, texts: list[str], asked: list[Rule | Expression]) -> tuple[list[list[str]], dict]:
+    """Reasons of each document, and the summary."""
+    batch = language.annotate(batch_of(texts))
+    paths = [tmp_path / f"{name}.parquet" for name in ("documents", "signals", "duplicates")]
+    pq.write_table(pa.Table.from_batches([batch]), paths[0])
+    pq.write_table(pa.Table.from_batches([signals.signals(batch)]), paths[1])
+    marks = {"doc_id": batch.column("doc_id"), "is_exact_duplicate": [t in texts[:i] for i, t in enumerate(texts)]}
+    pq.write_table(pa.table(marks).append_column("is_near_duplicate", [marks["is_exact_duplicate"]]), paths[2])
+    summary = select.decide(*([path] for path in paths), asked, tmp_path)
+    made = pq.read_table(tmp_path / "decisions.parquet")
+    assert made.column("doc_id").to_pylist() == batch.column("doc_id").to_pylist()
+    assert made.column("keep").to_pylist() == [not r for r in made.column("reasons").to_pylist()]
+    return made.column("reasons").to_pylist(), summary
+
+
+def test_every_reason_is_kept_and_counted_alone_and_only(tmp_path: Path) -> None:
+    texts = ["# # # # #", "word " * 3, english(1), "# " + english(2)]
+    asked = rules.chosen(["gopher-quality.words", "gopher-quality.hashes"], [])
+    reasons, told = decided(tmp_path, texts, asked)
+    words, hashes = "gopher-quality.words", "gopher-quality.hashes"
+    assert reasons == [[words, hashes], [words], [], []]
+    assert (told["documents"], told["kept"]) == (4, 2)
+    assert told["kept_bytes"] == sum(len(text) for text in texts[2:])
+    assert {name: (rule["asked"], rule["alone"], rule["only"]) for name, rule in told["rules"].items()} == {
+        words: (4, 2, 1), hashes: (4, 1, 0)
+    }  # fmt: skip
+    assert told["sources"]["s"] == {
+        "documents": 4, "bytes": sum(map(len, texts)), "kept": 2, "kept_bytes": told["kept_bytes"],
+        "dropped": {words: 2, hashes: 1},
+    }  # fmt: skip
+
+
+def test_a_bound_is_met_by_what_is_on_it(tmp_path: Path) -> None:
+    """0.2 of the characters repeat: with 32 bits that is more than 0.2 with 64."""
+    text = "abcd\n" + "efgh\n" + "ijkl\n" + "abcd"
+    (row,) = signals.signals(batch_of([text])).to_pylist()
+    assert row["duplicate_line_chars"] == pytest.approx(4 / 19)
+    exact = Rule("exact", "duplicate_line_chars", None, 4 / 19)
+    below = Rule("below", "duplicate_line_chars", None, 4 / 19 - 1e-6)
+    assert decided(tmp_path, [text], [exact, below])[0] == [["below"]]
+
+
+def test_rules_for_spaces_are_not_asked_of_chinese_and_its_own_are(tmp_path: Path) -> None:
+    texts = [chinese(5, 400), english(5), "短。"]
+    packs = ["gopher-quality", "gopher-repetition", "c4", "fineweb"]
+    reasons, told = decided(tmp_path, texts, rules.chosen(packs, []))
+    assert not any(name.split(".")[1] in ("mean_word_length", "words", "sentences") for name in reasons[0])
+    assert told["rules"]["c4.sentences"]["asked"] == 1
+    assert told["not_asked"] == 0  # lines and paragraphs are asked of any text
+    reasons, told = decided(tmp_path, texts, rules.chosen(["zh"], []))
+    assert reasons[1] == []
+    assert {"zh.chars", "zh.stop_words"} <= set(reasons[2])
+    assert told["not_asked"] == 1
+
+
+def test_traditional_characters_are_no_reason(tmp_path: Path) -> None:
+    line = "這個國家的歷史很長，人們說他們不會忘記過去的事情，也不會忘記未來的夢。"
+    simple = "这个国家的历史很长，人们说他们不会忘记过去的事情，也不会忘记未来的梦。"
+    texts = ["".join(f"第{i}章：{text}{chinese(i, 40)}\n" for i in range(12)) for text in (line, simple)]
+    asked = [rule for rule in PACKS["zh"] if "gram" not in rule.signal]
+    reasons, _ = decided(tmp_path, texts, list(asked))
+    assert reasons[0] == reasons[1]
+
+
+def test_expressions_ask_signals_and_duplicates(tmp_path: Path) -> None:
+    texts = [english(1), english(1), "few words"]
+    asked = rules.chosen([], ["n_words > 50 AND NOT is_exact_duplicate", "letters >= 0.5"])
+    reasons, told = decided(tmp_path, texts, asked)
+    assert reasons == [[], ["where-1"], ["where-1"]]
+    assert told["rules"]["where-1"]["keeps"] == "n_words > 50 AND NOT is_exact_duplicate"
+
+
+def test_thresholds_are_those_of_the_reference() -> None:
+    """Every pack has rules, every rule a bound and a signal that there is; names are unique."""
+    every = [rule for pack in PACKS.values() for rule in pack]
+    assert len({rule.name for rule in every}) == len(every)
+    assert all(rule.signal in signals.NAMES for rule in every)
+    assert all(rule.low is not None or rule.high is not None for rule in every)
+    bounds = {rule.name: (rule.low, rule.high) for rule in every}
+    assert bounds["gopher-repetition.top_3gram"] == (None, 0.18)
+    assert bounds["zh.mean_word_length"] == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("packs", "where", "says"),
+    [
+        ([], [], "no rule is given"),
+        (["gophers"], [], "no such pack or rule"),
+        (["c4.sentence"], [], "did you mean c4.sentences"),
+        ([], ["n_word > 5"], "did you mean n_words"),
+        ([], ["n_words >"], "cannot be read"),
+        ([], ["1 = 1"], "asks about no signal"),
+    ],
+)
+def test_what_cannot_be_asked(packs: list[str], where: list[str], says: str) -> None:
+    with pytest.raises(InputError) as error:
+        rules.chosen(packs, where)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_conditions_are_readable() -> None:
+    assert PACKS["gopher-quality"][0].bounds() == "50 <= n_words <= 100000"
+    assert pl.DataFrame({"n_words": [1]}).select(Expression("where", "n_words = 1").kept()).item() is True
