@@ -3,7 +3,7 @@
 Twenty one-minute studies of different corpora and seeds; for each kind of prediction (size law, mixture) the share of
 hits with its binomial interval, and how wide the intervals are against the effects that they are about.
 
-    python benchmarks/coverage.py [--studies 20]
+    python benchmarks/intervals.py [--studies 20]
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
             for claim in results["claims"]:
                 if claim["prediction"]:
                     rows.setdefault(claim["id"], []).append({"corpus": corpus, "seed": seed, **_row(claim)})
-        store_result("coverage", {"level": 0.9, "tokens": TOKENS, **{kind: _summary(r) for kind, r in rows.items()}})
+        store_result("intervals", {"level": 0.9, "tokens": TOKENS, **{kind: _summary(r) for kind, r in rows.items()}})
 
 
 def _row(claim: dict[str, Any]) -> dict[str, Any]:
