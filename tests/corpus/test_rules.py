@@ -119,3 +119,18 @@ def test_what_cannot_be_asked(packs: list[str], where: list[str], says: str) -> 
 def test_conditions_are_readable() -> None:
     assert PACKS["gopher-quality"][0].bounds() == "50 <= n_words <= 100000"
     assert pl.DataFrame({"n_words": [1]}).select(Expression("where", "n_words = 1").kept()).item() is True
+
+
+@pytest.mark.parametrize("page", ["corpus.md", "corpus.zh-CN.md"])
+def test_the_docs_name_every_rule_with_its_bounds_and_every_signal(page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+    for name, pack in PACKS.items():
+        rows = text.split(f"**{name}**")[1].split("**")[0]
+        listed = [line.split("|")[1:3] for line in rows.splitlines() if line.startswith("| `")]
+        assert [(a.strip(" `"), b.strip(" `")) for a, b in listed[: len(pack)]] == [
+            (rule.name.split(".", 1)[1], rule.bounds()) for rule in pack
+        ]
+    signals_ = text.split("| --- | --- |\n")[-1]
+    ranges = {f"top_{n}gram" for n in (3,)} | {f"duplicate_{n}grams" for n in range(6, 10)}
+    chars = {"duplicate_line_chars", "duplicate_paragraph_chars"}
+    assert {name for name in signals.NAMES if f"`{name}`" not in signals_} <= ranges | chars

@@ -24,7 +24,7 @@ from scipy.optimize import nnls
 
 GAMMA = 0.75
 # Error of the form, as a share of each target's own predicted change and independent between targets; held to by
-# benchmarks/coverage.py.
+# benchmarks/intervals.py.
 MISFIT = 0.3
 DRAWS = 200
 _SUM_WEIGHT = 10.0  # how strongly the weights are held to sum to one
