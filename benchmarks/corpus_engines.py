@@ -3,8 +3,8 @@
     python benchmarks/corpus_engines.py ../shared/data --gigabytes 1
 
 Documents are read from Parquet, scored (`corpus.signals`), and written as Parquet, by each engine in a process of its
-own, in turn. Told of each: MB of text a second, the largest memory (PSS of its processes, sampled), and whether its rows are
-those of the first. Daft is a peer here, not a dependency: `pip install daft==0.7.26`.
+own, in turn. Told of each: MB of text a second, the largest memory (PSS of its processes, sampled), and whether its
+rows are those of the first. Daft is a peer here, not a dependency: `pip install daft==0.7.26`.
 """
 
 from __future__ import annotations

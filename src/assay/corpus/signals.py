@@ -9,6 +9,7 @@ lock: threads that each take a batch share the cores.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,18 +37,24 @@ SIGNALS = pa.schema(
 _A, _B, _C, _D = np.cumsum([len(group) for group in _GROUPS]).tolist()
 
 
-def signals(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The signals of a documents batch (needs the columns doc_id and text)."""
+def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa.RecordBatch:
+    """The signals of a documents batch (needs the columns doc_id and text).
+
+    Args:
+        pieces: the words of every document, cut by someone else: the lengths in characters of the pieces that it
+            consists of, whitespace among them.
+    """
     text = batch.column("text")
     points, offsets = ch.points_of(text)
     rows = np.empty((len(text), _D))
     table, most = w.kinds(), int(np.diff(offsets).max(initial=0))
     unspaced = np.empty(len(text), dtype=bool)
     _unspaced(points, table, offsets, unspaced)
-    lengths, cuts = _by_dictionary(points, offsets, unspaced)
+    cut = unspaced if pieces is None else np.ones(len(text), dtype=bool)
+    lengths, cuts = _by_dictionary(points, offsets, cut) if pieces is None else _end_to_end(pieces)
     _measure(
-        points, offsets, table, ch.classes(), w.lists(), quality_.stop_words(), lines_.phrases(), unspaced, lengths,
-        cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
+        points, offsets, table, ch.classes(), w.lists(), quality_.stop_words(), lines_.phrases(), unspaced, cut,
+        lengths, cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
         np.empty(composition_.MOST, dtype=np.int64), rows,
     )  # fmt: skip
     found = dict(zip((name for group in _GROUPS for name in group), rows.T, strict=True))
@@ -69,25 +76,29 @@ def _unspaced(points: Any, table: Any, offsets: Any, unspaced: Any) -> None:
 
 
 def _by_dictionary(points: ch.U32, offsets: ch.I64, unspaced: npt.NDArray[np.bool_]) -> tuple[ch.I64, ch.I64]:
-    """The lengths of the words of documents without spaces, end to end, and where each document's begin in them."""
-    cuts = np.zeros(len(offsets), dtype=np.int64)
-    lengths = []
-    for d in np.flatnonzero(unspaced).tolist():
-        found = w.jieba_lengths(points[offsets[d] : offsets[d + 1]].tobytes().decode("utf-32-le"))
-        lengths.append(found)
-        cuts[d + 1] = len(found)
-    return np.concatenate([np.empty(0, dtype=np.int64), *lengths]), np.cumsum(cuts)
+    nothing = np.empty(0, dtype=np.int64)
+    return _end_to_end(
+        [
+            w.jieba_lengths(points[begin:end].tobytes().decode("utf-32-le")) if by else nothing
+            for begin, end, by in zip(offsets[:-1], offsets[1:], unspaced, strict=True)
+        ]
+    )
+
+
+def _end_to_end(pieces: Sequence[ch.I64]) -> tuple[ch.I64, ch.I64]:
+    """The lengths of all documents' pieces, and where each document's begin in them."""
+    return np.concatenate([np.empty(0, dtype=np.int64), *pieces]), np.cumsum([0, *map(len, pieces)])
 
 
 @compiled
 def _measure(
     points: Any, offsets: Any, table: Any, classes: Any, lists: w.Lists, listed: quality_.StopWords,
-    phrases: lines_.Phrases, unspaced: Any, lengths: Any, cuts: Any, words: w.Words, spare: w.Words, line: Any,
-    seen: Seen, counts: Any, rows: Any,
+    phrases: lines_.Phrases, unspaced: Any, cut: Any, lengths: Any, cuts: Any, words: w.Words, spare: w.Words,
+    line: Any, seen: Seen, counts: Any, rows: Any,
 ) -> None:  # fmt: skip
     for d in range(len(offsets) - 1):
         begin, end = offsets[d], offsets[d + 1]
-        if unspaced[d]:
+        if cut[d]:
             n = w.take(points, table, lengths[cuts[d] : cuts[d + 1]], begin, words)
         else:
             n = w.cut(points, table, lists, begin, end, words)

@@ -404,3 +404,15 @@ def jieba_lengths(text: str) -> ch.I64:
     import rjieba
 
     return np.fromiter(map(len, rjieba.cut(text)), dtype=np.int64)
+
+
+def pieces(text: str) -> ch.I64:
+    """The lengths in characters of the words of one text, and of what stands between them: as `signals` cuts it."""
+    points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    kind = kinds()[points]
+    if np.count_nonzero(kind & HAN) > UNSPACED_SHARE * np.count_nonzero(kind & ALPHA):
+        return jieba_lengths(text)
+    words = room(len(points))
+    n = cut(points, kinds(), lists(), 0, len(points), words)
+    edges = np.unique(np.concatenate([[0, len(points)], words.begins[:n], words.ends[:n]]))
+    return np.diff(edges)

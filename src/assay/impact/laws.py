@@ -23,7 +23,8 @@ BETAS = np.geomspace(0.02, 2.0, 240)
 DRAWS = 400
 FORECAST_RATIO = 2.0
 # What a forecast at FORECAST_RATIO errs, as a share of the loss, and the degrees of freedom that this counts for beside
-# a study's own past forecasts. Errors of 0.3 to 0.9 per cent were seen (LAB_NOTES.md); benchmarks/intervals.py holds it.
+# a study's own past forecasts. Errors of 0.3 to 0.9 per cent were seen (LAB_NOTES.md); benchmarks/intervals.py holds
+# it.
 USUAL_ERROR, USUAL_DF = 0.01, 8
 
 
