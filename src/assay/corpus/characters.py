@@ -15,11 +15,14 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from assay.corpus.compiled import compiled
 
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
@@ -52,14 +55,32 @@ def points_of(text: pa.Array) -> tuple[U32, I64]:
     data = large.buffers()[2]
     raw = memoryview(data)[offsets[0] : offsets[-1]] if data is not None else memoryview(b"")
     octets = np.frombuffer(raw, dtype=np.uint8)
-    points = np.frombuffer(str(raw, "utf-8").encode("utf-32-le"), dtype=np.uint32)
-    if len(points) == len(octets):  # plain ASCII
-        return points, offsets - offsets[0]
-    # A code point begins at every byte that is not of the form 10xxxxxx.
-    begins = np.empty(len(octets) + 1, dtype=np.int64)
-    begins[0] = 0
-    np.cumsum((octets & 0xC0) != 0x80, out=begins[1:])
-    return points, begins[offsets - offsets[0]]
+    begins = offsets - offsets[0]
+    count = int(np.count_nonzero((octets & 0xC0) != 0x80))  # a code point begins at every byte that is not 10xxxxxx
+    if count == len(octets):  # plain ASCII
+        return octets.astype(np.uint32), begins
+    points, places = np.empty(count, dtype=np.uint32), np.empty(len(begins), dtype=np.int64)
+    _decode(octets, begins, points, places)
+    return points, places
+
+
+@compiled
+def _decode(octets: Any, begins: Any, points: Any, places: Any) -> None:
+    """Well-formed UTF-8 to code points, and offsets of documents in bytes to those in code points."""
+    n = 0
+    for d in range(len(begins) - 1):
+        places[d] = n
+        i, end = begins[d], begins[d + 1]
+        while i < end:
+            lead = np.uint32(octets[i])
+            size = 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            point = lead if size == 1 else lead & np.uint32(0xFF >> (size + 1))
+            for j in range(i + 1, i + size):
+                point = point << np.uint32(6) | np.uint32(octets[j] & 0x3F)
+            points[n] = point
+            n += 1
+            i += size
+    places[len(begins) - 1] = n
 
 
 def text_of(points: U32, offsets: I64) -> pa.LargeStringArray:

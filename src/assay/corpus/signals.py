@@ -51,7 +51,7 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
     unspaced = np.empty(len(text), dtype=bool)
     _unspaced(points, table, offsets, unspaced)
     cut = unspaced if pieces is None else np.ones(len(text), dtype=bool)
-    lengths, cuts = _by_dictionary(points, offsets, cut) if pieces is None else _end_to_end(pieces)
+    lengths, cuts = _by_dictionary(text, unspaced) if pieces is None else _end_to_end(pieces)
     _measure(
         points, offsets, table, ch.classes(), w.lists(), quality_.stop_words(), lines_.phrases(), unspaced, cut,
         lengths, cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
@@ -75,13 +75,10 @@ def _unspaced(points: Any, table: Any, offsets: Any, unspaced: Any) -> None:
         unspaced[d] = han > w.UNSPACED_SHARE * letters
 
 
-def _by_dictionary(points: ch.U32, offsets: ch.I64, unspaced: npt.NDArray[np.bool_]) -> tuple[ch.I64, ch.I64]:
+def _by_dictionary(text: pa.Array, unspaced: npt.NDArray[np.bool_]) -> tuple[ch.I64, ch.I64]:
     nothing = np.empty(0, dtype=np.int64)
     return _end_to_end(
-        [
-            w.jieba_lengths(points[begin:end].tobytes().decode("utf-32-le")) if by else nothing
-            for begin, end, by in zip(offsets[:-1], offsets[1:], unspaced, strict=True)
-        ]
+        [w.jieba_lengths(value.as_py()) if by else nothing for value, by in zip(text, unspaced, strict=True)]
     )
 
 
