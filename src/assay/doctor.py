@@ -88,7 +88,7 @@ def _machine() -> list[Finding]:
     try:
         import torch
 
-        from assay.train.fleet import cores
+        from assay.machine import cores
     except Exception as error:  # whatever hinders it is what is looked for
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return [*findings, Finding("importing torch", why, False, "install assay again: pip install .")]

@@ -39,6 +39,7 @@ from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
 from assay.impact.plant import ALIGNED, damaged_documents
 from assay.impact.results import Cost, StudyResults
 from assay.ledger import Ledger
+from assay.machine import cores
 from assay.models.decoder import proxy
 from assay.present.numbers import compact, durations
 from assay.present.progress import Progress
@@ -49,7 +50,7 @@ from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.learn import Learning
 from assay.train import energy
-from assay.train.fleet import Fleet, cores
+from assay.train.fleet import Fleet
 from assay.train.job import JobInputs
 from assay.train.optimizers import OptimizerConfig
 from assay.train.probe import Probe

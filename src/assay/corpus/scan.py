@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,7 @@ from assay.corpus.listing import too_little_told
 from assay.corpus.source import ReadOptions, ReadReport, Sources, open_sources
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
+from assay.machine import cores
 from assay.present.words import Both, both
 from assay.store import Artifact, Stage, Store, fingerprint
 
@@ -219,9 +221,10 @@ def read(
 
 def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]:
     report, total = ReadReport(), float(sources.n_bytes)
+    batches = sources.batches(report, lambda done: tell("documents", done, total))
     with documents.PartsWriter(folder, "documents", documents.DOCUMENTS) as writer:
-        for batch in sources.batches(report, lambda done: tell("documents", done, total)):
-            writer.write(language.annotate(batch))
+        for batch in in_order(language.annotate, batches):
+            writer.write(batch)
     if not report.documents:
         if report.places:
             what = f"no documents are left, all were skipped as broken; the first: {report.places[0]}"
@@ -233,20 +236,35 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
 
 def _signals(parts: list[Path], folder: Path, total: float, tell: Progress) -> dict[str, Any]:
     done = 0
+    tell("signals", 0.0, total)
     batches = documents.read(parts, ["doc_id", "text"])
-    with documents.PartsWriter(folder, "signals", signals.SIGNALS) as writer, ThreadPoolExecutor(2) as pool:
-        for group in _pairs(batches):
-            for made in pool.map(signals.signals, group):
-                writer.write(made)
-            done += sum(batch.nbytes for batch in group)
+    with documents.PartsWriter(folder, "signals", signals.SIGNALS) as writer:
+        for size, made in in_order(lambda batch: (batch.nbytes, signals.signals(batch)), batches):
+            writer.write(made)
+            done += size
             tell("signals", min(done, total), total)
     return {"documents": writer.rows}
 
 
-def _pairs(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
-    """Two batches at a time, so that two threads have work and no more is in memory."""
-    while group := [batch for batch in (next(batches, None), next(batches, None)) if batch is not None]:
-        yield group
+_Out = TypeVar("_Out")
+
+
+def in_order(work: Callable[[pa.RecordBatch], _Out], batches: Iterator[pa.RecordBatch]) -> Iterator[_Out]:
+    """What `work` makes of each batch, in their order: by threads, one a core, while the next batches are read; no more
+    of them are in memory than keep the threads busy. Pays for work that does not hold the interpreter's lock."""
+    threads = cores()
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque[Future[_Out]]()
+        try:
+            for batch in batches:
+                waiting.append(pool.submit(work, batch))
+                while len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _dedup_config() -> dict[str, Any]:
@@ -262,6 +280,7 @@ def _dedup_config() -> dict[str, Any]:
 
 
 def _duplicates(parts: list[Path], folder: Path, total: float, tell: Progress) -> dict[str, Any]:
+    tell("duplicates", 0.0, total)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         table, counts = dedup.duplicates(parts, Path(scratch), lambda done: tell("duplicates", min(done, total), total))
     pq.write_table(table, folder / "duplicates.parquet", compression="zstd")

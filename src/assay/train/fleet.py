@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import math
 import multiprocessing
 import os
 import signal
@@ -41,16 +40,6 @@ WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # read wh
 SAVING_SECONDS = 5.0  # that busy workers have to save their state when a fleet ends early
 
 _Task = tuple[str, Any]
-
-
-def cores() -> int:
-    """Cores that this process may use: fewer than the machine's where it is pinned, or in a container with a quota."""
-    pinned = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return max(1, min(pinned, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or no quota ("max")
-        return pinned
 
 
 def _silent(tokens: int, *, found: bool = False) -> None:
