@@ -1,10 +1,18 @@
-"""What of this machine a process may use."""
+"""What of this machine a process may use, and how processes live together on it."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
+import multiprocessing
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
+from types import FrameType
 
 
 def cores() -> int:
@@ -15,3 +23,35 @@ def cores() -> int:
         return max(1, min(pinned, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no such file, or no quota ("max")
         return pinned
+
+
+@contextlib.contextmanager
+def ctrl_c_later() -> Iterator[None]:
+    """Within, a Ctrl-C waits: a worker that is half started would tell of it in words of its own.
+
+    Workers inherit the mask, so that a Ctrl-C while they still import is the parent's affair, too. The mask alone does
+    not make the parent wait, since other threads may take the signal for it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    resource_tracker.ensure_running()  # started with the first worker, it would lift the mask
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        if pressed and callable(before):
+            before(*pressed[0])
+
+
+def die_with_parent() -> None:
+    """On Linux, ask the kernel to end this process when its parent ends, however it ends."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:  # it has ended before this was asked
+        os._exit(1)

@@ -34,6 +34,7 @@ log = logging.getLogger("assay.store")
 
 MANIFEST = "manifest.json"
 _STAGING = ".staging-"
+_UNFINISHED = ".unfinished-"
 
 
 def canonical_json(value: Any) -> str:
@@ -119,8 +120,14 @@ class Store:
         inputs: Mapping[str, str],
         config: Any,
         make: Callable[[Path], Mapping[str, Any] | None],
+        *,
+        resumed: bool = False,
     ) -> Artifact:
         """The artifact of these inputs: found, or made by `make(staging_dir)`, which may return a summary.
+
+        Args:
+            resumed: `make` goes on with what an earlier call that was cut off left in the folder. For a store in which
+                nobody else works.
 
         Raises:
             WorkError: the disk is full.
@@ -130,7 +137,7 @@ class Store:
             return found
         address = _address(stage, inputs, config)
         final = self.root / stage.name / address[:20]
-        with staged(final) as staging:
+        with staged(final, resumed=resumed) as staging:
             summary = make(staging)
             body = {
                 "stage": stage.name,
@@ -188,18 +195,29 @@ def damage_of(folder: Path) -> str | None:
 
 
 @contextlib.contextmanager
-def staged(final: Path) -> Iterator[Path]:
-    """A fresh folder beside `final` that takes its name on a clean exit and vanishes on an error."""
+def staged(final: Path, *, resumed: bool = False) -> Iterator[Path]:
+    """A fresh folder beside `final` that takes its name on a clean exit and vanishes on an error.
+
+    One that is `resumed` holds what was in it when it was left before, stays where work was cut off, and vanishes only
+    where the input was bad, or when another one is begun beside it.
+    """
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-        staging = final.parent / f"{_STAGING}{final.name}-{os.getpid()}"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
+        if resumed:
+            staging = final.parent / f"{_UNFINISHED}{final.name}"
+            for other in final.parent.glob(f"{_UNFINISHED}*"):
+                if other != staging:
+                    shutil.rmtree(other, ignore_errors=True)
+        else:
+            staging = final.parent / f"{_STAGING}{final.name}-{os.getpid()}"
+            shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(exist_ok=resumed)
         try:
             yield staging
             _into_place(staging, final)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+        except BaseException as error:
+            if not resumed or isinstance(error, InputError):
+                shutil.rmtree(staging, ignore_errors=True)
             raise
 
 
@@ -221,6 +239,18 @@ def clear_staging(folder: Path) -> None:
             shutil.rmtree(left_over, ignore_errors=True)
         else:
             left_over.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, whose file takes the name `path` on a clean exit, flushed to disk: whole or not there."""
+    staging = path.with_name(f"{_STAGING}{path.name}-{os.getpid()}")
+    try:
+        yield staging
+        _fsync(staging)
+        os.replace(staging, path)
+    finally:
+        staging.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

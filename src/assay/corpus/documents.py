@@ -116,13 +116,23 @@ def altered(parents: pa.RecordBatch, text: pa.Array, variant: str) -> pa.RecordB
     return pa.record_batch([replaced.get(name, parents.column(name)) for name in DOCUMENTS.names], DOCUMENTS)
 
 
+def opened(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A Parquet file to write, as all of ours are."""
+    return pq.ParquetWriter(path, schema, compression="zstd", compression_level=1)
+
+
 class PartsWriter:
-    """Writes batches as `NAME-00000.parquet`, ... in `folder`; a part ends when it holds `part_bytes` of
-    data."""
+    """Writes batches as `NAME-00000.parquet`, ... in `folder`; a part ends when it holds `part_bytes` of data.
+
+    Attributes:
+        parts, rows: how many there are so far.
+        part_sizes: the bytes of data in each part that is ended.
+    """
 
     def __init__(self, folder: Path, name: str, schema: pa.Schema, part_bytes: int = PART_BYTES) -> None:
         self.folder, self.name, self.schema, self.part_bytes = folder, name, schema, part_bytes
         self.parts = self.rows = self._bytes = 0
+        self.part_sizes: list[int] = []
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
@@ -130,8 +140,7 @@ class PartsWriter:
         if rows.num_rows == 0:
             return
         if self._writer is None:
-            path = self.folder / f"{self.name}-{self.parts:05d}.parquet"
-            self._writer = pq.ParquetWriter(path, self.schema, compression="zstd", compression_level=1)
+            self._writer = opened(self.folder / f"{self.name}-{self.parts:05d}.parquet", self.schema)
             self.parts += 1
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
         self._writer.write_table(table.cast(self.schema), row_group_size=max(1, rows.num_rows))
@@ -144,6 +153,7 @@ class PartsWriter:
         """End the current part."""
         if self._writer is not None:
             self._writer.close()
+            self.part_sizes.append(self._bytes)
         self._writer, self._bytes = None, 0
 
     def __enter__(self) -> PartsWriter:

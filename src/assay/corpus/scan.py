@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -28,18 +26,19 @@ import pyarrow.parquet as pq
 from assay.corpus import candidates, decode, dedup, documents, language, profile, signals, split
 from assay.corpus.builtin import Choice
 from assay.corpus.listing import too_little_told
+from assay.corpus.parts import Part, done_by_parts, in_order
 from assay.corpus.source import ReadOptions, ReadReport, Sources, open_sources
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
 from assay.machine import cores
 from assay.present.words import Both, both
-from assay.store import Artifact, Stage, Store, fingerprint
+from assay.store import Artifact, Stage, Store, fingerprint, whole_file
 
 Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
-DOCUMENTS = Stage("documents", 3)
-SIGNALS = Stage("signals", 2)
+DOCUMENTS = Stage("documents", 4)
+SIGNALS = Stage("signals", 3)
 DUPLICATES = Stage("duplicates", 2)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
@@ -170,7 +169,8 @@ def scan(
     sources, texts = read(uris, options, store, progress, without=without, builtins=builtins)
     size = float(texts.summary["bytes"])
     parts, after = texts.files(".parquet"), {"documents": texts.fingerprint}
-    marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, folder, size, tell))
+    sizes: list[int] = texts.summary["part_bytes"]
+    marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, sizes, folder, tell), resumed=True)
     twins = store.build(DUPLICATES, after, _dedup_config(), lambda f: _duplicates(parts, f, size, tell))
     with too_little_told(uris, sources.skipped):
         splits = store.build(
@@ -223,7 +223,7 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
     report, total = ReadReport(), float(sources.n_bytes)
     batches = sources.batches(report, lambda done: tell("documents", done, total))
     with documents.PartsWriter(folder, "documents", documents.DOCUMENTS) as writer:
-        for batch in in_order(language.annotate, batches):
+        for batch in in_order(language.annotate, batches, cores()):
             writer.write(batch)
     if not report.documents:
         if report.places:
@@ -231,40 +231,28 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
             raise InputError(what, remedy="mend the sources, or name others")
         what = f"the sources hold no documents ({report.empty} are empty)"
         raise InputError(what, where=decode.shown(sources.files[0].path), remedy="name files with text in them")
-    return asdict(report)
+    return {**asdict(report), "part_bytes": writer.part_sizes}
 
 
-def _signals(parts: list[Path], folder: Path, total: float, tell: Progress) -> dict[str, Any]:
-    done = 0
-    tell("signals", 0.0, total)
-    batches = documents.read(parts, ["doc_id", "text"])
-    with documents.PartsWriter(folder, "signals", signals.SIGNALS) as writer:
-        for size, made in in_order(lambda batch: (batch.nbytes, signals.signals(batch)), batches):
-            writer.write(made)
-            done += size
-            tell("signals", min(done, total), total)
-    return {"documents": writer.rows}
+def _signals(parts: list[Path], sizes: list[int], folder: Path, tell: Progress) -> dict[str, Any]:
+    total = float(sum(sizes))
+    wanted = [
+        Part(part, part.name.replace(DOCUMENTS.name, SIGNALS.name), size)
+        for part, size in zip(parts, sizes, strict=True)
+    ]
+    counts = done_by_parts(folder, wanted, _score, lambda done: tell("signals", done, total))
+    return {"documents": sum(count["documents"] for count in counts)}
 
 
-_Out = TypeVar("_Out")
-
-
-def in_order(work: Callable[[pa.RecordBatch], _Out], batches: Iterator[pa.RecordBatch]) -> Iterator[_Out]:
-    """What `work` makes of each batch, in their order: by threads, one a core, while the next batches are read; no more
-    of them are in memory than keep the threads busy. Pays for work that does not hold the interpreter's lock."""
-    threads = cores()
-    with ThreadPoolExecutor(threads) as pool:
-        waiting = deque[Future[_Out]]()
-        try:
-            for batch in batches:
-                waiting.append(pool.submit(work, batch))
-                while len(waiting) > threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+def _score(part: Path, target: Path, threads: int) -> dict[str, Any]:
+    """The signals of one part of the documents."""
+    rows = 0
+    batches = documents.read([part], ["doc_id", "text"])
+    with whole_file(target) as path, documents.opened(path, signals.SIGNALS) as writer:
+        for made in in_order(signals.signals, batches, threads):
+            writer.write_batch(made)
+            rows += made.num_rows
+    return {"documents": rows}
 
 
 def _dedup_config() -> dict[str, Any]:

@@ -14,24 +14,21 @@ reads.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from assay import ledger
 from assay.errors import AssayError, Stopped, WorkError
+from assay.machine import ctrl_c_later, die_with_parent
 from assay.store import Artifact, Store, canonical_json
 from assay.train.job import Job, JobInputs, OnTokens
 from assay.train.probe import Probe
@@ -185,7 +182,7 @@ class Fleet:
         before = {key: os.environ.get(key) for key in WORKER_ENVIRONMENT}
         os.environ.update(WORKER_ENVIRONMENT)
         try:
-            with _ctrl_c_later():
+            with ctrl_c_later():
                 self._start_processes(wanted)
         finally:
             for key, value in before.items():
@@ -207,32 +204,9 @@ class Fleet:
             self._workers.append(_Worker(process, ours))
 
 
-@contextlib.contextmanager
-def _ctrl_c_later() -> Iterator[None]:
-    """Within, a Ctrl-C waits: a worker that is half started would tell of it in words of its own.
-
-    Workers inherit the mask, so that a Ctrl-C while they still import is the parent's affair, too. The mask alone does
-    not make the parent wait, since other threads may take the signal for it.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pressed: list[tuple[int, FrameType | None]] = []
-    resource_tracker.ensure_running()  # started with the first worker, it would lift the mask
-    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
-        if pressed and callable(before):
-            before(*pressed[0])
-
-
 def _work(pipe: Connection, root: str, work: str) -> None:
     """A worker's life."""
-    _die_with_parent()
+    die_with_parent()
     import torch
 
     from assay.train.allocator import keep_freed_memory
@@ -277,11 +251,3 @@ def _work(pipe: Connection, root: str, work: str) -> None:
 def _tell(pipe: Connection, what: str, where: str | None, remedy: str) -> None:
     with contextlib.suppress(OSError):
         pipe.send(("error", (what, where, remedy)))
-
-
-def _die_with_parent() -> None:
-    """On Linux, ask the kernel to end this process when its parent ends, however it ends."""
-    try:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-    except (AttributeError, OSError):
-        return
