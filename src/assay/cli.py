@@ -295,6 +295,48 @@ def corpus_select(
     )  # fmt: skip
 
 
+@corpus_app.command("privacy")
+def corpus_privacy(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and the findings.")],
+    action: Annotated[
+        Literal["mask", "drop", "report"],
+        typer.Option(help="Put placeholders such as <EMAIL>, drop documents that hold some, or only report."),
+    ] = "mask",
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="secret, email, resident_id, bank_card, phone, ip, social; several with commas. Default: all."
+        ),
+    ] = None,
+    show_text: Annotated[
+        bool, typer.Option("--show-text", help="Write what is found beside its place. By default it is not repeated.")
+    ] = False,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find personal data and secrets: e-mail, telephones, IDs, bank cards, addresses, keys; mask, drop or report.
+
+    \b
+    Examples:
+      assay corpus privacy my-texts/ --out masked
+      assay corpus privacy scored --action report --out findings
+      assay corpus privacy scored --action drop --kinds secret,resident_id --out kept
+      assay corpus privacy 语料/ --out masked --lang zh
+    """
+    from assay import front
+
+    front.corpus_privacy(
+        sources=sources, out=out, action=action, kinds=kinds or [], shown=show_text,
+        reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
 @tokenizer_app.command("train")
 def tokenizer_train(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],

@@ -216,6 +216,27 @@ def corpus_select(
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.selected(made, language)))
 
 
+def corpus_privacy(
+    *,
+    sources: list[str],
+    out: Path,
+    action: Any,
+    kinds: list[str],
+    shown: bool,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay corpus privacy`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora import cleaning, told, verbs
+    from assay.corpus.source import ReadOptions
+
+    wanted = cleaning.kinds_of(kinds)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = cleaning.run_privacy(request, action, wanted, shown=shown)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.private(made, language)))
+
+
 def tokenizer_train(
     *,
     sources: list[str],

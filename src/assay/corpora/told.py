@@ -52,15 +52,43 @@ def selected(found: Mapping[str, Any], language: str) -> list[str]:
         lines += ["", *_table(group, named, language)]
     if found["not_asked"]:
         lines += ["", say("corpus.not_asked", language, n=found["not_asked"])]
+    return [*lines, "", _kept(found, language)]
+
+
+def _kept(found: Mapping[str, Any], language: str) -> str:
     share = percent(found["kept"] / found["documents"])
-    lines += [
-        "",
-        say(
-            "corpus.kept", language, kept=fixed(found["kept"], 0), documents=fixed(found["documents"], 0), share=share,
-            bytes=size(found["kept_bytes"]), folder=found["kept_folder"],
-        ),
+    return say(
+        "corpus.kept", language, kept=fixed(found["kept"], 0), documents=fixed(found["documents"], 0), share=share,
+        bytes=size(found["kept_bytes"]), folder=found["kept_folder"],
+    )  # fmt: skip
+
+
+def private(found: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `privacy`: notices, then by kind and by source."""
+    lines = [in_language(notice, language) for notice in found["notices"]]
+    lines += plain_table(
+        say("corpus.private", language, findings=fixed(found["findings"], 0)),
+        _heads(("kind", "findings", "documents"), language),
+        [
+            [say(f"corpus.kind.{kind}", language), fixed(part["findings"], 0), fixed(part["documents"], 0)]
+            for kind, part in found["kinds"].items()
+        ],
+    )
+    heads = _heads(("source", "documents", "affected", "findings", "most_kinds"), language)
+    rows = [
+        [
+            name, fixed(part["documents"], 0), _of(part["affected"], part["documents"]), fixed(part["findings"], 0),
+            ", ".join(
+                f"{say(f'corpus.kind.{kind}', language)} {fixed(n, 0)}"
+                for kind, n in _most({kind: one["findings"] for kind, one in part["kinds"].items()})
+            ),
+        ]
+        for name, part in found["sources"].items()
     ]  # fmt: skip
-    return lines
+    lines += ["", *plain_table(say("corpus.sources", language), heads, rows, notes=1), ""]
+    if found["action"] == "report":
+        return [*lines, found["findings_folder"]]
+    return [*lines, _kept(found, language)]
 
 
 def _table(group: str, parts: Mapping[str, Mapping[str, Any]], language: str) -> list[str]:

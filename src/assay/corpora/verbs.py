@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,10 @@ class Request:
     language: str = "en"
     quiet: bool = False
 
+    def identity(self) -> dict[str, Any]:
+        """What makes a work on these sources this one."""
+        return {"sources": self.sources, "options": asdict(self.options)}
+
 
 def scan(request: Request) -> dict[str, Any]:
     """Read, score, de-duplicate, split and profile a corpus in a folder.
@@ -63,9 +67,8 @@ def scan(request: Request) -> dict[str, Any]:
         InputError: bad input, or the folder holds something else.
     """
     space = Workspace(request.out, "corpus")
-    identity = {"sources": request.sources, "options": asdict(request.options)}
     progress = Progress(request.language, quiet=request.quiet)
-    with space.at_work(identity, request.command, progress):
+    with space.at_work(request.identity(), request.command, progress):
         found = _scanned(request, space.store, progress)
         artifacts = (found.documents, found.signals, found.duplicates, found.splits, found.profile_artifact)
         space.settle(corpus=found.fingerprint)
@@ -100,17 +103,17 @@ def run_select(request: Request, asked: list[Rule | Expression]) -> dict[str, An
     """
     space = Workspace(request.out, "selection")
     rules = [{"name": rule.name, "keeps": rule.bounds()} for rule in asked]
-    identity = {"sources": request.sources, "options": asdict(request.options), "rules": rules}
+    identity = {**request.identity(), "rules": rules}
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work(identity, request.command, progress):
-        opened = _opened(request)
-        if opened is None:
+        corpus = opened(request)
+        if corpus is None:
             found = _scanned(request, space.store, progress)
-            opened = (found.documents, found.signals, found.duplicates)
-        texts = opened[0]
-        inputs = {part.manifest["stage"]: part.fingerprint for part in opened}
+            corpus = (found.documents, found.signals, found.duplicates)
+        texts = corpus[0]
+        inputs = {part.manifest["stage"]: part.fingerprint for part in corpus}
         config = [asdict(rule) for rule in asked]
-        decided = space.store.build(DECISIONS, inputs, config, lambda folder: _decide(opened, asked, folder))
+        decided = space.store.build(DECISIONS, inputs, config, lambda folder: _decide(corpus, asked, folder))
         progress.stage("select", float(texts.summary["bytes"]))
         kept = space.store.build(
             KEPT,
@@ -119,7 +122,7 @@ def run_select(request: Request, asked: list[Rule | Expression]) -> dict[str, An
             lambda folder: _write(texts.files(".parquet"), decided, folder, progress),
         )
         space.settle(decisions=decided.fingerprint)
-        _in_sight(request.out, kept, decided)
+        in_sight(request.out, [kept], [decided])
     return {
         **decided.summary,
         "kept_folder": str(request.out / KEPT.name),
@@ -130,13 +133,14 @@ def run_select(request: Request, asked: list[Rule | Expression]) -> dict[str, An
     }
 
 
-def _in_sight(out: Path, kept: Artifact, decided: Artifact) -> None:
-    """The files of both artifacts under short names: links, or copies where the disk has none."""
-    places = {out / KEPT.name / path.name: path for path in kept.files(".parquet")}
-    places[out / "decisions.parquet"] = decided.file("decisions.parquet")
+def in_sight(out: Path, folders: Sequence[Artifact], loose: Sequence[Artifact] = ()) -> None:
+    """The tables of artifacts in a folder named as their stage, or loose: links, or copies where the disk has none."""
+    places = {out / part.manifest["stage"] / path.name: path for part in folders for path in part.files(".parquet")}
+    places |= {out / path.name: path for part in loose for path in part.files(".parquet")}
     with disk_errors(out):
+        for part in folders:
+            (out / part.manifest["stage"]).mkdir(exist_ok=True)
         for place, path in places.items():
-            place.parent.mkdir(exist_ok=True)
             place.unlink(missing_ok=True)
             try:
                 os.link(path, place)
@@ -148,7 +152,7 @@ def _scanned(request: Request, store: Store, progress: Progress) -> room.Corpus:
     return room.scan(request.sources, request.options, SplitOptions(), store, progress.to, without=request.out)
 
 
-def _opened(request: Request) -> tuple[Artifact, Artifact, Artifact] | None:
+def opened(request: Request) -> tuple[Artifact, Artifact, Artifact] | None:
     """The documents, signals and duplicates of a scan's folder; None where the sources are none.
 
     Raises:
@@ -176,9 +180,9 @@ def _opened(request: Request) -> tuple[Artifact, Artifact, Artifact] | None:
 
 
 def _decide(
-    opened: tuple[Artifact, Artifact, Artifact], asked: list[Rule | Expression], folder: Path
+    corpus: tuple[Artifact, Artifact, Artifact], asked: list[Rule | Expression], folder: Path
 ) -> dict[str, Any]:
-    texts, signals, twins = (part.files(".parquet") for part in opened)
+    texts, signals, twins = (part.files(".parquet") for part in corpus)
     return select.decide(texts, signals, twins, asked, folder)
 
 
