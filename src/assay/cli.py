@@ -337,6 +337,52 @@ def corpus_privacy(
     )  # fmt: skip
 
 
+@corpus_app.command("decontaminate")
+def corpus_decontaminate(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders.")],
+    against: Annotated[list[str], typer.Option(help="Evaluation file or folder, an item a row. Repeatable.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and the evidence.")],
+    item_field: Annotated[
+        list[str] | None,
+        typer.Option(help="Field of an item that holds its text; repeated, they are joined: question, choices."),
+    ] = None,
+    action: Annotated[
+        Literal["drop", "report"], typer.Option(help="Drop documents that hold items, or only report.")
+    ] = "drop",
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Drop from this share of an item's n-grams on; 0: from one n-gram on.")
+    ] = 0.0,
+    ngram: Annotated[int, typer.Option(min=2, max=100, help="Words of an n-gram; characters of Chinese.")] = 13,
+    shortest: Annotated[int, typer.Option(min=1, help="Items of fewer words are not looked for.")] = 5,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find evaluation items in a corpus by n-grams of 13 words, with the place of each; drop documents that hold some.
+
+    \b
+    Examples:
+      assay corpus decontaminate my-texts/ --against test.jsonl --out clean
+      assay corpus decontaminate scored --against mmlu.jsonl --item-field question --item-field choices --out clean
+      assay corpus decontaminate scored --against eval/ --action report --out evidence --lang zh
+      assay corpus decontaminate scored --against test.jsonl --threshold 0.5 --out clean
+    """
+    from assay import front
+
+    front.corpus_decontaminate(
+        sources=sources, out=out,
+        against={
+            "files": against, "fields": tuple(item_field or ()), "n": ngram, "least": shortest, "threshold": threshold,
+        },
+        report_only=action == "report", reading=_reading(source_field, text_field, encoding, on_error), language=lang,
+        as_json=json_,
+    )  # fmt: skip
+
+
 @tokenizer_app.command("train")
 def tokenizer_train(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],

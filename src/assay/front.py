@@ -237,6 +237,26 @@ def corpus_privacy(
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.private(made, language)))
 
 
+def corpus_decontaminate(
+    *,
+    sources: list[str],
+    out: Path,
+    against: dict[str, Any],
+    report_only: bool,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay corpus decontaminate`. `against` are the fields of `Against`, `reading` those of `ReadOptions`."""
+    from assay.corpora import cleaning, told, verbs
+    from assay.corpus.source import ReadOptions
+
+    wanted = cleaning.Against(**against)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = cleaning.run_decontaminate(request, wanted, report_only=report_only)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.decontaminated(made, language)))
+
+
 def tokenizer_train(
     *,
     sources: list[str],

@@ -1,31 +1,63 @@
-"""`assay corpus privacy`: a corpus without the personal data that it holds.
+"""`assay corpus privacy` and `decontaminate`: a corpus without personal data, without evaluation items.
 
     privacy        a scan's folder, or SOURCE... -> OUT/findings/*.parquet, OUT/kept/*.parquet
+    decontaminate  the same, and evaluation files -> OUT/hits/*.parquet, OUT/found.parquet, OUT/decisions.parquet,
+                   OUT/kept/*.parquet
 
-Documents are read as for a scan, but for their texts alone. Both steps are stages of the store: a rerun goes on.
+Documents are read as for a scan, but for their texts alone. Every step is a stage of the store: a rerun goes on.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from assay import __version__
 from assay.corpora.verbs import Request, in_sight, opened
-from assay.corpus import documents, personal, privacy
+from assay.corpus import decontaminate, documents, personal, privacy, select
 from assay.corpus import scan as room
 from assay.corpus.parts import Part, Task, done_by_parts
 from assay.errors import InputError
 from assay.present.progress import Progress
-from assay.present.words import both
-from assay.store import Artifact, Stage
+from assay.present.words import Both, both
+from assay.store import Artifact, Stage, fingerprint
 from assay.workspace import Workspace
 
 FINDINGS = Stage("findings", 1)
+ITEMS = Stage("items", 1)
+HITS = Stage("hits", 1)
+OVERLAP = Stage("overlap", 1)
 CLEANED = Stage("kept", 1)
+
+
+@dataclass(frozen=True)
+class Against:
+    """What to look for in a corpus.
+
+    Attributes:
+        files: URIs of evaluation files.
+        fields: of their rows, joined; none: the usual one.
+        n: words, or characters, of an n-gram.
+        least: items of fewer words are not looked for.
+        threshold: share of an item's n-grams from which on a document that holds them is dropped.
+    """
+
+    files: list[str]
+    fields: tuple[str, ...] = ()
+    n: int = decontaminate.N
+    least: int = decontaminate.LEAST
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.files:
+            what, remedy = "no evaluation file is given", "name one with --against"
+            raise InputError(what, where="assay corpus decontaminate", remedy=remedy)
 
 
 def kinds_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -93,6 +125,73 @@ def run_privacy(request: Request, action: privacy.Action, kinds: Sequence[str], 
     }
 
 
+def run_decontaminate(request: Request, against: Against, *, report_only: bool) -> dict[str, Any]:
+    """Find evaluation items in a corpus; drop the documents that hold some, or only report.
+
+    Returns:
+        the answer of `--json`: what `decontaminate.judge` counts, and more.
+
+    Raises:
+        InputError: bad input, an empty evaluation set, or the folder holds something else.
+    """
+    space = Workspace(request.out, "decontamination")
+    asked = {"against": asdict(against), "report_only": report_only}
+    progress = Progress(request.language, quiet=request.quiet)
+    with space.at_work({**request.identity(), **asked}, request.command, progress):
+        table, read = decontaminate.read_items(against.files, against.fields, request.options)
+        decontaminate.indexed(table, against.n, against.least)  # bad items are told before the corpus is read
+        texts = texts_of(request, space, progress)
+        held = {"items": fingerprint(table.to_pydict())}
+        items = space.store.build(
+            ITEMS, held, {}, lambda folder: pq.write_table(table, folder / "items.parquet", compression="zstd")
+        ).file("items.parquet")
+        shape = {"n": against.n, "least": against.least}
+
+        def look(folder: Path) -> dict[str, Any]:
+            task = partial(decontaminate.search_part, items=items, **shape)
+            counts = by_parts(texts, HITS.name, task, folder, "decontaminate", progress)
+            return {"bytes": sum(size for count in counts for _, size in count["sources"].values())}
+
+        inputs = {"documents": texts.fingerprint, **held}
+        hits = space.store.build(HITS, inputs, shape, look, resumed=True)
+        files = texts.files(".parquet"), hits.files(".parquet")
+        judged = space.store.build(
+            OVERLAP,
+            {**inputs, "hits": hits.fingerprint},
+            {"threshold": against.threshold},
+            lambda folder: decontaminate.judge(*files, items, out=folder, threshold=against.threshold, **shape),
+        )
+        parts = [hits]
+        if not report_only:
+            progress.stage("select", float(texts.summary["bytes"]))
+            rest = select.kept(files[0], judged.file("decisions.parquet"))
+            inputs = {"documents": texts.fingerprint, "decisions": judged.fingerprint}
+            parts.append(space.store.build(CLEANED, inputs, {}, lambda folder: written(rest, folder, progress)))
+        space.settle(documents=texts.fingerprint)
+        in_sight(request.out, parts, [judged])
+    told = judged.summary
+    return {
+        **told,
+        "bytes": hits.summary["bytes"],
+        **read,
+        **asdict(against),
+        **(parts[-1].summary if not report_only else {}),
+        "notices": _notices(told),
+        **ending(request, parts),
+    }
+
+
+def _notices(told: Mapping[str, Any]) -> list[Both]:
+    notices: list[Both] = []
+    if not told["affected"]:
+        notices.append(both("corpus.notice.nothing_matched", n=told["looked_for"], n_grams=told["n_grams"]))
+    if told["too_short"]:
+        notices.append(both("corpus.notice.too_short", n=told["too_short"]))
+    if told["templates"]:
+        notices.append(both("corpus.notice.templates", n=told["templates"]))
+    return notices
+
+
 def texts_of(request: Request, space: Workspace, progress: Progress) -> Artifact:
     """The documents of a scan, or of sources, read now."""
     found = opened(request)
@@ -129,7 +228,7 @@ def written(batches: Any, folder: Path, progress: Progress) -> dict[str, Any]:
 def ending(request: Request, parts: Sequence[Artifact]) -> Mapping[str, Any]:
     """What stands at the end of every answer."""
     return {
-        **{f"{part.manifest['stage']}_folder": str(request.out / part.manifest["stage"]) for part in parts},
+        **{f"{name}_folder": str(request.out / name) for name in (part.manifest["stage"] for part in parts)},
         "out": str(request.out),
         "assay_version": __version__,
         "fingerprint": parts[-1].fingerprint,

@@ -91,6 +91,25 @@ def private(found: Mapping[str, Any], language: str) -> list[str]:
     return [*lines, _kept(found, language)]
 
 
+def decontaminated(found: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `decontaminate`: notices, what was looked for and found, then by source."""
+    lines = [in_language(notice, language) for notice in found["notices"]]
+    names = ("items", "looked_for", "short", "too_short", "n_grams", "found_items", "found_n_grams")
+    rows = [[say(f"corpus.looked.{name}", language), fixed(found[name], 0)] for name in names]
+    heads = ["", say("corpus.column.number", language)]
+    lines += plain_table(say("corpus.overlap", language, n=found["n"]), heads, rows)
+    heads = _heads(("source", "documents", "affected", "contaminated"), language)
+    rows = [
+        [
+            name, fixed(part["documents"], 0), _of(part["affected"], part["documents"]),
+            _of(part["contaminated"], part["documents"]),
+        ]
+        for name, part in found["sources"].items()
+    ]  # fmt: skip
+    lines += ["", *plain_table(say("corpus.sources", language), heads, rows), ""]
+    return [*lines, _kept(found, language) if "kept" in found else found["hits_folder"]]
+
+
 def _table(group: str, parts: Mapping[str, Mapping[str, Any]], language: str) -> list[str]:
     rows = [
         [

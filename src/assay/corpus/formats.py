@@ -111,15 +111,15 @@ def _record(where: str, record: Any, fields: Fields, problem: Problem) -> Record
         problem(where, "the row is not an object with fields", 'write {"text": "..."} on each line')
         return None
     name = text_field(record, fields.text)
-    if name is None:
+    if name is None and not joined_fields(record, fields.text):
         _no_text(where, list(record), fields.text, problem)
         return None
-    text = record[name]
+    text = record[name] if name is not None else _joined([record[one] for one in joined_fields(record, fields.text)])
     if not isinstance(text, str):
         problem(where, f"field {name!r} is {_kind_of(text)}, not a string", _MEND)
         return None
     if _is_half(text):
-        problem(where, f"field {name!r} holds half of a surrogate pair", _MEND)
+        problem(where, f"field {name or fields.text!r} holds half of a surrogate pair", _MEND)
         return None
     source = None
     if fields.source is not None:
@@ -166,6 +166,21 @@ def text_field(names: Any, wanted: str | None) -> str | None:
     if wanted is not None:
         return wanted if wanted in names else None
     return next((name for name in TEXT_FIELDS if name in names), None)
+
+
+def joined_fields(names: Any, wanted: str | None) -> list[str]:
+    """The fields that are wanted together, as `question+choices`; none where one of them is not there."""
+    several = wanted.split("+") if wanted and "+" in wanted else []
+    return several if all(name in names for name in several) else []
+
+
+def _joined(value: Any) -> str:
+    """All strings and numbers in a value of JSON, a line each."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return "\n".join(filter(None, map(_joined, value)))
+    return "" if value is None or isinstance(value, bool) else str(value)
 
 
 def _no_text(where: str, names: list[str], wanted: str | None, problem: Problem) -> None:
@@ -381,11 +396,12 @@ def _seekable(raw: decode.Raw) -> IO[bytes]:
 def _parquet_columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[str]:
     """The columns to read."""
     name = text_field(names, fields.text)
-    if name is None:
+    several = [] if name else joined_fields(names, fields.text)
+    if name is None and not several:
         _no_text(raw.where, names, fields.text, _raise)
     if fields.source is not None and fields.source not in names:
         _no_source(raw.where, names, fields.source, _raise)
-    return [n for n in dict.fromkeys((name, fields.source, fields.split)) if n is not None and n in names]
+    return [n for n in dict.fromkeys((name, *several, fields.source, fields.split)) if n is not None and n in names]
 
 
 def _parquet_rows(

@@ -359,6 +359,8 @@ def _international(text: str) -> int:
 _IPV4 = re.compile(
     r"(?<![0-9A-Za-z_.\-])([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})(?![0-9A-Za-z_]|[.\-][0-9])"
 )
+_KNOWN = frozenset(("1.1.1.1", "8.8.4.4", "8.8.8.8"))
+_MACHINE = re.compile(r"\bip\b|ipv4|address|host|server|dns|ping|地址|服务器|主机|伺服器", re.IGNORECASE | re.ASCII)
 _IPV6 = re.compile(r"[23](?<![0-9A-Za-z_:.].)[0-9a-fA-F]{3}:[0-9a-fA-F:]{2,36}+(?![0-9A-Za-z_])")
 
 
@@ -367,7 +369,10 @@ def _addresses(text: str) -> Spans:
         parts = match.groups()
         if any((part[0] == "0" and part != "0") or int(part) > 255 for part in parts):
             continue
-        if _public(match[0]) and not _VERSION.search(_before(text, match.start(), 12)):
+        numbered = all(int(part) < 20 for part in parts) and match[0] not in _KNOWN  # as sections are
+        if not _public(match[0]) or (numbered and not _MACHINE.search(_before(text, match.start()))):
+            continue
+        if not _VERSION.search(_before(text, match.start(), 12)):
             yield match.span()
 
 

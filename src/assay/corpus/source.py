@@ -33,7 +33,8 @@ class ReadOptions:
     source_field: str | None = None
     """Field whose value is the source label; None: labels come from file and folder names."""
     text_field: str | None = None
-    """Field that holds the text; None: the first usual name that is there (text, content, body, ...)."""
+    """Field that holds the text, or several to be joined (question+choices); None: the first usual name that is there
+    (text, content, body, ...)."""
     split_field: str | None = "split"
     """Field that may declare a split (train, valid, validation, dev, eval, test); None: ignored."""
     encoding: str | None = None
