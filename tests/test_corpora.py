@@ -1,4 +1,4 @@
-"""`assay corpus scan` and `select`, from the command line on."""
+"""`assay corpus scan`, `select`, `privacy` and `decontaminate`, from the command line on."""
 
 from __future__ import annotations
 
@@ -101,3 +101,106 @@ def test_a_scan_that_is_not_done_is_refused(say: Say, texts: Path) -> None:
 def test_a_scan_and_other_sources_are_not_mixed(say: Say, texts: Path) -> None:
     say("corpus", "scan", texts, "--out", "scored")
     assert "other sources" in one_line(say("corpus", "select", "scored", texts, "--pack", "c4", "--out", "kept"))
+
+
+PRIVATE = [
+    "Write to joe@example.org or call 415-555-2671.", "Nothing here.", "身份证11010519491231002X，手机13812345678。",
+]  # fmt: skip
+
+
+def lines_of(path: str, texts: list[str], **more: str) -> str:
+    content = "".join(json.dumps({"text": text, **more}, ensure_ascii=False) + "\n" for text in texts)
+    Path(path).write_text(content, encoding="utf-8")
+    return path
+
+
+def test_privacy_masks_drops_or_reports(say: Say) -> None:
+    lines_of("a.jsonl", PRIVATE)
+    code, out, _ = say("corpus", "privacy", "a.jsonl", "--out", "masked", "--json")
+    told = json.loads(out)
+    assert (code, told["findings"], told["affected"], told["kept"], told["notices"]) == (0, 4, 2, 3, [])
+    assert told["kinds"]["phone"] == {"findings": 2, "documents": 2}
+    assert told["sources"]["a"]["kinds"]["resident_id"] == {"findings": 1, "documents": 1}
+    kept = pl.read_parquet("masked/kept/*.parquet")
+    assert kept["text"].to_list() == [
+        "Write to <EMAIL> or call <PHONE>.", "Nothing here.", "身份证<RESIDENT_ID>，手机<PHONE>。",
+    ]  # fmt: skip
+    assert kept["parent_id"].is_null().to_list() == [False, True, False]
+    assert kept["n_bytes"].to_list() == [len(text.encode()) for text in kept["text"]]
+    findings = pl.read_parquet("masked/findings/*.parquet")
+    assert findings.columns == ["doc_id", "kind", "begin", "end"]
+    assert set(findings["doc_id"]) == set(kept["parent_id"].drop_nulls())
+
+    say("corpus", "scan", "a.jsonl", "--out", "scored")
+    options = ["--action", "report", "--kinds", "email,resident_id", "--show-text", "--lang", "zh"]
+    code, out, _ = say("corpus", "privacy", "scored", "--out", "told", *options)
+    assert code == 0
+    assert "电子邮箱" in out
+    assert pl.read_parquet("told/findings/*.parquet")["text"].to_list() == ["joe@example.org", "11010519491231002X"]
+    assert not Path("told/kept").exists()
+
+    code, out, _ = say("corpus", "privacy", "scored", "--out", "dropped", "--action", "drop", "--json")
+    assert pl.read_parquet("dropped/kept/*.parquet")["text"].to_list() == ["Nothing here."]
+    one_line(say("corpus", "privacy", "scored", "--out", "dropped", "--action", "mask"))
+
+
+def test_privacy_that_finds_nothing_says_so(say: Say) -> None:
+    lines_of("a.jsonl", ["version 1.2.3.4 at 10.0.0.1", "Nothing here."])
+    code, out, _ = say("corpus", "privacy", "a.jsonl", "--out", "masked")
+    assert code == 0
+    assert out.startswith("Warning: nothing personal was found in 2 documents.")
+
+
+def test_decontaminate_drops_what_holds_items(say: Say) -> None:
+    question = "Which of the following rivers flows through the largest number of countries in all of Europe today?"
+    chinese = "下列关于中国古代史的说法中，正确的是哪一项？请从四个选项中选择最合适的答案。"
+    lines_of("a.jsonl", [f"Quiz: {question.upper()} Bye.", "Nothing of that kind.", f"问：{chinese}"])
+    rows = [{"question": question, "choices": ["Rhine", "Danube"]}, {"question": chinese, "choices": []}]
+    Path("e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    against = ["--against", "e.jsonl", "--item-field", "question"]
+    code, out, _ = say("corpus", "decontaminate", "a.jsonl", *against, "--out", "clean", "--json")
+    told = json.loads(out)
+    assert (code, told["looked_for"], told["found_items"], told["contaminated"], told["kept"]) == (0, 2, 2, 2, 1)
+    assert pl.read_parquet("clean/kept/*.parquet")["text"].to_list() == ["Nothing of that kind."]
+    hits = pl.read_parquet("clean/hits/*.parquet")
+    assert sorted(hits["item_id"]) == ["e.jsonl:0", "e.jsonl:1"]
+    assert pl.read_parquet("clean/found.parquet")["share"].to_list() == [1.0, 1.0]
+    assert pl.read_parquet("clean/decisions.parquet")["keep"].to_list() == [False, True, False]
+
+    options = [*against, "--item-field", "choices", "--action", "report", "--threshold", "0.99", "--lang", "zh"]
+    code, out, _ = say("corpus", "decontaminate", "a.jsonl", *options, "--out", "told")
+    assert code == 0
+    assert "评测题目" in out
+    assert not Path("told/kept").exists()
+    assert pl.read_parquet("told/decisions.parquet")["keep"].to_list() == [True, True, False]  # no choices there
+
+
+def test_decontaminate_that_finds_nothing_says_so(say: Say, texts: Path) -> None:
+    lines_of("e.jsonl", ["Which of the following is right?", "no"])
+    code, out, _ = say("corpus", "decontaminate", texts, "--against", "e.jsonl", "--out", "clean")
+    assert code == 0
+    assert out.startswith("Warning: no n-gram of 1 item was found (1 were looked for).")
+    assert "1 item is too short" in out
+    assert "Kept: 63 of 63" in out
+
+
+@pytest.mark.parametrize(
+    ("verb", "says"),
+    [
+        (["privacy", "a.jsonl", "--kinds", "emial"], "did you mean email?"),
+        (["privacy", "a.jsonl", "--kinds", "names"], "kinds are secret, email"),
+        (["privacy", "b.jsonl"], "no such file"),
+        (["decontaminate", "a.jsonl", "--against", "empty.jsonl"], "the evaluation set is empty"),
+        (["decontaminate", "a.jsonl", "--against", "blank.jsonl"], "rows without text: 2"),
+        (["decontaminate", "a.jsonl", "--against", "short.jsonl"], "no item can be looked for"),
+        (["decontaminate", "a.jsonl", "--against", "none.jsonl"], "no such file"),
+        (["decontaminate", "a.jsonl", "--against", "a.jsonl", "--item-field", "question"], "with --item-field"),
+    ],
+)
+def test_bad_input_of_both(say: Say, verb: list[str], says: str) -> None:
+    lines_of("a.jsonl", PRIVATE)
+    Path("empty.jsonl").write_text("\n")
+    lines_of("blank.jsonl", ["", " "])
+    lines_of("short.jsonl", ["no", "yes"])
+    assert says in one_line(say("corpus", *verb, "--out", "new/out", "--json"))
+    assert not Path("new").exists()

@@ -352,8 +352,11 @@ def corpus_decontaminate(
     threshold: Annotated[
         float, typer.Option(min=0, max=1, help="Drop from this share of an item's n-grams on; 0: from one n-gram on.")
     ] = 0.0,
-    ngram: Annotated[int, typer.Option(min=2, max=100, help="Words of an n-gram; characters of Chinese.")] = 13,
-    shortest: Annotated[int, typer.Option(min=1, help="Items of fewer words are not looked for.")] = 5,
+    words: Annotated[int, typer.Option(min=2, max=100, help="Words of an n-gram.")] = 13,
+    characters: Annotated[
+        int, typer.Option(min=2, max=200, help="Characters of an n-gram, in items of Chinese and other unspaced text.")
+    ] = 20,
+    shortest: Annotated[int, typer.Option(min=1, help="Items of fewer words (characters) are not looked for.")] = 5,
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -376,7 +379,8 @@ def corpus_decontaminate(
     front.corpus_decontaminate(
         sources=sources, out=out,
         against={
-            "files": against, "fields": tuple(item_field or ()), "n": ngram, "least": shortest, "threshold": threshold,
+            "files": against, "fields": tuple(item_field or ()), "shape": (words, characters, shortest),
+            "threshold": threshold,
         },
         report_only=action == "report", reading=_reading(source_field, text_field, encoding, on_error), language=lang,
         as_json=json_,

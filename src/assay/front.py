@@ -251,7 +251,7 @@ def corpus_decontaminate(
     from assay.corpora import cleaning, told, verbs
     from assay.corpus.source import ReadOptions
 
-    wanted = cleaning.Against(**against)
+    wanted = cleaning.Against(**{**against, "shape": cleaning.Shape(*against["shape"])})
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
     made = cleaning.run_decontaminate(request, wanted, report_only=report_only)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.decontaminated(made, language)))

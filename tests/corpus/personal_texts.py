@@ -95,7 +95,8 @@ def phone(draw: random.Random) -> str:
 
 
 def ip(draw: random.Random) -> str:
-    four = f"{draw.choice([8, 23, 47, 114, 203, 61, 139])}.{draw.randint(20, 250)}.{draw.randint(0, 255)}.{draw.randint(1, 254)}"
+    first, second = draw.choice([8, 23, 47, 114, 61, 139]), draw.randint(20, 250)
+    four = f"{first}.{second}.{draw.randint(0, 255)}.{draw.randint(1, 254)}"
     six = f"2{draw.choice(['001', '400', '607', 'a00'])}:4860:{draw.randint(4096, 9999)}::{draw.randint(1, 9999)}"
     return draw.choice([four, four, six])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from assay import __version__
 from assay.corpora.verbs import Request, in_sight, opened
 from assay.corpus import decontaminate, documents, personal, privacy, select
 from assay.corpus import scan as room
+from assay.corpus.decontaminate import Shape
 from assay.corpus.parts import Part, Task, done_by_parts
 from assay.errors import InputError
 from assay.present.progress import Progress
@@ -43,15 +44,13 @@ class Against:
     Attributes:
         files: URIs of evaluation files.
         fields: of their rows, joined; none: the usual one.
-        n: words, or characters, of an n-gram.
-        least: items of fewer words are not looked for.
+        shape: of the n-grams.
         threshold: share of an item's n-grams from which on a document that holds them is dropped.
     """
 
     files: list[str]
     fields: tuple[str, ...] = ()
-    n: int = decontaminate.N
-    least: int = decontaminate.LEAST
+    shape: Shape = field(default_factory=Shape)
     threshold: float = 0.0
 
     def __post_init__(self) -> None:
@@ -135,31 +134,32 @@ def run_decontaminate(request: Request, against: Against, *, report_only: bool) 
         InputError: bad input, an empty evaluation set, or the folder holds something else.
     """
     space = Workspace(request.out, "decontamination")
-    asked = {"against": asdict(against), "report_only": report_only}
+    wanted = {**asdict(against), "shape": against.shape._asdict(), "fields": list(against.fields)}
+    asked = {"against": wanted, "report_only": report_only}
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work({**request.identity(), **asked}, request.command, progress):
         table, read = decontaminate.read_items(against.files, against.fields, request.options)
-        decontaminate.indexed(table, against.n, against.least)  # bad items are told before the corpus is read
+        decontaminate.indexed(table, against.shape)  # bad items are told before the corpus is read
         texts = texts_of(request, space, progress)
         held = {"items": fingerprint(table.to_pydict())}
         items = space.store.build(
             ITEMS, held, {}, lambda folder: pq.write_table(table, folder / "items.parquet", compression="zstd")
         ).file("items.parquet")
-        shape = {"n": against.n, "least": against.least}
+        shape = against.shape
 
         def look(folder: Path) -> dict[str, Any]:
-            task = partial(decontaminate.search_part, items=items, **shape)
+            task = partial(decontaminate.search_part, items=items, shape=shape)
             counts = by_parts(texts, HITS.name, task, folder, "decontaminate", progress)
             return {"bytes": sum(size for count in counts for _, size in count["sources"].values())}
 
         inputs = {"documents": texts.fingerprint, **held}
-        hits = space.store.build(HITS, inputs, shape, look, resumed=True)
+        hits = space.store.build(HITS, inputs, shape._asdict(), look, resumed=True)
         files = texts.files(".parquet"), hits.files(".parquet")
         judged = space.store.build(
             OVERLAP,
             {**inputs, "hits": hits.fingerprint},
             {"threshold": against.threshold},
-            lambda folder: decontaminate.judge(*files, items, out=folder, threshold=against.threshold, **shape),
+            lambda folder: decontaminate.judge(*files, items, shape, against.threshold, folder),
         )
         parts = [hits]
         if not report_only:
@@ -174,7 +174,7 @@ def run_decontaminate(request: Request, against: Against, *, report_only: bool) 
         **told,
         "bytes": hits.summary["bytes"],
         **read,
-        **asdict(against),
+        "against": wanted,
         **(parts[-1].summary if not report_only else {}),
         "notices": _notices(told),
         **ending(request, parts),

@@ -97,7 +97,7 @@ def decontaminated(found: Mapping[str, Any], language: str) -> list[str]:
     names = ("items", "looked_for", "short", "too_short", "n_grams", "found_items", "found_n_grams")
     rows = [[say(f"corpus.looked.{name}", language), fixed(found[name], 0)] for name in names]
     heads = ["", say("corpus.column.number", language)]
-    lines += plain_table(say("corpus.overlap", language, n=found["n"]), heads, rows)
+    lines += plain_table(say("corpus.overlap", language, **found["against"]["shape"]), heads, rows)
     heads = _heads(("source", "documents", "affected", "contaminated"), language)
     rows = [
         [

@@ -5,7 +5,8 @@
     documents -> rolling hashes of units -> look-ups -> hits (window, place in an item), each compared unit by unit
 
 Units follow from the character, not from the document, so that a Chinese question is found where an English page quotes
-it. N-grams are of one length, but for items that are shorter, which are looked for whole.
+it. The length of n-grams follows from the item: one for words, one for characters; an item that is shorter is looked
+for whole.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class Index:
         hashes: of the n-grams, sorted; each once.
         first: of each, where its occurrences begin (n + 1).
         item, place: of each occurrence, the item, and the unit in `items` that it begins with: once an item.
-        width: of each item's n-grams; 0: it is not looked for.
+        width: of each item's n-grams; 0: it is not looked for. full: what it is where the item has as much.
         total: how many different n-grams of each item are looked for.
         templates: how many n-grams were left out as the items' template.
     """
@@ -149,22 +150,26 @@ class Index:
     item: ch.I64
     place: ch.I64
     width: ch.I64
+    full: ch.I64
     total: ch.I64
     templates: int
     bloom: ch.U64
 
 
-def index(items: pa.Array, n: int, least: int) -> Index:
+def index(items: pa.Array, words: int, characters: int, least: int) -> Index:
     """Index the texts of items.
 
     Args:
-        n: units of an n-gram.
+        words: in an n-gram.
+        characters: in an n-gram of an item more than half of whose units are characters of scripts without spaces.
         least: items of fewer units are not looked for.
     """
     made = units(items)
     counts = made.counts
-    width = np.where(counts >= max(least, 1), np.minimum(counts, n), 0)
     owner = np.repeat(np.arange(len(counts)), counts)
+    single = np.bincount(owner, _unspaced()[made.points[made.begins]], minlength=len(counts))
+    full = np.where(2 * single > counts, characters, words)
+    width = np.where(counts >= max(least, 1), np.minimum(counts, full), 0)
     found: list[tuple[ch.U64, ch.I64, ch.I64]] = []
     widths = tuple(int(w) for w in np.unique(width[width > 0]))
     spelled = _spelled(made)
@@ -186,7 +191,7 @@ def index(items: pa.Array, n: int, least: int) -> Index:
     unique, holders = unique[holders <= MOST_ITEMS], holders[holders <= MOST_ITEMS]
     first = np.concatenate([[0], np.cumsum(holders)])
     total = np.bincount(item, minlength=len(counts))
-    return Index(made, widths, unique, first, item, place, width, total, templates, _bloom(unique))
+    return Index(made, widths, unique, first, item, place, width, full, total, templates, _bloom(unique))
 
 
 def _bloom(hashes: ch.U64) -> ch.U64:

@@ -40,6 +40,11 @@ class Found(NamedTuple):
 
 Spans = Iterator[tuple[int, int]]
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _WIDE = {0xFEE0 + point: point for point in (*map(ord, "+-.@_:"), *range(0x30, 0x3A), *range(0x41, 0x5B))}
 _WIDE |= {0xFEE0 + point: point for point in range(0x61, 0x7B)}
 _HAS_WIDE = re.compile("[０-９＠Ａ-Ｚａ-ｚ]")
@@ -83,7 +88,7 @@ class _Near(NamedTuple):
 
     @classmethod
     def digits(cls, text: str) -> _Near:
-        """Around 7 digits, or 4 runs of them, with gaps of at most 4 characters: fewer make none of the numbers here."""
+        """Around 7 digits, or 4 runs of them, with gaps of at most 4 characters: fewer make none of the numbers."""
         points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
         is_digit = ((points - np.uint32(0x30)) < 10).view(np.int8)
         edges = np.flatnonzero(np.diff(is_digit, prepend=0, append=0))
@@ -169,7 +174,7 @@ _LOCAL = re.compile(r"[A-Za-z0-9._%+'\-]{1,65}")
 _DOMAIN = re.compile(r"[A-Za-z0-9.\-]{4,254}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9\-]*[A-Za-z0-9])?")
 _TOP = re.compile(r"[A-Za-z]{2,24}|[Xx][Nn]--[A-Za-z0-9\-]{2,59}")
-_FILES = frozenset("png jpg jpeg gif svg webp bmp ico css js ts json html htm md txt py pdf mp3 mp4 zip gz".split())
+_FILES = _words("png jpg jpeg gif svg webp bmp ico css js ts json html htm md txt py pdf mp3 mp4 zip gz")
 
 
 def _emails(text: str) -> Spans:
@@ -193,8 +198,8 @@ def _emails(text: str) -> Spans:
 # Runs of digits: resident IDs, cards, phones written in one
 
 _RUN = re.compile(r"[0-9]+")
-_PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83".split()
+_PROVINCES = _words(
+    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83"
 )
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _YEARS = range(1900, 2031)
@@ -255,9 +260,9 @@ _CARD_GROUPS = re.compile(
 def _bank_cards(text: str) -> Spans:
     for run in _RUN.finditer(text):
         begin, end = run.span()
-        if 14 <= end - begin <= 19 and _alone(text, begin, end) and is_bank_card(run[0]):
-            if not _names_something(text, begin, _CARD):
-                yield begin, end
+        card = 14 <= end - begin <= 19 and _alone(text, begin, end) and is_bank_card(run[0])
+        if card and not _names_something(text, begin, _CARD):
+            yield begin, end
     for groups in _CARD_GROUPS.finditer(text):
         if is_bank_card(re.sub(r"[^0-9]", "", groups[0])):
             yield groups.span()
@@ -269,7 +274,11 @@ _MOBILE = re.compile(r"1(?:3[0-9]|4[014-9]|5[0-35-9]|6[2567]|7[0-8]|8[0-9]|9[0-3
 _AREA = r"0(?:10|2[0-9]|[3-9][0-9]{2})"
 _LANDLINE = re.compile(_AREA + r"[2-9][0-9]{6,7}")
 _LANDLINE_GROUPS = re.compile(
-    r"(?<![0-9A-Za-z_.\-+])(?:\+?86[ \-]?)?(?:[(（]" + _AREA + r"[)）][ \-]?|" + _AREA + r"[ \-])[2-9][0-9]{2,3}[ \-]?[0-9]{4}"
+    r"(?<![0-9A-Za-z_.\-+])(?:\+?86[ \-]?)?(?:[(（]"
+    + _AREA
+    + r"[)）][ \-]?|"
+    + _AREA
+    + r"[ \-])[2-9][0-9]{2,3}[ \-]?[0-9]{4}"
     r"(?:[\-转][0-9]{1,6})?(?![0-9A-Za-z_]|[.\-][0-9])"
 )
 _MOBILE_GROUPS = re.compile(
@@ -280,7 +289,7 @@ _NANP_GROUPS = re.compile(
     r"(?![0-9A-Za-z_]|[.\-][0-9])"
 )
 _INTERNATIONAL = re.compile(r"(?<![0-9A-Za-z_+])(?:\+|00(?=[1-9][0-9]{0,2}[ \-(]))[1-9][0-9 ().\-]{6,24}")
-_COUNTRIES = frozenset(
+_COUNTRIES = _words(
     """
     1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86
     90 91 92 93 94 95 98 211 212 213 216 218 220 221 222 223 224 225 226 227 228 229 230 231 232 233 234 235 236 237
@@ -289,7 +298,7 @@ _COUNTRIES = frozenset(
     383 385 386 387 389 420 421 423 500 501 502 503 504 505 506 507 508 509 590 591 592 593 594 595 596 597 598 599 670
     672 673 674 675 676 677 678 679 680 681 682 683 685 686 687 688 689 690 691 692 850 852 853 855 856 880 886 960 961
     962 963 964 965 966 967 968 970 971 972 973 974 975 976 977 992 993 994 995 996 998
-    """.split()
+    """
 )
 """ITU-T E.164."""
 
@@ -403,7 +412,9 @@ _TOKENS = [
     )
 ]  # fmt: skip
 _OPENAI = re.compile(r"sk-(?<![0-9A-Za-z_\-]sk-)[A-Za-z0-9_\-]{20,200}+(?![0-9A-Za-z])")
-_AWS_SECRET = re.compile(r"(?:secret_?access_?key|SECRET_?ACCESS_?KEY|SecretAccessKey|secretAccessKey)[\"']?\s{0,3}[=:]\s{0,3}[\"']?([A-Za-z0-9/+=]{40})")
+_AWS_SECRET = re.compile(
+    r"(?:secret_?access_?key|SECRET_?ACCESS_?KEY|SecretAccessKey|secretAccessKey)[\"']?\s{0,3}[=:]\s{0,3}[\"']?([A-Za-z0-9/+=]{40})"
+)
 _JWT = re.compile(r"(eyJ(?<![0-9A-Za-z_\-.]eyJ)[A-Za-z0-9_\-]{8,})\.eyJ[A-Za-z0-9_\-]{4,}\.[A-Za-z0-9_\-]{16,}")
 _KEY_BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/=\s\\]{0,16384}")
@@ -441,6 +452,7 @@ def _is_header(part: str) -> bool:
 
 # Accounts that are named as such
 
+
 def _named(names: str, rest: str) -> list[re.Pattern[str]]:
     """A pattern for each name, not within a longer one in ASCII."""
     return [re.compile((rf"{n}(?<![A-Za-z0-9]{n})" if n.isascii() else n) + rest) for n in names.split()]
@@ -451,9 +463,7 @@ _WECHAT = _named(
     "微信 薇信 威信 WeChat Wechat wechat WECHAT weixin Weixin WEIXIN vx VX Vx wx WX",
     _MARK + r"(?P<account>[A-Za-z][A-Za-z0-9_\-]{5,19})(?![A-Za-z0-9_@\-])",
 )
-_QQ = _named(
-    "QQ qq 扣扣 企鹅", _MARK + r"(?P<account>[1-9][0-9]{4,10})(?![0-9A-Za-z_@.%]|[ ]?[万亿个年月人元名])"
-)
+_QQ = _named("QQ qq 扣扣 企鹅", _MARK + r"(?P<account>[1-9][0-9]{4,10})(?![0-9A-Za-z_@.%]|[ ]?[万亿个年月人元名])")
 _ASKED_TO_ADD = re.compile(r"(?:加|添加|联系|add|my)\s?我?的?\Z", re.IGNORECASE)
 
 
@@ -461,9 +471,8 @@ def _accounts(text: str) -> Spans:
     for match in (match for pattern in _WECHAT for match in pattern.finditer(text)):
         said = any(char in match["between"] for char in ":：=是为")
         odd = any(not char.isalpha() for char in match["account"])
-        if match["mark"] or (said and (odd or not text[match.start()].isascii())):
-            yield match.span("account")
-        elif odd and _ASKED_TO_ADD.search(_before(text, match.start(), 6)):
+        asked = odd and _ASKED_TO_ADD.search(_before(text, match.start(), 6))
+        if match["mark"] or asked or (said and (odd or not text[match.start()].isascii())):
             yield match.span("account")
     for match in (match for pattern in _QQ for match in pattern.finditer(text)):
         said = any(char in match["between"] for char in ":：=是为")
