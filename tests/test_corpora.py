@@ -114,7 +114,7 @@ def lines_of(path: str, texts: list[str], **more: str) -> str:
     return path
 
 
-def test_privacy_masks_drops_or_reports(say: Say) -> None:
+def test_privacy_masks_drops_or_reports(say: Say, texts: Path) -> None:
     lines_of("a.jsonl", PRIVATE)
     code, out, _ = say("corpus", "privacy", "a.jsonl", "--out", "masked", "--json")
     told = json.loads(out)
@@ -131,7 +131,7 @@ def test_privacy_masks_drops_or_reports(say: Say) -> None:
     assert findings.columns == ["doc_id", "kind", "begin", "end"]
     assert set(findings["doc_id"]) == set(kept["parent_id"].drop_nulls())
 
-    say("corpus", "scan", "a.jsonl", "--out", "scored")
+    assert say("corpus", "scan", texts, "a.jsonl", "--out", "scored")[0] == 0
     options = ["--action", "report", "--kinds", "email,resident_id", "--show-text", "--lang", "zh"]
     code, out, _ = say("corpus", "privacy", "scored", "--out", "told", *options)
     assert code == 0
@@ -140,7 +140,9 @@ def test_privacy_masks_drops_or_reports(say: Say) -> None:
     assert not Path("told/kept").exists()
 
     code, out, _ = say("corpus", "privacy", "scored", "--out", "dropped", "--action", "drop", "--json")
-    assert pl.read_parquet("dropped/kept/*.parquet")["text"].to_list() == ["Nothing here."]
+    kept = pl.read_parquet("dropped/kept/*.parquet")
+    assert kept.filter(pl.col("source") == "a")["text"].to_list() == ["Nothing here."]
+    assert len(kept) == 64
     one_line(say("corpus", "privacy", "scored", "--out", "dropped", "--action", "mask"))
 
 
@@ -203,4 +205,32 @@ def test_bad_input_of_both(say: Say, verb: list[str], says: str) -> None:
     lines_of("blank.jsonl", ["", " "])
     lines_of("short.jsonl", ["no", "yes"])
     assert says in one_line(say("corpus", *verb, "--out", "new/out", "--json"))
+    assert not Path("new").exists()
+
+
+def test_lists_of_words_are_signals_and_rules(say: Say, texts: Path) -> None:
+    rows = [
+        "Go to HELL, damn it. Hell!",
+        "hello, shell and damnation",
+        "你这个王八蛋，真是王八蛋",
+        "王八蛋糕店开门了",
+        "说好听的",
+    ]
+    lines_of("a.jsonl", rows)
+    Path("rude words.txt").write_text("# rude\nhell\ndamn it\n王八蛋\n\n", encoding="utf-8")
+    say("corpus", "scan", texts, "a.jsonl", "--out", "scored")
+    code, out, _ = say("corpus", "select", "scored", "--words", "rude words.txt", "--out", "kept", "--json")
+    told = json.loads(out)["rules"]["words.rude_words"]
+    assert (code, told["alone"], told["keeps"]) == (0, 2, "words_rude_words <= 0")
+    kept = pl.read_parquet("kept/kept/*.parquet")
+    assert kept.filter(pl.col("source") == "a")["text"].to_list() == [rows[1], *rows[3:]]
+    where = ["--where", "words_rude_words <= 2"]
+    code, out, _ = say("corpus", "select", "scored", "--words", "rude words.txt", *where, "--out", "some", "--json")
+    assert json.loads(out)["rules"]["where"]["alone"] == 1
+    counted = pl.read_parquet("some/artifacts/listed/*/*.parquet")
+    assert sorted(counted["words_rude_words"].to_list(), reverse=True)[:3] == [3, 2, 0]
+    Path("none.txt").write_text("# nothing\n")
+    assert "holds no words" in one_line(say("corpus", "select", "scored", "--words", "none.txt", "--out", "new"))
+    line = one_line(say("corpus", "select", "scored", "--where", "words_rude < 3", "--out", "new"))
+    assert "there is no signal words_rude" in line
     assert not Path("new").exists()

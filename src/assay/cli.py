@@ -269,6 +269,10 @@ def corpus_select(
     where: Annotated[
         list[str] | None, typer.Option(help="Keep what this SQL expression over signals is true of. Repeatable.")
     ] = None,
+    words: Annotated[
+        list[Path] | None,
+        typer.Option(help="A list of words, one a line: drop what holds one; or ask --where about words_NAME."),
+    ] = None,
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -285,12 +289,14 @@ def corpus_select(
       assay corpus select scored --pack zh --out kept-zh --lang zh
       assay corpus select scored --pack fineweb.line_punctuation --out kept
       assay corpus select scored --where "n_words > 50 AND NOT is_near_duplicate" --out kept
+      assay corpus select scored --words insults.txt --out kept
+      assay corpus select scored --words 脏话.txt --where "words_脏话 <= 2" --out kept
       assay corpus select my-texts/ --pack c4 --out kept
     """
     from assay import front
 
     front.corpus_select(
-        sources=sources, out=out, packs=pack or [], where=where or [],
+        sources=sources, out=out, packs=pack or [], where=where or [], words=words or [],
         reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
     )  # fmt: skip
 

@@ -201,18 +201,21 @@ def corpus_select(
     out: Path,
     packs: list[str],
     where: list[str],
+    words: list[Path],
     reading: dict[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
     """`assay corpus select`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
+    from assay.corpus import listed
     from assay.corpus.rules import chosen
     from assay.corpus.source import ReadOptions
 
-    asked = chosen(packs, where)
+    lists = listed.read(words)
+    asked = chosen(packs, where, [one.name for one in lists])
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
-    made = verbs.run_select(request, asked)
+    made = verbs.run_select(request, asked, lists)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.selected(made, language)))
 
 

@@ -10,7 +10,7 @@ Documents are read as for a scan, but for their texts alone. Every step is a sta
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,11 +19,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from assay import __version__
-from assay.corpora.verbs import Request, in_sight, opened
+from assay.corpora.verbs import Request, by_parts, in_sight, opened
 from assay.corpus import decontaminate, documents, personal, privacy, select
 from assay.corpus import scan as room
 from assay.corpus.decontaminate import Shape
-from assay.corpus.parts import Part, Task, done_by_parts
 from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.present.words import Both, both
@@ -198,20 +197,6 @@ def texts_of(request: Request, space: Workspace, progress: Progress) -> Artifact
     if found is not None:
         return found[0]
     return room.read(request.sources, request.options, space.store, progress.to, without=request.out)[1]
-
-
-def by_parts(
-    texts: Artifact, name: str, task: Task, folder: Path, stage: str, progress: Progress
-) -> list[dict[str, Any]]:
-    """A task done for every part of the documents; its files are named as theirs."""
-    sizes: list[int] = texts.summary["part_bytes"]
-    wanted = [
-        Part(part, part.name.replace(room.DOCUMENTS.name, name), size)
-        for part, size in zip(texts.files(".parquet"), sizes, strict=True)
-    ]
-    total = float(sum(sizes))
-    tell: Callable[[float], None] = lambda done: progress.to(stage, done, total)  # noqa: E731
-    return done_by_parts(folder, wanted, task, tell)
 
 
 def written(batches: Any, folder: Path, progress: Progress) -> dict[str, Any]:

@@ -14,22 +14,25 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from assay import __version__
-from assay.corpus import documents, select
+from assay.corpus import documents, listed, select
 from assay.corpus import scan as room
+from assay.corpus.parts import Part, Task, done_by_parts
 from assay.corpus.rules import Expression, Rule
 from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
 from assay.present.progress import Progress
-from assay.store import Artifact, Stage, Store, disk_errors
+from assay.store import Artifact, Stage, Store, disk_errors, fingerprint
 from assay.workspace import IDENTITIES, Workspace
 
 DECISIONS = Stage("decisions", 1)
 KEPT = Stage("kept", 1)
+LISTED = Stage("listed", 1)
 _PARTS = (room.DOCUMENTS, room.SIGNALS, room.DUPLICATES)
 
 
@@ -92,8 +95,10 @@ def scan(request: Request) -> dict[str, Any]:
     }
 
 
-def run_select(request: Request, asked: list[Rule | Expression]) -> dict[str, Any]:
-    """Ask rules of a corpus, and write what they keep.
+def run_select(
+    request: Request, asked: list[Rule | Expression], lists: Sequence[listed.WordList] = ()
+) -> dict[str, Any]:
+    """Ask rules of a corpus, and write what they keep. `lists` are counted in every document first.
 
     Returns:
         the answer of `--json`: `select.summary` and more.
@@ -103,7 +108,11 @@ def run_select(request: Request, asked: list[Rule | Expression]) -> dict[str, An
     """
     space = Workspace(request.out, "selection")
     rules = [{"name": rule.name, "keeps": rule.bounds()} for rule in asked]
-    identity = {**request.identity(), "rules": rules}
+    identity = {
+        **request.identity(),
+        "rules": rules,
+        **({"lists": [fingerprint(asdict(x)) for x in lists]} if lists else {}),
+    }
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work(identity, request.command, progress):
         corpus = opened(request)
@@ -112,8 +121,10 @@ def run_select(request: Request, asked: list[Rule | Expression]) -> dict[str, An
             corpus = (found.documents, found.signals, found.duplicates)
         texts = corpus[0]
         inputs = {part.manifest["stage"]: part.fingerprint for part in corpus}
+        counted = [_counted(texts, words, space.store, progress) for words in lists]
+        inputs |= {words.name: made.fingerprint for words, made in zip(lists, counted, strict=True)}
         config = [asdict(rule) for rule in asked]
-        decided = space.store.build(DECISIONS, inputs, config, lambda folder: _decide(corpus, asked, folder))
+        decided = space.store.build(DECISIONS, inputs, config, lambda folder: _decide(corpus, asked, folder, counted))
         progress.stage("select", float(texts.summary["bytes"]))
         kept = space.store.build(
             KEPT,
@@ -179,11 +190,37 @@ def opened(request: Request) -> tuple[Artifact, Artifact, Artifact] | None:
     return texts, signals, twins
 
 
+def by_parts(
+    texts: Artifact, name: str, task: Task, folder: Path, stage: str, progress: Progress
+) -> list[dict[str, Any]]:
+    """A task done for every part of the documents; its files are named as theirs."""
+    sizes: list[int] = texts.summary["part_bytes"]
+    wanted = [
+        Part(part, part.name.replace(room.DOCUMENTS.name, name), size)
+        for part, size in zip(texts.files(".parquet"), sizes, strict=True)
+    ]
+    total = float(sum(sizes))
+    return done_by_parts(folder, wanted, task, lambda done: progress.to(stage, done, total))
+
+
+def _counted(texts: Artifact, words: listed.WordList, store: Store, progress: Progress) -> Artifact:
+    """The counts of a list's words."""
+    task = partial(listed.count_part, words=words.words, name=words.name)
+
+    def count(folder: Path) -> dict[str, Any]:
+        return {"parts": len(by_parts(texts, LISTED.name, task, folder, "listed", progress))}
+
+    return store.build(LISTED, {"documents": texts.fingerprint}, asdict(words), count, resumed=True)
+
+
 def _decide(
-    corpus: tuple[Artifact, Artifact, Artifact], asked: list[Rule | Expression], folder: Path
+    corpus: tuple[Artifact, Artifact, Artifact],
+    asked: list[Rule | Expression],
+    folder: Path,
+    counted: Sequence[Artifact],
 ) -> dict[str, Any]:
     texts, signals, twins = (part.files(".parquet") for part in corpus)
-    return select.decide(texts, signals, twins, asked, folder)
+    return select.decide(texts, signals, twins, asked, folder, [part.files(".parquet") for part in counted])
 
 
 def _write(texts: list[Path], decided: Artifact, folder: Path, progress: Progress) -> dict[str, Any]:

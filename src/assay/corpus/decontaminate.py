@@ -58,8 +58,8 @@ HITS = pa.schema(
     ]
 )
 """A stretch of text that a document and an item share, in characters of both; `n_grams` stand in it. `share` is how
-many of the item's n-grams the document holds in all. `item` is the row of the item; `place` the word, or character, of the
-item that the stretch begins with."""
+many of the item's n-grams the document holds in all. `item` is the row of the item; `place` the word, or character, of
+the item that the stretch begins with."""
 
 
 def read_items(uris: list[str], fields: Sequence[str], options: ReadOptions) -> tuple[pa.Table, dict[str, Any]]:

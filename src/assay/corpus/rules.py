@@ -184,8 +184,12 @@ COLUMNS = ("source", "language", "script", "n_bytes", "is_exact_duplicate", "is_
 """What an expression may ask about besides signals."""
 
 
-def chosen(packs: Sequence[str], expressions: Sequence[str]) -> list[Rule | Expression]:
+def chosen(packs: Sequence[str], expressions: Sequence[str], lists: Sequence[str] = ()) -> list[Rule | Expression]:
     """The rules of some packs (or single ones, as pack.rule) and of some expressions, in order.
+
+    Args:
+        lists: signals that count words of lists (`listed`). A document that holds one is not kept, unless an expression
+            asks about the list.
 
     Raises:
         InputError: there is no such pack, rule or signal, or an expression cannot be read; or nothing is asked.
@@ -193,9 +197,11 @@ def chosen(packs: Sequence[str], expressions: Sequence[str]) -> list[Rule | Expr
     rules: list[Rule | Expression] = []
     for name in packs:
         rules += _named(name)
+    asked: set[str] = set()
     for i, text in enumerate(expressions):
-        parsed(text)
+        asked |= set(parsed(text, lists).meta.root_names())
         rules.append(Expression("where" if len(expressions) == 1 else f"where-{i + 1}", text))
+    rules += [Rule(name.replace("_", ".", 1), name, None, 0) for name in lists if name not in asked]
     if not rules:
         remedy = f"give --pack ({', '.join(PACKS)}) or --where with an expression"
         raise InputError("no rule is given", where="assay corpus select", remedy=remedy)
@@ -213,8 +219,11 @@ def _named(name: str) -> tuple[Rule, ...]:
     raise InputError("there is no such pack or rule", where=f"--pack {name}", remedy=remedy)
 
 
-def parsed(text: str) -> pl.Expr:
+def parsed(text: str, lists: Sequence[str] | None = None) -> pl.Expr:
     """An SQL expression over signals and COLUMNS, such as `n_words > 50 AND letters >= 0.6`, as a Polars expression.
+
+    Args:
+        lists: signals of lists of words that there are besides; None: any.
 
     Raises:
         InputError: it cannot be read, or asks about what there is not.
@@ -227,8 +236,9 @@ def parsed(text: str) -> pl.Expr:
         what = f"cannot be read as an expression ({' '.join(str(error).split())[:120]})"
         raise InputError(what, where=where, remedy="write it as SQL: n_words > 50 AND letters >= 0.6") from error
     for name in asks:
-        if name not in signals.NAMES and name not in COLUMNS:
-            near = difflib.get_close_matches(name, [*signals.NAMES, *COLUMNS], 1)
+        listed = name.startswith("words_") if lists is None else name in lists
+        if name not in signals.NAMES and name not in COLUMNS and not listed:
+            near = difflib.get_close_matches(name, [*signals.NAMES, *COLUMNS, *(lists or ())], 1)
             remedy = f"did you mean {near[0]}?" if near else "signals are listed in docs/corpus.md"
             raise InputError(f"there is no signal {name}", where=where, remedy=remedy)
     if not asks:

@@ -32,13 +32,19 @@ _COLUMNS = ["doc_id", "source", "language", "script", "n_bytes"]
 
 
 def decide(
-    texts: Sequence[Path], signals: Sequence[Path], twins: Sequence[Path], asked: Sequence[Rule | Expression], out: Path
+    texts: Sequence[Path],
+    signals: Sequence[Path],
+    twins: Sequence[Path],
+    asked: Sequence[Rule | Expression],
+    out: Path,
+    lists: Sequence[Sequence[Path]] = (),
 ) -> dict[str, Any]:
     """Write `decisions.parquet` into the folder `out`; rows are those of the documents, in their order.
 
     Args:
         texts, signals, twins: the parts of documents, signals and duplicates.
         asked: the rules.
+        lists: the parts of more signals, one column each.
 
     Returns:
         counts, see `summary`.
@@ -47,6 +53,7 @@ def decide(
         [
             pl.read_parquet(list(texts), columns=_COLUMNS, glob=False),
             pl.read_parquet(list(signals), glob=False).rename({"doc_id": "_signals_id"}),
+            *(pl.read_parquet(list(parts), glob=False).drop("doc_id") for parts in lists),
         ],
         how="horizontal",
     )
