@@ -108,11 +108,9 @@ def run_select(
     """
     space = Workspace(request.out, "selection")
     rules = [{"name": rule.name, "keeps": rule.bounds()} for rule in asked]
-    identity = {
-        **request.identity(),
-        "rules": rules,
-        **({"lists": [fingerprint(asdict(x)) for x in lists]} if lists else {}),
-    }
+    identity = {**request.identity(), "rules": rules}
+    if lists:
+        identity["lists"] = [fingerprint(asdict(one)) for one in lists]
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work(identity, request.command, progress):
         corpus = opened(request)

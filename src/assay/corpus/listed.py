@@ -3,9 +3,9 @@
     a file, one word or phrase a line -> all places where one stands, in one pass (Aho and Corasick 1975)
                                       -> those that begin and end where words do
 
-"hell" does not stand in "hello": a place counts where its ends are ends of words, as `words.pieces` cuts them: at spaces
-and marks in English, by jieba's dictionary in Chinese, where a word of the list that spans several of jieba's counts,
-too, and one inside of a longer word does not. ASCII letters count in either case.
+"hell" does not stand in "hello": a place counts where its ends are ends of words, as `words.pieces` cuts them: at
+spaces and marks in English, by jieba's dictionary in Chinese, where a word of the list that spans several of jieba's
+counts, too, and one inside of a longer word does not. ASCII letters count in either case.
 """
 
 from __future__ import annotations
