@@ -166,7 +166,7 @@ def run_decontaminate(request: Request, against: Against, *, report_only: bool) 
             rest = select.kept(files[0], judged.file("decisions.parquet"))
             inputs = {"documents": texts.fingerprint, "decisions": judged.fingerprint}
             parts.append(space.store.build(CLEANED, inputs, {}, lambda folder: written(rest, folder, progress)))
-        space.settle(documents=texts.fingerprint)
+        space.settle(documents=texts.fingerprint, **held)
         in_sight(request.out, parts, [judged])
     told = judged.summary
     return {

@@ -47,7 +47,7 @@ def _words(text: str) -> frozenset[str]:
 
 _WIDE = {0xFEE0 + point: point for point in (*map(ord, "+-.@_:"), *range(0x30, 0x3A), *range(0x41, 0x5B))}
 _WIDE |= {0xFEE0 + point: point for point in range(0x61, 0x7B)}
-_HAS_WIDE = re.compile("[０-９＠Ａ-Ｚａ-ｚ]")
+_HAS_WIDE = re.compile("[０-９＠＋－Ａ-Ｚａ-ｚ]")
 
 
 def find(text: str, kinds: Collection[str] = KINDS) -> list[Found]:
@@ -329,10 +329,13 @@ def _phones_in_groups(text: str) -> Spans:
 
 def _phones_abroad(text: str) -> Spans:
     for match in _INTERNATIONAL.finditer(text):
-        lead = 1 if text[match.start()] == "+" else 2
+        begin = match.start()
+        lead = 1 if text[begin] == "+" else 2
         taken = _international(match[0][lead:])
-        if taken and not _PLAIN.match(text[match.start() + lead + taken : match.start() + lead + taken + 1]):
-            yield match.start(), match.start() + lead + taken
+        end = begin + lead + taken
+        if taken and not _PLAIN.match(text[end : end + 1]):
+            opened = text[begin - 1 : begin] in ("(", "（") and ")" in match[0][:6] and "(" not in match[0][:6]
+            yield begin - opened, end  # as in (+86) 10
 
 
 def _international(text: str) -> int:
@@ -460,7 +463,7 @@ def _named(names: str, rest: str) -> list[re.Pattern[str]]:
 
 _MARK = r"(?P<mark>群号?|号码?|號|账号|帐号| ?ID| ?id)?(?P<between>[\s:：=是为]{0,4})"
 _WECHAT = _named(
-    "微信 薇信 威信 WeChat Wechat wechat WECHAT weixin Weixin WEIXIN vx VX Vx wx WX",
+    "微信 薇信 威信 加V 加v 加微 WeChat Wechat wechat WECHAT weixin Weixin WEIXIN vx VX Vx wx WX",
     _MARK + r"(?P<account>[A-Za-z][A-Za-z0-9_\-]{5,19})(?![A-Za-z0-9_@\-])",
 )
 _QQ = _named("QQ qq 扣扣 企鹅", _MARK + r"(?P<account>[1-9][0-9]{4,10})(?![0-9A-Za-z_@.%]|[ ]?[万亿个年月人元名])")
