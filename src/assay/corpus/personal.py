@@ -25,6 +25,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from assay.corpus import characters as ch
+
 KINDS = ("secret", "email", "resident_id", "bank_card", "phone", "ip", "social")
 """In the order in which they claim a place."""
 PLACEHOLDERS = {kind: f"<{kind.upper()}>" for kind in KINDS}
@@ -45,8 +47,11 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_WIDE = {0xFEE0 + point: point for point in (*map(ord, "+-.@_:"), *range(0x30, 0x3A), *range(0x41, 0x5B))}
-_WIDE |= {0xFEE0 + point: point for point in range(0x61, 0x7B)}
+_WIDE, _SHIFT = 0xFF00, 0xFEE0  # where full-width forms begin, and how far they are from the plain ones
+_TAKEN = np.zeros(0x60, dtype=np.bool_)
+_TAKEN[
+    [point - 0x20 for point in (*map(ord, "+-.@_:"), *range(0x30, 0x3A), *range(0x41, 0x5B), *range(0x61, 0x7B))]
+] = True
 _HAS_WIDE = re.compile("[０-９＠＋－Ａ-Ｚａ-ｚ]")
 
 
@@ -56,7 +61,7 @@ def find(text: str, kinds: Collection[str] = KINDS) -> list[Found]:
     A NUL character ends everything, so that several texts can be searched as one.
     """
     if not text.isascii() and _HAS_WIDE.search(text):
-        text = text.translate(_WIDE)
+        text = _plain(text)
     begins: list[int] = []
     ends: list[int] = []
     found: list[Found] = []
@@ -79,6 +84,18 @@ def find(text: str, kinds: Collection[str] = KINDS) -> list[Found]:
     return found
 
 
+def _points(text: str) -> ch.U32:
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+
+
+def _plain(text: str) -> str:
+    points = _points(text).copy()
+    wide = np.flatnonzero((points - np.uint32(_WIDE)) < len(_TAKEN))
+    wide = wide[_TAKEN[points[wide] - _WIDE]]
+    points[wide] -= np.uint32(_SHIFT)
+    return points.tobytes().decode("utf-32-le")
+
+
 class _Near(NamedTuple):
     """What stands near digits in a text, end to end, NUL between; and where each piece begins in it and in the text."""
 
@@ -89,9 +106,9 @@ class _Near(NamedTuple):
     @classmethod
     def digits(cls, text: str) -> _Near:
         """Around 7 digits, or 4 runs of them, with gaps of at most 4 characters: fewer make none of the numbers."""
-        points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-        is_digit = ((points - np.uint32(0x30)) < 10).view(np.int8)
-        edges = np.flatnonzero(np.diff(is_digit, prepend=0, append=0))
+        is_digit = np.zeros(len(text) + 2, dtype=np.bool_)
+        is_digit[1:-1] = (_points(text) - np.uint32(0x30)) < 10
+        edges = np.flatnonzero(is_digit[1:] != is_digit[:-1])
         begins, ends = edges[::2], edges[1::2]
         if not len(begins):
             return _NOWHERE
