@@ -5,8 +5,8 @@
     evidence -> of each item, the share of its n-grams that the corpus holds; documents to drop
 
 The n-gram is 13 words (Brown et al. 2020), or 20 characters where words are not spaced. Of jieba's words 13 have 22 to
-24 characters in Chinese prose; 20 errs towards finding. Thirteen characters are some seven words, and found a third of a
-corpus of Chinese laws in an examination that only names the same authorities (LAB_NOTES).
+24 characters in Chinese prose; 20 errs towards finding. Thirteen characters are some seven words, and found a third of
+a corpus of Chinese laws in an examination that only names the same authorities (LAB_NOTES).
 """
 
 from __future__ import annotations
