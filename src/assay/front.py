@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from assay import __version__
 from assay.errors import InputError
@@ -214,6 +214,26 @@ def corpus_select(
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
     made = verbs.run_select(request, asked)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.selected(made, language)))
+
+
+def corpus_dedup(
+    *,
+    sources: list[str],
+    out: Path,
+    level: Literal["exact", "near"],
+    keep: Literal["first", "longest", "best"],
+    by: str | None,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay corpus dedup`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora import told, verbs
+    from assay.corpus.source import ReadOptions
+
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = verbs.run_dedup(request, level, keep, by)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.deduplicated(made, language)))
 
 
 def tokenizer_train(

@@ -26,9 +26,10 @@ from assay.present.progress import Progress
 from assay.store import Store, clear_staging, disk_errors, write_json_atomic
 
 TIMINGS, LOCK = "timings.json", ".lock"
-Kind = Literal["study", "training", "corpus", "selection"]
+Kind = Literal["study", "training", "corpus", "selection", "deduplication"]
 IDENTITIES: dict[Kind, str] = {
     "study": "study.json", "training": "training.json", "corpus": "corpus.json", "selection": "selection.json",
+    "deduplication": "deduplication.json",
 }  # fmt: skip
 
 
