@@ -25,7 +25,7 @@ from assay.corpus import words as w
 from assay.corpus.compiled import Seen, compiled, seen
 
 _GROUPS = (composition_.NAMES, quality_.NAMES, lines_.NAMES, repetition_.NAMES)
-NAMES = (*(name for group in _GROUPS for name in group), "compression")
+NAMES = tuple(name for group in _GROUPS for name in group)
 COUNTS = frozenset((*composition_.COUNTS, *quality_.COUNTS, *lines_.COUNTS))
 """The signals that are whole numbers."""
 SIGNALS = pa.schema(
@@ -57,10 +57,9 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
         lengths, cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
         np.empty(composition_.MOST, dtype=np.int64), rows,
     )  # fmt: skip
-    found = dict(zip((name for group in _GROUPS for name in group), rows.T, strict=True))
-    found["compression"] = composition_.compression(text)
     made = [
-        pa.array(found[name].astype(np.int32 if name in COUNTS else np.float32), from_pandas=True) for name in NAMES
+        pa.array(values.astype(np.int32 if name in COUNTS else np.float32), from_pandas=True)
+        for name, values in zip(NAMES, rows.T, strict=True)
     ]
     return pa.record_batch([batch.column("doc_id"), *made], schema=SIGNALS)
 
