@@ -234,6 +234,9 @@ def doctor_env(
 def corpus_scan(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
     out: Annotated[Path, typer.Option(help="New or empty folder; a rerun goes on from what is there.")],
+    ray: Annotated[
+        str | None, typer.Option(help="Score on a Ray cluster: its address, auto or local; for the same rows.")
+    ] = None,
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -249,12 +252,13 @@ def corpus_scan(
       assay corpus scan my-texts/ --out scored
       assay corpus scan d.jsonl --source-field tag --out scored
       assay corpus scan 语料/ --lang zh --out scored
+      assay corpus scan my-texts/ --ray auto --out /shared/scored
     """
     from assay import front
 
     front.corpus_scan(
-        sources=sources, out=out, reading=_reading(source_field, text_field, encoding, on_error), language=lang,
-        as_json=json_,
+        sources=sources, out=out, ray=ray, reading=_reading(source_field, text_field, encoding, on_error),
+        language=lang, as_json=json_,
     )  # fmt: skip
 
 

@@ -185,12 +185,14 @@ def _command() -> str:
     return shlex.join(["assay", *sys.argv[1:]])
 
 
-def corpus_scan(*, sources: list[str], out: Path, reading: dict[str, Any], language: str, as_json: bool) -> None:
+def corpus_scan(
+    *, sources: list[str], out: Path, ray: str | None, reading: dict[str, Any], language: str, as_json: bool
+) -> None:
     """`assay corpus scan`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
     from assay.corpus.source import ReadOptions
 
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json, ray=ray)
     made = verbs.scan(request)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.scanned(made, language)))
 

@@ -51,6 +51,7 @@ class Request:
         command: as typed.
         language: of progress.
         quiet: no progress.
+        ray: the address of a Ray cluster that scores documents, for the same rows.
     """
 
     sources: list[str]
@@ -59,6 +60,7 @@ class Request:
     command: str = "assay corpus"
     language: str = "en"
     quiet: bool = False
+    ray: str | None = None
 
 
 def scan(request: Request) -> dict[str, Any]:
@@ -212,7 +214,7 @@ def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dic
 
 
 def _scored(request: Request, store: Store, progress: Progress) -> tuple[Sources, Artifact, Artifact, Artifact]:
-    return room.scored(request.sources, request.options, store, progress.to, without=request.out)
+    return room.scored(request.sources, request.options, store, progress.to, without=request.out, ray=request.ray)
 
 
 def _opened(request: Request) -> Opened | None:

@@ -202,9 +202,10 @@ def scored(
     *,
     without: Path | None = None,
     builtins: Mapping[str, Choice] | None = None,
+    ray: str | None = None,
 ) -> tuple[Sources, Artifact, Artifact, Artifact]:
     """Only what `scan` finds out about documents, and nothing held out: the sources, and the artifacts of documents,
-    signals and duplicates.
+    signals and duplicates. `ray` is the address of a cluster that scores them (`parts.done_by_parts`).
 
     Raises: as `scan`.
     """
@@ -213,7 +214,7 @@ def scored(
     parts, after = texts.files(".parquet"), {"documents": texts.fingerprint}
     sizes: list[int] = texts.summary["part_bytes"]
     size = float(texts.summary["bytes"])
-    marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, sizes, folder, tell), resumed=True)
+    marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, sizes, folder, tell, ray), resumed=True)
     twins = store.build(DUPLICATES, after, _dedup_config(), lambda f: _duplicates(parts, f, size, tell))
     return sources, texts, marks, twins
 
@@ -252,13 +253,13 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
     return {**asdict(report), "part_bytes": writer.part_sizes}
 
 
-def _signals(parts: list[Path], sizes: list[int], folder: Path, tell: Progress) -> dict[str, Any]:
+def _signals(parts: list[Path], sizes: list[int], folder: Path, tell: Progress, ray: str | None) -> dict[str, Any]:
     total = float(sum(sizes))
     wanted = [
         Part(part, part.name.replace(DOCUMENTS.name, SIGNALS.name), size)
         for part, size in zip(parts, sizes, strict=True)
     ]
-    counts = done_by_parts(folder, wanted, _score, lambda done: tell("signals", done, total))
+    counts = done_by_parts(folder, wanted, _score, lambda done: tell("signals", done, total), ray=ray)
     return {"documents": sum(count["documents"] for count in counts)}
 
 
