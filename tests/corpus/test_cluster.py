@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def slow_copy(source: Path, target: Path, threads: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Any:
+def cluster() -> Iterator[str]:
     """Two nodes on this machine, a core each."""
     from ray.cluster_utils import Cluster
 
@@ -44,11 +45,11 @@ def cluster() -> Any:
     node = {"num_cpus": 1, "object_store_memory": 80 << 20}
     made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     made.add_node(**node)
-    yield made
+    yield f"127.0.0.1:{made.address.rpartition(':')[2]}"  # which is as far as tests connect
     made.shutdown()
 
 
-def test_two_nodes_survive_the_death_of_a_worker(cluster: Any, tmp_path: Path) -> None:
+def test_two_nodes_survive_the_death_of_a_worker(cluster: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     parts = []
     for i in range(4):
@@ -67,11 +68,11 @@ def test_two_nodes_survive_the_death_of_a_worker(cluster: Any, tmp_path: Path) -
                     return
             time.sleep(0.02)
 
-    killer = threading.Thread(target=kill_the_first_worker)
+    killer = threading.Thread(target=kill_the_first_worker, daemon=True)
     killer.start()
     (tmp_path / "out").mkdir()
     told: list[float] = []
-    made = done_by_parts(tmp_path / "out", parts, slow_copy, told.append, ray=cluster.address)
+    made = done_by_parts(tmp_path / "out", parts, slow_copy, told.append, ray=cluster)
     killer.join()
     assert made == [{"characters": 6}] * 4
     assert [(tmp_path / "out" / f"out-{i}").read_text() for i in range(4)] == [f"PART {i}" for i in range(4)]
@@ -82,10 +83,10 @@ def test_two_nodes_survive_the_death_of_a_worker(cluster: Any, tmp_path: Path) -
     assert told[-1] == 4.0
 
 
-def test_a_cluster_makes_the_same_artifacts(say: Say, cluster: Any, tmp_path: Path) -> None:
+def test_a_cluster_makes_the_same_artifacts(say: Say, cluster: str, tmp_path: Path) -> None:
     write_texts(tmp_path / "texts", 40)
     assert say("corpus", "scan", "texts", "--out", "here")[0] == 0
-    assert say("corpus", "scan", "texts", "--out", "there", "--ray", cluster.address)[0] == 0
+    assert say("corpus", "scan", "texts", "--out", "there", "--ray", cluster)[0] == 0
     for stage in ("documents", "signals", "duplicates"):
         (one,), (two,) = (Store(Path(name) / "artifacts").root.glob(f"{stage}/*") for name in ("here", "there"))
         assert one.name == two.name
