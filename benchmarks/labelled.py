@@ -1,7 +1,7 @@
 """Text of which the language is known: what the confidence of labels is fitted on and tested with.
 
-    data sets -> groups of text of about a thousand characters (a document, or short rows one after another)
-              -> windows of 20 to 600 characters, each with its language, source and group
+data sets -> groups of text of about a thousand characters (a document, or short rows one after another)
+          -> windows of 20 to 600 characters, each with its language, source and group
 """
 
 from __future__ import annotations

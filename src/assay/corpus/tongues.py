@@ -24,9 +24,9 @@ from assay.corpus.compiled import compiled
 
 NAMES = ("language_score", "second_language_share", "traditional")
 """language_score: how likely the document's label is to be right; null where it has none. second_language_share: of the
-letters in some windows of a document, those in windows of another language; null where it is too short to be cut, or has
-no label. traditional: of the characters that are either simplified or traditional, not both, the share of the latter;
-null where none is, and where the text is not Chinese."""
+letters in some windows of a document, those in windows of another language; null where it is too short to be cut, or
+has no label. traditional: of the characters that are either simplified or traditional, not both, the share of the
+latter; null where none is, and where the text is not Chinese."""
 
 WINDOW = 200
 """Characters of a window."""
