@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
+import textwrap
 import time
 from collections.abc import Callable
 from itertools import islice, pairwise
@@ -22,12 +24,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
 from scipy.optimize import minimize
 from scipy.stats import rankdata
 
 import labelled
 from assay.corpus import characters as ch
-from assay.corpus import documents, language, signals, tongues
+from assay.corpus import documents, language, program, quality, signals, tongues, words
+from assay.corpus.compiled import compiled
 from common import binomial, store_result
 
 F64 = npt.NDArray[np.float64]
@@ -36,7 +40,10 @@ EDGES = (0.0, 0.5, 0.65, 0.8, 0.9, 0.95, 0.99, 1.0)
 BOUNDS = {"fineweb": 0.65, "zh": 0.692, "data-juicer": 0.8}
 BINS = 15
 DRAWS = 300
-CODE = "mix-en/code.train"
+CODE, CPP = "mix-en/code.train", "C++"
+MIXED = ("mix-en/techdoc.train", "mix-en/usenet.train", "mix-zh/tech_news.train")
+"""Sources of prose with code in it."""
+FITTED = 600
 
 
 def main() -> None:
@@ -236,26 +243,88 @@ def auc_with_interval(positive: F64, negative: F64) -> dict[str, Any]:
 
 
 def code(data: Path) -> dict[str, Any]:
-    """Documents of Python against those of other domains (of which techdoc and tech_news hold code, too): those after
-    the first 600 of each, on which the weights were fitted, or held-out ones where there are no more."""
+    """Documents of Python and of C++ (torch's headers) against those of other domains, of which techdoc and tech_news
+    hold code, too. The weights are fitted on the first FITTED of each and tested on those after, and held-out ones."""
     names = [
         f"{folder}/{path.name.removesuffix('.jsonl.zst')}" for folder in ("mix-en", "mix-zh")
         for path in sorted((data / folder).glob("*.train.jsonl.zst"))
     ]  # fmt: skip
-    texts = {
-        name: sampled(data, name, 600, after=600) + sampled(data, name.replace(".train", ".valid"), 600)
+    headers = [
+        path.read_text("utf-8", "ignore") for path in sorted((Path(torch.__file__).parent / "include").rglob("*.h"))
+    ]
+    first = {name: sampled(data, name, FITTED) for name in names} | {CPP: headers[::20]}
+    after = {
+        name: sampled(data, name, FITTED, after=FITTED) + sampled(data, name.replace(".train", ".valid"), FITTED)
         for name in names
-    }
-    share = {name: measured(these)["code_lines"] for name, these in texts.items()}
-    programs = share.pop(CODE)
-    prose = {name: value for name, value in share.items() if "tech" not in name}
+    } | {CPP: headers[10::20]}
+    share = {name: measured(these)["code_lines"] for name, these in after.items()}
+    programs = {name: share.pop(name) for name in (CODE, CPP)}
+    prose = np.concatenate([value for name, value in share.items() if name not in MIXED])
     return {
-        "auc_prose": auc_with_interval(programs, np.concatenate(list(prose.values()))),
-        "auc_all": auc_with_interval(programs, np.concatenate(list(share.values()))),
-        "auc": {name: auc_with_interval(programs, value) for name, value in share.items()},
-        "documents": {name: len(these) for name, these in texts.items()},
-        "median": {name: round(float(np.median(value)), 4) for name, value in {CODE: programs, **share}.items()},
-    }
+        "fitted": [round(value, 2) for value in code_weights(first)],
+        "in_the_code": [*program.WEIGHTS.tolist(), program.BIAS],
+        "auc": {name: auc_with_interval(value, prose) for name, value in programs.items()},
+        "auc_with_mixed": {
+            name: auc_with_interval(value, np.concatenate(list(share.values()))) for name, value in programs.items()
+        },
+        "auc_python": {name: auc_with_interval(programs[CODE], value) for name, value in share.items()},
+        "documents": {name: len(these) for name, these in after.items()},
+        "quantiles": {
+            name: [round(float(q), 3) for q in np.quantile(value, [0.05, 0.5, 0.95])]
+            for name, value in {**programs, **share}.items()
+        },
+    }  # fmt: skip
+
+
+def code_weights(texts: dict[str, list[str]]) -> list[float]:
+    """Logistic regression on the evidence of lines: of programs; of prose as it is, wrapped, and indented as well."""
+    lines = [(evidence_of(texts[name]), True) for name in (CODE, CPP)]
+    for name, prose in texts.items():
+        if name not in (CODE, CPP, *MIXED):
+            lines.append((evidence_of(prose), False))
+            for indent in ("", "    "):
+                lines.append((evidence_of([wrapped(text[:6000], indent) for text in prose[:200]]), False))
+    x = np.concatenate([found for found, _ in lines])
+    y = np.concatenate([np.full(len(found), label) for found, label in lines])
+    sides = [sum(label == side for _, label in lines) for side in (False, True)]
+    weight = np.concatenate([np.full(len(found), 0.5 / len(found) / sides[label]) for found, label in lines])
+
+    def loss(b: F64) -> tuple[float, F64]:
+        z = x @ b[:-1] + b[-1]
+        gap = weight * (1 / (1 + np.exp(-z)) - y)
+        value = weight @ np.logaddexp(0, np.where(y, -z, z)) + 1e-4 * b @ b
+        return float(value), np.append(x.T @ gap, gap.sum()) + 2e-4 * b
+
+    found: list[float] = minimize(loss, np.zeros(x.shape[1] + 1), jac=True).x.tolist()
+    return found
+
+
+def evidence_of(texts: list[str]) -> F64:
+    """One row a line that is not blank."""
+    points, _ = ch.points_of(pa.array(["\n".join(texts)]))
+    rows = np.empty((len(points) + 1, len(program.EVIDENCE)))
+    return rows[: _evidence(points, words.kinds(), program.table(), rows)].copy()
+
+
+@compiled
+def _evidence(points: Any, kinds: Any, known: program.Table, rows: Any) -> int:
+    n = i = 0
+    while i < len(points):
+        stop = quality.line_end(points, kinds, i, len(points))
+        first, beyond = quality.bare(points, kinds, i, stop)
+        if first < beyond:
+            program.evidence(points, kinds, known, i, first, beyond, rows[n])
+            n += 1
+        i = quality.next_line(points, stop, len(points))
+    return n
+
+
+def wrapped(text: str, indent: str) -> str:
+    if re.search("[\u4e00-\u9fff]", text[:200]):
+        lines = [line[i : i + 36] for line in text.split("\n") for i in range(0, len(line), 36)]
+    else:
+        lines = [short for line in text.split("\n") for short in textwrap.wrap(line, 66)]
+    return "\n".join(indent + line for line in lines)
 
 
 def second_language(data: Path) -> dict[str, Any]:

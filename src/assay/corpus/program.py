@@ -30,11 +30,12 @@ keyword: begins with a word of KEYWORDS, perhaps after #, or with //, /* or #!. 
 characters, such as == -> && (2 at most). joined: names with one _ . or :: between them, as in a_b (2 at most). symbols:
 a fifth of what is visible are brackets, operators and quotes. prose: runs of four words with nothing but a space
 between them, or of four characters of a script without spaces (4 at most)."""
-WEIGHTS = np.array([2.0, 3.5, 1.0, 5.0, 2.5, 0.5, 2.5, -1.0])
+WEIGHTS = np.array([2.0, 4.0, 1.0, 5.0, 2.5, 0.5, 2.5, -1.0])
 BIAS = -2.5
-"""A line whose weighted evidence and bias are above 0 looks like code. By logistic regression on lines of Python, C++
-and JavaScript against lines of prose in English and Chinese, as they are, wrapped to 66 columns, and indented; rounded
-to halves, which costs nothing. benchmarks/language.py says how well documents are told."""
+"""A line whose weighted evidence and bias are above 0 looks like code. By logistic regression on lines of Python and
+C++ against lines of prose in English and Chinese, as they are, wrapped, and indented; rounded to halves,
+and `joined` halved, for lines of links are full of it.
+benchmarks/language.py fits them, and says how well other documents are told."""
 
 KEYWORDS = """
     def class import from return if elif else for while try except finally raise assert yield lambda pass print

@@ -36,7 +36,7 @@ WINDOWS = 8
 """At most so many windows of a document, at even places."""
 SURE = 0.9
 """A window's label counts from this certainty on."""
-_SIMPLIFIED, _TRADITIONAL, _KANA = 1, 2, 4
+_SIMPLIFIED, _TRADITIONAL, _KANA, _LETTER, _HAN = 1, 2, 4, 8, 16
 _HAN_SHARE, _KANA_SHARE = 1 / 3, 0.1  # of letters, for text to be Chinese: Japanese has its own simplified characters
 _NO_LANGUAGE = ("und", "zxx")
 
@@ -45,7 +45,7 @@ def tongues(text: pa.Array, points: ch.U32, offsets: ch.I64) -> dict[str, npt.ND
     """The signals of NAMES of a text column, of which points and offsets are `characters.points_of`; NaN for null."""
     labels, score = _of_stretches(text)
     old = np.empty(len(text))
-    _traditional(points, offsets, ch.classes(), forms(), old)
+    _traditional(points, offsets, forms(), old)
     return {
         "language_score": score,
         "second_language_share": _second(text, points, offsets, labels),
@@ -93,8 +93,9 @@ def windows(lengths: ch.I64) -> tuple[ch.I64, ch.I64]:
 
 @lru_cache(maxsize=1)
 def forms() -> ch.U8:
-    """Of every code point whether it is a character of simplified Chinese alone, of traditional alone, or kana: by the
-    tables of OpenCC. What is written in both (后, 里, 干) is neither."""
+    """Of every code point whether it is a character of simplified Chinese alone or of traditional alone, by the tables
+    of OpenCC (what is written in both, such as 后, 里, 干, is neither); kana; a letter; a letter of a script without
+    spaces."""
     table = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
     simple, old = _converts("STCharacters.txt"), _converts("TSCharacters.txt")
     for point in simple - old:
@@ -102,6 +103,8 @@ def forms() -> ch.U8:
     for point in old - simple:
         table[point] = _TRADITIONAL
     table[np.isin(ch.scripts(), [ch.SCRIPTS.index("Hira"), ch.SCRIPTS.index("Kana")])] |= _KANA
+    table[(ch.classes() & ch.LETTER) > 0] |= _LETTER
+    table[(ch.classes() & ch.UNSPACED) > 0] |= _HAN
     return table
 
 
@@ -118,14 +121,15 @@ def _converts(name: str) -> set[int]:
 
 
 @compiled
-def _traditional(points: Any, offsets: Any, classes: Any, forms: Any, shares: Any) -> None:
+def _traditional(points: Any, offsets: Any, forms: Any, shares: Any) -> None:
     for d in range(len(offsets) - 1):
         letters = han = kana = simple = old = 0
         for i in range(offsets[d], offsets[d + 1]):
-            kind = classes[points[i]]
-            letters += kind & ch.LETTER > 0
-            han += kind & ch.UNSPACED > 0
             form = forms[points[i]]
+            letters += form & _LETTER > 0
+            if form <= _LETTER:
+                continue
+            han += form & _HAN > 0
             simple += form & _SIMPLIFIED > 0
             old += form & _TRADITIONAL > 0
             kana += form & _KANA > 0
