@@ -29,6 +29,7 @@ STRETCH = 600
 LEAST_LETTERS = 10
 """With fewer letters than this (4 where the script puts no spaces) a document's language is "und"."""
 _KANA_SHARE = 0.1  # of letters: ordinary Japanese has about a half, Chinese none
+_LANES = 8  # texts that the automaton reads at a time
 _NO_SCORE = np.float32(-1.0e30)
 TEMPERATURE = (0.38, 0.59)
 """a and b: the log-posterior of a text in which n different features occur is divided by a n^b, or
@@ -207,10 +208,13 @@ def log_posteriors(
     data = [text.encode("utf-8")[:most] for text in plain]  # the model reads bytes: half a character does no harm
     offsets = np.cumsum([0, *map(len, data)])
     model = _automaton()
+    octets = np.frombuffer(b"".join(data), dtype=np.uint8)
+    emitted = np.empty(len(octets), dtype=np.int32)
+    _run(octets, offsets, model, np.empty(_LANES, dtype=np.int64), emitted)
     scores = np.empty((len(texts), len(model.priors)), dtype=np.float32)
     count, visited = np.zeros(len(model.weights), dtype=np.int32), np.empty(len(model.weights), dtype=np.int32)
     features = np.empty(len(texts), dtype=np.int32)
-    _score(np.frombuffer(b"".join(data), dtype=np.uint8), offsets, model, count, visited, scores, features)
+    _score(emitted, offsets, model, count, visited, scores, features)
     for first, other in _model()._alias_pairs:  # two columns of one language, kept as one
         scores[:, first] = np.maximum(scores[:, first], scores[:, other])
         scores[:, other] = _NO_SCORE
@@ -218,16 +222,34 @@ def log_posteriors(
 
 
 @compiled
+def _run(octets: Any, offsets: Any, model: _Automaton, states: Any, emitted: Any) -> None:
+    """The feature that the automaton emits at each byte, or -1. It waits for memory at every step, so that some texts
+    take theirs side by side."""
+    for first in range(0, len(offsets) - 1, len(states)):
+        beyond = min(first + len(states), len(offsets) - 1)
+        longest = 0
+        for d in range(first, beyond):
+            states[d - first] = 0
+            longest = max(longest, offsets[d + 1] - offsets[d])
+        for step in range(longest):
+            for d in range(first, beyond):
+                i = offsets[d] + step
+                if i < offsets[d + 1]:
+                    state = model.moves[model.rows[states[d - first]] + octets[i]]
+                    states[d - first] = state
+                    emitted[i] = model.features[state]
+
+
+@compiled
 def _score(
-    data: Any, offsets: Any, model: _Automaton, count: Any, visited: Any, scores: Any, features: Any
+    emitted: Any, offsets: Any, model: _Automaton, count: Any, visited: Any, scores: Any, features: Any
 ) -> None:  # fmt: skip
     """The log-posterior of every language for each text, and how many different features occur. `count` and `visited`
     are room for a number a feature; `count` is zero before and after."""
     for d in range(len(offsets) - 1):
-        n, state = 0, 0
+        n = 0
         for i in range(offsets[d], offsets[d + 1]):
-            state = model.moves[model.rows[state] + data[i]]
-            feature = model.features[state]
+            feature = emitted[i]
             if feature >= 0:
                 if count[feature] == 0:
                     visited[n] = feature
