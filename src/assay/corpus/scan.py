@@ -38,7 +38,7 @@ Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
 DOCUMENTS = Stage("documents", 4)
-SIGNALS = Stage("signals", 4)
+SIGNALS = Stage("signals", 5)
 DUPLICATES = Stage("duplicates", 2)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
