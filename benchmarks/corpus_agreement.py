@@ -88,7 +88,8 @@ def asked(given: argparse.Namespace, name: str, batches: list[pa.RecordBatch]) -
 
 def compared(batches: list[pa.RecordBatch], verdicts: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Agreement of every rule, with our words and with theirs."""
-    rules = [rule for rule in chosen(PACK_NAMES, []) if isinstance(rule, Rule)]
+    # Not asked for: the score of a language is another model's there (fastText's).
+    rules = [rule for rule in chosen(PACK_NAMES, []) if isinstance(rule, Rule) and rule.signal != "language_score"]
     names = list(dict.fromkeys(THEIRS.get(rule.name, rule.name) for rule in rules))
     counts = {cut: {name: Counter[str]() for name in names} for cut in ("ours", "theirs")}
     tokens = Counter[str]()

@@ -234,3 +234,36 @@ def test_lists_of_words_are_signals_and_rules(say: Say, texts: Path) -> None:
     line = one_line(say("corpus", "select", "scored", "--where", "words_rude < 3", "--out", "new"))
     assert "there is no signal words_rude" in line
     assert not Path("new").exists()
+
+
+def test_dedup_keeps_one_of_each_cluster_and_says_how_many_it_stands_for(say: Say, tmp_path: Path) -> None:
+    rows = ["the same words in the same order, " * 9, "天地玄黄，宇宙洪荒，日月盈昃，辰宿列张。" * 9]
+    content = "".join(json.dumps({"text": text}) + "\n" for text in [*rows, *rows, rows[0] + "and more", "other text"])
+    Path("d.jsonl").write_text(content)
+    code, out, _ = say("corpus", "scan", "d.jsonl", "--out", "scored", "--json")
+    assert (code, json.loads(out)["near_duplicates"]) == (0, 3)
+    code, out, _ = say("corpus", "dedup", "scored", "--out", "unique", "--keep", "longest", "--json")
+    told = json.loads(out)
+    assert (code, told["kept"], told["clusters"]) == (0, 3, 2)
+    kept = pl.read_parquet("unique/kept/*.parquet")
+    assert dict(zip(kept["text"], kept["copies"], strict=True)) == {
+        rows[0] + "and more": 3,
+        rows[1]: 2,
+        "other text": 1,
+    }
+    code, out, _ = say("corpus", "dedup", "scored", "--level", "exact", "--out", "exact", "--lang", "zh")
+    assert code == 0
+    assert "保留 6 篇文档中的 4 篇" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--keep", "best"], "--by alpha_words"),
+        (["--by", "n_words"], "give --keep best"),
+        (["--keep", "best", "--by", "n_wrds"], "did you mean n_words"),
+    ],
+)
+def test_what_dedup_cannot_do(say: Say, texts: Path, arguments: list[str], says: str) -> None:
+    assert says in one_line(say("corpus", "dedup", texts, *arguments, "--out", "kept"))
+    assert not Path("kept").exists()

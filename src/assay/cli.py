@@ -234,6 +234,9 @@ def doctor_env(
 def corpus_scan(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
     out: Annotated[Path, typer.Option(help="New or empty folder; a rerun goes on from what is there.")],
+    ray: Annotated[
+        str | None, typer.Option(help="Score on a Ray cluster: its address, auto or local; for the same rows.")
+    ] = None,
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -242,19 +245,20 @@ def corpus_scan(
     json_: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Read a corpus and score every document: signals, language, exact and near duplicates, splits.
+    """Read a corpus and score every document: signals, language, exact and near duplicates.
 
     \b
     Examples:
       assay corpus scan my-texts/ --out scored
       assay corpus scan d.jsonl --source-field tag --out scored
       assay corpus scan 语料/ --lang zh --out scored
+      assay corpus scan my-texts/ --ray auto --out /shared/scored
     """
     from assay import front
 
     front.corpus_scan(
-        sources=sources, out=out, reading=_reading(source_field, text_field, encoding, on_error), language=lang,
-        as_json=json_,
+        sources=sources, out=out, ray=ray, reading=_reading(source_field, text_field, encoding, on_error),
+        language=lang, as_json=json_,
     )  # fmt: skip
 
 
@@ -297,6 +301,41 @@ def corpus_select(
 
     front.corpus_select(
         sources=sources, out=out, packs=pack or [], where=where or [], words=words or [],
+        reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@corpus_app.command("dedup")
+def corpus_dedup(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
+    level: Annotated[
+        Literal["exact", "near"], typer.Option(help="exact: equal text; near: alike to 0.7 (Jaccard, of shingles).")
+    ] = "near",
+    keep: Annotated[
+        Literal["first", "longest", "best"], typer.Option(help="Which document of a cluster stands for it.")
+    ] = "first",
+    by: Annotated[str | None, typer.Option(help="best: largest in this SQL expression over signals.")] = None,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Keep one document of each cluster of duplicates, with the number of copies that it stands for.
+
+    \b
+    Examples:
+      assay corpus dedup scored --out unique
+      assay corpus dedup scored --level exact --out unique
+      assay corpus dedup scored --keep best --by "alpha_words - flagged_words" --out unique
+    """
+    from assay import front
+
+    front.corpus_dedup(
+        sources=sources, out=out, level=level, keep=keep, by=by,
         reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from assay import __version__
 from assay.errors import InputError
@@ -185,12 +185,14 @@ def _command() -> str:
     return shlex.join(["assay", *sys.argv[1:]])
 
 
-def corpus_scan(*, sources: list[str], out: Path, reading: dict[str, Any], language: str, as_json: bool) -> None:
+def corpus_scan(
+    *, sources: list[str], out: Path, ray: str | None, reading: dict[str, Any], language: str, as_json: bool
+) -> None:
     """`assay corpus scan`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
     from assay.corpus.source import ReadOptions
 
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json, ray=ray)
     made = verbs.scan(request)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.scanned(made, language)))
 
@@ -217,6 +219,26 @@ def corpus_select(
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
     made = verbs.run_select(request, asked, lists)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.selected(made, language)))
+
+
+def corpus_dedup(
+    *,
+    sources: list[str],
+    out: Path,
+    level: Literal["exact", "near"],
+    keep: Literal["first", "longest", "best"],
+    by: str | None,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay corpus dedup`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora import told, verbs
+    from assay.corpus.source import ReadOptions
+
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = verbs.run_dedup(request, level, keep, by)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.deduplicated(made, language)))
 
 
 def corpus_privacy(

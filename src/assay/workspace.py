@@ -26,10 +26,10 @@ from assay.present.progress import Progress
 from assay.store import Store, clear_staging, disk_errors, write_json_atomic
 
 TIMINGS, LOCK = "timings.json", ".lock"
-Kind = Literal["study", "training", "corpus", "selection", "privacy", "decontamination"]
+Kind = Literal["study", "training", "corpus", "selection", "deduplication", "privacy", "decontamination"]
 IDENTITIES: dict[Kind, str] = {
     "study": "study.json", "training": "training.json", "corpus": "corpus.json", "selection": "selection.json",
-    "privacy": "privacy.json", "decontamination": "decontamination.json",
+    "deduplication": "deduplication.json", "privacy": "privacy.json", "decontamination": "decontamination.json",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from corpus_texts import batch_of, chinese, english
+from test_kernels import REAL
 
 from assay.corpus import language, rules, select, signals
 from assay.corpus.rules import PACKS, Expression, Rule
@@ -68,6 +69,14 @@ def test_rules_for_spaces_are_not_asked_of_chinese_and_its_own_are(tmp_path: Pat
     assert reasons[1] == []
     assert {"zh.chars", "zh.stop_words"} <= set(reasons[2])
     assert told["not_asked"] == 1
+
+
+def test_rules_of_language_ask_how_sure_it_is(tmp_path: Path) -> None:
+    texts = [REAL["en"], "hotel radio karma bar internet taxi", REAL["zh"], "12 + 34 = 46"]
+    names = [f"{pack}.language" for pack in ("fineweb", "data-juicer", "zh")]
+    reasons, told = decided(tmp_path, texts, rules.chosen(names, []))
+    assert reasons == [[], names[:2], [], []]
+    assert [told["rules"][name]["asked"] for name in names] == [3, 3, 1]
 
 
 def test_traditional_characters_are_no_reason(tmp_path: Path) -> None:

@@ -55,11 +55,29 @@ def selected(found: Mapping[str, Any], language: str) -> list[str]:
     return [*lines, "", _kept(found, language)]
 
 
+def deduplicated(found: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `dedup`: by source, then the largest clusters."""
+    rows = [
+        [
+            name, fixed(part["documents"], 0), _of(part["kept"], part["documents"]), size(part["kept_bytes"]),
+            ", ".join(f"{source} {fixed(n, 0)}" for source, n in list(part["copies_of"].items())[:3]),
+        ]
+        for name, part in found["sources"].items()
+    ]  # fmt: skip
+    heads = _heads(("source", "documents", "kept", "kept_bytes", "copies_of"), language)
+    lines = plain_table(say("corpus.sources", language), heads, rows, notes=1)
+    if found["largest"]:
+        largest = [[part["doc_id"], part["source"], fixed(part["copies"], 0)] for part in found["largest"]]
+        heads = _heads(("document", "source", "copies"), language)
+        lines += ["", *plain_table(say("corpus.largest", language), heads, largest, texts=2)]
+    return [*lines, "", _kept(found, language)]
+
+
 def _kept(found: Mapping[str, Any], language: str) -> str:
-    share = percent(found["kept"] / found["documents"])
     return say(
-        "corpus.kept", language, kept=fixed(found["kept"], 0), documents=fixed(found["documents"], 0), share=share,
-        bytes=size(found["kept_bytes"]), folder=found["kept_folder"],
+        "corpus.kept", language, kept=fixed(found["kept"], 0), documents=fixed(found["documents"], 0),
+        share=percent(found["kept"] / found["documents"]), bytes=size(found["kept_bytes"]),
+        folder=found["kept_folder"],
     )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
-"""`assay corpus scan` and `select`: sources -> a scored corpus in a folder -> what rules keep of it.
+"""`assay corpus scan`, `select` and `dedup`: sources -> a scored corpus in a folder -> what is kept of it.
 
-    scan      SOURCE... -> OUT/artifacts/ (documents, signals, duplicates, splits, profile), OUT/corpus.json
+    scan      SOURCE... -> OUT/artifacts/ (documents, signals, duplicates), OUT/corpus.json
     select    such a folder, or SOURCE... -> OUT/kept/*.parquet, OUT/decisions.parquet, OUT/selection.json
+    dedup     the same, with one document of each cluster
 
-A scan is the work that takes time: it is done once, and rules are asked of what it found. Both can be stopped and given
-again to go on.
+A scan is the work that takes time: it is done once, and rules are asked of what it found. All can be stopped and
+given again to go on.
 """
 
 from __future__ import annotations
@@ -12,40 +13,48 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from assay import __version__
-from assay.corpus import documents, listed, select
+from assay.corpus import documents, listed, rules, select
 from assay.corpus import scan as room
 from assay.corpus.parts import Part, Task, done_by_parts
+from assay.corpus.representatives import Keep, Level, represent
 from assay.corpus.rules import Expression, Rule
-from assay.corpus.source import ReadOptions
-from assay.corpus.split import SplitOptions
+from assay.corpus.source import ReadOptions, Sources
 from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.store import Artifact, Stage, Store, disk_errors, fingerprint
-from assay.workspace import IDENTITIES, Workspace
+from assay.workspace import IDENTITIES, Kind, Workspace
 
 DECISIONS = Stage("decisions", 1)
+CLUSTERED_STAGE = Stage("clustered", 1)
 KEPT = Stage("kept", 1)
 LISTED = Stage("listed", 1)
+Opened = Sequence[Artifact]
+"""The documents, signals and duplicates of a scan."""
 _PARTS = (room.DOCUMENTS, room.SIGNALS, room.DUPLICATES)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What both verbs are given.
+    """What all verbs are given.
 
     Attributes:
-        sources: URIs; for `select` also the folder of a scan.
+        sources: URIs; for `select` and `dedup` also the folder of a scan.
         out: the folder to work in.
         command: as typed.
         language: of progress.
         quiet: no progress.
+        ray: the address of a Ray cluster that scores documents, for the same rows.
     """
 
     sources: list[str]
@@ -54,6 +63,7 @@ class Request:
     command: str = "assay corpus"
     language: str = "en"
     quiet: bool = False
+    ray: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """What makes a work on these sources this one."""
@@ -61,7 +71,7 @@ class Request:
 
 
 def scan(request: Request) -> dict[str, Any]:
-    """Read, score, de-duplicate, split and profile a corpus in a folder.
+    """Read, score and de-duplicate a corpus in a folder.
 
     Returns:
         the answer of `--json`.
@@ -72,26 +82,48 @@ def scan(request: Request) -> dict[str, Any]:
     space = Workspace(request.out, "corpus")
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work(request.identity(), request.command, progress):
-        found = _scanned(request, space.store, progress)
-        artifacts = (found.documents, found.signals, found.duplicates, found.splits, found.profile_artifact)
-        space.settle(corpus=found.fingerprint)
-        space.remember(artifacts={part.manifest["stage"]: part.fingerprint for part in artifacts})
-    summary, twins = found.documents.summary, found.duplicates.summary
+        sources, *parts = _scored(request, space.store, progress)
+        made_from = fingerprint([part.fingerprint for part in parts])
+        space.settle(corpus=made_from)
+        space.remember(artifacts={part.manifest["stage"]: part.fingerprint for part in parts})
+    texts, _, twins = parts
+    summary = texts.summary
     return {
-        "documents": summary["documents"],
-        "bytes": summary["bytes"],
-        "skipped": len(found.skipped),
-        "bad_rows": found.bad_rows,
-        "bad_files": found.bad_files,
-        "empty": found.empty_documents,
-        "exact_duplicates": twins["exact_duplicates"],
-        "near_duplicates": twins["near_duplicates"],
-        "clusters": twins["clusters"],
-        "sources": {source.pop("source"): source for source in map(dict, found.profile)},
-        "notices": [dict(notice) for notice in found.notices],
+        **{name: summary[name] for name in ("documents", "bytes", "empty", "bad_rows", "bad_files")},
+        "skipped": len(sources.skipped),
+        **{name: twins.summary[name] for name in ("exact_duplicates", "near_duplicates", "clusters")},
+        "sources": _by_source(*(part.files(".parquet") for part in parts)),
+        "notices": [dict(notice) for notice in [*sources.notices, *room.broken(summary)]],
         "out": str(request.out),
         "assay_version": __version__,
-        "fingerprint": found.fingerprint,
+        "fingerprint": made_from,
+    }
+
+
+def _by_source(texts: list[Path], signals: list[Path], twins: list[Path]) -> dict[str, dict[str, Any]]:
+    """What was found in each source: amounts, copies, lengths, repeated lines, and the languages of most documents."""
+    columns = ["doc_id", "source", "n_bytes", "language"]
+    rows = pl.read_parquet(texts, columns=columns, glob=False)
+    marks = pl.read_parquet(twins, columns=["doc_id", "is_exact_duplicate", "is_near_duplicate"], glob=False)
+    rows = rows.with_columns(pl.read_parquet(signals, columns=["n_chars", "duplicate_line_chars"], glob=False))
+    rows = rows.join(marks, on="doc_id")
+    found = rows.group_by("source").agg(
+        documents=pl.len(),
+        bytes=pl.col("n_bytes").sum(),
+        exact_duplicates=pl.col("is_exact_duplicate").mean(),
+        near_duplicates=pl.col("is_near_duplicate").mean(),
+        median_chars=pl.col("n_chars").median(),
+        repetition=pl.col("duplicate_line_chars").mean(),
+    )
+    counts = rows.group_by("source", pl.col("language").fill_null("und")).len()
+    languages: dict[str, dict[str, int]] = {}
+    for source, language, count in counts.sort(
+        "source", "len", "language", descending=[False, True, False]
+    ).iter_rows():
+        languages.setdefault(source, {})[language] = count
+    return {
+        row.pop("source"): {**row, "languages": languages[source]}
+        for source, row in [(row["source"], row) for row in found.sort("source").to_dicts()]
     }
 
 
@@ -106,23 +138,38 @@ def run_select(
     Raises:
         InputError: bad input, or the folder holds something else.
     """
-    space = Workspace(request.out, "selection")
-    rules = [{"name": rule.name, "keeps": rule.bounds()} for rule in asked]
-    identity = {**request.identity(), "rules": rules}
+    how: dict[str, Any] = {"rules": [{"name": rule.name, "keeps": rule.bounds()} for rule in asked]}
     if lists:
-        identity["lists"] = [fingerprint(asdict(one)) for one in lists]
+        how["lists"] = [fingerprint(asdict(one)) for one in lists]
+
+    def decide(corpus: Opened, folder: Path) -> dict[str, Any]:
+        texts, signals, twins, *counted = (part.files(".parquet") for part in corpus)
+        return select.decide(texts, signals, twins, asked, folder, counted)
+
+    return _decided(request, "selection", how, DECISIONS, decide, lists)
+
+
+def _decided(
+    request: Request,
+    kind: Kind,
+    how: Mapping[str, Any],
+    stage: Stage,
+    decide: Callable[[Opened, Path], dict[str, Any]],
+    lists: Sequence[listed.WordList] = (),
+) -> dict[str, Any]:
+    """Decide on every document of a corpus, and write those that are kept. `decide` gets the counts of `lists` behind
+    the artifacts of the scan."""
+    space = Workspace(request.out, kind)
     progress = Progress(request.language, quiet=request.quiet)
-    with space.at_work(identity, request.command, progress):
+    with space.at_work({**request.identity(), **how}, request.command, progress):
         corpus = opened(request)
         if corpus is None:
-            found = _scanned(request, space.store, progress)
-            corpus = (found.documents, found.signals, found.duplicates)
+            _, *corpus = _scored(request, space.store, progress)
         texts = corpus[0]
         inputs = {part.manifest["stage"]: part.fingerprint for part in corpus}
         counted = [_counted(texts, words, space.store, progress) for words in lists]
         inputs |= {words.name: made.fingerprint for words, made in zip(lists, counted, strict=True)}
-        config = [asdict(rule) for rule in asked]
-        decided = space.store.build(DECISIONS, inputs, config, lambda folder: _decide(corpus, asked, folder, counted))
+        decided = space.store.build(stage, inputs, dict(how), lambda folder: decide([*corpus, *counted], folder))
         progress.stage("select", float(texts.summary["bytes"]))
         kept = space.store.build(
             KEPT,
@@ -157,11 +204,34 @@ def in_sight(out: Path, folders: Sequence[Artifact], loose: Sequence[Artifact] =
                 shutil.copyfile(path, place)
 
 
-def _scanned(request: Request, store: Store, progress: Progress) -> room.Corpus:
-    return room.scan(request.sources, request.options, SplitOptions(), store, progress.to, without=request.out)
+def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dict[str, Any]:
+    """Keep one document of each cluster of duplicates, with the number of those that it stands for.
+
+    Returns:
+        the answer of `--json`: what `represent` counts, and more.
+
+    Raises:
+        InputError: bad input, or the folder holds something else.
+    """
+    if (keep == "best") != (by is not None):
+        remedy = "give --keep best with --by, such as --by alpha_words" if by is None else "give --keep best with it"
+        raise InputError("--keep best and --by belong together", where="assay corpus dedup", remedy=remedy)
+    if by is not None:
+        rules.parsed(by, ())
+    how = {"level": level, "keep": keep, "by": by}
+
+    def decide(corpus: Opened, folder: Path) -> dict[str, Any]:
+        texts, signals, twins = (part.files(".parquet") for part in corpus)
+        return represent(texts, signals, twins, level, keep, by, folder)
+
+    return _decided(request, "deduplication", how, CLUSTERED_STAGE, decide)
 
 
-def opened(request: Request) -> tuple[Artifact, Artifact, Artifact] | None:
+def _scored(request: Request, store: Store, progress: Progress) -> tuple[Sources, Artifact, Artifact, Artifact]:
+    return room.scored(request.sources, request.options, store, progress.to, without=request.out, ray=request.ray)
+
+
+def opened(request: Request) -> Opened | None:
     """The documents, signals and duplicates of a scan's folder; None where the sources are none.
 
     Raises:
@@ -185,7 +255,7 @@ def opened(request: Request) -> tuple[Artifact, Artifact, Artifact] | None:
     texts, signals, twins = parts
     if texts is None or signals is None or twins is None:
         raise InputError("the scan is not done, or was made by another version", where=folder, remedy=again)
-    return texts, signals, twins
+    return [texts, signals, twins]
 
 
 def by_parts(
@@ -211,19 +281,11 @@ def _counted(texts: Artifact, words: listed.WordList, store: Store, progress: Pr
     return store.build(LISTED, {"documents": texts.fingerprint}, asdict(words), count, resumed=True)
 
 
-def _decide(
-    corpus: tuple[Artifact, Artifact, Artifact],
-    asked: list[Rule | Expression],
-    folder: Path,
-    counted: Sequence[Artifact],
-) -> dict[str, Any]:
-    texts, signals, twins = (part.files(".parquet") for part in corpus)
-    return select.decide(texts, signals, twins, asked, folder, [part.files(".parquet") for part in counted])
-
-
 def _write(texts: list[Path], decided: Artifact, folder: Path, progress: Progress) -> dict[str, Any]:
-    with documents.PartsWriter(folder, "kept", documents.DOCUMENTS) as writer:
-        for batch in select.kept(texts, decided.file("decisions.parquet")):
+    table = decided.file("decisions.parquet")
+    more = [pq.read_schema(table).field(name) for name in select.DECIDED if name in pq.read_schema(table).names]
+    with documents.PartsWriter(folder, "kept", pa.schema([*documents.DOCUMENTS, *more])) as writer:
+        for batch in select.kept(texts, table):
             writer.write(batch)
             progress.advance(batch.nbytes)
     return {"documents": writer.rows}

@@ -6,12 +6,9 @@ is punctuation and a Chinese character a letter.
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from assay.corpus import characters as ch
 from assay.corpus import words as w
@@ -27,7 +24,6 @@ NAMES = (
 windows of the most frequent kinds, as many as the square root of the number of kinds (Data-Juicer's character
 repetition). repeated_13chars: the same as of 10, where the script has no spaces, else null (ChineseWebText)."""
 
-_COMPRESSED = 4 << 10
 MOST = 256  # a count of equal windows beyond which they are not told apart by it
 
 
@@ -100,14 +96,3 @@ def _windows(points: Any, begin: int, end: int, width: int, seen: Seen, counts: 
             windows += taken * count
             left -= taken
         row[1] = windows / total
-
-
-def compression(text: pa.Array) -> npt.NDArray[np.float32]:
-    """Deflated over plain size of each document's first 4 KiB (raw deflate, level 1): repetitive text is low."""
-    ratios = np.ones(len(text), dtype=np.float32)
-    for i, value in enumerate(text):  # zlib has no batch form; a small window makes starting it cheap
-        data = memoryview(value.as_buffer())[:_COMPRESSED]
-        if len(data):
-            packer = zlib.compressobj(1, zlib.DEFLATED, -12, 5)
-            ratios[i] = (len(packer.compress(data)) + len(packer.flush())) / len(data)
-    return ratios

@@ -1,14 +1,20 @@
-"""A stage that is done part by part: by threads, or by processes; cut off at any time, it goes on with what is missing.
+"""A stage that is done part by part: by threads, processes, or the tasks of a Ray cluster; cut off at any time, it goes
+on with what is missing.
 
     parts of documents -> task(part, target) -> the stage's parts, each whole or not there -> a ledger line for each
 
 A task is a pure function of one file, so that who does it, in what order and how often, changes nothing: rows are the
-same from one thread or many processes, and after any number of interruptions.
+same from one thread, many processes or many machines, and after any number of interruptions. On a cluster, files are
+where all machines see them under the same name, and assay is installed on all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -18,7 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-from assay.errors import WorkError
+from assay.errors import InputError, WorkError
 from assay.machine import cores, ctrl_c_later, die_with_parent
 from assay.store import clear_staging, file_digest
 
@@ -26,6 +32,7 @@ Task = Callable[[Path, Path, int], dict[str, Any]]
 """Reads a part, writes the file of the second path (whole or not at all: `store.whole_file`) with so many threads, and
 returns counts. A function of a module, so that it can be sent to a process."""
 LEDGER = "parts.jsonl"
+RETRIES = 5  # of a task whose machine or process died
 LEAST_BYTES = 192 << 20
 """Of text that is worth starting processes for: they take some three seconds to come up."""
 
@@ -40,7 +47,13 @@ class Part:
 
 
 def done_by_parts(
-    folder: Path, parts: Sequence[Part], task: Task, tell: Callable[[float], None], *, processes: int | None = None
+    folder: Path,
+    parts: Sequence[Part],
+    task: Task,
+    tell: Callable[[float], None],
+    *,
+    processes: int | None = None,
+    ray: str | None = None,
 ) -> list[dict[str, Any]]:
     """Have a task done for all parts that are not done yet, and return what it counted, in their order.
 
@@ -48,9 +61,12 @@ def done_by_parts(
         folder: where the files are made, and the ledger is while it is not done.
         tell: gets the bytes of text that are done so far.
         processes: how many; None: one a core where there is enough text, else threads of this one.
+        ray: the address of a Ray cluster that does it ("auto": the one that this machine is of; "local": one that is
+            started here).
 
     Raises:
-        WorkError: a process died.
+        WorkError: a process died, or too many of the cluster's.
+        InputError: there is no such cluster.
     """
     clear_staging(folder)  # what was being written when work was cut off
     ledger = folder / LEDGER
@@ -60,9 +76,9 @@ def done_by_parts(
     missing = [part for part in parts if part.name not in found]
     if processes is None:
         processes = min(cores(), len(missing)) if sum(part.size for part in missing) >= LEAST_BYTES else 1
-    run = _by_processes if processes > 1 else _here
+    run: Callable[..., Any] = _by_ray if ray else _by_processes if processes > 1 else _here
     with ledger.open("a", encoding="utf-8") as file:
-        for part, counts in run(folder, missing, task, processes):
+        for part, counts in run(folder.absolute(), missing, task, ray or processes):
             found[part.name] = counts
             line = {"name": part.name, "xxh3_128": file_digest(folder / part.name), "counts": counts}
             file.write(json.dumps(line) + "\n")
@@ -87,13 +103,13 @@ def _found(ledger: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _here(folder: Path, parts: Sequence[Part], task: Task, processes: int) -> Iterator[tuple[Part, dict[str, Any]]]:
+def _here(folder: Path, parts: Sequence[Part], task: Task, _: Any) -> Iterator[tuple[Part, dict[str, Any]]]:
     for part in parts:
         yield part, task(part.source, folder / part.name, cores())
 
 
 def _by_processes(
-    folder: Path, parts: Sequence[Part], task: Task, processes: int
+    folder: Path, parts: Sequence[Part], task: Task, processes: Any
 ) -> Iterator[tuple[Part, dict[str, Any]]]:
     """The largest first, so that none is left alone at the end."""
     order = sorted(parts, key=lambda part: -part.size)
@@ -111,6 +127,67 @@ def _by_processes(
             for process in list(pool._processes.values()):  # what they have begun is begun again next time
                 process.kill()
             raise
+
+
+def _by_ray(folder: Path, parts: Sequence[Part], task: Task, address: str) -> Iterator[tuple[Part, dict[str, Any]]]:
+    """A task a part; one whose machine or process dies is done again elsewhere."""
+    with _cluster(address) as ray:
+        remote = ray.remote(num_cpus=1, max_retries=RETRIES)(task)
+        order = sorted(parts, key=lambda part: -part.size)
+        waiting = {remote.remote(part.source.absolute(), folder / part.name, 1): part for part in order}
+        try:
+            while waiting:
+                (done, *_), _ = ray.wait(list(waiting))
+                yield waiting.pop(done), ray.get(done)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayError as error:
+            what = f"the cluster could not do a part ({' '.join(str(error).split())[:160]})"
+            raise WorkError(what, where=address, remedy="a rerun goes on from here") from error
+        finally:
+            for reference in waiting:
+                ray.cancel(reference, force=True)
+
+
+@contextlib.contextmanager
+def _cluster(address: str) -> Iterator[Any]:
+    """Ray, connected."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        remedy = "pip install 'assay[cluster]', on all machines of the cluster"
+        raise InputError("Ray is not installed", where=f"--ray {address}", remedy=remedy) from error
+    _reachable(address)
+    options: dict[str, Any] = (
+        {"_node_ip_address": "127.0.0.1", "include_dashboard": False} if address == "local" else {}
+    )
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise _no_cluster(address, error) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _reachable(address: str) -> None:
+    """See that somebody listens there: Ray itself would try for minutes."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> InputError:
+    what = f"there is no such cluster ({' '.join(str(error).split())[:120]})"
+    return InputError(
+        what, where=f"--ray {address}", remedy="give host:port, auto, or local (ray start --head makes one)"
+    )
 
 
 _In = TypeVar("_In")

@@ -140,6 +140,7 @@ PACKS: dict[str, tuple[Rule, ...]] = {
             short_lines               short_lines               -    0.67   spaced
             repeated_line_chars       repeated_line_chars       -    0.01   any
             newlines_per_word         newlines_per_word         -    0.3    spaced
+            language                  language_score            0.65 -      any
         """,
         # What DCLM's RefinedWeb recipe (Penedo et al. 2023) has beyond Gopher's.
         "dclm": """
@@ -154,6 +155,7 @@ PACKS: dict[str, tuple[Rule, ...]] = {
             word_repetition           repeated_10grams          -    0.5    any
             alphanumerics             alphanumerics             0.25 -      any
             listed_words              listed_words              0.3  -      spaced
+            language                  language_score            0.8  -      any
         """,
         # FineWeb-2's cmn_Hani, ChineseWebText, FlagData; no rule of short lines, and none of traditional characters.
         "zh": """
@@ -177,6 +179,7 @@ PACKS: dict[str, tuple[Rule, ...]] = {
             duplicate_8grams          duplicate_8grams          -    0.154  zh
             duplicate_9grams          duplicate_9grams          -    0.14   zh
             duplicate_10grams         duplicate_10grams         -    0.127  zh
+            language                  language_score            0.692 -     zh
         """,
     }.items()
 }  # fmt: skip

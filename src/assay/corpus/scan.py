@@ -38,7 +38,7 @@ Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
 DOCUMENTS = Stage("documents", 4)
-SIGNALS = Stage("signals", 3)
+SIGNALS = Stage("signals", 5)
 DUPLICATES = Stage("duplicates", 2)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
@@ -165,19 +165,13 @@ def scan(
         InputError: bad input, in one line with place and remedy.
         WorkError: the disk is full.
     """
-    tell = progress or (lambda stage, done, total: None)
-    sources, texts = read(uris, options, store, progress, without=without, builtins=builtins)
-    size = float(texts.summary["bytes"])
-    parts, after = texts.files(".parquet"), {"documents": texts.fingerprint}
-    sizes: list[int] = texts.summary["part_bytes"]
-    marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, sizes, folder, tell), resumed=True)
-    twins = store.build(DUPLICATES, after, _dedup_config(), lambda f: _duplicates(parts, f, size, tell))
+    sources, texts, marks, twins = scored(uris, options, store, progress, without=without, builtins=builtins)
     with too_little_told(uris, sources.skipped):
         splits = store.build(
             SPLITS,
-            {**after, "duplicates": twins.fingerprint},
+            {"documents": texts.fingerprint, "duplicates": twins.fingerprint},
             asdict(split_options),
-            lambda folder: _splits(parts, twins.files(".parquet"), split_options, folder),
+            lambda folder: _splits(texts.files(".parquet"), twins.files(".parquet"), split_options, folder),
         )
     four = (texts, marks, twins, splits)
     profiled = store.build(
@@ -198,6 +192,31 @@ def scan(
         builtins=sources.builtins,
         profile=json.loads(profiled.file("profile.json").read_text(encoding="utf-8")),
     )
+
+
+def scored(
+    uris: list[str],
+    options: ReadOptions,
+    store: Store,
+    progress: Progress | None = None,
+    *,
+    without: Path | None = None,
+    builtins: Mapping[str, Choice] | None = None,
+    ray: str | None = None,
+) -> tuple[Sources, Artifact, Artifact, Artifact]:
+    """Only what `scan` finds out about documents, and nothing held out: the sources, and the artifacts of documents,
+    signals and duplicates. `ray` is the address of a cluster that scores them (`parts.done_by_parts`).
+
+    Raises: as `scan`.
+    """
+    tell = progress or (lambda stage, done, total: None)
+    sources, texts = read(uris, options, store, progress, without=without, builtins=builtins)
+    parts, after = texts.files(".parquet"), {"documents": texts.fingerprint}
+    sizes: list[int] = texts.summary["part_bytes"]
+    size = float(texts.summary["bytes"])
+    marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, sizes, folder, tell, ray), resumed=True)
+    twins = store.build(DUPLICATES, after, _dedup_config(), lambda f: _duplicates(parts, f, size, tell))
+    return sources, texts, marks, twins
 
 
 def read(
@@ -234,13 +253,13 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
     return {**asdict(report), "part_bytes": writer.part_sizes}
 
 
-def _signals(parts: list[Path], sizes: list[int], folder: Path, tell: Progress) -> dict[str, Any]:
+def _signals(parts: list[Path], sizes: list[int], folder: Path, tell: Progress, ray: str | None) -> dict[str, Any]:
     total = float(sum(sizes))
     wanted = [
         Part(part, part.name.replace(DOCUMENTS.name, SIGNALS.name), size)
         for part, size in zip(parts, sizes, strict=True)
     ]
-    counts = done_by_parts(folder, wanted, _score, lambda done: tell("signals", done, total))
+    counts = done_by_parts(folder, wanted, _score, lambda done: tell("signals", done, total), ray=ray)
     return {"documents": sum(count["documents"] for count in counts)}
 
 
@@ -302,10 +321,14 @@ def _profile(artifacts: list[list[Path]], folder: Path) -> None:
     (folder / "profile.json").write_text(text, encoding="utf-8")
 
 
+def broken(read: dict[str, Any]) -> list[Both]:
+    """What is to be told of rows and files that were skipped as broken, by the summary of the documents."""
+    bad = read["bad_rows"] + read["bad_files"]
+    return [both("notice.broken", n=bad, first=read["places"][0])] if bad else []
+
+
 def _notices(read: dict[str, Any], splits: dict[str, Any]) -> list[Both]:
-    notices: list[Both] = []
-    if bad := read["bad_rows"] + read["bad_files"]:
-        notices.append(both("notice.broken", n=bad, first=read["places"][0]))
+    notices = broken(read)
     if dropped := splits["documents"].get("dropped", 0):
         notices.append(both("notice.dropped", n=dropped))
     if splits["lacking"]:

@@ -28,6 +28,8 @@ DECISIONS = pa.schema(
     ]
 )
 """reasons: the names of all rules that fire, in their order."""
+DECIDED = ("copies",)
+"""Columns of decisions that go with the documents that are kept."""
 _COLUMNS = ["doc_id", "source", "language", "script", "n_bytes"]
 
 
@@ -123,11 +125,14 @@ def _by(group: pl.Series, table: pl.DataFrame, keep: pl.Series, fired: pl.DataFr
 
 
 def kept(texts: Sequence[Path], decisions: Path) -> Iterator[pa.RecordBatch]:
-    """The documents that are kept, in their order."""
-    keep = pq.read_table(decisions, columns=["keep"]).column("keep").to_numpy()
-    done = 0
+    """The documents that are kept, in their order, with the columns of DECIDED that the decisions have."""
+    table = pq.read_table(decisions)
+    more = [name for name in DECIDED if name in table.schema.names]
+    table, done = table.select(["keep", *more]).combine_chunks(), 0
     for batch in documents.read(texts):
-        part = batch.filter(pa.array(keep[done : done + batch.num_rows]))
+        own = table.slice(done, batch.num_rows)
         done += batch.num_rows
-        if part.num_rows:
-            yield part
+        wide = pa.Table.from_batches([batch])
+        for name in more:
+            wide = wide.append_column(own.schema.field(name), own.column(name))
+        yield from wide.filter(own.column("keep")).combine_chunks().to_batches()

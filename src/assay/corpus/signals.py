@@ -3,8 +3,8 @@
     documents batch -> code points -> for every document: its words, then each group of signals -> one row a document
 
 Every signal is a pure function of the text. What each means is said where it is made: `composition` (characters),
-`quality` (words), `repetition` (lines, paragraphs, n-grams), `lines` (FineWeb, C4, RefinedWeb). The kernels hold no
-lock: threads that each take a batch share the cores.
+`quality` (words), `repetition` (lines, paragraphs, n-grams), `lines` (FineWeb, C4, RefinedWeb), `program` (code),
+`tongues` (languages). The kernels hold no lock: threads that each take a batch share the cores.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ import pyarrow as pa
 from assay.corpus import characters as ch
 from assay.corpus import composition as composition_
 from assay.corpus import lines as lines_
+from assay.corpus import program as program_
 from assay.corpus import quality as quality_
 from assay.corpus import repetition as repetition_
+from assay.corpus import tongues as tongues_
 from assay.corpus import words as w
 from assay.corpus.compiled import Seen, compiled, seen
 
-_GROUPS = (composition_.NAMES, quality_.NAMES, lines_.NAMES, repetition_.NAMES)
-NAMES = (*(name for group in _GROUPS for name in group), "compression")
+_GROUPS = (composition_.NAMES, quality_.NAMES, lines_.NAMES, repetition_.NAMES, program_.NAMES)
+NAMES = (*(name for group in _GROUPS for name in group), *tongues_.NAMES)
 COUNTS = frozenset((*composition_.COUNTS, *quality_.COUNTS, *lines_.COUNTS))
 """The signals that are whole numbers."""
 SIGNALS = pa.schema(
@@ -34,7 +36,7 @@ SIGNALS = pa.schema(
         *(pa.field(name, pa.int32() if name in COUNTS else pa.float32()) for name in NAMES),
     ]
 )
-_A, _B, _C, _D = np.cumsum([len(group) for group in _GROUPS]).tolist()
+_A, _B, _C, _D, _E = np.cumsum([len(group) for group in _GROUPS]).tolist()
 
 
 def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa.RecordBatch:
@@ -46,19 +48,19 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
     """
     text = batch.column("text")
     points, offsets = ch.points_of(text)
-    rows = np.empty((len(text), _D))
+    rows = np.empty((len(text), _E))
     table, most = w.kinds(), int(np.diff(offsets).max(initial=0))
     unspaced = np.empty(len(text), dtype=bool)
     _unspaced(points, table, offsets, unspaced)
     cut = unspaced if pieces is None else np.ones(len(text), dtype=bool)
     lengths, cuts = _by_dictionary(text, unspaced) if pieces is None else _end_to_end(pieces)
     _measure(
-        points, offsets, table, ch.classes(), w.lists(), quality_.stop_words(), lines_.phrases(), unspaced, cut,
-        lengths, cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
-        np.empty(composition_.MOST, dtype=np.int64), rows,
+        points, offsets, table, ch.classes(), w.lists(), quality_.stop_words(), lines_.phrases(), program_.table(),
+        unspaced, cut, lengths, cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
+        np.empty(composition_.MOST, dtype=np.int64), program_.room(), rows,
     )  # fmt: skip
     found = dict(zip((name for group in _GROUPS for name in group), rows.T, strict=True))
-    found["compression"] = composition_.compression(text)
+    found |= tongues_.tongues(text, points, offsets)
     made = [
         pa.array(found[name].astype(np.int32 if name in COUNTS else np.float32), from_pandas=True) for name in NAMES
     ]
@@ -90,8 +92,8 @@ def _end_to_end(pieces: Sequence[ch.I64]) -> tuple[ch.I64, ch.I64]:
 @compiled
 def _measure(
     points: Any, offsets: Any, table: Any, classes: Any, lists: w.Lists, listed: quality_.StopWords,
-    phrases: lines_.Phrases, unspaced: Any, cut: Any, lengths: Any, cuts: Any, words: w.Words, spare: w.Words,
-    line: Any, seen: Seen, counts: Any, rows: Any,
+    phrases: lines_.Phrases, known: program_.Table, unspaced: Any, cut: Any, lengths: Any, cuts: Any, words: w.Words,
+    spare: w.Words, line: Any, seen: Seen, counts: Any, found: Any, rows: Any,
 ) -> None:  # fmt: skip
     for d in range(len(offsets) - 1):
         begin, end = offsets[d], offsets[d + 1]
@@ -105,3 +107,4 @@ def _measure(
         quality_.quality(points, table, begin, end, words, n, listed, row[_A:_B])
         lines_.lines(points, table, lists, begin, end, words, n, seen, phrases, line, spare, row[_B:_C])
         repetition_.repetition(points, table, begin, end, words, n, seen, row[_C:_D])
+        program_.program(points, table, known, begin, end, found, row[_D:_E])
