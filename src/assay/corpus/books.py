@@ -86,13 +86,21 @@ def epub(raw: decode.Raw, problem: decode.Problem) -> Iterator[str]:
 
 
 def _small_enough(raw: decode.Raw) -> None:
+    """Refuse an archive whose list of members, which is read as a whole, is larger than any book's.
+
+    Raises:
+        InputError: it is.
+    """
     size = raw.file.seek(0, 2)
-    tail = min(size, 22 + 0xFFFF)
+    tail = min(size, 20 + 22 + 0xFFFF)
     raw.file.seek(size - tail)
-    end = raw.file.read(tail).rpartition(b"PK\5\6")[2]
-    listed = int.from_bytes(end[8:12], "little")  # bytes of the archive's list of members
+    last = raw.file.read(tail)
     raw.file.seek(0)
     raw.reach(0)
+    end = len(last) - 22 if last[-22:].startswith(b"PK\5\6") else last.rfind(b"PK\5\6")
+    listed = int.from_bytes(last[end + 12 : end + 16], "little") if end >= 0 else 0
+    if end >= 20 and last[end - 20 : end].startswith(b"PK\6\7"):  # the form for archives of more than 4 GB
+        listed = 1 << 32
     if size > _LARGEST_FILE or listed > _LARGEST_DIRECTORY:
         what = f"a file of {size:,} bytes" if size > _LARGEST_FILE else f"an archive whose list has {listed:,} bytes"
         raise InputError(f"{what}: more than any book has", where=raw.where, remedy=_MEND)

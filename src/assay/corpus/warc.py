@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import zstandard
 
@@ -77,7 +77,7 @@ class _Stream:
 
     def __init__(self, raw: decode.Raw) -> None:
         self.raw = raw
-        self._chunks = _inflated(raw) if decode.compression_of(raw.path) == "gzip" else _read(raw)
+        self._chunks = _chunks(raw)
         self._rest = b""
         self.offset = 0  # of the beginning of `_rest`
         self.ended = False
@@ -127,35 +127,43 @@ class _Stream:
         return b"".join(kept)
 
 
-def _read(raw: decode.Raw) -> Iterator[bytes]:
-    while chunk := raw.read(_STEP):
-        yield chunk
-
-
-def _inflated(raw: decode.Raw) -> Iterator[bytes]:
-    """The members of a gzip file one after another, all bytes before a cut or damage included.
+def _chunks(raw: decode.Raw) -> Iterator[bytes]:
+    """A file's bytes, unpacked: all of those before a cut or damage, too.
 
     Raises:
         InputError: it is cut off or damaged there.
     """
-    inflate, begun = zlib.decompressobj(31), False
-    while data := raw.packed(_STEP):
+    kind = decode.compression_of(raw.path)
+    if kind is None:
+        while chunk := raw.read(_STEP):
+            yield chunk
+        return
+    unpacker, begun = _unpacker(kind), False
+    # zstd hands out all that its input holds: a kilobyte holds 32 MB at most.
+    while data := raw.packed(_STEP if kind == "gzip" else 1 << 10):
         while data:
             begun = True
             try:
-                made = inflate.decompress(data, _STEP)
-            except zlib.error as error:
+                if kind == "gzip":
+                    made = unpacker.decompress(data, _STEP)
+                else:
+                    made = unpacker.decompress(data)
+            except (zlib.error, zstandard.ZstdError) as error:
                 raise decode.damaged(raw, error) from error
             if made:
                 yield made
-            data = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
-            if inflate.eof:
-                inflate, begun, data = zlib.decompressobj(31), False, data.lstrip(b"\0")
-    while begun and not inflate.eof:
-        made = inflate.decompress(b"", _STEP)
-        if not made:
-            raise decode.damaged(raw, "it ends within a member")
-        yield made
+            data = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+            if unpacker.eof:  # archives are packed record by record
+                unpacker, begun, data = _unpacker(kind), False, data.lstrip(b"\0")
+    if begun:
+        if kind == "gzip" and (made := unpacker.flush()):
+            yield made
+        if not unpacker.eof:
+            raise decode.damaged(raw, "it ends too early")
+
+
+def _unpacker(kind: str) -> Any:
+    return zlib.decompressobj(31) if kind == "gzip" else zstandard.ZstdDecompressor().decompressobj()
 
 
 def _cut_off(stream: _Stream, number: int, start: int) -> InputError:
