@@ -28,15 +28,12 @@ def chapter(title: str, text: str) -> str:
 
 def package(names: list[str], *, prefix: str = "") -> str:
     items = "".join(
-        f'<{prefix}item id="c{i}" href="{n}" media-type="application/xhtml+xml"/>' for i, n in names_of(names)
+        f'<{prefix}item id="c{i}" href="{n}" media-type="application/xhtml+xml"/>' for i, n in enumerate(names)
     )
-    spine = "".join(f'<{prefix}itemref idref="c{i}"/>' for i, _ in names_of(names))
+    spine = "".join(f'<{prefix}itemref idref="c{i}"/>' for i, _ in enumerate(names))
     space = f'xmlns{":" if prefix else ""}{prefix.rstrip(":")}="http://www.idpf.org/2007/opf"'
-    return f"<{prefix}package {space}><{prefix}manifest>{items}</{prefix}manifest><{prefix}spine>{spine}</{prefix}spine></{prefix}package>"
-
-
-def names_of(names: list[str]) -> list[tuple[int, str]]:
-    return list(enumerate(names))
+    inside = f"<{prefix}manifest>{items}</{prefix}manifest><{prefix}spine>{spine}</{prefix}spine>"
+    return f"<{prefix}package {space}>{inside}</{prefix}package>"
 
 
 def epub(path: Path, members: dict[str, str | bytes], *, opf: str | None = None) -> Path:
@@ -213,7 +210,7 @@ def test_a_pdf_that_cannot_be_read_is_one_line(tmp_path: Path, damage: str) -> N
     else:
         path.write_bytes(b"%PDF-1.4 garbage" * 9 if damage == "garbage" else pdf([FIRST])[:200])
     (tmp_path / "b.txt").write_text("a good file")
-    with pytest.raises(InputError, match="not a whole PDF|password") as caught:
+    with pytest.raises(InputError, match=r"not a whole PDF|password") as caught:
         read(tmp_path)
     assert str(caught.value.where).startswith(str(path)) and caught.value.remedy and "\n" not in caught.value.line()
     texts, report = read(tmp_path, on_error="skip")

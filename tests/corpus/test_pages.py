@@ -139,7 +139,7 @@ def test_hostile_pages_are_refused_at_once(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.html").write_text(HOSTILE[name])
     (tmp_path / "b.html").write_text(page(ENGLISH))
     began = time.process_time()
-    with pytest.raises(InputError, match="nested|attributes|tags|bytes") as caught:
+    with pytest.raises(InputError, match=r"nested|attributes|tags|bytes") as caught:
         read(tmp_path)
     assert caught.value.where == str(tmp_path / "a.html") and "\n" not in caught.value.line()
     texts, report = read(tmp_path, on_error="skip")

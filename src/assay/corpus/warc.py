@@ -144,10 +144,7 @@ def _chunks(raw: decode.Raw) -> Iterator[bytes]:
         while data:
             begun = True
             try:
-                if kind == "gzip":
-                    made = unpacker.decompress(data, _STEP)
-                else:
-                    made = unpacker.decompress(data)
+                made = unpacker.decompress(data, *([_STEP] if kind == "gzip" else []))
             except (zlib.error, zstandard.ZstdError) as error:
                 raise decode.damaged(raw, error) from error
             if made:
