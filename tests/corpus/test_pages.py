@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import time
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ def test_the_encoding_is_found(tmp_path: Path, codec: str, head: str) -> None:
 
 def test_an_encoding_that_was_given_counts_before_all_others(tmp_path: Path) -> None:
     (tmp_path / "a.html").write_bytes(page(CHINESE, '<meta charset="big5">').encode("gb18030"))
-    (text,), _ = read(tmp_path, encoding="gb18030")
-    assert text == "\n\n".join(CHINESE)
+    (tmp_path / "b.html").write_bytes(page(CHINESE).encode())  # and this one is plainly something else
+    assert read(tmp_path, encoding="gb18030")[0] == ["\n\n".join(CHINESE)] * 2
 
 
 def test_a_page_in_no_encoding_is_told(tmp_path: Path) -> None:
@@ -154,6 +155,19 @@ def test_large_and_untidy_pages_are_read(tmp_path: Path, name: str) -> None:
     texts, _ = read(tmp_path)
     assert "".join(texts).replace("\0", "").startswith("some text that is long enough to be a sentence.")
     assert time.process_time() - began < 20
+
+
+@pytest.mark.parametrize("name", ["a.html.gz", "a.warc.gz", "a.html.zst", "a.warc.zst"])
+def test_what_unpacks_without_end_is_never_held(tmp_path: Path, name: str) -> None:
+    data = b" " * (300 << 20)
+    data = data if "html" in name else record(b"")[:-4].replace(b"Length: ", b"Length: 9999999") + data
+    (tmp_path / name).write_bytes(gzip.compress(data, 1) if name.endswith("gz") else zstandard.compress(data, 1))
+    del data
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"more than|cut off"):
+        read(tmp_path)
+    assert tracemalloc.get_traced_memory()[1] < 80 << 20
+    tracemalloc.stop()
 
 
 def test_other_extractors(tmp_path: Path) -> None:

@@ -50,11 +50,14 @@ _REPLACED = 0.01  # of a page's characters may be undecodable, as browsers show 
 def characters(data: bytes, encoding: str | None, declared: str | None = None) -> str:
     """A page's bytes as text, in the given `encoding` or the one found; `declared` is what came with the page.
 
+    Where a byte-order mark or the bytes themselves leave no doubt, they count before what was given.
+
     Raises:
         Unreadable: more than one in a hundred characters cannot be decoded.
     """
     best, fewest, name = "", len(data) + 1, ""
-    for name in [encoding] if encoding else _encodings(data, declared):
+    plainly = decode.marked(data) or decode.is_certainly_utf8(data)
+    for name in [encoding] if encoding and not plainly else _encodings(data, declared):
         text = data.decode(name, "replace")
         replaced = text.count("\ufffd") - (data.count(b"\xef\xbf\xbd") if name == "utf-8" else 0)
         if replaced < fewest:
@@ -307,8 +310,10 @@ def _within(element: Any, other: Any) -> bool:
 def _filtered(tree: Any, *, main: bool) -> list[Block]:
     """The blocks that are left when all rules were asked; a rule that takes too much is not heeded."""
     blocks = _blocks(tree, main=main, without=())
-    for without, least in ((_NOT_MAIN, 0.5), ([*_NOT_MAIN, *_SELDOM_MAIN], 0.6)):
-        blocks = _unless_less(_blocks(tree, main=main, without=without), least, blocks)
+    fewest = _blocks(tree, main=main, without=[*_NOT_MAIN, *_SELDOM_MAIN])
+    if _length(fewest) < 0.6 * _length(blocks):  # else the step between cannot be less, either
+        blocks = _unless_less(_blocks(tree, main=main, without=_NOT_MAIN), 0.5, blocks)
+    blocks = _unless_less(fewest, 0.6, blocks)
     blocks = _unless_less([b for b in blocks if not _links(b)], 0.4, blocks)
     return _unless_less([b for b in blocks if not _stray(b)], 0.5, blocks)
 

@@ -139,8 +139,8 @@ def _chunks(raw: decode.Raw) -> Iterator[bytes]:
             yield chunk
         return
     unpacker, begun = _unpacker(kind), False
-    # zstd hands out all that its input holds: a kilobyte holds 32 MB at most.
-    while data := raw.packed(_STEP if kind == "gzip" else 1 << 10):
+    # zstd hands out all that its input holds: 512 bytes hold 16 MB at most.
+    while data := raw.packed(_STEP if kind == "gzip" else 512):
         while data:
             begun = True
             try:
