@@ -48,6 +48,10 @@ OnError = Annotated[
     Literal["stop", "skip"] | None,
     typer.Option(help="What a bad row or file does: stop, or be skipped and counted. Default stop."),
 ]
+Html = Annotated[
+    Literal["resiliparse", "trafilatura", "both"] | None,
+    typer.Option(help="What finds the main text of web pages. Default resiliparse; the others need the extra html."),
+]
 Lang = Annotated[
     Literal["en", "zh"], typer.Option(help="Language of progress and answers; error lines are always English.")
 ]
@@ -241,6 +245,7 @@ def corpus_scan(
     text_field: TextField = None,
     encoding: Encoding = None,
     on_error: OnError = None,
+    html: Html = None,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -257,7 +262,7 @@ def corpus_scan(
     from assay import front
 
     front.corpus_scan(
-        sources=sources, out=out, ray=ray, reading=_reading(source_field, text_field, encoding, on_error),
+        sources=sources, out=out, ray=ray, reading=_reading(source_field, text_field, encoding, on_error, html),
         language=lang, as_json=json_,
     )  # fmt: skip
 
@@ -281,6 +286,7 @@ def corpus_select(
     text_field: TextField = None,
     encoding: Encoding = None,
     on_error: OnError = None,
+    html: Html = None,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -301,7 +307,7 @@ def corpus_select(
 
     front.corpus_select(
         sources=sources, out=out, packs=pack or [], where=where or [], words=words or [],
-        reading=_reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+        reading=_reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
     )  # fmt: skip
 
 
@@ -541,10 +547,20 @@ def tokenizer_compare(
 
 
 def _reading(
-    source_field: str | None, text_field: str | None, encoding: str | None, on_error: str | None
+    source_field: str | None,
+    text_field: str | None,
+    encoding: str | None,
+    on_error: str | None,
+    html: str | None = None,
 ) -> dict[str, str]:
     """The options of reading that were given."""
-    options = {"source_field": source_field, "text_field": text_field, "encoding": encoding, "on_error": on_error}
+    options = {
+        "source_field": source_field,
+        "text_field": text_field,
+        "encoding": encoding,
+        "on_error": on_error,
+        "html": html,
+    }
     return {name: value for name, value in options.items() if value is not None}
 
 

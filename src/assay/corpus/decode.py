@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +26,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _GUESSES = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1251", "cp1252", "latin-1")
+_BEYOND_ASCII = bytes(range(128, 256))
 _COMPRESSION = {".gz": "gzip", ".zst": "zstd"}
+
+
+Problem = Callable[[str, str, str], None]
+"""where, what, remedy: raises, or counts and goes on"""
 
 
 class Changed(InputError):
@@ -97,11 +102,18 @@ class Raw:
         except OSError as error:
             if self._stream is None:
                 raise refused(self.path, error) from error
-            raise InputError(
-                f"the compressed data is cut off or damaged ({' '.join(str(error).split())[:80]})",
-                where=self.where,
-                remedy="copy or download the file again, or pass --on-error skip to go on without its rest",
-            ) from error
+            raise damaged(self, error) from error
+
+    def packed(self, size: int = BLOCK) -> bytes:
+        """Up to `size` bytes as they stand on disk; b"" at the end.
+
+        Raises:
+            InputError: the disk does not give them.
+        """
+        try:
+            return self.file.read(size)
+        except OSError as error:
+            raise refused(self.path, error) from error
 
     def close(self) -> None:
         if self._stream is not None:
@@ -113,6 +125,15 @@ class Raw:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def damaged(raw: Raw, why: object) -> InputError:
+    """The error for compressed data that is cut off or damaged."""
+    return InputError(
+        f"the compressed data is cut off or damaged ({' '.join(str(why).split())[:80]})",
+        where=raw.where,
+        remedy="copy or download the file again, or pass --on-error skip to go on without its rest",
+    )
 
 
 def vanished(path: Path) -> Changed:
@@ -174,6 +195,20 @@ def blocks(raw: Raw, encoding: str | None, *, strict: bool = True) -> Iterator[b
             return
         offset += len(block)
         block = raw.read()
+
+
+def marked(data: bytes) -> str | None:
+    """The encoding that a byte-order mark says."""
+    return next((name for mark, name in _MARKS if data.startswith(mark)), None)
+
+
+def is_certainly_utf8(data: bytes) -> bool:
+    """Whether bytes are well-formed UTF-8 and hold enough of more than ASCII that this cannot be chance."""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return len(text) - len(data.translate(None, _BEYOND_ASCII)) >= _CERTAIN
 
 
 def _unordered(raw: Raw, name: str, line: int, error: UnicodeError) -> InputError:

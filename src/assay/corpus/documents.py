@@ -43,7 +43,7 @@ PART_BYTES = 32 << 20
 BATCH_BYTES = 4 << 20
 
 
-_RUNNING_TEXT = r"(?i)\.(txt|md)(\.gz|\.zst)?$"
+_RUNNING_TEXT = r"(?i)\.(txt|md|html?|epub|pdf)(\.gz|\.zst)?$"
 
 
 def row_of_text() -> pl.Expr:

@@ -5,6 +5,9 @@
     .csv         a header line, then rows; comma, semicolon or tab
     .parquet     one row group at a time
     .txt .md     the text itself
+    .html .htm   the main text of the page (html.py)
+    .warc        the same of every page that a web archive holds (warc.py)
+    .epub .pdf   running text (books.py)
 
 A text that is longer than a piece, in whatever format, becomes several documents: it is cut at blank lines, else
 line ends, else anywhere. A row that cannot be used goes to `problem(where, what, remedy)`, which raises (stop) or
@@ -20,15 +23,16 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.corpus import decode
-from assay.corpus.decode import printable
+from assay.corpus import books, decode, html, warc
+from assay.corpus.decode import Problem, printable
 from assay.errors import InputError
 from assay.store import disk_errors
 
@@ -75,27 +79,91 @@ class Fields(NamedTuple):
     split: str | None
 
 
-Problem = Callable[[str, str, str], None]
-"""where, what, remedy"""
+RUNNING = (".txt", ".md", ".html", ".htm", ".epub", ".pdf")
+"""Kinds of which a whole file is one text."""
+PACKED = (".epub", ".pdf")
+"""Kinds that are archives themselves, and read from their end: not looked for in another archive."""
 
 
-def rows(
-    raw: decode.Raw, kind: str, fields: Fields, problem: Problem, *, encoding: str | None, piece_chars: int
-) -> Iterator[Row]:
+class Reading(NamedTuple):
+    """How the texts of a file are read; see `ReadOptions`."""
+
+    fields: Fields
+    encoding: str | None = None
+    extractor: html.Extractor = "resiliparse"
+    piece_chars: int = 20_000
+
+
+def needs(kinds: set[str], extractor: html.Extractor) -> None:
+    """Whether what these kinds need is installed: told before anything is read, since no file is to blame.
+
+    Raises:
+        InputError: it is not; the remedy says what to install.
+    """
+    if kinds & set(_PAGES):
+        html.needs(extractor)
+    if ".pdf" in kinds:
+        books.needs_pdf()
+
+
+def readers(kinds: set[str], extractor: html.Extractor) -> dict[str, str | int]:
+    """The versions of what decides which text such files give, where it is not the file alone."""
+    made: dict[str, str | int] = {}
+    if kinds & {*_PAGES, ".epub"}:
+        made |= html.versions(extractor)
+    if ".pdf" in kinds:
+        made["pypdf"] = metadata.version("pypdf")
+    return made
+
+
+_PAGES = (".html", ".htm", ".warc")
+
+
+def rows(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator[Row]:
     """The rows of one file. `kind` is the format's suffix."""
-    if kind in (".txt", ".md"):
-        texts = (block.decode() for block in decode.blocks(raw, encoding))
-        for ordinal, piece in enumerate(pieces(texts, piece_chars)):
+    if kind in RUNNING:
+        for ordinal, piece in enumerate(pieces(_running(raw, kind, how, problem), how.piece_chars)):
             yield Row(ordinal, piece, None, None)
         return
     ordinal = 0
-    for text, source, split in _records(raw, kind, fields, problem, encoding):
+    piece_chars = how.piece_chars
+    for text, source, split in _records(raw, kind, how, problem):
         for piece in [text] if len(text) <= piece_chars else pieces(iter([text]), piece_chars):
             yield Row(ordinal, piece, source, split)
             ordinal += 1
 
 
-def _records(raw: decode.Raw, kind: str, fields: Fields, problem: Problem, encoding: str | None) -> Iterator[Record]:
+def _running(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator[str]:
+    """A file's one text, in parts."""
+    if kind in _PAGES:
+        return iter([_page(raw, how)])
+    if kind in PACKED:
+        return books.epub(raw, problem) if kind == ".epub" else books.pdf(raw, problem)
+    return (block.decode() for block in decode.blocks(raw, how.encoding))
+
+
+def _page(raw: decode.Raw, how: Reading) -> str:
+    """The main text of a page.
+
+    Raises:
+        InputError: it is too large or too deeply nested, or in no encoding that can be told.
+    """
+    parts: list[bytes] = []
+    while sum(map(len, parts)) <= html.LARGEST_PAGE and (part := raw.read()):
+        parts.append(part)
+    try:
+        return html.main_text(b"".join(parts), how.encoding, how.extractor)
+    except html.Unreadable as error:
+        remedy = "leave the page out, or pass --on-error skip to go on without it"
+        raise InputError(str(error), where=raw.where, remedy=remedy) from error
+
+
+def _records(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator[Record]:
+    fields, encoding = how.fields, how.encoding
+    if kind == ".warc":
+        for text in warc.texts(raw, problem, encoding, how.extractor):
+            yield Record(text, None, None)
+        return
     if kind == ".parquet":
         yield from _parquet(raw, fields, problem)
         return

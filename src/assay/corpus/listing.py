@@ -31,11 +31,12 @@ from pathlib import Path
 
 from assay.corpus import decode
 from assay.corpus.decode import shown
-from assay.corpus.formats import SPLIT_WORDS
+from assay.corpus.formats import PACKED, SPLIT_WORDS
 from assay.errors import InputError
 from assay.present.words import Both, both
 
-KINDS = (".txt", ".md", ".jsonl", ".json", ".csv", ".parquet")
+KINDS = (".txt", ".md", ".jsonl", ".json", ".csv", ".parquet", ".html", ".htm", ".warc", ".epub", ".pdf")
+_TEXT = (".txt", ".md", ".jsonl", ".json", ".csv")  # kinds in which a NUL is no text; pages are known to hold some
 LOOSE_FILES = 64
 _NO_DATA = ("readme", "license", "licence", "copying", "notice", "changelog", "dataset_infos")
 _STUDY = ("study.json", ".lock")  # what the folder of every study holds
@@ -328,13 +329,15 @@ def _unreadable(path: Path, how: _How, named: bool) -> Both | None:
         return both("skipped.by_name")
     if _kind(path) not in KINDS:
         return both("skipped.kind", suffix=shown(path.suffix) or both("skipped.no_suffix"))
+    if _kind(path) in PACKED and decode.compression_of(path):
+        return both("skipped.packed")
     if not path.is_file():
         return both("skipped.no_file")
     with path.open("rb") as file:  # whatever its kind: what cannot be opened is told before any work is done
         head = file.read(_HEAD)
     if not head:
         return both("skipped.empty")
-    plain = _kind(path) != ".parquet" and not decode.compression_of(path)
+    plain = _kind(path) in _TEXT and not decode.compression_of(path)
     return both("skipped.binary") if plain and not how.encoded and decode.looks_binary(head) else None
 
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from assay.corpus import builtin, decode, documents, formats
+from assay.corpus import builtin, decode, documents, formats, html
 from assay.corpus.listing import Skipped, SourceFile, listing, mark_of
 from assay.errors import InputError
 from assay.present.words import Both
@@ -38,17 +38,22 @@ class ReadOptions:
     split_field: str | None = "split"
     """Field that may declare a split (train, valid, validation, dev, eval, test); None: ignored."""
     encoding: str | None = None
-    """Encoding of text, CSV and JSON files; None: UTF-8, or what a byte-order mark says."""
+    """Encoding of text, CSV, JSON and HTML files; None: UTF-8, or what a byte-order mark says, and of a page what it
+    says itself, else what its bytes look like."""
     on_error: Literal["stop", "skip"] = "stop"
     """What a bad row or file does: end the reading with an error, or be skipped and counted."""
     piece_chars: int = 20_000
     """Longer texts, whatever file they are in, are cut into pieces of at most so many characters."""
+    html: html.Extractor = "resiliparse"
+    """What finds the main text of web pages: resiliparse with rules of ours, trafilatura, or both (extra `html`)."""
 
     def __post_init__(self) -> None:
         if self.on_error not in ("stop", "skip"):
             raise InputError(f"on_error is {self.on_error!r}", remedy="use stop or skip")
         if self.piece_chars < 100:
             raise InputError(f"piece_chars is {self.piece_chars}", remedy="use at least 100 characters")
+        if self.html not in html.EXTRACTORS:
+            raise InputError(f"html is {self.html!r}", remedy=f"use one of {', '.join(html.EXTRACTORS)}")
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
@@ -108,7 +113,8 @@ class Sources:
                 for file, digest in zip(self.files, pool.map(self._digest, self.files), strict=True):
                     self.digests[file.origin] = digest
         rows = sorted([f.origin, f.label, f.split, f.size, self.digests[f.origin]] for f in self.files)
-        return fingerprint({"files": rows, "options": asdict(self.options)})
+        options = {**asdict(self.options), **formats.readers({f.kind for f in self.files}, self.options.html)}
+        return fingerprint({"files": rows, "options": options})
 
     def _digest(self, file: SourceFile) -> str:
         try:
@@ -168,15 +174,14 @@ class Sources:
             report.bad_files += 1
             report.bad(told)
 
-    def _read(self, file: SourceFile, problem: formats.Problem) -> Iterator[tuple[formats.Row, int]]:
+    def _read(self, file: SourceFile, problem: decode.Problem) -> Iterator[tuple[formats.Row, int]]:
         options = self.options
         fields = formats.Fields(options.text_field, options.source_field, options.split_field)
+        how = formats.Reading(fields, options.encoding, options.html, options.piece_chars)
         _unchanged(file)
         try:
             with decode.Raw(file.path) as raw:
-                for row in formats.rows(
-                    raw, file.kind, fields, problem, encoding=options.encoding, piece_chars=options.piece_chars
-                ):
+                for row in formats.rows(raw, file.kind, how, problem):
                     yield row, raw.position
         except InputError:
             _unchanged(file)  # what looks like damage may be a file that is being written
@@ -245,6 +250,7 @@ def open_sources(
             paths.append(uri)
     skip = options.on_error == "skip"
     found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without)
+    formats.needs({file.kind for file in found.files}, options.html)
     return Sources(found.files, options, found.skipped, (*notices, *found.notices), choices)
 
 

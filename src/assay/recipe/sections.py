@@ -20,5 +20,8 @@ class CorpusRecipe(Section):
     text_field: str | None = Field(None, description="field that holds the text; found by name when not given")
     encoding: str | None = Field(None, description="encoding of the files; UTF-8 (or a byte order mark) when not given")
     on_error: Literal["stop", "skip"] = Field("stop", description="what a bad row or file does")
+    html: Literal["resiliparse", "trafilatura", "both"] = Field(
+        "resiliparse", description="what finds the main text of web pages; the other two need the extra html"
+    )
     eval_share: float = Field(0.05, gt=0, le=0.3, description="share of document clusters held out to fit laws on")
     test_share: float = Field(0.05, gt=0, le=0.3, description="share held out for registered predictions alone")
