@@ -203,13 +203,7 @@ class _Study:
         c = self.recipe.corpus
         corpus = scan(
             self.request.sources,
-            ReadOptions(
-                source_field=c.source_field,
-                text_field=c.text_field,
-                encoding=c.encoding,
-                on_error=c.on_error,
-                html=c.html,
-            ),
+            ReadOptions.of(c),
             SplitOptions(eval_share=c.eval_share, test_share=c.test_share),
             self.store,
             self.progress.to,

@@ -114,6 +114,16 @@ def put(table: Seen, at: Any, key: Any, number: Any) -> None:
 
 
 @inlined
+def met(table: Seen, key: Any, mask: Any) -> bool:
+    """Whether a key was met before; from now on it was."""
+    at = place_of(table, key, mask)
+    before = holds(table, at)
+    if not before:
+        put(table, at, key, 0)
+    return before
+
+
+@inlined
 def mixed(key: Any) -> Any:
     """A bijection of 64-bit words that scatters them (the finaliser of splitmix64)."""
     x = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -13,7 +13,7 @@ import numpy as np
 
 from assay.corpus import characters as ch
 from assay.corpus import words as w
-from assay.corpus.compiled import BASE, Seen, compiled, fresh, holds, inlined, place_of, put
+from assay.corpus.compiled import BASE, Seen, compiled, fresh, inlined, met
 from assay.corpus.quality import bare, line_end, next_line, three_dots
 
 COUNTS = ("c4_sentences", "lorem_ipsum", "curly_brackets")
@@ -267,11 +267,8 @@ def _others(
             chars += i - start
             ended += table[points[i - 1]] & w.TERMINAL > 0
             short += i - start <= SHORT_LINE
-            at = place_of(seen, key, mask)
-            if holds(seen, at):
+            if met(seen, key, mask):
                 again += i - start
-            else:
-                put(seen, at, key, 0)
             size = beyond - first
             shouted = 2 * capitals > size
             loud += shouted

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from assay.corpus import words as w
-from assay.corpus.compiled import BASE, Seen, compiled, fresh, holds, place_of, put
+from assay.corpus.compiled import BASE, Seen, compiled, fresh, holds, met, place_of, put
 
 TOP, DUPLICATED = (2, 3, 4), (5, 6, 7, 8, 9, 10)
 NAMES = (
@@ -70,12 +70,9 @@ def _lines(points: Any, begin: int, end: int, seen: Seen, row: Any) -> None:
             key = key * BASE + np.uint64(points[i]) + np.uint64(1)
             i += 1
         lines += 1
-        at = place_of(seen, key, mask)
-        if holds(seen, at):
+        if met(seen, key, mask):
             again += 1
             chars += i - start
-        else:
-            put(seen, at, key, 0)
         if i == end:
             break
         while i < end and points[i] == w.NEWLINE:
@@ -101,12 +98,9 @@ def _paragraphs(points: Any, begin: int, end: int, whole: int, seen: Seen, row: 
             key = key * BASE + np.uint64(points[i]) + np.uint64(1)
             i += 1
         paragraphs += 1
-        at = place_of(seen, key, mask)
-        if holds(seen, at):
+        if met(seen, key, mask):
             again += 1
             chars += i - start
-        else:
-            put(seen, at, key, 0)
         while i < end and points[i] == w.NEWLINE:
             i += 1
     row[0], row[1] = again / paragraphs, chars / whole
@@ -143,13 +137,11 @@ def _duplicated(words: w.Words, n: int, size: int, seen: Seen) -> int:
     i = 0
     while i < n - size + 1:
         key = w.joined_hash(words, i, i + size)
-        at = place_of(seen, key, mask)
-        if holds(seen, at):
+        if met(seen, key, mask):
             for j in range(i, i + size):
                 chars += words.ends[j] - words.begins[j]
             i += size
         else:
-            put(seen, at, key, 0)
             i += 1
     return chars
 

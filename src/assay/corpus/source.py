@@ -21,6 +21,7 @@ from assay.corpus import builtin, decode, documents, formats, html
 from assay.corpus.listing import Skipped, SourceFile, listing, mark_of
 from assay.errors import InputError
 from assay.present.words import Both
+from assay.recipe.sections import CorpusRecipe
 from assay.store import file_digest, fingerprint
 
 _PLACES = 20
@@ -46,6 +47,17 @@ class ReadOptions:
     """Longer texts, whatever file they are in, are cut into pieces of at most so many characters."""
     html: html.Extractor = "resiliparse"
     """What finds the main text of web pages: resiliparse with rules of ours, trafilatura, or both (extra `html`)."""
+
+    @classmethod
+    def of(cls, recipe: CorpusRecipe) -> ReadOptions:
+        """What a recipe says of it."""
+        return cls(
+            source_field=recipe.source_field,
+            text_field=recipe.text_field,
+            encoding=recipe.encoding,
+            on_error=recipe.on_error,
+            html=recipe.html,
+        )
 
     def __post_init__(self) -> None:
         if self.on_error not in ("stop", "skip"):

@@ -64,13 +64,7 @@ class Work:
         d = self.recipe.data
         corpus = scan(
             list(d.sources),
-            ReadOptions(
-                source_field=d.source_field,
-                text_field=d.text_field,
-                encoding=d.encoding,
-                on_error=d.on_error,
-                html=d.html,
-            ),
+            ReadOptions.of(d),
             SplitOptions(eval_share=d.eval_share, test_share=d.test_share),
             self.space.store,
             self.progress.to,
