@@ -1,0 +1,222 @@
+"""`assay corpus`: score a corpus once, then ask of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
+
+app = typer.Typer(
+    help="Score a corpus once, then ask rules of it.", no_args_is_help=True,
+    epilog="Examples: assay corpus scan my-texts/ --out scored; assay corpus select scored --pack fineweb --out kept",
+)  # fmt: skip
+
+
+@app.command("scan")
+def corpus_scan(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder; a rerun goes on from what is there.")],
+    ray: Annotated[
+        str | None, typer.Option(help="Score on a Ray cluster: its address, auto or local; for the same rows.")
+    ] = None,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    html: Html = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read a corpus and score every document: signals, language, exact and near duplicates.
+
+    \b
+    Examples:
+      assay corpus scan my-texts/ --out scored
+      assay corpus scan d.jsonl --source-field tag --out scored
+      assay corpus scan 语料/ --lang zh --out scored
+      assay corpus scan my-texts/ --ray auto --out /shared/scored
+    """
+    from assay import front
+
+    front.corpus_scan(
+        sources=sources, out=out, ray=ray, reading=reading(source_field, text_field, encoding, on_error, html),
+        language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@app.command("select")
+def corpus_select(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(help="gopher-quality, gopher-repetition, c4, fineweb, dclm, data-juicer, zh, or pack.rule."),
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Keep what this SQL expression over signals is true of. Repeatable.")
+    ] = None,
+    words: Annotated[
+        list[Path] | None,
+        typer.Option(help="A list of words, one a line: drop what holds one; or ask --where about words_NAME."),
+    ] = None,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    html: Html = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Keep the documents that rules let pass, and tell what each rule drops: alone, and that no other does.
+
+    \b
+    Examples:
+      assay corpus select scored --pack gopher-quality --pack gopher-repetition --out kept
+      assay corpus select scored --pack zh --out kept-zh --lang zh
+      assay corpus select scored --pack fineweb.line_punctuation --out kept
+      assay corpus select scored --where "n_words > 50 AND NOT is_near_duplicate" --out kept
+      assay corpus select scored --words insults.txt --out kept
+      assay corpus select scored --words 脏话.txt --where "words_脏话 <= 2" --out kept
+      assay corpus select my-texts/ --pack c4 --out kept
+    """
+    from assay import front
+
+    front.corpus_select(
+        sources=sources, out=out, packs=pack or [], where=where or [], words=words or [],
+        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@app.command("dedup")
+def corpus_dedup(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
+    level: Annotated[
+        Literal["exact", "near"], typer.Option(help="exact: equal text; near: alike to 0.7 (Jaccard, of shingles).")
+    ] = "near",
+    keep: Annotated[
+        Literal["first", "longest", "best"], typer.Option(help="Which document of a cluster stands for it.")
+    ] = "first",
+    by: Annotated[str | None, typer.Option(help="best: largest in this SQL expression over signals.")] = None,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    html: Html = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Keep one document of each cluster of duplicates, with the number of copies that it stands for.
+
+    \b
+    Examples:
+      assay corpus dedup scored --out unique
+      assay corpus dedup scored --level exact --out unique
+      assay corpus dedup scored --keep best --by "alpha_words - flagged_words" --out unique
+    """
+    from assay import front
+
+    front.corpus_dedup(
+        sources=sources, out=out, level=level, keep=keep, by=by,
+        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@app.command("privacy")
+def corpus_privacy(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and the findings.")],
+    action: Annotated[
+        Literal["mask", "drop", "report"],
+        typer.Option(help="Put placeholders such as <EMAIL>, drop documents that hold some, or only report."),
+    ] = "mask",
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="secret, email, resident_id, bank_card, phone, ip, social; several with commas. Default: all."
+        ),
+    ] = None,
+    show_text: Annotated[
+        bool, typer.Option("--show-text", help="Write what is found beside its place. By default it is not repeated.")
+    ] = False,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    html: Html = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find personal data and secrets: e-mail, telephones, IDs, bank cards, addresses, keys; mask, drop or report.
+
+    \b
+    Examples:
+      assay corpus privacy my-texts/ --out masked
+      assay corpus privacy scored --action report --out findings
+      assay corpus privacy scored --action drop --kinds secret,resident_id --out kept
+      assay corpus privacy 语料/ --out masked --lang zh
+    """
+    from assay import front
+
+    front.corpus_privacy(
+        sources=sources, out=out, action=action, kinds=kinds or [], shown=show_text,
+        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@app.command("decontaminate")
+def corpus_decontaminate(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders.")],
+    against: Annotated[list[str], typer.Option(help="Evaluation file or folder, an item a row. Repeatable.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and the evidence.")],
+    item_field: Annotated[
+        list[str] | None,
+        typer.Option(help="Field of an item that holds its text; repeated, they are joined: question, choices."),
+    ] = None,
+    action: Annotated[
+        Literal["drop", "report"], typer.Option(help="Drop documents that hold items, or only report.")
+    ] = "drop",
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="Drop from this share of an item's n-grams on; 0: from one n-gram on.")
+    ] = 0.0,
+    words: Annotated[int, typer.Option(min=2, max=100, help="Words of an n-gram.")] = 13,
+    characters: Annotated[
+        int, typer.Option(min=2, max=200, help="Characters of an n-gram, in items of Chinese and other unspaced text.")
+    ] = 20,
+    shortest: Annotated[int, typer.Option(min=1, help="Items of fewer words (characters) are not looked for.")] = 5,
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    html: Html = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Find evaluation items in a corpus by n-grams of 13 words, with the place of each; drop documents that hold some.
+
+    \b
+    Examples:
+      assay corpus decontaminate my-texts/ --against test.jsonl --out clean
+      assay corpus decontaminate scored --against mmlu.jsonl --item-field question --item-field choices --out clean
+      assay corpus decontaminate scored --against eval/ --action report --out evidence --lang zh
+      assay corpus decontaminate scored --against test.jsonl --threshold 0.5 --out clean
+    """
+    from assay import front
+
+    front.corpus_decontaminate(
+        sources=sources, out=out,
+        against={
+            "files": against, "fields": tuple(item_field or ()), "shape": (words, characters, shortest),
+            "threshold": threshold,
+        },
+        report_only=action == "report", reading=reading(source_field, text_field, encoding, on_error, html), language=lang,
+        as_json=json_,
+    )  # fmt: skip
