@@ -217,6 +217,6 @@ def corpus_decontaminate(
             "files": against, "fields": tuple(item_field or ()), "shape": (words, characters, shortest),
             "threshold": threshold,
         },
-        report_only=action == "report", reading=reading(source_field, text_field, encoding, on_error, html), language=lang,
-        as_json=json_,
+        report_only=action == "report", reading=reading(source_field, text_field, encoding, on_error, html),
+        language=lang, as_json=json_,
     )  # fmt: skip
