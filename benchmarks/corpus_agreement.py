@@ -23,9 +23,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from assay.corpus import language, signals, words
-from assay.corpus.rules import PACKS, Rule, chosen
-from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.cleaning.rules import PACKS, Rule, chosen
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.signals import language, scoring
+from assay.corpus.text import words
 from common import store_result
 
 PACK_NAMES = ("gopher-quality", "gopher-repetition", "c4", "fineweb")
@@ -96,7 +97,7 @@ def compared(batches: list[pa.RecordBatch], verdicts: dict[str, dict[str, Any]])
     documents = all_equal = 0
     for batch in batches:
         pieces = [pieces_of(text, verdicts[key]["words"]) for key, text in _texts(batch)]
-        made = {"ours": signals.signals(batch), "theirs": signals.signals(batch, pieces)}
+        made = {"ours": scoring.signals(batch), "theirs": scoring.signals(batch, pieces)}
         _count_tokens(batch, pieces, tokens)
         fires = {cut: fired(rules, marks) for cut, marks in made.items()}
         documents += batch.num_rows
@@ -178,7 +179,7 @@ def false_drops(batches: list[pa.RecordBatch], verdicts: dict[str, dict[str, Any
     """By source: the share of Chinese documents that datatrove's packs for English drop, and that ours drop."""
     rows: dict[str, Counter[str]] = {}
     for batch in batches:
-        marks = pl.from_arrow(pa.Table.from_batches([signals.signals(batch)]))
+        marks = pl.from_arrow(pa.Table.from_batches([scoring.signals(batch)]))
         assert isinstance(marks, pl.DataFrame)
         marks = marks.with_columns(
             language=pl.Series(batch.column("language").to_pylist()),

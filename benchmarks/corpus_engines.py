@@ -25,8 +25,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.corpus import documents, signals
-from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.corpus import documents
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.signals import scoring
 from common import store_result
 
 ENGINES = ("threads", "processes", "daft", "daft-processes")
@@ -125,10 +126,10 @@ def run(engine: str, parts: list[Path], target: Path) -> None:
 
 def by_threads(parts: list[Path], target: Path) -> None:
     cores = os.cpu_count() or 1
-    with ThreadPoolExecutor(cores) as pool, documents.PartsWriter(target, "signals", signals.SIGNALS) as writer:
+    with ThreadPoolExecutor(cores) as pool, documents.PartsWriter(target, "signals", scoring.SIGNALS) as writer:
         waiting: list[Any] = []
         for batch in documents.read(parts, ["doc_id", "text"]):
-            waiting.append(pool.submit(signals.signals, batch))
+            waiting.append(pool.submit(scoring.signals, batch))
             while len(waiting) > cores + 1:
                 writer.write(waiting.pop(0).result())
         for future in waiting:
@@ -141,9 +142,9 @@ def by_processes(parts: list[Path], target: Path) -> None:
 
 
 def one_part(source: Path, target: Path) -> None:
-    with pq.ParquetWriter(target, signals.SIGNALS, compression="zstd", compression_level=1) as writer:
+    with pq.ParquetWriter(target, scoring.SIGNALS, compression="zstd", compression_level=1) as writer:
         for batch in documents.read([source], ["doc_id", "text"]):
-            writer.write_batch(signals.signals(batch))
+            writer.write_batch(scoring.signals(batch))
 
 
 def by_daft(parts: list[Path], target: Path, *, processes: bool = False) -> None:
@@ -151,13 +152,13 @@ def by_daft(parts: list[Path], target: Path, *, processes: bool = False) -> None
     import daft
     from daft import DataType, Series
 
-    fields = {name: DataType.int32() if name in signals.COUNTS else DataType.float32() for name in signals.NAMES}
+    fields = {name: DataType.int32() if name in scoring.COUNTS else DataType.float32() for name in scoring.NAMES}
 
     @daft.func.batch(return_dtype=DataType.struct(fields), use_process=processes)
     def score(doc_id: Series, text: Series) -> pa.StructArray:
         batch = pa.record_batch({"doc_id": doc_id.to_arrow(), "text": text.to_arrow()})
-        made = signals.signals(batch)
-        return pa.StructArray.from_arrays([made.column(name) for name in signals.NAMES], names=list(signals.NAMES))
+        made = scoring.signals(batch)
+        return pa.StructArray.from_arrays([made.column(name) for name in scoring.NAMES], names=list(scoring.NAMES))
 
     frame = daft.read_parquet([str(part) for part in parts]).select("doc_id", "text")
     frame = frame.select(daft.col("doc_id"), score(daft.col("doc_id"), daft.col("text")).alias("signals"))
@@ -168,7 +169,7 @@ def table(folder: Path) -> pl.DataFrame:
     frame = pl.read_parquet(folder / "*.parquet")
     if "signals" in frame.columns:
         frame = frame.unnest("signals")
-    return frame.select("doc_id", *signals.NAMES).sort("doc_id")
+    return frame.select("doc_id", *scoring.NAMES).sort("doc_id")
 
 
 if __name__ == "__main__":

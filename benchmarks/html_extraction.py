@@ -25,7 +25,7 @@ import trafilatura
 import zstandard
 from resiliparse.extract.html2text import extract_plain_text
 
-from assay.corpus import html
+from assay.corpus.reading import html
 from common import store_result
 
 LEVEL = 0.9

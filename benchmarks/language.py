@@ -29,9 +29,11 @@ from scipy.optimize import minimize
 from scipy.stats import rankdata
 
 import labelled
-from assay.corpus import characters as ch
-from assay.corpus import documents, language, program, quality, signals, tongues, words
-from assay.corpus.compiled import compiled
+from assay.corpus import documents
+from assay.corpus.signals import language, program, quality, scoring, tongues
+from assay.corpus.text import characters as ch
+from assay.corpus.text import words
+from assay.corpus.text.compiled import compiled
 from common import binomial, store_result
 
 F64 = npt.NDArray[np.float64]
@@ -214,8 +216,8 @@ def others(windows: list[labelled.Window]) -> dict[str, Any]:
 
 def measured(texts: list[str]) -> dict[str, F64]:
     """All signals of some texts."""
-    made = signals.signals(batch_of(texts))
-    return {name: made.column(name).to_numpy(zero_copy_only=False) for name in signals.NAMES}
+    made = scoring.signals(batch_of(texts))
+    return {name: made.column(name).to_numpy(zero_copy_only=False) for name in scoring.NAMES}
 
 
 def batch_of(texts: list[str]) -> pa.RecordBatch:
@@ -387,7 +389,7 @@ def cost(data: Path) -> dict[str, Any]:
         work: dict[str, Callable[[], object]] = {
             "annotate": lambda batch=batch: language.annotate(batch),
             "tongues": lambda b=batch, p=points, o=offsets: tongues.tongues(b.column("text"), p, o),
-            "signals": lambda batch=batch: signals.signals(batch),
+            "signals": lambda batch=batch: scoring.signals(batch),
         }
         made[name] = {"chars": round(float(np.mean([len(text) for text in texts])))} | {
             what: round(1000 * least(do) / len(texts), 4) for what, do in work.items()

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from assay.corpus import defects, documents
+from assay.corpus import documents
+from assay.corpus.altering import defects
+from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import Corpus, scan
-from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.store import Store
 from common import binomial, store_result, study

@@ -22,7 +22,7 @@ from common import HERE, store_result
 sys.path.insert(0, str(HERE.parent / "tests" / "corpus"))
 from personal_texts import FILLER, planted
 
-from assay.corpus.personal import KINDS, find
+from assay.corpus.cleaning.personal import KINDS, find
 
 
 def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:

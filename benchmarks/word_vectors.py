@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.metrics.words import LEVEL, Result, evaluate
 from assay.models.vectors import VectorsConfig, WordVectors, fit
 from assay.tokens.sentences import Sentences, write_sentences

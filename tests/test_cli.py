@@ -20,7 +20,7 @@ import polars as pl
 import pytest
 
 from assay import cli, store
-from assay.corpus import formats
+from assay.corpus.reading import formats
 from command import TINY, assay, write_texts
 
 Say = Callable[..., tuple[int, str, str]]

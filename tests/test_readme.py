@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assay.corpus import builtin
+from assay.corpus.reading import builtin
 
 ROOT = Path(__file__).parents[1]
 READMES = ["README.md", "README.zh-CN.md"]

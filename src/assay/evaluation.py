@@ -20,8 +20,8 @@ import numpy as np
 
 from assay import __version__
 from assay.corpus import documents
+from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import read
-from assay.corpus.source import ReadOptions
 from assay.errors import InputError
 from assay.metrics.words import evaluate
 from assay.models import interop, vectors

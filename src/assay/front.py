@@ -146,7 +146,7 @@ def evaluate(
         raise InputError(what, where="assay eval", remedy="name text to predict, or --words FILE for word vectors")
 
     from assay import evaluation
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.reading.source import ReadOptions
     from assay.present.progress import Progress
     from assay.pretrain import told
 
@@ -190,7 +190,7 @@ def corpus_scan(
 ) -> None:
     """`assay corpus scan`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.reading.source import ReadOptions
 
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json, ray=ray)
     made = verbs.scan(request)
@@ -210,9 +210,9 @@ def corpus_select(
 ) -> None:
     """`assay corpus select`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
-    from assay.corpus import listed
-    from assay.corpus.rules import chosen
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.cleaning.rules import chosen
+    from assay.corpus.reading.source import ReadOptions
+    from assay.corpus.signals import listed
 
     lists = listed.read(words)
     asked = chosen(packs, where, [one.name for one in lists])
@@ -234,7 +234,7 @@ def corpus_dedup(
 ) -> None:
     """`assay corpus dedup`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.reading.source import ReadOptions
 
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
     made = verbs.run_dedup(request, level, keep, by)
@@ -254,7 +254,7 @@ def corpus_privacy(
 ) -> None:
     """`assay corpus privacy`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import cleaning, told, verbs
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.reading.source import ReadOptions
 
     wanted = cleaning.kinds_of(kinds)
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
@@ -274,7 +274,7 @@ def corpus_decontaminate(
 ) -> None:
     """`assay corpus decontaminate`. `against` are the fields of `Against`, `reading` those of `ReadOptions`."""
     from assay.corpora import cleaning, told, verbs
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.reading.source import ReadOptions
 
     wanted = cleaning.Against(**{**against, "shape": cleaning.Shape(*against["shape"])})
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
@@ -295,7 +295,7 @@ def tokenizer_train(
     """`assay tokenizer train`. `learning` are the fields of `Learning`, `reading` those of `ReadOptions`."""
     n_bytes = int(parse_quantity(sample, "sample"))
 
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.reading.source import ReadOptions
     from assay.tokens import told, verbs
     from assay.tokens.learn import Learning
 
@@ -308,7 +308,7 @@ def tokenizer_encode(
     *, tokenizer: Path, sources: list[str], out: Path, reading: dict[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay tokenizer encode`. `reading` are the fields of `ReadOptions`."""
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.reading.source import ReadOptions
     from assay.tokens import told, verbs
 
     made = verbs.encode(verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json), tokenizer, out)
@@ -321,7 +321,7 @@ def tokenizer_compare(
     """`assay tokenizer compare`. `reading` are the fields of `ReadOptions`."""
     n_bytes = int(parse_quantity(sample, "sample"))
 
-    from assay.corpus.source import ReadOptions
+    from assay.corpus.reading.source import ReadOptions
     from assay.tokens import told, verbs
 
     request = verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json)

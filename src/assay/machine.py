@@ -25,6 +25,14 @@ def cores() -> int:
         return pinned
 
 
+def cache_folder() -> Path:
+    """Where fetched files and compiled code are kept: $ASSAY_CACHE, else `assay` below $XDG_CACHE_HOME or ~/.cache."""
+    own = os.environ.get("ASSAY_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "assay"
+
+
 @contextlib.contextmanager
 def ctrl_c_later() -> Iterator[None]:
     """Within, a Ctrl-C waits: a worker that is half started would tell of it in words of its own.

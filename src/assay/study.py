@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from assay import __version__
-from assay.corpus.listing import too_little_told
+from assay.corpus.reading.listing import too_little_told
+from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import Corpus, scan
-from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
 from assay.impact import baseline, design, jobs, predictions

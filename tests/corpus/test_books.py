@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from assay.corpus import books
-from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.reading import books
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.errors import InputError
 
 CONTAINER = """<?xml version="1.0"?><container xmlns="urn:oasis:names:tc:opendocument:xmlns:container" version="1.0">

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from assay.corpus import builtin, fetch, interpreter, starter
-from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.reading import builtin, fetch, interpreter, starter
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.errors import InputError, WorkError
+from assay.machine import cache_folder
 
 BODY = b"some text that is only data"
 
@@ -108,7 +109,7 @@ def test_another_file_under_the_name_is_refused(index: type[Stand], monkeypatch:
     monkeypatch.setenv("PIP_INDEX_URL", index.address)  # type: ignore[attr-defined]
     with pytest.raises(WorkError, match="sha256"):
         fetch.fetch(pin(), fetch.configured())
-    assert not list((fetch.cache_folder()).rglob("thing*"))
+    assert not list(cache_folder().rglob("thing*"))
 
 
 def test_folders_and_file_indexes_serve_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_texts import HAN, batch_of, chinese, english
 
-from assay.corpus import candidates, dedup, documents
+from assay.corpus import documents
+from assay.corpus.duplicates import candidates, dedup
 
 
 def shingle_set(text: str) -> set[str]:

@@ -10,8 +10,9 @@ from corpus_texts import batch_of, chinese, english
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.corpus import dedup, defects
+from assay.corpus.altering import defects
 from assay.corpus.documents import DOCUMENTS
+from assay.corpus.duplicates import dedup
 
 TEXT = st.text(alphabet="ab é\n\t,。中文字カ𠀀😀", max_size=80)
 DEFECTS: dict[str, Callable[[pa.RecordBatch, int], pa.RecordBatch]] = {

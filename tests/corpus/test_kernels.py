@@ -9,8 +9,8 @@ from corpus_texts import batch_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.corpus import characters as ch
-from assay.corpus import language
+from assay.corpus.signals import language
+from assay.corpus.text import characters as ch
 
 TEXT = st.text(alphabet="abZ é'\n\t,。中文字ひカ한1٣𠀀😀", max_size=60)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from assay.corpus.listing import Listing, listing
-from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.reading.listing import Listing, listing
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.errors import InputError
 
 

@@ -16,9 +16,10 @@ from corpus_texts import HAN, WORDS, batch_of, chinese, english
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.corpus import decontaminate as d
-from assay.corpus import documents, overlap
-from assay.corpus.source import ReadOptions
+from assay.corpus import documents
+from assay.corpus.cleaning import decontaminate as d
+from assay.corpus.cleaning import overlap
+from assay.corpus.reading.source import ReadOptions
 from assay.errors import InputError
 
 USUAL = d.Shape()

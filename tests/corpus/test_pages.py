@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from assay.corpus import html
-from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.reading import html
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.errors import InputError
 
 ENGLISH = [

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from personal_texts import POSITIVE, planted
 
-from assay.corpus.personal import KINDS, PLACEHOLDERS, find
+from assay.corpus.cleaning.personal import KINDS, PLACEHOLDERS, find
 
 
 def found(text: str, *kinds: str) -> list[str]:
@@ -89,7 +89,7 @@ def test_the_worst_texts_take_a_bounded_time(name: str) -> None:
 @settings(max_examples=200)
 @given(st.lists(st.text(alphabet="0123456789@.a-+ :：微信QQ号sk_()\n", max_size=60), max_size=4))
 def test_texts_are_searched_together_as_alone(texts: list[str]) -> None:
-    from assay.corpus.privacy import search
+    from assay.corpus.cleaning.privacy import search
 
     alone = [(at, *one) for at, text in enumerate(texts) for one in find(text)]
     assert list(search(texts, KINDS)) == alone

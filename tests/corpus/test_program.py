@@ -14,7 +14,7 @@ from corpus_texts import batch_of, chinese, english
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.corpus import program, signals
+from assay.corpus.signals import program, scoring
 
 KEYWORD = re.compile(rf"//|/\*|#!|#?(?:{'|'.join(program.KEYWORDS.split())})(?![A-Za-z0-9_'\u0080-\U0010ffff])")
 OPERATORS = re.compile(r"(?<!=)==?(?!=)|(?<!-)->|(?<!&)&&(?!&)|(?<!\|)\|\|(?!\|)")
@@ -42,7 +42,7 @@ def plain(line: str) -> bool:
 
 
 def share(texts: list[str]) -> list[float]:
-    return signals.signals(batch_of(texts)).column("code_lines").to_pylist()
+    return scoring.signals(batch_of(texts)).column("code_lines").to_pylist()
 
 
 PIECES = [

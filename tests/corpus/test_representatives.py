@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from corpus_texts import english
 
-from assay.corpus import documents, language, signals
-from assay.corpus.dedup import DUPLICATES
-from assay.corpus.representatives import Keep, Level, represent
+from assay.corpus import documents
+from assay.corpus.cleaning.representatives import Keep, Level, represent
+from assay.corpus.duplicates.dedup import DUPLICATES
+from assay.corpus.signals import language, scoring
 
 # (source, text, cluster): what the scan found.
 ROWS = [
@@ -42,7 +43,7 @@ def decided(
     ]
     paths = [tmp_path / f"{name}.parquet" for name in ("documents", "signals", "duplicates")]
     pq.write_table(pa.Table.from_batches([batch]), paths[0])
-    pq.write_table(pa.Table.from_batches([signals.signals(batch)]), paths[1])
+    pq.write_table(pa.Table.from_batches([scoring.signals(batch)]), paths[1])
     pq.write_table(pa.table(dict(zip(DUPLICATES.names, twins, strict=True))).sort_by("doc_id"), paths[2])
     told = represent(*([path] for path in paths), level, keep, by, tmp_path)
     made = pl.read_parquet(tmp_path / "decisions.parquet")

@@ -11,8 +11,9 @@ import pytest
 from corpus_texts import batch_of, chinese, english
 from test_kernels import REAL
 
-from assay.corpus import language, rules, select, signals
-from assay.corpus.rules import PACKS, Expression, Rule
+from assay.corpus.cleaning import rules, select
+from assay.corpus.cleaning.rules import PACKS, Expression, Rule
+from assay.corpus.signals import language, scoring
 from assay.errors import InputError
 
 
@@ -21,7 +22,7 @@ def decided(tmp_path: Path, texts: list[str], asked: list[Rule | Expression]) ->
     batch = language.annotate(batch_of(texts))
     paths = [tmp_path / f"{name}.parquet" for name in ("documents", "signals", "duplicates")]
     pq.write_table(pa.Table.from_batches([batch]), paths[0])
-    pq.write_table(pa.Table.from_batches([signals.signals(batch)]), paths[1])
+    pq.write_table(pa.Table.from_batches([scoring.signals(batch)]), paths[1])
     marks = {"doc_id": batch.column("doc_id"), "is_exact_duplicate": [t in texts[:i] for i, t in enumerate(texts)]}
     pq.write_table(pa.table(marks).append_column("is_near_duplicate", [marks["is_exact_duplicate"]]), paths[2])
     summary = select.decide(*([path] for path in paths), asked, tmp_path)
@@ -51,7 +52,7 @@ def test_every_reason_is_kept_and_counted_alone_and_only(tmp_path: Path) -> None
 def test_a_bound_is_met_by_what_is_on_it(tmp_path: Path) -> None:
     """0.2 of the characters repeat: with 32 bits that is more than 0.2 with 64."""
     text = "abcd\n" + "efgh\n" + "ijkl\n" + "abcd"
-    (row,) = signals.signals(batch_of([text])).to_pylist()
+    (row,) = scoring.signals(batch_of([text])).to_pylist()
     assert row["duplicate_line_chars"] == pytest.approx(4 / 19)
     exact = Rule("exact", "duplicate_line_chars", None, 4 / 19)
     below = Rule("below", "duplicate_line_chars", None, 4 / 19 - 1e-6)
@@ -100,7 +101,7 @@ def test_thresholds_are_those_of_the_reference() -> None:
     """Every pack has rules, every rule a bound and a signal that there is; names are unique."""
     every = [rule for pack in PACKS.values() for rule in pack]
     assert len({rule.name for rule in every}) == len(every)
-    assert all(rule.signal in signals.NAMES for rule in every)
+    assert all(rule.signal in scoring.NAMES for rule in every)
     assert all(rule.low is not None or rule.high is not None for rule in every)
     bounds = {rule.name: (rule.low, rule.high) for rule in every}
     assert bounds["gopher-repetition.top_3gram"] == (None, 0.18)
@@ -142,4 +143,4 @@ def test_the_docs_name_every_rule_with_its_bounds_and_every_signal(page: str) ->
     signals_ = text.split("| --- | --- |\n")[-1]
     ranges = {f"top_{n}gram" for n in (3,)} | {f"duplicate_{n}grams" for n in range(6, 10)}
     chars = {"duplicate_line_chars", "duplicate_paragraph_chars"}
-    assert {name for name in signals.NAMES if f"`{name}`" not in signals_} <= ranges | chars
+    assert {name for name in scoring.NAMES if f"`{name}`" not in signals_} <= ranges | chars

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_word_cuts import cut
 
-from assay.corpus import signals
-from assay.corpus import words as w
-from assay.corpus.quality import STOP_WORDS, STOP_WORDS_ZH
+from assay.corpus.signals import scoring
+from assay.corpus.signals.quality import STOP_WORDS, STOP_WORDS_ZH
+from assay.corpus.text import words as w
 
 TEXT = st.text(alphabet="abZ é'\n\t,.。中文字!\"[]1{-•#…\r\u2028", max_size=80)
 WORDS = st.lists(st.sampled_from(["the", "cat", "sat", "to", "Of", "it.", "\n", "\n\n", "and", "sat."]), max_size=60)
@@ -158,7 +158,7 @@ def plain(text: str) -> dict[str, float]:
 
 
 def measured(texts: list[str]) -> list[dict[str, Any]]:
-    return signals.signals(batch_of(texts)).to_pylist()
+    return scoring.signals(batch_of(texts)).to_pylist()
 
 
 def check(texts: list[str]) -> None:
@@ -225,7 +225,7 @@ def test_chinese_is_cut_by_the_dictionary_and_its_signals_are_of_that() -> None:
 
 
 def test_repetition_is_high_where_text_repeats() -> None:
-    rows = signals.signals(batch_of([english(1), "the same again. " * 60, chinese(1), "重复的句子，" * 60]))
+    rows = scoring.signals(batch_of([english(1), "the same again. " * 60, chinese(1), "重复的句子，" * 60]))
     repeats = rows.column("repeated_10chars").to_pylist()
     assert max(repeats[0], repeats[2]) < 0.4 < min(repeats[1], repeats[3])
 
@@ -234,14 +234,14 @@ def test_signals_do_not_depend_on_batches() -> None:
     texts = [english(i) if i % 2 else chinese(i) + "\n" + english(i) for i in range(30)]
     whole = measured(texts)
     batch = batch_of(texts)
-    parts = [row for i in range(0, 30, 7) for row in signals.signals(batch.slice(i, 7)).to_pylist()]
+    parts = [row for i in range(0, 30, 7) for row in scoring.signals(batch.slice(i, 7)).to_pylist()]
     assert parts == whole
 
 
 def test_no_documents_and_empty_ones() -> None:
-    assert signals.signals(batch_of([])).num_rows == 0
+    assert scoring.signals(batch_of([])).num_rows == 0
     row = measured([""])[0]
-    assert {name for name in signals.NAMES if row[name] not in (0, None)} == set()
+    assert {name for name in scoring.NAMES if row[name] not in (0, None)} == set()
 
 
 def test_many_equal_windows_are_counted_beyond_the_last_count() -> None:
@@ -251,6 +251,6 @@ def test_many_equal_windows_are_counted_beyond_the_last_count() -> None:
 
 
 def test_arrow_types() -> None:
-    schema = signals.signals(batch_of(["text"])).schema
-    assert schema == signals.SIGNALS
-    assert {schema.field(name).type for name in signals.COUNTS} == {pa.int32()}
+    schema = scoring.signals(batch_of(["text"])).schema
+    assert schema == scoring.SIGNALS
+    assert {schema.field(name).type for name in scoring.COUNTS} == {pa.int32()}

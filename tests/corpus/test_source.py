@@ -19,9 +19,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.corpus import formats
 from assay.corpus.documents import DOCUMENTS
-from assay.corpus.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.reading import formats
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.errors import InputError, WorkError
 
 TEXTS = ["one line", "two\nlines\u2028and a separator", "三国演义：第一回。", 'a "quoted", text; with\tall']

@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from test_kernels import REAL
 
-from assay.corpus import characters as ch
-from assay.corpus import language, signals, tongues
+from assay.corpus.signals import language, scoring, tongues
+from assay.corpus.text import characters as ch
 
 OLD = "這個國家的歷史很長，人們說他們不會忘記過去的事情，也不會忘記未來的夢。"
 NEW = "这个国家的历史很长，人们说他们不会忘记过去的事情，也不会忘记未来的梦。"
 
 
 def measured(texts: list[str]) -> list[dict[str, float | None]]:
-    return signals.signals(batch_of(texts)).select(list(tongues.NAMES)).to_pylist()
+    return scoring.signals(batch_of(texts)).select(list(tongues.NAMES)).to_pylist()
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -9,8 +9,8 @@ import rjieba
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assay.corpus import characters as ch
-from assay.corpus import words as w
+from assay.corpus.text import characters as ch
+from assay.corpus.text import words as w
 
 
 def cut(text: str) -> list[str]:

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import Corpus, scan
-from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.impact.plan import Plan, SourceText, choose_shape, make_plan
 from assay.impact.plant import COPIED_CHARS, damaged_documents

@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 
 from assay import __version__
 from assay.corpora.verbs import Request, by_parts, in_sight, opened
-from assay.corpus import decontaminate, documents, personal, privacy, select
+from assay.corpus import documents
 from assay.corpus import scan as room
-from assay.corpus.decontaminate import Shape
+from assay.corpus.cleaning import decontaminate, personal, privacy, select
+from assay.corpus.cleaning.decontaminate import Shape
 from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.present.words import Both, both

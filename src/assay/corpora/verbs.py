@@ -24,12 +24,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay import __version__
-from assay.corpus import documents, listed, rules, select
+from assay.corpus import documents
 from assay.corpus import scan as room
+from assay.corpus.cleaning import rules, select
+from assay.corpus.cleaning.representatives import Keep, Level, represent
+from assay.corpus.cleaning.rules import Expression, Rule
 from assay.corpus.parts import Part, Task, done_by_parts
-from assay.corpus.representatives import Keep, Level, represent
-from assay.corpus.rules import Expression, Rule
-from assay.corpus.source import ReadOptions, Sources
+from assay.corpus.reading.source import ReadOptions, Sources
+from assay.corpus.signals import listed
 from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.store import Artifact, Stage, Store, disk_errors, fingerprint

@@ -23,11 +23,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.corpus import candidates, decode, dedup, documents, language, profile, signals, split
-from assay.corpus.builtin import Choice
-from assay.corpus.listing import too_little_told
+from assay.corpus import documents, profile, split
+from assay.corpus.duplicates import candidates, dedup
 from assay.corpus.parts import Part, done_by_parts, in_order
-from assay.corpus.source import ReadOptions, ReadReport, Sources, open_sources
+from assay.corpus.reading import decode
+from assay.corpus.reading.builtin import Choice
+from assay.corpus.reading.listing import too_little_told
+from assay.corpus.reading.source import ReadOptions, ReadReport, Sources, open_sources
+from assay.corpus.signals import language, scoring
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
 from assay.machine import cores
@@ -267,8 +270,8 @@ def _score(part: Path, target: Path, threads: int) -> dict[str, Any]:
     """The signals of one part of the documents."""
     rows = 0
     batches = documents.read([part], ["doc_id", "text"])
-    with whole_file(target) as path, documents.opened(path, signals.SIGNALS) as writer:
-        for made in in_order(signals.signals, batches, threads):
+    with whole_file(target) as path, documents.opened(path, scoring.SIGNALS) as writer:
+        for made in in_order(scoring.signals, batches, threads):
             writer.write_batch(made)
             rows += made.num_rows
     return {"documents": rows}

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.corpus import defects, documents
+from assay.corpus import documents
+from assay.corpus.altering import defects
 from assay.corpus.scan import Corpus
 from assay.impact.plan import Plan
 from assay.recipe.study import DesignRecipe

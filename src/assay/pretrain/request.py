@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import Corpus, scan
-from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
 from assay.present.progress import Progress

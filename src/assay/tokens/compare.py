@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from assay.corpus import characters as ch
+from assay.corpus.text import characters as ch
 from assay.metrics.ratio import ratio_variance
 from assay.tokens import words
 from assay.tokens.tokenizer import Encoder

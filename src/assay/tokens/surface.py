@@ -197,7 +197,7 @@ def _letters() -> dict[str, int]:
 def _goes_on(spelled: bytes) -> bool:
     """Whether a token of bytes goes on with the word before: it begins within a character, or with a letter of a
     script that puts spaces between words."""
-    from assay.corpus import characters as ch
+    from assay.corpus.text import characters as ch
 
     if not spelled:
         return False

@@ -27,8 +27,8 @@ import pyarrow.compute as pc
 
 from assay import __version__
 from assay.corpus import documents
+from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import read, scan
-from assay.corpus.source import ReadOptions
 from assay.corpus.split import SplitOptions, whole_texts
 from assay.errors import InputError
 from assay.present.progress import Progress

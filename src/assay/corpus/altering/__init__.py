@@ -1,0 +1,1 @@
+"""Documents -> altered copies of them, for experiments."""

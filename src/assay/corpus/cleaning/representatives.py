@@ -1,0 +1,127 @@
+"""One document for each cluster of duplicates: which, and how many it stands for.
+
+    documents + duplicates (+ signals) -> decisions (doc_id, keep, cluster, copies) -> counts by source
+
+The clusters are those of the scan, and do not depend on the order of files; nor does the choice: documents stand in the
+order of source, origin and ordinal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assay.corpus.cleaning.rules import parsed
+
+Level = Literal["exact", "near"]
+Keep = Literal["first", "longest", "best"]
+CLUSTERED = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("keep", pa.bool_(), nullable=False),
+        pa.field("cluster", pa.string(), nullable=False),
+        pa.field("copies", pa.int64(), nullable=False),
+    ]
+)
+"""cluster: the smallest document id in it. copies: how many documents are in the cluster, itself among them."""
+_LARGEST = 10
+
+
+def represent(
+    texts: Sequence[Path],
+    signals: Sequence[Path],
+    twins: Sequence[Path],
+    level: Level,
+    keep: Keep,
+    by: str | None,
+    out: Path,
+) -> dict[str, Any]:
+    """Write `decisions.parquet` into the folder `out`; rows are those of the documents, in their order.
+
+    Args:
+        texts, signals, twins: the parts of documents, signals and duplicates.
+        level: exact: equal text; near: shingle sets alike to 0.7.
+        keep: the first, the one with the most characters, or the one for which `by` is largest.
+        by: an SQL expression over signals (`rules.parsed`), for "best".
+
+    Returns:
+        counts: documents, kept, clusters of several, the largest; by source how many are kept and how many are copies
+        of documents of which source.
+    """
+    columns = ["doc_id", "source", "origin", "ordinal", "n_bytes", "language", "script"]
+    table = pl.read_parquet(list(texts), columns=columns, glob=False).with_row_index("row")
+    cluster = "cluster" if level == "near" else "exact_cluster"
+    marks = pl.read_parquet(list(twins), columns=["doc_id", cluster], glob=False).rename({cluster: "cluster"})
+    table = table.join(marks, on="doc_id", how="left", maintain_order="left")
+    value = pl.lit(0)
+    if keep != "first":
+        needed = ["n_chars"] if keep == "longest" or by is None else _signals_in(by, columns)
+        marks = pl.read_parquet(list(signals), columns=["doc_id", *needed], glob=False)
+        table = table.join(marks, on="doc_id", how="left", maintain_order="left")
+        value = pl.col("n_chars") if keep == "longest" or by is None else parsed(by).cast(pl.Float64)
+    order = table.with_columns(value=value).sort(
+        "cluster",
+        "value",
+        "source",
+        "origin",
+        "ordinal",
+        descending=[False, True, False, False, False],
+        nulls_last=True,
+    )
+    order = order.with_columns(
+        keep=pl.int_range(pl.len()).over("cluster") == 0,
+        copies=pl.len().over("cluster"),
+        of=pl.col("source").first().over("cluster"),
+    )
+    made = order.sort("row")
+    pq.write_table(
+        made.select(CLUSTERED.names).to_arrow().cast(CLUSTERED), out / "decisions.parquet", compression="zstd"
+    )
+    return _summary(made)
+
+
+def _signals_in(by: str, known: Sequence[str]) -> list[str]:
+    return [name for name in parsed(by).meta.root_names() if name not in known]
+
+
+def _summary(made: pl.DataFrame) -> dict[str, Any]:
+    several = made.filter(pl.col("keep") & (pl.col("copies") > 1))
+    largest = several.sort("copies", "cluster", descending=[True, False]).head(_LARGEST)
+    sources = made.group_by("source").agg(
+        documents=pl.len(),
+        bytes=pl.col("n_bytes").sum(),
+        kept=pl.col("keep").sum(),
+        kept_bytes=pl.col("n_bytes").filter("keep").sum(),
+    )
+    dropped = (
+        made.filter(~pl.col("keep"))
+        .group_by("source", "of")
+        .len()
+        .sort("source", "len", "of", descending=[False, True, False])
+    )
+    copies: dict[str, dict[str, int]] = {}
+    for source, of, count in dropped.iter_rows():
+        copies.setdefault(source, {})[of] = count
+    return {
+        "documents": len(made),
+        "bytes": int(made["n_bytes"].sum()),
+        "kept": int(made["keep"].sum()),
+        "kept_bytes": int(made.filter("keep")["n_bytes"].sum()),
+        "clusters": len(several),
+        "largest": largest.select("cluster", "doc_id", "source", "copies").to_dicts(),
+        "sources": {
+            source: {
+                "documents": n,
+                "bytes": size,
+                "kept": kept,
+                "kept_bytes": left,
+                "copies_of": copies.get(source, {}),
+            }
+            for source, n, size, kept, left in sources.sort("source").iter_rows()
+        },
+    }

@@ -1,0 +1,276 @@
+"""Sources: what to read, how, and a stream of documents out of it.
+
+    open_sources(URIs, options) -> listing (files, labels, what was skipped and why)
+        .fingerprint()    -> one digest of all bytes and options: the address of everything built from them
+        .batches(report)  -> Arrow batches of the documents contract, a few MB each; memory does not grow
+
+A file that changed or vanished between the listing and the reading is an error: the fingerprint would lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from assay.corpus import documents
+from assay.corpus.reading import builtin, decode, formats, html
+from assay.corpus.reading.listing import Skipped, SourceFile, listing, mark_of
+from assay.errors import InputError
+from assay.present.words import Both
+from assay.recipe.sections import CorpusRecipe
+from assay.store import file_digest, fingerprint
+
+_PLACES = 20
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files become documents."""
+
+    source_field: str | None = None
+    """Field whose value is the source label; None: labels come from file and folder names."""
+    text_field: str | None = None
+    """Field that holds the text, or several to be joined (question+choices); None: the first usual name that is there
+    (text, content, body, ...)."""
+    split_field: str | None = "split"
+    """Field that may declare a split (train, valid, validation, dev, eval, test); None: ignored."""
+    encoding: str | None = None
+    """Encoding of text, CSV, JSON and HTML files; None: UTF-8, or what a byte-order mark says, and of a page what it
+    says itself, else what its bytes look like."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What a bad row or file does: end the reading with an error, or be skipped and counted."""
+    piece_chars: int = 20_000
+    """Longer texts, whatever file they are in, are cut into pieces of at most so many characters."""
+    html: html.Extractor = "resiliparse"
+    """What finds the main text of web pages: resiliparse with rules of ours, trafilatura, or both (extra `html`)."""
+
+    @classmethod
+    def of(cls, recipe: CorpusRecipe) -> ReadOptions:
+        """What a recipe says of it."""
+        return cls(
+            source_field=recipe.source_field,
+            text_field=recipe.text_field,
+            encoding=recipe.encoding,
+            on_error=recipe.on_error,
+            html=recipe.html,
+        )
+
+    def __post_init__(self) -> None:
+        if self.on_error not in ("stop", "skip"):
+            raise InputError(f"on_error is {self.on_error!r}", remedy="use stop or skip")
+        if self.piece_chars < 100:
+            raise InputError(f"piece_chars is {self.piece_chars}", remedy="use at least 100 characters")
+        if self.html not in html.EXTRACTORS:
+            raise InputError(f"html is {self.html!r}", remedy=f"use one of {', '.join(html.EXTRACTORS)}")
+        if self.encoding is not None:
+            try:
+                "".encode(self.encoding)
+            except (LookupError, UnicodeError) as error:
+                raise InputError(
+                    f"no encoding is called {self.encoding!r}",
+                    where="--encoding",
+                    remedy="use one such as gb18030, big5 or latin-1",
+                ) from error
+
+
+@dataclass
+class ReadReport:
+    """What was met on the way; filled while the batches are read.
+
+    `bad_rows` and `bad_files` were skipped; `places` tells of the first few of them where and what was wrong.
+    """
+
+    documents: int = 0
+    bytes: int = 0
+    empty: int = 0
+    bad_rows: int = 0
+    bad_files: int = 0
+    places: list[str] = field(default_factory=list)
+
+    def bad(self, error: InputError) -> None:
+        if len(self.places) < _PLACES:
+            place = f"{error.where}: " if error.where else ""
+            self.places.append(" ".join(decode.printable(place + error.what).split()))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """An opened list of files. Cheap: nothing but their beginnings was read."""
+
+    files: tuple[SourceFile, ...]
+    options: ReadOptions
+    skipped: tuple[Skipped, ...]
+    notices: tuple[Both, ...]
+    builtins: Mapping[str, builtin.Choice] = field(default_factory=dict, compare=False)
+    """What each built-in corpus turned out to be, by its URI."""
+    digests: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes on disk."""
+        return sum(file.size for file in self.files)
+
+    def fingerprint(self) -> str:
+        """32 hex digits of the sorted (origin, label, split, size, digest of the raw bytes) and the options.
+
+        Raises:
+            InputError: a file changed or vanished since the listing.
+        """
+        if not self.digests:
+            with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter's lock
+                for file, digest in zip(self.files, pool.map(self._digest, self.files), strict=True):
+                    self.digests[file.origin] = digest
+        rows = sorted([f.origin, f.label, f.split, f.size, self.digests[f.origin]] for f in self.files)
+        options = {**asdict(self.options), **formats.readers({f.kind for f in self.files}, self.options.html)}
+        return fingerprint({"files": rows, "options": options})
+
+    def _digest(self, file: SourceFile) -> str:
+        try:
+            _unchanged(file)
+            digest = file_digest(file.path)
+            _unchanged(file)
+        except OSError as error:
+            if self.options.on_error != "skip":
+                raise decode.refused(file.path, error) from error
+            return "unreadable"  # the reading will skip and count it
+        return digest
+
+    def batches(self, report: ReadReport, progress: Callable[[int], None] | None = None) -> Iterator[pa.RecordBatch]:
+        """Documents in the order of the files, in batches of about 4 MB. `progress` gets the bytes read on
+        disk.
+
+        Raises:
+            InputError: bad input, with file, place and remedy (unless the options say skip).
+        """
+        pending = _Pending()
+        done = 0
+        for file in self.files:
+            for row, position in self._rows(file, report):
+                if not row.text or row.text.isspace():
+                    report.empty += 1
+                    continue
+                pending.add(row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split)
+                if pending.chars >= documents.BATCH_BYTES or len(pending.texts) >= 8192:
+                    yield pending.take(report)
+                    if progress:
+                        progress(done + position)
+            done += file.size
+        if pending.texts:
+            yield pending.take(report)
+        if progress:
+            progress(done)
+
+    def _rows(self, file: SourceFile, report: ReadReport) -> Iterator[tuple[formats.Row, int]]:
+        options = self.options
+        skip = options.on_error == "skip"
+
+        def problem(where: str, what: str, remedy: str) -> None:
+            error = InputError(what, where=where, remedy=remedy)
+            if not skip:
+                raise error
+            report.bad_rows += 1
+            report.bad(error)
+
+        try:
+            yield from self._read(file, problem)
+        except decode.Changed:
+            raise
+        except (InputError, OSError) as error:
+            told = error if isinstance(error, InputError) else decode.refused(file.path, error)
+            if not skip:
+                raise told from error
+            report.bad_files += 1
+            report.bad(told)
+
+    def _read(self, file: SourceFile, problem: decode.Problem) -> Iterator[tuple[formats.Row, int]]:
+        options = self.options
+        fields = formats.Fields(options.text_field, options.source_field, options.split_field)
+        how = formats.Reading(fields, options.encoding, options.html, options.piece_chars)
+        _unchanged(file)
+        try:
+            with decode.Raw(file.path) as raw:
+                for row in formats.rows(raw, file.kind, how, problem):
+                    yield row, raw.position
+        except InputError:
+            _unchanged(file)  # what looks like damage may be a file that is being written
+            raise
+        _unchanged(file)
+
+
+class _Pending:
+    """Rows on their way into a batch."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.texts: list[str] = []
+        self.sources: list[str] = []
+        self.origins: list[str] = []
+        self.ordinals: list[int] = []
+        self.splits: list[str | None] = []
+        self.chars = 0
+
+    def add(self, text: str, source: str, origin: str, ordinal: int, split: str | None) -> None:
+        self.texts.append(text)
+        self.sources.append(source)
+        self.origins.append(origin)
+        self.ordinals.append(ordinal)
+        self.splits.append(split)
+        self.chars += len(text)
+
+    def take(self, report: ReadReport) -> pa.RecordBatch:
+        made = documents.batch(self.texts, self.sources, self.origins, self.ordinals, self.splits)
+        report.documents += made.num_rows
+        report.bytes += sum(made.column("n_bytes").to_pylist())
+        self.clear()
+        return made
+
+
+def open_sources(
+    uris: list[str],
+    options: ReadOptions,
+    progress: Callable[[str, float, float], None] | None = None,
+    *,
+    without: Path | None = None,
+    builtins: Mapping[str, builtin.Choice] | None = None,
+) -> Sources:
+    """List what is below `uris` (files, folders, or `builtin:starter`, `builtin:python`).
+
+    `progress` gets ("fetch", bytes done, bytes in all) while a built-in corpus is fetched. The folder `without` is
+    not entered, nor is any that holds a study. `builtins` are the `Sources.builtins` of work that goes on.
+
+    Raises:
+        InputError: a path does not exist or cannot be read, or nothing can be read there.
+    """
+    if not uris:
+        raise InputError("no source is given", remedy="name a file or folder, or builtin:starter")
+    notices: list[Both] = []
+    choices: dict[str, builtin.Choice] = {}
+    paths = []
+    for uri in uris:
+        if uri.startswith("builtin:"):
+            made = builtin.materialise(uri, progress, before=(builtins or {}).get(uri))
+            choices[uri] = made.choice()
+            notices += made.notices
+            paths.append(str(made.folder))
+        else:
+            paths.append(uri)
+    skip = options.on_error == "skip"
+    found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without)
+    formats.needs({file.kind for file in found.files}, options.html)
+    return Sources(found.files, options, found.skipped, (*notices, *found.notices), choices)
+
+
+def _unchanged(file: SourceFile) -> None:
+    if mark_of(file.path) != file.mark:
+        raise decode.Changed(
+            "the file changed while it was being read",
+            where=decode.shown(file.path),
+            remedy="wait until nothing writes to it and run again",
+        )

@@ -1,0 +1,268 @@
+"""Language and script of documents, from a bounded stretch of each.
+
+    text column -> 600 characters from the middle of each document
+        script   : the Unicode script of most of its letters
+        language : py3langid's model (a byte automaton and naive Bayes)
+        certainty: how likely the label is to be right
+
+The labels are those of `py3langid.classify` (tests compare them), from a compiled loop over the same model. Its
+posterior takes every feature for a witness of its own, which they are not, since they overlap; it is tempered here
+(Guo et al. 2017), the more the more features there are.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from assay.corpus.text import characters as ch
+from assay.corpus.text.compiled import compiled
+
+STRETCH = 600
+"""Characters looked at in each document."""
+LEAST_LETTERS = 10
+"""With fewer letters than this (4 where the script puts no spaces) a document's language is "und"."""
+_KANA_SHARE = 0.1  # of letters: ordinary Japanese has about a half, Chinese none
+_LANES = 8  # texts that the automaton reads at a time
+_NO_SCORE = np.float32(-1.0e30)
+TEMPERATURE = (0.38, 0.59)
+"""a and b: the log-posterior of a text in which n different features occur is divided by a n^b, or
+by 1. Fitted on half of the text in English, Chinese and German of benchmarks/language.py, which tests them on the other
+half and, where they are at hand, on translations into some 75 languages."""
+
+
+def annotate(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A documents batch with its `language` and `script` columns filled in."""
+    middle = stretches(batch.column("text"))
+    points, offsets = ch.points_of(middle)
+    filled = {"script": script(points, offsets), "language": language(middle, points, offsets)}
+    columns = [filled.get(name, batch.column(name)) for name in batch.schema.names]
+    return pa.record_batch(columns, schema=batch.schema)
+
+
+def stretches(text: pa.Array) -> pa.Array:
+    """At most STRETCH characters from the middle of every document."""
+    series = pl.Series("text", pl.from_arrow(text))
+    frame = pl.DataFrame({"text": series}).with_columns(
+        start=((pl.col("text").str.len_chars().cast(pl.Int64) - STRETCH) // 2).clip(lower_bound=0)
+    )
+    made = frame.select(pl.col("text").str.slice(pl.col("start"), STRETCH)).to_series().to_arrow()
+    return made.cast(pa.large_string())
+
+
+def script(points: ch.U32, offsets: ch.I64) -> pa.Array:
+    """ISO 15924 code of the script that most letters of each document belong to.
+
+    "Zyyy" where there are no letters; "Jpan" for Han mixed with kana.
+    """
+    counts = _script_counts(points, offsets)
+    kana = counts[:, _number("Hira")] + counts[:, _number("Kana")]
+    letters = counts.sum(axis=1)
+    japanese = (kana > 0) & (kana >= _KANA_SHARE * letters) & (kana + counts[:, _number("Hani")] > letters / 2)
+    codes = np.array([*ch.SCRIPTS, "Jpan"], dtype=object)
+    best = np.where(letters > 0, counts.argmax(axis=1), 0)
+    return pa.array(codes[np.where(japanese, len(ch.SCRIPTS), best)], pa.string())
+
+
+def _number(code: str) -> int:
+    return ch.SCRIPTS.index(code)
+
+
+def _script_counts(points: ch.U32, offsets: ch.I64) -> npt.NDArray[np.int64]:
+    kinds = len(ch.SCRIPTS)
+    cell = ch.owner(offsets) * kinds + ch.scripts()[points]
+    counts = np.bincount(cell, minlength=(len(offsets) - 1) * kinds).reshape(-1, kinds)
+    counts[:, 0] = 0
+    return counts.astype(np.int64)
+
+
+# Labels that the library gives to short and classical Chinese documents; their written forms are Chinese.
+_AS_ZH = {"wuu": "zh", "lzh": "zh"}
+
+
+def language(text: pa.Array, points: ch.U32, offsets: ch.I64) -> pa.Array:
+    """py3langid's code ("en", "zh", ...) for each document; "und" where there are too few letters to tell."""
+    chosen = np.flatnonzero(tellable(points, offsets[:-1], offsets[1:]))
+    texts = text.to_pylist()
+    found = np.full(len(texts), "und", dtype=object)
+    found[chosen] = classify([texts[i] for i in chosen])
+    for code, standard in _AS_ZH.items():
+        found[found == code] = standard
+    return pa.array(found, pa.string())
+
+
+def tellable(points: ch.U32, begins: ch.I64, ends: ch.I64) -> npt.NDArray[np.bool_]:
+    """Whether there are letters enough in each [begin, end) to tell a language by."""
+    letters, unspaced = letters_in(points, begins, ends)
+    return (letters >= LEAST_LETTERS) | (unspaced >= 4)
+
+
+def letters_in(points: ch.U32, begins: ch.I64, ends: ch.I64) -> tuple[ch.I64, ch.I64]:
+    """The letters in each [begin, end), and those of scripts that put no spaces between words."""
+    letters, unspaced = np.empty(len(begins), dtype=np.int64), np.empty(len(begins), dtype=np.int64)
+    _count_letters(points, ch.classes(), begins, ends, letters, unspaced)
+    return letters, unspaced
+
+
+@compiled
+def _count_letters(points: Any, classes: Any, begins: Any, ends: Any, letters: Any, unspaced: Any) -> None:
+    for k in range(len(begins)):
+        every = some = 0
+        for i in range(begins[k], ends[k]):
+            kind = classes[points[i]]
+            every += kind & ch.LETTER > 0
+            some += kind & ch.UNSPACED > 0
+        letters[k], unspaced[k] = every, some
+
+
+@lru_cache(maxsize=1)
+def _model() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE)
+
+
+class _Automaton(NamedTuple):
+    """py3langid's model as arrays: where each state's transitions begin, the next state of each byte there, the feature
+    that a state emits (-1: none); the log-probability of each feature in each language, and of each language."""
+
+    rows: npt.NDArray[np.int64]
+    moves: npt.NDArray[np.int32]
+    features: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
+    priors: npt.NDArray[np.float32]
+    damped: npt.NDArray[np.float32]
+    """log(1 + count), for small counts."""
+
+
+@lru_cache(maxsize=1)
+def _automaton() -> _Automaton:
+    model = _model()
+    return _Automaton(
+        np.asarray(model.tk_row, dtype=np.int64) << 8,
+        np.asarray(model.tk_nextmove).astype(np.int32),
+        np.asarray(model.tk_output, dtype=np.int32),
+        np.asarray(model.nb_ptc, dtype=np.float32),
+        np.asarray(model.nb_pc, dtype=np.float32),
+        np.log1p(np.arange(STRETCH, dtype=np.float32)),
+    )
+
+
+def classify(texts: list[str]) -> npt.NDArray[np.object_]:
+    """The language code of each text, as `py3langid.classify` gives it; "und" where it sees nothing."""
+    scores, features = log_posteriors(texts)
+    return np.where(features > 0, labels()[scores.argmax(axis=1)], "und")
+
+
+@lru_cache(maxsize=1)
+def labels() -> npt.NDArray[np.object_]:
+    """The codes of the model's languages, in the order of its scores."""
+    return np.array(_model().nb_classes, dtype=object)
+
+
+@lru_cache(maxsize=1)
+def standard() -> npt.NDArray[np.int64]:
+    """For every label the place of the one that it is written as."""
+    codes = labels().tolist()
+    return np.array([codes.index(_AS_ZH.get(code, code)) for code in codes])
+
+
+def judged(texts: list[str], most: int | None = None) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float32]]:
+    """The label of each text, as documents have it ("und" where the model sees nothing), and its `certainty` (NaN).
+
+    Args:
+        most: look at so many bytes of each text only.
+    """
+    if not texts:
+        return labels()[:0], np.empty(0, dtype=np.float32)
+    scores, features = log_posteriors(texts, most)
+    best = standard()[scores.argmax(axis=1)]
+    seen = features > 0
+    return np.where(seen, labels()[best], "und"), np.where(seen, certainty(scores, features, best), np.float32(np.nan))
+
+
+def certainty(
+    scores: npt.NDArray[np.float32], features: npt.NDArray[np.int32], best: npt.NDArray[np.int64],
+    temperature: tuple[float, float] = TEMPERATURE,
+) -> npt.NDArray[np.float32]:  # fmt: skip
+    """How likely it is that the label with the number `best` is right, in [0, 1], of what `log_posteriors` gives."""
+    a, b = temperature
+    warmth = np.maximum(a * np.maximum(features, 1) ** b, 1).astype(np.float32)
+    chances = np.exp((scores - scores.max(axis=1, keepdims=True)) / warmth[:, None])
+    right = np.sum(chances, axis=1, where=standard() == best[:, None])
+    return np.asarray(right / chances.sum(axis=1), dtype=np.float32)
+
+
+def log_posteriors(
+    texts: list[str], most: int | None = None
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:  # fmt: skip
+    """The model's log-posterior of every language for each text, up to a constant, and how many different features it
+    saw there (0: the scores say nothing)."""
+    plain = (unicodedata.normalize("NFC", text.lower() if text.isupper() else text) for text in texts)
+    data = [text.encode("utf-8")[:most] for text in plain]  # the model reads bytes: half a character does no harm
+    offsets = np.cumsum([0, *map(len, data)])
+    model = _automaton()
+    octets = np.frombuffer(b"".join(data), dtype=np.uint8)
+    emitted = np.empty(len(octets), dtype=np.int32)
+    _run(octets, offsets, model, np.empty(_LANES, dtype=np.int64), emitted)
+    scores = np.empty((len(texts), len(model.priors)), dtype=np.float32)
+    count, visited = np.zeros(len(model.weights), dtype=np.int32), np.empty(len(model.weights), dtype=np.int32)
+    features = np.empty(len(texts), dtype=np.int32)
+    _score(emitted, offsets, model, count, visited, scores, features)
+    for first, other in _model()._alias_pairs:  # two columns of one language, kept as one
+        scores[:, first] = np.maximum(scores[:, first], scores[:, other])
+        scores[:, other] = _NO_SCORE
+    return scores, features
+
+
+@compiled
+def _run(octets: Any, offsets: Any, model: _Automaton, states: Any, emitted: Any) -> None:
+    """The feature that the automaton emits at each byte, or -1. It waits for memory at every step, so that some texts
+    take theirs side by side."""
+    for first in range(0, len(offsets) - 1, len(states)):
+        beyond = min(first + len(states), len(offsets) - 1)
+        longest = 0
+        for d in range(first, beyond):
+            states[d - first] = 0
+            longest = max(longest, offsets[d + 1] - offsets[d])
+        for step in range(longest):
+            for d in range(first, beyond):
+                i = offsets[d] + step
+                if i < offsets[d + 1]:
+                    state = model.moves[model.rows[states[d - first]] + octets[i]]
+                    states[d - first] = state
+                    emitted[i] = model.features[state]
+
+
+@compiled
+def _score(
+    emitted: Any, offsets: Any, model: _Automaton, count: Any, visited: Any, scores: Any, features: Any
+) -> None:  # fmt: skip
+    """The log-posterior of every language for each text, and how many different features occur. `count` and `visited`
+    are room for a number a feature; `count` is zero before and after."""
+    for d in range(len(offsets) - 1):
+        n = 0
+        for i in range(offsets[d], offsets[d + 1]):
+            feature = emitted[i]
+            if feature >= 0:
+                if count[feature] == 0:
+                    visited[n] = feature
+                    n += 1
+                count[feature] += 1
+        row = scores[d]
+        for language in range(len(row)):
+            row[language] = model.priors[language]
+        features[d] = n
+        for i in range(n):
+            feature = visited[i]
+            times = count[feature]
+            weight = model.damped[times] if times < len(model.damped) else np.float32(np.log1p(np.float32(times)))
+            count[feature] = 0
+            for language in range(len(row)):
+                row[language] += weight * model.weights[feature, language]

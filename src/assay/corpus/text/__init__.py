@@ -1,0 +1,1 @@
+"""Text as arrays of code points and as words, and how loops over them are compiled."""

@@ -1,0 +1,131 @@
+"""What compiled signals share: how they are compiled, and a set of 64-bit keys.
+
+Signals go from character to character and remember what they have seen: loops that Python is hundreds of times too slow
+for, and that operations on whole arrays say badly and do at a twentieth of the speed (LAB_NOTES). They are written as
+such loops and compiled by numba when they are first used, without the interpreter's lock, so that threads share the
+cores. That takes half a minute once a machine; the machine code is kept in the user's cache folder, under a name that
+changes with the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from assay.machine import cache_folder
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+BASE = np.uint64(0x9E3779B97F4A7C55)
+"""Of the polynomial hashes (Karp and Rabin 1987), modulo 2^64."""
+INVERSE = np.uint64(pow(int(BASE), -1, 1 << 64))
+
+
+def _folder() -> str:
+    """Where machine code is kept: numba itself looks only at the file of a function, not at those that it calls."""
+    code = xxhash.xxh3_64()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        content = path.read_bytes()
+        if b"assay.corpus.text.compiled import" in content or path == Path(__file__):
+            code.update(content)
+    return str(cache_folder() / f"compiled-{code.hexdigest()}")
+
+
+_FOLDER = _folder()
+
+
+def _made(function: _F, **options: Any) -> _F:
+    """Compiled without the count of references to every array that is handed over, which would take ten times as long
+    as what is done here with a character; so a compiled function allocates nothing."""
+    config: Any = numba.config
+    jit: Any = numba.njit
+    before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
+    try:
+        return cast(_F, jit(nogil=True, cache=True, error_model="numpy", _nrt=False, **options)(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+def compiled(function: _F) -> _F:
+    """The function as machine code."""
+    return _made(function)
+
+
+def inlined(function: _F) -> _F:
+    """The same, put in the place of its call: a call hands an array over field by field."""
+    return _made(function, inline="always")
+
+
+class Seen(NamedTuple):
+    """Keys and a number for each, in open addressing; emptied by a tick of the clock."""
+
+    keys: npt.NDArray[np.uint64]
+    numbers: npt.NDArray[np.int64]
+    stamps: npt.NDArray[np.int64]
+    clock: npt.NDArray[np.int64]
+
+
+def seen(most: int) -> Seen:
+    """Room for `most` keys."""
+    size = 1 << max(4, (2 * most).bit_length())
+    keys, numbers, stamps = (
+        np.zeros(size, dtype=np.uint64),
+        np.zeros(size, dtype=np.int64),
+        np.zeros(size, dtype=np.int64),
+    )
+    return Seen(keys, numbers, stamps, np.zeros(1, dtype=np.int64))
+
+
+@inlined
+def fresh(table: Seen, count: int) -> Any:
+    """Forget all keys. Returns a mask of the places to use for so many: few, so that they stay in the cache."""
+    table.clock[0] += 1
+    size = 16
+    while size < 2 * count:
+        size *= 2
+    return np.uint64(size - 1)
+
+
+@inlined
+def place_of(table: Seen, key: Any, mask: Any) -> Any:
+    """Where a key is, or is to be put: `holds` tells which."""
+    at = mixed(key) & mask
+    while table.stamps[at] == table.clock[0] and table.keys[at] != key:
+        at = (at + np.uint64(1)) & mask
+    return at
+
+
+@inlined
+def holds(table: Seen, at: Any) -> bool:
+    """Whether a key is at this place."""
+    return bool(table.stamps[at] == table.clock[0])
+
+
+@inlined
+def put(table: Seen, at: Any, key: Any, number: Any) -> None:
+    """Put a key and its number at the place that `place_of` gave."""
+    table.keys[at], table.numbers[at], table.stamps[at] = key, number, table.clock[0]
+
+
+@inlined
+def met(table: Seen, key: Any, mask: Any) -> bool:
+    """Whether a key was met before; from now on it was."""
+    at = place_of(table, key, mask)
+    before = holds(table, at)
+    if not before:
+        put(table, at, key, 0)
+    return before
+
+
+@inlined
+def mixed(key: Any) -> Any:
+    """A bijection of 64-bit words that scatters them (the finaliser of splitmix64)."""
+    x = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
