@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assay.corpus.altering import defects
 from assay.corpus.documents import DOCUMENTS
-from assay.corpus.duplicates import dedup
+from assay.corpus.duplicates import shingles
 
 TEXT = st.text(alphabet="ab é\n\t,。中文字カ𠀀😀", max_size=80)
 DEFECTS: dict[str, Callable[[pa.RecordBatch, int], pa.RecordBatch]] = {
@@ -86,7 +86,7 @@ def test_copies_are_near_duplicates_and_not_exact(write: Callable[[int, int], st
     made = defects.near_duplicates(batch_of(texts), 3, 0.01, 5)
     assert len(made) == 18
     assert len(set(made.column("content_hash").to_pylist())) == 18
-    hashes, offsets = dedup.shingles(pa.array([*texts, *made.column("text").to_pylist()]))
+    hashes, offsets = shingles.shingles(pa.array([*texts, *made.column("text").to_pylist()]))
     sets = [set(hashes[offsets[i] : offsets[i + 1]].tolist()) for i in range(24)]
     for i in range(18):
         a, b = sets[i % 6], sets[6 + i]

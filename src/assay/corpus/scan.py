@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.corpus import documents, profile, split
-from assay.corpus.duplicates import candidates, dedup
+from assay.corpus.duplicates import candidates, dedup, shingles
 from assay.corpus.parts import Part, done_by_parts, in_order
 from assay.corpus.reading import decode
 from assay.corpus.reading.builtin import Choice
@@ -42,7 +42,7 @@ Progress = Callable[[str, float, float], None]
 
 DOCUMENTS = Stage("documents", 4)
 SIGNALS = Stage("signals", 5)
-DUPLICATES = Stage("duplicates", 2)
+DUPLICATES = Stage("duplicates", 3)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
 
@@ -278,10 +278,10 @@ def _score(part: Path, target: Path, threads: int) -> dict[str, Any]:
 
 
 def _dedup_config() -> dict[str, Any]:
-    windows = [dedup.WINDOW, dedup.WINDOW_UNSPACED]
+    windows = [shingles.WINDOW, shingles.WINDOW_UNSPACED]
     return {
-        "bands": dedup.BANDS,
-        "rows": dedup.ROWS,
+        "bands": shingles.BANDS,
+        "rows": shingles.ROWS,
         "threshold": dedup.THRESHOLD,
         "windows": windows,
         "neighbours": candidates.NEIGHBOURS,

@@ -1,24 +1,21 @@
 """Exact and near duplicates, for texts with and without spaces between words.
 
-    documents -> folded code points (letters and digits only, lower case)
-              -> shingles: 24 characters (about 5 English words), or 5 where words are not spaced
-              -> MinHash of 120 values by one-permutation hashing -> 20 bands of 6 rows
+    documents -> shingles -> MinHash of 120 values -> 20 bands of 6 rows (shingles.py)
     bands     -> candidate pairs (candidates.py), first those next to each other in a bucket, then, of those that are
                  not linked yet, the others
               -> verified by the Jaccard similarity of their shingle sets, read again from the documents
               -> connected components; a cluster is named by its smallest document id
 
-Nothing depends on the order of files. Broder 1997 (MinHash); Li, Owen, Zhang 2012 (one permutation);
-Shrivastava 2017 (optimal densification of empty bins). 20 x 6 makes .998 of the pairs at Jaccard .8 share
-a band, .98 of those at .75 and half of those at .58.
+Nothing depends on the order of files. 20 x 6 makes .998 of the pairs at Jaccard .8 share a band, .98 of those at .75
+and half of those at .58.
 Of the pairs at Jaccard .75 that share a band, all are found where other documents have up to a third of their shingles
-in common, and .99, .95, .91 where boilerplate makes all of 1,000 documents alike to .53, .59, .63 (test_dedup.py).
+in common, and .99, .95, .90 (standard error .01) where boilerplate makes all of 1,000 documents alike to .53, .59, .63
+(test_dedup.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import duckdb
@@ -30,19 +27,14 @@ import pyarrow.parquet as pq
 
 from assay.corpus import documents
 from assay.corpus.duplicates.candidates import NEIGHBOURS, Sketches, neighbours
+from assay.corpus.duplicates.shingles import BANDS, VALUES, bands, shingles, signatures
+from assay.corpus.parts import in_order
 from assay.corpus.text import characters as ch
+from assay.machine import cores
 
-BANDS, ROWS = 20, 6
-VALUES = BANDS * ROWS
 THRESHOLD = 0.7
 """Documents whose shingle sets have at least this Jaccard similarity are near-duplicates."""
-WINDOW, WINDOW_UNSPACED = 24, 5
-"""Shingle widths in letters and digits; the second where at least a third of them are of scripts without
-spaces."""
-_UNSPACED_SHARE = 1 / 3
 _SET = 4096  # shingles kept per document when a pair is verified: exact below, an estimate (s.e. < .008) above
-_TRIES = 400
-_EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 _GROUP = 1 << 17  # candidate pairs that are in memory at a time
 _ROUNDS = ((1, 1), (2, NEIGHBOURS))  # places apart in a bucket
 
@@ -57,106 +49,6 @@ DUPLICATES = pa.schema(
 )
 """A cluster's first document by id is its representative; the others are duplicates (near ones include exact
 ones)."""
-
-
-def shingles(text: pa.Array) -> tuple[ch.U64, ch.I64]:
-    """Shingle hashes of every document, end to end, with repeats, and their offsets.
-
-    A document shorter than one shingle has a single one, of all that it has (or of its raw text, if no
-    letters)."""
-    points, offsets = ch.points_of(text)
-    table = ch.folded()[points]
-    solid = table != 0
-    kept = np.flatnonzero(solid)
-    ends = np.searchsorted(kept, offsets)
-    folded = table[kept]
-    unspaced = ch.sums((ch.classes()[folded] & ch.UNSPACED) > 0, ends)
-    lengths = np.diff(ends)
-    width = np.where(unspaced > _UNSPACED_SHARE * lengths, WINDOW_UNSPACED, WINDOW)
-    rolling = ch.Rolling(folded)
-    count = np.maximum(lengths - width + 1, 0)
-    made = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(np.maximum(count, 1), out=made[1:])
-    hashes = np.empty(made[-1], dtype=np.uint64)
-    for w in (WINDOW, WINDOW_UNSPACED):
-        chosen = np.flatnonzero((width == w) & (count > 0))
-        if len(chosen):
-            of_window = rolling.windows(w)
-            if len(chosen) == len(count):
-                index = np.arange(made[-1]) + np.repeat(ends[:-1] - made[:-1], count)
-                hashes = of_window[index]
-            else:
-                at = ch.ranges(made[chosen], count[chosen])
-                hashes[at] = of_window[ch.ranges(ends[chosen], count[chosen])]
-    short = np.flatnonzero(count == 0)
-    if len(short):
-        hashes[made[short]] = rolling.stretches(ends[short], ends[short + 1])
-        bare = short[lengths[short] == 0]
-        hashes[made[bare]] = ch.Rolling(points).stretches(offsets[bare], offsets[bare + 1])
-    return hashes, made
-
-
-def signatures(hashes: ch.U64, offsets: ch.I64) -> npt.NDArray[np.uint64]:
-    """MinHash signatures (documents x VALUES): each shingle falls into one bin, each bin keeps its smallest
-    hash.
-
-    Long documents leave out shingles that are too large to win any bin, which changes nothing but the time.
-    """
-    n = len(offsets) - 1
-    count = np.diff(offsets)
-    # With 32 expected survivors a bin, the chance that one is empty is e^-32.
-    bound = np.minimum(32.0 * VALUES / np.maximum(count, 1), 1.0)
-    limit = np.where(bound >= 1, float(1 << 40), np.floor(bound * (1 << 40))).astype(np.uint64)
-    value = hashes & np.uint64((1 << 40) - 1)
-    owner = ch.owner(offsets)
-    if (bound < 1).any():
-        kept = np.flatnonzero(value < np.repeat(limit, count))
-        hashes, value, owner = hashes[kept], value[kept], owner[kept]
-    bins = ((hashes >> np.uint64(40)) * np.uint64(VALUES)) >> np.uint64(24)
-    cell = owner.astype(np.uint64) * np.uint64(VALUES) + bins
-    key = (cell << np.uint64(40)) | value  # the cell needs 24 bits: at most 139,810 documents a call
-    key.sort()
-    cells = (key >> np.uint64(40)).astype(np.int64)
-    first = np.flatnonzero(np.diff(cells, prepend=-1))
-    made = np.full(n * VALUES, _EMPTY, dtype=np.uint64)
-    made[cells[first]] = key[first] & np.uint64((1 << 40) - 1)
-    return _densified(made.reshape(n, VALUES))
-
-
-@lru_cache(maxsize=1)
-def _detours() -> npt.NDArray[np.int64]:
-    grid = np.arange(_TRIES * VALUES, dtype=np.uint64).reshape(_TRIES, VALUES)
-    return (ch.mix(grid) % np.uint64(VALUES)).astype(np.int64)
-
-
-def _densified(made: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Every empty bin takes the value of a bin chosen by a hash of (bin, attempt) that all documents
-    share."""
-    filled = made != _EMPTY
-    row, column = np.nonzero(~filled)
-    result = made.copy()
-    for attempt in range(_TRIES):
-        if not len(row):
-            return result
-        donor = _detours()[attempt][column]
-        works = filled[row, donor]
-        result[row[works], column[works]] = made[row[works], donor[works]] + np.uint64(attempt + 1 << 41)
-        row, column = row[~works], column[~works]
-    for step in range(1, VALUES):  # so few are left that walking on to the next bin decides
-        donor = (column + step) % VALUES
-        works = filled[row, donor]
-        result[row[works], column[works]] = made[row[works], donor[works]] + np.uint64(step << 51)
-        row, column = row[~works], column[~works]
-    return result
-
-
-def bands(signature: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """One hash for each band of each document (documents x BANDS)."""
-    rows = signature.reshape(-1, BANDS, ROWS)
-    hashed = np.broadcast_to(np.arange(1, BANDS + 1, dtype=np.uint64), rows.shape[:2])
-    for i in range(ROWS):
-        hashed = ch.mix(hashed ^ rows[:, :, i])
-    return hashed
 
 
 def signed(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
@@ -214,15 +106,20 @@ def _write_bands(
     done = 0
     sketches = Sketches(scratch / "sketches", len(keys))
     schema = pa.schema([("key", pa.uint64()), ("band", pa.uint64())])
+
+    def sign(batch: pa.RecordBatch) -> tuple[ch.I64, ch.U64, pa.RecordBatch, int]:
+        numbers = np.searchsorted(keys, documents.keys(batch.column("doc_id")))
+        fresh = ~repeats[numbers]
+        signature = signed(batch.filter(pa.array(fresh)))
+        owners = np.repeat(keys[numbers[fresh]], BANDS)
+        rows = pa.record_batch([pa.array(owners), pa.array(bands(signature).reshape(-1))], schema)
+        return numbers[fresh], signature, rows, batch.nbytes
+
     with pq.ParquetWriter(scratch / "bands.parquet", schema, compression="none") as writer:
-        for batch in documents.read(parts, ["doc_id", "text"]):
-            numbers = np.searchsorted(keys, documents.keys(batch.column("doc_id")))
-            fresh = ~repeats[numbers]
-            signature = signed(batch.filter(pa.array(fresh)))
-            sketches.add(numbers[fresh], signature)
-            owners = np.repeat(keys[numbers[fresh]], BANDS)
-            writer.write_batch(pa.record_batch([pa.array(owners), pa.array(bands(signature).reshape(-1))], schema))
-            done += batch.nbytes
+        for numbers, signature, rows, size in in_order(sign, documents.read(parts, ["doc_id", "text"]), cores()):
+            sketches.add(numbers, signature)
+            writer.write_batch(rows)
+            done += size
             if progress:
                 progress(done)
     return sketches

@@ -105,6 +105,10 @@ def slices(batch: pa.RecordBatch, chars: int = 1 << 18) -> Iterator[pa.RecordBat
             yield batch.slice(begin, end - begin)
 
 
+_PLANES = [*range(0x40000), *range(0xE0000, 0xE1000)]
+"""Where Unicode has characters: what lies beyond is not assigned, or for private use."""
+
+
 @lru_cache(maxsize=1)
 def _tables() -> tuple[U8, U8]:
     size = sys.maxunicode + 1
@@ -113,7 +117,7 @@ def _tables() -> tuple[U8, U8]:
     numbers = {code: number for number, code in enumerate(SCRIPTS)}
     category, name = unicodedata.category, unicodedata.name
     bits = {"L": LETTER, "N": DIGIT, "P": PUNCTUATION, "S": PUNCTUATION, "Z": SPACE, "M": MARK}
-    for point in range(size):
+    for point in _PLANES:
         char = chr(point)
         kind = category(char)[0]
         bit = bits.get(kind, 0)
