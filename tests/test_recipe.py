@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from assay.errors import InputError
-from assay.recipe.load import explain, load, parse_duration, parse_quantity
+from assay.recipe.load import explain, load, parse_duration, parse_quantity, parse_size
 from assay.recipe.pretrain import PretrainRecipe
 from assay.recipe.study import StudyRecipe
 
@@ -177,6 +177,17 @@ def test_quantities_are_read_as_written(whole: int, digits: int, unit: str) -> N
 def test_quantities_take_an_exponent(mantissa: float, exponent: int) -> None:
     text = f"{mantissa:.2f}e{exponent}"
     assert parse_quantity(text, "tokens") == pytest.approx(float(text))
+
+
+@pytest.mark.parametrize("text", ["20M", "20MB", "20mb ", "2e7", "20000kB"])
+def test_sizes_may_name_bytes(text: str) -> None:
+    assert parse_size(text, "sample") == 2e7
+
+
+@pytest.mark.parametrize("text", ["B", "MB", "20 B B", "-3MB", "20MiB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is not a number of sample"):
+        parse_size(text, "sample")
 
 
 @given(st.integers(1, 10**5), st.sampled_from([("s", 1), ("m", 60), ("min", 60), ("h", 3600), ("", 1)]))

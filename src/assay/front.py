@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from assay import __version__
 from assay.errors import InputError
 from assay.recipe.load import explain as explain_recipe
-from assay.recipe.load import load, parse_duration, parse_quantity
+from assay.recipe.load import load, parse_duration, parse_quantity, parse_size
 from assay.recipe.pretrain import Estimator, PretrainRecipe
 from assay.recipe.study import StudyRecipe
 from assay.store import disk_errors, file_digest, fingerprint
@@ -293,7 +293,7 @@ def tokenizer_train(
     as_json: bool,
 ) -> None:
     """`assay tokenizer train`. `learning` are the fields of `Learning`, `reading` those of `ReadOptions`."""
-    n_bytes = int(parse_quantity(sample, "sample"))
+    n_bytes = int(parse_size(sample, "sample"))
 
     from assay.corpus.reading.source import ReadOptions
     from assay.tokens import told, verbs
@@ -319,7 +319,7 @@ def tokenizer_compare(
     *, tokenizers: list[Path], sources: list[str], sample: str, reading: dict[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay tokenizer compare`. `reading` are the fields of `ReadOptions`."""
-    n_bytes = int(parse_quantity(sample, "sample"))
+    n_bytes = int(parse_size(sample, "sample"))
 
     from assay.corpus.reading.source import ReadOptions
     from assay.tokens import told, verbs

@@ -113,6 +113,11 @@ def parse_quantity(text: str, what: str) -> float:
     return value
 
 
+def parse_size(text: str, what: str) -> float:
+    """Bytes, such as `5e6`, `20M`, `20MB`."""
+    return parse_quantity(re.sub(r"(?<=[kKmMgG])[bB]\s*$", "", text), what)
+
+
 def parse_duration(text: str) -> float:
     """Seconds of `90s`, `10m`, `1.5h`, `600`."""
     match = re.fullmatch(rf"\s*({_NUMBER})\s*(s|m|min|h)?\s*", text)

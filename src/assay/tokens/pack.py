@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.corpus.documents import row_of_text
+from assay.corpus.parts import in_order
+from assay.machine import cores
 from assay.tokens.stream import END_OF_TEXT_ID, UNITS_SUFFIX
 from assay.tokens.tokenizer import Encoder
 
@@ -45,7 +47,7 @@ def encode_stream(
     aligned: bool = False,
     whole: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Encode document batches (`doc_id`, `source`, `origin`, `ordinal`, `text`) into `folder`; memory holds one batch.
+    """Encode document batches (`doc_id`, `source`, `origin`, `ordinal`, `text`) into `folder`; a few are in memory.
 
     Args:
         whole: sources whose texts are units, whatever documents they are cut into. A text's documents stand on end.
@@ -65,8 +67,9 @@ def encode_stream(
             source: stack.enter_context((folder / shard).open("wb")) for source, shard in shards.items()
         }
         spans = stack.enter_context(pq.ParquetWriter(folder / "spans.parquet", SPANS, compression="zstd"))
-        for batch in batches:
-            spans.write_batch(_encode_batch(batch, encoder, files, totals, units, split, dtype))
+        marked = in_order(lambda batch: _marked(batch, encoder, dtype), iter(batches), cores())
+        for made in marked:
+            spans.write_batch(_write(*made, files, totals, units, split))
     for source, numbers in units.numbers.items():
         np.concatenate(numbers).astype("<u4").tofile((folder / shards[source]).with_suffix(UNITS_SUFFIX))
     return {
@@ -106,26 +109,36 @@ class _Units:
         return numbers
 
 
-def _encode_batch(
+def _marked(
+    batch: pa.RecordBatch, encoder: Encoder, dtype: np.dtype
+) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The batch, its tokens with the special one before every document, and of every document: the place and the
+    number of its tokens, and the bytes that they spell."""
+    ids, offsets = encoder.encode(batch.column("text").to_pylist())
+    n = batch.num_rows
+    lengths = np.diff(offsets) + 1
+    starts = offsets[:-1] + np.arange(n)  # document i moves right by i + 1 places
+    tokens = np.full(len(ids) + n, END_OF_TEXT_ID, dtype=dtype)
+    inside = np.ones(len(tokens), dtype=bool)
+    inside[starts] = False
+    tokens[inside] = ids
+    n_bytes = np.add.reduceat(encoder.token_bytes[tokens], starts) if n else np.zeros(0, np.int64)
+    return batch, tokens, starts, lengths, n_bytes
+
+
+def _write(
     batch: pa.RecordBatch,
-    encoder: Encoder,
+    tokens: np.ndarray,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    n_bytes: np.ndarray,
     files: dict[str, BinaryIO],
     totals: dict[str, dict[str, Any]],
     units: _Units,
     split: str,
-    dtype: np.dtype,
 ) -> pa.RecordBatch:
-    ids, offsets = encoder.encode(batch.column("text").to_pylist())
-    # Put the special token before every document: document i moves right by i + 1 places.
+    """Append the documents of a batch to the shards of their sources. Returns their rows of SPANS."""
     n = batch.num_rows
-    lengths = np.diff(offsets) + 1
-    starts = offsets[:-1] + np.arange(n)
-    marked = np.full(len(ids) + n, END_OF_TEXT_ID, dtype=dtype)
-    inside = np.ones(len(marked), dtype=bool)
-    inside[starts] = False
-    marked[inside] = ids
-    n_bytes = np.add.reduceat(encoder.token_bytes[marked], starts) if n else np.zeros(0, np.int64)
-
     sources = np.asarray(batch.column("source").to_pylist(), dtype=object)
     begin, unit = np.zeros(n, dtype=np.int64), units.of(batch)
     for source in dict.fromkeys(sources):
@@ -133,7 +146,7 @@ def _encode_batch(
         total = totals[source]
         begin[rows] = total["tokens"] + np.cumsum(lengths[rows]) - lengths[rows]
         for row in rows:
-            files[source].write(marked[starts[row] : starts[row] + lengths[row]].tobytes())
+            files[source].write(tokens[starts[row] : starts[row] + lengths[row]].tobytes())
         total["units"] = int(unit[rows[-1]]) + 1
         total["tokens"] += int(lengths[rows].sum())
         total["documents"] += len(rows)
