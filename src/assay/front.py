@@ -92,6 +92,16 @@ def convert(model: Path, out: Path, *, as_json: bool) -> None:
     _answer(f"{done.tensors} tensors, {done.parameters:,} numbers ({kinds}); {', '.join(done.files)}", str(out))
 
 
+def average(models: list[Path], out: Path, language: str, *, as_json: bool) -> None:
+    """`assay average`."""
+    from assay.present.words import say
+    from assay.pretrain.average import average
+
+    made = average(models, out)
+    line = say("average.done", language, n=len(models), parameters=made["parameters"])
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else [line, str(out)]))
+
+
 def train(
     *,
     recipe: Path | None,

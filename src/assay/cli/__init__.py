@@ -122,6 +122,26 @@ def convert(
 
 
 @app.command()
+def average(
+    models: Annotated[list[Path], typer.Argument(help="Model directories of one shape: checkpoints of a run, say.")],
+    out: Annotated[Path, typer.Option(help="New folder that is written.")],
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the model whose weights are the mean of several: the last checkpoints of a run, or several runs' models.
+
+    \b
+    Examples:
+      assay average run/checkpoints/step-* --out mean
+      assay average seed-0/model seed-1/model --out soup
+    """
+    from assay import front
+
+    front.average(models, out, lang, as_json=json_)
+
+
+@app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="YAML file, such as those in recipes/train/.")],
     sources: Annotated[

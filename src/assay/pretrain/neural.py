@@ -14,7 +14,7 @@ import math
 import shutil
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows, perplexity_of
 from assay.train.feed import Phase, RowFeed, slots_of
+from assay.train.finder import find_rate
 from assay.train.loop import TrainSpec, TrainState
 from assay.train.memory import fits, out_of_memory, told_of_weights
 from assay.train.objectives import Objective
@@ -61,6 +62,7 @@ LOGS = 200  # records a run
 LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 1000, 50_000  # a source
 MODES: dict[str, Mode] = {"ddp": "data", "fsdp": "sharded", "tensor": "tensor"}
 SPLITS = ("eval", "test", "train")
+RATES = "learning_rate.json"
 
 
 def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
@@ -170,6 +172,8 @@ class _Training:
             self.space.remember(builtins=corpus.builtins)
         spec = replace(spec, dtype=decided.dtype)
         feed = self._feed(text, asked, decided)
+        if self.recipe.optimizer.find:
+            spec = replace(spec, optimizer=spec.optimizer.times(self._rate_factor(spec, feed, decided.steps)))
         data = RunData(
             feed,
             self._held_out(text, asked, self._eval_tokens(text, feed.tokens(decided.steps))),
@@ -291,6 +295,18 @@ class _Training:
             times.append(time.perf_counter() - start)
         return r.batch_rows * r.row_tokens / statistics.median(times[2:])
 
+    def _rate_factor(self, spec: TrainSpec, feed: RowFeed, steps: int) -> float:
+        """What all learning rates are multiplied by; remembered, so that a rerun has the same."""
+        if (factor := self.space.recall("rate_factor")) is None:
+            self.progress.stage("probe")
+            with told_of_weights(spec.model):
+                state = TrainState(spec, self.device)
+            found = find_rate(state, lambda step: feed.batch(step % steps))
+            write_json_atomic(self.space.path(RATES), asdict(found))
+            factor = found.suggested
+            self.space.remember(rate_factor=factor)
+        return float(factor)
+
     def _slots(self, speed: float | None, text: Text, spec: TrainSpec, asked: Objective) -> int:
         """Rows that the run reads, by its budget."""
         b, r = self.recipe.budget, self.recipe.train
@@ -367,6 +383,7 @@ class _Training:
             "evaluations": {split: told(found) for split, found in outcome.evaluations.items()},
             "stopped_early": outcome.early,
             "dtype": dtype,
+            "rate_factor": self.space.recall("rate_factor"),
             "processes": self.parallel.size,
             "device": self.device,
             "parameters": dict(zip(("inside", "all"), outcome.model.n_parameters(), strict=True)),

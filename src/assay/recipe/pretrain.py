@@ -85,6 +85,10 @@ class OptimizerRecipe(Section):
     l1: float = Field(0.0, ge=0, description="L1 penalty of matrices")
     clip_value: float | None = Field(None, gt=0, description="bound of each number of the gradient")
     clip_norm: float | None = Field(None, gt=0, description="bound of the gradient's norm")
+    find: bool = Field(
+        False,
+        description="multiply all rates by a factor that a short run finds first (Smith 2017); learning_rate.json",
+    )
 
 
 class ScheduleRecipe(Section):

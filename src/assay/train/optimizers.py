@@ -14,7 +14,7 @@ the matrices.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -69,6 +69,16 @@ class OptimizerConfig:
     l1: float = 0.0
     clip_value: float | None = None
     clip_norm: float | None = None
+
+    def times(self, factor: float) -> OptimizerConfig:
+        """The same with all rates multiplied."""
+        return replace(
+            self,
+            matrix_lr=self.matrix_lr * factor,
+            embedding_lr=self.embedding_lr * factor,
+            head_lr=self.head_lr * factor,
+            vector_lr=self.vector_lr * factor,
+        )
 
 
 def _made(kind: Kind, groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim.Optimizer:
