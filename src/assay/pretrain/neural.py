@@ -42,7 +42,6 @@ from assay.tokens.prepare import Tokenized
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.sentences import words_of_tokens
 from assay.tokens.stream import TokenStream
-from assay.train.allocator import keep_freed_memory
 from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows, perplexity_of
@@ -53,6 +52,7 @@ from assay.train.memory import fits, out_of_memory, told_of_weights
 from assay.train.objectives import Objective
 from assay.train.parallel import Mode, joined
 from assay.train.precision import allow_tf32
+from assay.train.process import denormals_are_zero, keep_freed_memory
 from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
 from assay.train.world import Alone, World, device_of
 
@@ -80,7 +80,7 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
     _check_type(request.recipe.train, device)
     world = World.from_env(device)
     mode = MODES[request.recipe.train.parallel]
-    with joined(world, mode) as parallel, opened(request, parallel, quiet=quiet) as work:
+    with denormals_are_zero(), joined(world, mode) as parallel, opened(request, parallel, quiet=quiet) as work:
         answer = work.finished() or _Training(work, parallel).run()
     return answer if parallel.is_first else None
 

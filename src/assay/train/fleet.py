@@ -209,11 +209,12 @@ def _work(pipe: Connection, root: str, work: str) -> None:
     die_with_parent()
     import torch
 
-    from assay.train.allocator import keep_freed_memory
     from assay.train.job import JobData, JobStopped, run_job
     from assay.train.probe import tokens_per_second
+    from assay.train.process import keep_freed_memory
 
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     keep_freed_memory()
     opened: dict[str, JobData] = {}
     store = Store(Path(root))

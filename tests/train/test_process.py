@@ -1,4 +1,4 @@
-"""Freed memory that is kept: buffers cost page faults in the first steps, and not at every step."""
+"""A process that trains: freed memory is kept, and numbers too small to matter are zero."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from assay.train.process import denormals_are_zero, flushes
 
 FAULTS = """
 import json, resource, sys, torch
 from assay.models.decoder import proxy
 from assay.models.protocol import Batch
-from assay.train.allocator import keep_freed_memory
+from assay.train.process import keep_freed_memory
 from assay.train.loop import TrainSpec, TrainState
 from assay.train.optimizers import OptimizerConfig
 
@@ -38,3 +41,29 @@ def test_a_step_does_not_fault_its_buffers_in_again() -> None:
     )
     assert kept[0] is True
     assert kept[1] * 10 < plain[1]
+
+
+def test_denormals_are_zero_within_and_numbers_again_afterwards() -> None:
+    small = torch.full((4,), 1e-30)
+    assert not flushes()
+    with denormals_are_zero():
+        assert flushes() and (small * 1e-9 == 0).all()
+        with denormals_are_zero():
+            pass
+        assert flushes()
+    assert not flushes() and (small * 1e-9 != 0).all()
+
+
+THREADS = """
+import torch
+from assay.train.process import denormals_are_zero
+
+torch.set_num_threads(4)
+with denormals_are_zero():
+    print(int((torch.full((4_000_000,), 1e-30) * 1e-9).count_nonzero()))
+"""
+
+
+def test_they_are_zero_in_all_threads_of_a_process() -> None:
+    done = subprocess.run([sys.executable, "-c", THREADS], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "0"
