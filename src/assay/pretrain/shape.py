@@ -44,7 +44,7 @@ _RATES = {
     "decoder": _Rates("muon", 0.02, 0.004, 0.004, 0.004),
     "encoder": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
     "seq2seq": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
-    "recurrent": _Rates("adamw", 1e-2, 1e-2, 1e-2, 1e-2),
+    "recurrent": _Rates("adamw", 6e-3, 6e-3, 6e-3, 6e-3),
 }
 
 
