@@ -9,6 +9,7 @@ halved. Keys are hashes: whoever uses a place that is found compares what stands
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def ranges(count: float, slots: int) -> list[tuple[int, int]]:
     """Ranges of 64-bit keys, of which each has no more of `count` scattered ones than a table takes."""
     n = max(1, -int(-count // (0.95 * LOAD * slots)))  # some have more than their share
     edges = [(_TOP + 1) * i // n for i in range(n + 1)]
-    return [(low, high - 1) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [(low, high - 1) for low, high in pairwise(edges)]
 
 
 def halves(low: int, high: int) -> list[tuple[int, int]]:
@@ -40,9 +41,7 @@ def slots_for(count: int, slots: int) -> int:
     return min(slots, 1 << max(4, int(count / LOAD).bit_length()))
 
 
-def firsts(
-    keys: ch.U64, first: ch.I64, slots: int = SLOTS, progress: Callable[[float], None] | None = None
-) -> None:
+def firsts(keys: ch.U64, first: ch.I64, slots: int = SLOTS, progress: Callable[[float], None] | None = None) -> None:
     """Fill `first` with the smallest place of an equal key; of key 0, which stands for none, with its own.
 
     Args:

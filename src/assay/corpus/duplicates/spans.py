@@ -23,7 +23,7 @@ import numpy as np
 
 from assay.corpus.duplicates.arrays import Appended, made
 from assay.corpus.duplicates.firsts import SLOTS, firsts
-from assay.corpus.duplicates.ordered import Ordered, U8, document_at, point_at, size_of
+from assay.corpus.duplicates.ordered import U8, Ordered, document_at, point_at, size_of
 from assay.corpus.parts import in_order
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
@@ -233,9 +233,7 @@ _WIDE_DOT = ord("．")
 
 
 @compiled
-def _spell(
-    text: Any, offsets: Any, found: Any, of: Any, t: Tables, hashes: Any, powers: Any, weights: Any
-) -> None:
+def _spell(text: Any, offsets: Any, found: Any, of: Any, t: Tables, hashes: Any, powers: Any, weights: Any) -> None:
     """Of every piece the hash of its letters and digits, BASE to the power of their number, and their weight."""
     for d in range(len(offsets) - 1):
         for k in range(of[d], of[d + 1]):

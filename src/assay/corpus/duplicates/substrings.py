@@ -25,7 +25,7 @@ import numpy as np
 
 from assay.corpus.duplicates.arrays import Appended, made
 from assay.corpus.duplicates.firsts import LOAD, SLOTS, firsts, halves, ranges, slots_for
-from assay.corpus.duplicates.ordered import Ordered, U8, document_at, point_at, size_of
+from assay.corpus.duplicates.ordered import U8, Ordered, document_at, point_at, size_of
 from assay.corpus.duplicates.spans import tables
 from assay.corpus.parts import in_order
 from assay.corpus.text import characters as ch
@@ -288,9 +288,7 @@ def _equal(text: Any, begin: int, end: int, apart: int) -> bool:
 
 
 @compiled
-def _rows(
-    text: Any, offsets: Any, places: Any, sizes: Any, first: Any, begin: int, end: int, rows: Any
-) -> int:
+def _rows(text: Any, offsets: Any, places: Any, sizes: Any, first: Any, begin: int, end: int, rows: Any) -> int:
     """Stretches of windows that repeat, each cut where it ceases to follow one earlier place; returns their number."""
     n = 0
     apart = limit = covered = beyond = 0  # the open row: bytes to the earlier place, where that document ends
