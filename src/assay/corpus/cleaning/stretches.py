@@ -173,15 +173,15 @@ def most_repeated(corpus: Ordered, rows: ch.I64, scratch: Path, most: int = 10) 
     with duckdb.connect(config={"temp_directory": str(scratch)}) as connection:
         connection.register("repeats", pa.RecordBatchReader.from_batches(fields, batches()))
         found = connection.sql(
-            "SELECT first, count(*) AS times, sum(size)::BIGINT AS total, max(size) AS longest FROM repeats"
-            f" GROUP BY first ORDER BY total DESC, first LIMIT {most}"
+            "SELECT first, count(*) AS times, sum(size)::BIGINT AS total, size FROM repeats"
+            f" GROUP BY first, size ORDER BY total DESC, first, size LIMIT {most}"
         ).fetchall()
     shutil.rmtree(scratch, ignore_errors=True)
     made = []
-    for first, times, total, longest in found:
+    for first, times, total, size in found:
         own = corpus.document_of(np.array([first]))
         begin, before = corpus.characters(np.array([first, corpus.offsets[own[0]]])).tolist()
-        shown = corpus.text[first : first + min(longest, _SHOWN)].tobytes().decode("utf-8", "ignore")
+        shown = corpus.text[first : first + min(size, _SHOWN)].tobytes().decode("utf-8", "ignore")
         made.append(
             {
                 "doc_id": corpus.hex_ids(own)[0].as_py(),

@@ -291,7 +291,7 @@ def _equal(text: Any, begin: int, end: int, apart: int) -> bool:
 def _rows(text: Any, offsets: Any, places: Any, sizes: Any, first: Any, begin: int, end: int, rows: Any) -> int:
     """Stretches of windows that repeat, each cut where it ceases to follow one earlier place; returns their number."""
     n = 0
-    apart = limit = covered = beyond = 0  # the open row: bytes to the earlier place, where that document ends
+    apart = limit = covered = beyond = 0  # the open row: bytes to the earlier place, and where that ends at most
     for k in range(begin, end):
         at, stop = places[k], places[k] + sizes[k]
         if at >= beyond:
@@ -306,8 +306,8 @@ def _rows(text: Any, offsets: Any, places: Any, sizes: Any, first: Any, begin: i
         if j == k or places[j] + sizes[j] > at or not _equal(text, at, stop, at - places[j]):
             continue
         apart = at - places[j]
-        limit = offsets[document_at(offsets, places[j]) + 1]
         rows[n, 0] = max(at, covered)
+        limit = min(offsets[document_at(offsets, places[j]) + 1], rows[n, 0])
         rows[n, 1] = stop
         rows[n, 2] = rows[n, 0] - apart
         covered = stop
