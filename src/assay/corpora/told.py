@@ -89,7 +89,7 @@ def cut(found: Mapping[str, Any], language: str) -> list[str]:
         ]
         for name, part in found["sources"].items()
     ]  # fmt: skip
-    caption = say(f"corpus.cut.{found['level']}", language, **found)
+    caption = say(f"corpus.cut.{found['level']}", language, **{**found, "stretches": fixed(found["stretches"], 0)})
     lines += [caption, "", *plain_table(say("corpus.sources", language), heads, rows, notes=1)]
     if found["most"]:
         heads = _heads(("times", "bytes", "source", "text"), language)

@@ -39,7 +39,8 @@ EVIDENCE = pa.schema(
     ]
 )
 """A stretch that is removed, in characters of its document, and where the same stands first. Stretches of a document
-do not overlap; where one ends and the next begins, the text goes on as in another earlier place."""
+do not overlap; where one ends and the next begins, the text goes on as in another earlier place. Of text that repeats
+itself, such as a row of dashes, the earlier place may reach into the stretch."""
 DECISIONS = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),

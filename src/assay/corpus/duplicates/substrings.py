@@ -12,7 +12,8 @@ window. Both tables have a bounded size and are passed over as often as that tak
 every document costs no more than any other. (The blocks alone would find a repeat by going through all places where a
 block stands: a square of them for boilerplate.)
 
-A window does not repeat one that it overlaps: of a line of 1,000 dashes, the first LENGTH are left.
+A window does not repeat one that it overlaps: of a line of 1,000 dashes, the first LENGTH are left. (They are one row,
+whose earlier place reaches into itself.)
 """
 
 from __future__ import annotations
@@ -291,7 +292,7 @@ def _equal(text: Any, begin: int, end: int, apart: int) -> bool:
 def _rows(text: Any, offsets: Any, places: Any, sizes: Any, first: Any, begin: int, end: int, rows: Any) -> int:
     """Stretches of windows that repeat, each cut where it ceases to follow one earlier place; returns their number."""
     n = 0
-    apart = limit = covered = beyond = 0  # the open row: bytes to the earlier place, and where that ends at most
+    apart = limit = covered = beyond = 0  # the open row: bytes to the earlier place, where that document ends
     for k in range(begin, end):
         at, stop = places[k], places[k] + sizes[k]
         if at >= beyond:
@@ -306,8 +307,8 @@ def _rows(text: Any, offsets: Any, places: Any, sizes: Any, first: Any, begin: i
         if j == k or places[j] + sizes[j] > at or not _equal(text, at, stop, at - places[j]):
             continue
         apart = at - places[j]
+        limit = offsets[document_at(offsets, places[j]) + 1]
         rows[n, 0] = max(at, covered)
-        limit = min(offsets[document_at(offsets, places[j]) + 1], rows[n, 0])
         rows[n, 1] = stop
         rows[n, 2] = rows[n, 0] - apart
         covered = stop
