@@ -142,9 +142,9 @@ def corpus_dedup(
 ) -> None:
     """Keep one document of each cluster of duplicates; or remove from documents what stands earlier in the corpus.
 
-    Paragraphs (lines) and spans of sentences are compared by their letters and digits, substrings as they stand.
-    Earlier is what comes first by source, then origin, then ordinal, within a document too: the order of the files does
-    not matter.
+    Paragraphs (lines) and spans of sentences are compared by letters and digits,
+    substrings as they stand. Earlier is what comes first by source, then origin,
+    then ordinal, or in the same document; the order of files does not matter.
 
     \b
     Examples:

@@ -114,24 +114,34 @@ def _summary(
     def of(values: npt.NDArray[Any]) -> list[int]:
         return [int(value) for value in np.bincount(source, values.astype(np.float64), n)]
 
-    between = np.zeros(n * n)
-    for at in range(0, len(rows), _ROWS):
-        begin, end, first = np.asarray(rows[at : at + _ROWS]).T
-        cells = source[corpus.document_of(begin)] * n + source[corpus.document_of(first)]
-        between += np.bincount(cells, end - begin, n * n)
-    copies = between.reshape(n, n)
     everything = np.ones(len(corpus))
     columns = {
         "documents": of(everything), "bytes": of(sizes), "affected": of(affected), "removed_bytes": of(removed),
         "dropped": of(~keep), "kept": of(keep), "kept_bytes": of((sizes - removed) * keep),
     }  # fmt: skip
+    copies = _between(corpus, rows)
     sources = {}
     for code, name in sorted(enumerate(corpus.names), key=lambda item: item[1]):
-        of_whom = sorted(zip(copies[code].tolist(), corpus.names, strict=True), key=lambda item: (-item[0], item[1]))
-        held = {other: int(size) for size, other in of_whom if size}
+        of_whom = sorted(copies.get(code, {}).items(), key=lambda item: (-item[1], corpus.names[item[0]]))
+        held = {corpus.names[other]: size for other, size in of_whom}
         sources[name] = {**{column: values[code] for column, values in columns.items()}, "copies_of": held}
     total = {column: sum(values) for column, values in columns.items()}
     return {**total, "stretches": len(rows), "sources": sources}
+
+
+def _between(corpus: Ordered, rows: ch.I64) -> dict[int, dict[int, int]]:
+    """Of each source the bytes that stand first in which."""
+    n = len(corpus.names)
+    made: dict[int, dict[int, int]] = {}
+    for at in range(0, len(rows), _ROWS):
+        begin, end, first = np.asarray(rows[at : at + _ROWS]).T
+        own, earlier = (corpus.source[corpus.document_of(places)].astype(np.int64) for places in (begin, first))
+        cells, which = np.unique(own * n + earlier, return_inverse=True)
+        sizes = np.bincount(which, end - begin, len(cells))
+        for cell, size in zip(cells.tolist(), sizes.tolist(), strict=True):
+            held = made.setdefault(cell // n, {})
+            held[cell % n] = held.get(cell % n, 0) + int(size)
+    return made
 
 
 def kept(

@@ -11,6 +11,7 @@ mapped, not read: memory holds eight bytes a document, disk the text once more.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,10 +138,12 @@ def _in_order(parts: list[Path], folder: Path) -> Iterator[pa.RecordBatch]:
             yield pa.record_batch([*batch.columns, numbers], schema=names)
 
     reader = pa.RecordBatchReader.from_batches(names, rows())
-    with duckdb.connect(config={"temp_directory": str(folder / "spilled")}) as connection:
+    scratch = folder / "spilled"
+    with duckdb.connect(config={"temp_directory": str(scratch)}) as connection:
         connection.register("named", reader)
         order = "SELECT doc_id, source, n_bytes, row FROM named ORDER BY source, origin, ordinal, doc_id, row"
         yield from connection.sql(order).to_arrow_reader(1 << 16)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 @inlined
