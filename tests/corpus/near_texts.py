@@ -1,4 +1,4 @@
-"""Near-duplicates to test with: similarity as it is defined, in plain Python, and copies edited down to a wanted one."""
+"""Near-duplicates to test with: similarity in plain Python, and copies edited until they have less of it."""
 
 from __future__ import annotations
 
