@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from assay.train.allocator import keep_freed_memory
 
 from assay.models import products
 from assay.models.decoder import proxy
@@ -34,7 +35,6 @@ from assay.tokens import evalset
 from assay.tokens.pack import SPANS
 from assay.tokens.sampler import StreamPlan
 from assay.tokens.stream import TokenStream
-from assay.train.allocator import keep_freed_memory
 from assay.train.fleet import WORKER_ENVIRONMENT, Fleet
 from assay.train.job import Branch, Job, JobInputs
 from assay.train.loop import DTYPES, TrainSpec

@@ -7,7 +7,7 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from assay import __version__
 from assay.errors import InputError
@@ -235,20 +235,27 @@ def corpus_dedup(
     *,
     sources: list[str],
     out: Path,
-    level: Literal["exact", "near"],
-    keep: Literal["first", "longest", "best"],
-    by: str | None,
+    level: Any,
+    options: dict[str, Any],
     reading: dict[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
-    """`assay corpus dedup`. `reading` are the fields of `ReadOptions`."""
-    from assay.corpora import told, verbs
+    """`assay corpus dedup`. `options` are those of some levels only, None where not given; `reading` are the fields of
+    `ReadOptions`."""
+    from assay.corpora import spans, told, verbs
     from assay.corpus.reading.source import ReadOptions
 
+    spans.see_that_options_fit(level, options)
+    given = {name: value for name, value in options.items() if value is not None}
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
-    made = verbs.run_dedup(request, level, keep, by)
-    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.deduplicated(made, language)))
+    if level in spans.LEVELS:
+        made = spans.run(request, spans.Asked(level, **given))
+        lines = told.cut(made, language)
+    else:
+        made = verbs.run_dedup(request, level, given.get("keep", "first"), given.get("by"))
+        lines = told.deduplicated(made, language)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else lines))
 
 
 def corpus_privacy(

@@ -12,22 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from corpus_texts import HAN, batch_of, chinese, english
+from near_texts import brute, held_together, near_copy
 
 from assay.corpus import documents
 from assay.corpus.duplicates import candidates, dedup, shingles
-
-
-def shingle_set(text: str) -> set[str]:
-    """The definition: folded letters and digits, windows of 24 (5 for Chinese)."""
-    folded = "".join(c.lower() for c in text if c.isalnum())
-    unspaced = sum("\u4e00" <= c <= "\u9fff" for c in folded)
-    width = 5 if unspaced > len(folded) / 3 else 24
-    return {folded[i : i + width] for i in range(len(folded) - width + 1)} or {folded or text}
-
-
-def brute(left: str, right: str) -> float:
-    a, b = shingle_set(left), shingle_set(right)
-    return len(a & b) / len(a | b)
 
 
 def edited(text: str, rate: float, seed: int) -> str:
@@ -88,6 +76,26 @@ def test_clusters_are_those_of_brute_force(tmp_path: Path) -> None:
                 assert together, (left, right)
             if similarity < 0.3:
                 assert not together, (left, right)
+
+
+@pytest.mark.parametrize("write", [english, chinese])
+def test_planted_copies_are_found_and_nothing_else(write: object, tmp_path: Path) -> None:
+    draw = random.Random(5)
+    originals = [write(i) for i in range(60)]  # type: ignore[operator]
+    copies = [
+        near_copy(text, originals[i - 1], draw.uniform(0.6, 0.95), draw) for i, text in enumerate(originals)
+    ]  # fmt: skip
+    rows = [*originals, *copies]
+    by_id = found(rows, tmp_path)
+    cluster = [by_id[doc_id]["cluster"] for doc_id in batch_of(rows).column("doc_id").to_pylist()]
+    alike = [brute(text, copy) for text, copy in zip(originals, copies, strict=True)]
+    together = [cluster[i] == cluster[i + 60] for i in range(60)]
+    for similarity, same in zip(alike, together, strict=True):
+        assert same == (similarity >= dedup.THRESHOLD) or 0.7 <= similarity < 0.8, similarity
+    assert sum(0.7 <= one < 0.8 for one in alike) >= 10
+    assert sum(same for one, same in zip(alike, together, strict=True) if 0.7 <= one < 0.8) >= 10
+    for name in set(cluster):
+        assert held_together([text for text, own in zip(rows, cluster, strict=True) if own == name], dedup.THRESHOLD)
 
 
 def with_boilerplate(documents: int, share: float, edit: float) -> list[str]:

@@ -97,12 +97,40 @@ def corpus_dedup(
     sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
     level: Annotated[
-        Literal["exact", "near"], typer.Option(help="exact: equal text; near: alike to 0.7 (Jaccard, of shingles).")
+        Literal["exact", "near", "paragraph", "sentence", "substring"],
+        typer.Option(
+            help="Documents: exact, of equal text; near, alike to 0.7 (Jaccard, of shingles). Or within documents: "
+            "paragraph, sentence, substring."
+        ),
     ] = "near",
     keep: Annotated[
-        Literal["first", "longest", "best"], typer.Option(help="Which document of a cluster stands for it.")
-    ] = "first",
+        Literal["first", "longest", "best"] | None,
+        typer.Option(help="exact, near: which document of a cluster stands for it. Default first."),
+    ] = None,
     by: Annotated[str | None, typer.Option(help="best: largest in this SQL expression over signals.")] = None,
+    sentences: Annotated[
+        int | None, typer.Option(min=1, max=100, help="sentence: how many make a span. Default 3.")
+    ] = None,
+    shortest: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="paragraph, sentence: what has fewer letters and digits stays. Default 30; Chinese ones count 3.",
+        ),
+    ] = None,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            min=20, max=100_000, help="substring: characters of the shortest. Default 200; Chinese ones count 3."
+        ),
+    ] = None,
+    min_words: Annotated[
+        int | None,
+        typer.Option(min=1, help="Within documents: one that lost something is dropped below this. Default 50."),
+    ] = None,
+    min_characters: Annotated[
+        int | None, typer.Option(min=1, help="The same, where words are not spaced. Default 90.")
+    ] = None,
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -112,18 +140,29 @@ def corpus_dedup(
     json_: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Keep one document of each cluster of duplicates, with the number of copies that it stands for.
+    """Keep one document of each cluster of duplicates; or remove from documents what stands earlier in the corpus.
+
+    Paragraphs (lines) and spans of sentences are compared by letters and digits,
+    substrings as they stand. Earlier is what comes first by source, then origin,
+    then ordinal, or in the same document; the order of files does not matter.
 
     \b
     Examples:
       assay corpus dedup scored --out unique
       assay corpus dedup scored --level exact --out unique
       assay corpus dedup scored --keep best --by "alpha_words - flagged_words" --out unique
+      assay corpus dedup my-texts/ --level paragraph --out unique
+      assay corpus dedup my-texts/ --level sentence --sentences 3 --min-words 50 --out unique
+      assay corpus dedup 语料/ --level substring --length 200 --out unique --lang zh
     """
     from assay import front
 
     front.corpus_dedup(
-        sources=sources, out=out, level=level, keep=keep, by=by,
+        sources=sources, out=out, level=level,
+        options={
+            "keep": keep, "by": by, "sentences": sentences, "shortest": shortest, "length": length,
+            "min_words": min_words, "min_characters": min_characters,
+        },
         reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
     )  # fmt: skip
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.cells import cell_len
+
 from assay.present.numbers import fixed, percent, size
 from assay.present.plain import plain_table
 from assay.present.words import in_language, known, say
 
 _LISTED = 12  # languages
+_EXCERPT = 56  # cells of a terminal
 
 
 def scanned(found: Mapping[str, Any], language: str) -> list[str]:
@@ -71,6 +74,41 @@ def deduplicated(found: Mapping[str, Any], language: str) -> list[str]:
         heads = _heads(("document", "source", "copies"), language)
         lines += ["", *plain_table(say("corpus.largest", language), heads, largest, texts=2)]
     return [*lines, "", _kept(found, language)]
+
+
+def cut(found: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `dedup` within documents: by source, then the texts of which most is removed."""
+    lines = [in_language(notice, language) for notice in found["notices"]]
+    heads = _heads(("source", "documents", "affected", "removed_bytes", "dropped", "first_in"), language)
+    rows = [
+        [
+            name, fixed(part["documents"], 0), _of(part["affected"], part["documents"]),
+            f"{size(part['removed_bytes'])} ({percent(part['removed_bytes'] / part['bytes'])})",
+            _of(part["dropped"], part["documents"]),
+            ", ".join(f"{source} {size(n)}" for source, n in list(part["copies_of"].items())[:3]),
+        ]
+        for name, part in found["sources"].items()
+    ]  # fmt: skip
+    caption = say(f"corpus.cut.{found['level']}", language, **{**found, "stretches": fixed(found["stretches"], 0)})
+    lines += [caption, "", *plain_table(say("corpus.sources", language), heads, rows, notes=1)]
+    if found["most"]:
+        heads = _heads(("times", "bytes", "source", "text"), language)
+        most = [
+            [fixed(part["times"], 0), size(part["bytes"]), part["source"], _excerpt(part["text"])]
+            for part in found["most"]
+        ]
+        lines += ["", *plain_table(say("corpus.most_repeated", language), heads, most, texts=0, notes=2)]
+    return [*lines, "", _kept(found, language)]
+
+
+def _excerpt(text: str) -> str:
+    """The beginning of a text, as wide as a table has room for."""
+    shown = ""
+    for character in text:
+        if cell_len(shown + character) > _EXCERPT:
+            return shown + "…"
+        shown += character
+    return shown
 
 
 def _kept(found: Mapping[str, Any], language: str) -> str:

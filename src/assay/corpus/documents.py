@@ -116,6 +116,15 @@ def altered(parents: pa.RecordBatch, text: pa.Array, variant: str) -> pa.RecordB
     return pa.record_batch([replaced.get(name, parents.column(name)) for name in DOCUMENTS.names], DOCUMENTS)
 
 
+def woven(copies: pa.RecordBatch, rest: pa.RecordBatch, touched: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    """Altered copies where a batch was `touched`, and the rest of it, in its order."""
+    order = np.empty(len(touched), dtype=np.int64)
+    order[np.flatnonzero(touched)] = np.arange(copies.num_rows)
+    order[np.flatnonzero(~touched)] = np.arange(copies.num_rows, len(touched))
+    table = pa.Table.from_batches([copies, rest.cast(copies.schema)]).take(pa.array(order))
+    return table.combine_chunks().to_batches()[0]
+
+
 def opened(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     """A Parquet file to write, as all of ours are."""
     return pq.ParquetWriter(path, schema, compression="zstd", compression_level=1)

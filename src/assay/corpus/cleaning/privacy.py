@@ -137,8 +137,4 @@ def _with_masks(
     ids, texts = parents.column("doc_id").to_pylist(), parents.column("text").to_pylist()
     made = [masked(text, places[doc_id]) for doc_id, text in zip(ids, texts, strict=True)]
     copies = documents.altered(parents, pa.array(made, pa.string()), VARIANT)
-    order = np.empty(len(touched), dtype=np.int64)
-    order[np.flatnonzero(touched)] = np.arange(len(made))
-    order[np.flatnonzero(~touched)] = np.arange(len(made), len(touched))
-    table = pa.Table.from_batches([copies, rest.cast(copies.schema)]).take(pa.array(order))
-    return table.combine_chunks().to_batches()[0]
+    return documents.woven(copies, rest, touched)

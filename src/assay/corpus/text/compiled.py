@@ -30,7 +30,7 @@ INVERSE = np.uint64(pow(int(BASE), -1, 1 << 64))
 def _folder() -> str:
     """Where machine code is kept: numba itself looks only at the file of a function, not at those that it calls."""
     code = xxhash.xxh3_64()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):  # the whole room: loops of one file call another's
         content = path.read_bytes()
         if b"assay.corpus.text.compiled import" in content or path == Path(__file__):
             code.update(content)

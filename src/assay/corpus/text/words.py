@@ -242,7 +242,7 @@ def _cut_chunk(points: Any, table: Any, lists: Lists, begin: int, end: int, word
         if step == 0:
             break
         tail -= step
-    if tail < end and points[tail] == DOT and _listed(points, lead, tail, lists.abbreviations) >= 0:
+    if tail < end and points[tail] == DOT and in_list(points, lead, tail, lists.abbreviations) >= 0:
         tail += 1
     n = _cut_inside(points, table, lists, lead, tail, words, n)
     while tail < end:
@@ -303,9 +303,9 @@ def _at_end(points: Any, table: Any, begin: int, end: int) -> int:
 def _cut_inside(points: Any, table: Any, lists: Lists, begin: int, end: int, words: Words, n: int) -> int:
     if begin == end:
         return n
-    if points[end - 1] == DOT and _listed(points, begin, end - 1, lists.abbreviations) >= 0:
+    if points[end - 1] == DOT and in_list(points, begin, end - 1, lists.abbreviations) >= 0:
         return _add(words, begin, end, n)
-    which = _listed(points, begin, end, lists.special)
+    which = in_list(points, begin, end, lists.special)
     if which >= 0:
         middle = begin + lists.cuts[which]
         n = _add(words, begin, middle, n)
@@ -380,7 +380,7 @@ def _contraction(points: Any, table: Any, begin: int, at: int, end: int) -> bool
 
 
 @inlined
-def _listed(points: Any, begin: int, end: int, codes: Any) -> int:
+def in_list(points: Any, begin: int, end: int, codes: Any) -> int:
     """The place of a short ASCII word in a list of codes, or -1."""
     if end - begin > _LONGEST or end == begin:
         return -1
