@@ -19,8 +19,8 @@ HEADERS = {
         "Home | About Us | Products | News | Careers | Contact",
         "Skip to main content\nSign in\nSubscribe\nSearch",
         "Home > News > Articles\nShare on Facebook  Share on Twitter  Email  Print",
-        "We use cookies to give you the best experience on our website. By continuing to use this site you agree to our "
-        "use of cookies.\nAccept all  Manage preferences",
+        "We use cookies to give you the best experience on our website. By continuing to use this site you agree to "
+        "our use of cookies.\nAccept all  Manage preferences",
         "Menu\nHome\nBlog\nCategories\nArchive\nRSS",
         "You are here: Home / Articles / Details\nPosted by admin | 0 comments",
     ),

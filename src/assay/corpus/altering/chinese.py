@@ -77,6 +77,11 @@ def _tables(script: Script) -> _Tables:
     return _Tables(before, characters, keys, nodes, phrases, np.array(translations, dtype=np.uint32))
 
 
+def simplified() -> ch.U32:
+    """Every code point, traditional characters as simplified ones, one by one."""
+    return _tables("simplified").characters
+
+
 @compiled
 def _plant(wanted: Any, numbers: Any, keys: Any, nodes: Any) -> None:
     mask = np.uint64(len(keys) - 1)

@@ -10,9 +10,11 @@ visible character is dropped. Every step says how many documents and characters 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,9 @@ import pyarrow as pa
 from assay.corpus.altering import chinese, surface, vocabulary
 from assay.corpus.altering.counting import by_source, summed
 from assay.corpus.altering.edits import Texts, compared, replaced, together
+from assay.corpus.altering.parts import numbers
 from assay.corpus.text import characters as ch
+from assay.errors import InputError
 from assay.store import fingerprint
 
 STEPS = (
@@ -62,12 +66,25 @@ class Cleaning:
 
     @property
     def nothing(self) -> bool:
+        """Whether nothing is asked for."""
         return self == Cleaning()
+
+    def __post_init__(self) -> None:
+        for name in self.stop_words:
+            if name not in vocabulary.languages():
+                near = difflib.get_close_matches(name, vocabulary.languages(), 1)
+                remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(vocabulary.languages())}"
+                raise InputError(
+                    "there are no stop words of this language", where=f"--stop-words {name}", remedy=remedy
+                )
+        if self.rare_words < 0:
+            remedy = "give a whole number, such as 5: words that stand fewer times are dropped"
+            raise InputError(f"--rare-words is {self.rare_words}", where="assay corpus clean", remedy=remedy)
 
 
 def steps(options: Cleaning, frequent: ch.U64 | None = None) -> list[tuple[str, Callable[[Texts], Texts]]]:
     """The steps that are asked for, in their order. `frequent`: hashes of the words that are not rare; None: that step
-    is left out, and those behind it, since it is asked what is to be counted."""
+    is left out."""
     every: dict[str, Callable[[Texts], Texts] | None] = {
         "unicode": partial(surface.normal_form, form=options.unicode) if options.unicode else None,
         "invisible": surface.visible if options.spaces else None,
@@ -97,6 +114,13 @@ def before_counting(texts: Texts, options: Cleaning) -> Texts:
             break
         texts = step(texts)
     return texts
+
+
+def cleaned_with(
+    batch: pa.RecordBatch, options: Cleaning, frequent: Path | None
+) -> tuple[pa.RecordBatch, dict[str, Any]]:
+    """`cleaned`, with the frequent words in a file."""
+    return cleaned(batch, options, numbers(frequent) if frequent is not None else None)
 
 
 def cleaned(

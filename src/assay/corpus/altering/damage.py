@@ -3,8 +3,8 @@
     documents batch -> those that the dose chooses (a hash of id and seed) -> the defect -> altered copies in their
     place, or copies behind them, with what was done -> a batch of PLANTED
 
-The impact lab asks `DEFECTS` what there is, and what a dose means. Wrong labels are a defect of supervised data, which a
-corpus of text has none of.
+The impact lab asks `DEFECTS` what there is, and what a dose means. Wrong labels are a defect of supervised data: a
+corpus of text has none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from assay.corpus import documents
 from assay.corpus.altering import boilerplate, defects, distortions, planted, pools
 from assay.corpus.altering.counting import by_source
 from assay.corpus.altering.distortions import Told
-from assay.corpus.altering.edits import Bools, Texts, compared, seeds, share
+from assay.corpus.altering.edits import Bools, Texts, compared, in_rows, seeds, share
 from assay.errors import InputError
 
 Unit = Literal["documents", "characters", "items"]
@@ -92,12 +92,14 @@ class Defect:
         make: damages every document of a batch; the text of one that it cannot damage stays as it is.
         needs: a pool by this label, or the hosts of evaluation items.
         adds: its copies come in behind the document, which stays.
+        uses: fields of `Damage` that mean something to it.
     """
 
     unit: Unit
     make: Callable[[pa.RecordBatch, Damage], Told]
     needs: Needs | None = None
     adds: bool = False
+    uses: tuple[str, ...] = ()
 
 
 def _noise(batch: pa.RecordBatch, how: Damage) -> Told:
@@ -141,8 +143,8 @@ def _contaminated(batch: pa.RecordBatch, how: Damage) -> Told:
 
 
 DEFECTS: dict[str, Defect] = {
-    "exact_duplicates": Defect("documents", _exact, adds=True),
-    "near_duplicates": Defect("documents", _near, adds=True),
+    "exact_duplicates": Defect("documents", _exact, adds=True, uses=("copies",)),
+    "near_duplicates": Defect("documents", _near, adds=True, uses=("copies", "edits")),
     "character_noise": Defect("characters", _noise),
     "misread": Defect("characters", lambda batch, how: distortions.misread(batch, how.dose, how.seed)),
     "shuffle_words": Defect(
@@ -153,7 +155,7 @@ DEFECTS: dict[str, Defect] = {
     "mojibake": Defect("documents", lambda batch, how: distortions.mojibake(batch, how.seed)),
     "truncated": Defect("documents", lambda batch, how: distortions.truncated(batch, how.seed)),
     "hard_wrapped": Defect(
-        "documents", lambda batch, how: distortions.hard_wrapped(batch, how.width, how.seed)
+        "documents", lambda batch, how: distortions.hard_wrapped(batch, how.width, how.seed), uses=("width",)
     ),
     "unpunctuated": Defect("documents", lambda batch, how: distortions.unpunctuated(batch, how.seed)),
     "lower_case": Defect("documents", lambda batch, how: distortions.lower_case(batch, how.seed)),
@@ -164,15 +166,15 @@ DEFECTS: dict[str, Defect] = {
     "wrong_source": Defect(
         "documents", lambda batch, how: pools.of_another(batch, _pool(how), "source", how.seed), "source"
     ),
-    "markov_text": Defect("documents", _markov, "language"),
-    "contamination": Defect("items", _contaminated, "items"),
+    "markov_text": Defect("documents", _markov, "language", uses=("order",)),
+    "contamination": Defect("items", _contaminated, "items", uses=("copies",)),
 }  # fmt: skip
 
 
 def damaged(batch: pa.RecordBatch, how: Damage) -> tuple[pa.RecordBatch, dict[str, Any]]:
-    """A batch after damage, rows of PLANTED, and counts by source: `documents`, `bytes`, `chosen` by the dose, `damaged`
-    (documents that came into being), `spared` (chosen, but there was nothing to damage), `removed` and `added`
-    characters."""
+    """A batch after damage, rows of PLANTED, and counts by source: `documents`, `bytes`, `chosen` by the dose,
+    `damaged` (documents that came into being), `spared` (chosen, but there was nothing to damage), `removed` and
+    `added` characters."""
     defect = DEFECTS[how.defect]
     chosen = _chosen(batch, how, defect.unit)
     parents = batch.filter(pa.array(chosen))
@@ -196,8 +198,6 @@ def damaged(batch: pa.RecordBatch, how: Damage) -> tuple[pa.RecordBatch, dict[st
     nulls = {name: pa.nulls(int(stays.sum()), PLANTED.field(name).type) for name in marks}
     rest = batch.filter(pa.array(stays))
     old = pa.record_batch([nulls[name] if name in nulls else rest.column(name) for name in PLANTED.names], PLANTED)
-    order = np.argsort(np.concatenate([np.flatnonzero(stays), at]), kind="stable")
-    table = pa.Table.from_batches([old, new], PLANTED).take(pa.array(order)).combine_chunks().to_batches()
     ones = np.ones(len(batch), dtype=np.int64)
     spared = chosen.copy()
     spared[at] = False
@@ -209,7 +209,7 @@ def damaged(batch: pa.RecordBatch, how: Damage) -> tuple[pa.RecordBatch, dict[st
     counts = by_source(
         batch.column("source"), documents=ones, bytes=sizes, chosen=chosen, spared=spared, **per_row
     )  # fmt: skip
-    return (table[0] if table else pa.RecordBatch.from_pylist([], PLANTED)), counts
+    return in_rows(old, np.flatnonzero(stays), new, at, PLANTED), counts
 
 
 def _column(batch: pa.RecordBatch, name: str) -> pa.Array:

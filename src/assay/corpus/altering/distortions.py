@@ -16,7 +16,17 @@ import pyarrow as pa
 
 from assay.corpus.altering import surface
 from assay.corpus.altering.edits import (
-    Edits, Texts, draw, draws, hits, line_spans, mostly_han, put_together, share, spliced, told_by,
+    Edits,
+    Texts,
+    draw,
+    draws,
+    hits,
+    line_spans,
+    mostly_han,
+    put_together,
+    share,
+    spliced,
+    told_by,
 )  # fmt: skip
 from assay.corpus.text import characters as ch
 from assay.corpus.text.compiled import compiled
@@ -30,13 +40,14 @@ _BAD = 0xFFFD
 _NONE = 0xFFFF
 
 _CONFUSIONS = """
-    0:Oo O:0 o:0 1:lI l:1I I:l1 5:S S:5 8:B B:8 2:Z Z:2 6:b b:6h h:b e:c c:e u:v v:u n:u i:j f:t t:f q:g g:q y:v
-    ,:. .:, ;:: ::; “:" ”:" ‘:' ’:' ，:, 。:. ；:; ：:: （:( ）:) 、:丶 一:—
-    己:已巳 已:己 巳:已 未:末 末:未 人:入 入:人八 八:人 土:士 士:土 日:曰目 曰:日 目:日自 自:白目 白:自 大:太犬 太:大 犬:大
-    天:夭夫 夫:天 干:千于 千:干 于:干 午:牛 牛:午 王:玉主 玉:王 主:王 田:由甲 由:田 甲:申 申:甲 贝:见 见:贝 几:儿九 儿:几 九:几
-    力:刀 刀:力 万:方 方:万 乌:鸟 鸟:乌 拔:拨 拨:拔 侯:候 候:侯 戊:戌 戌:戍 折:拆 拆:折 晴:睛 睛:晴 情:清 清:情请 请:清 洒:酒
-    酒:洒 辩:辨 辨:辩 栗:粟 粟:栗 免:兔 兔:免 今:令 令:今 住:往 往:住 代:伐 伐:代 治:冶 冶:治 准:淮 淮:准 处:外 外:处 问:间
-    间:问 同:间 又:叉 叉:又 广:厂 厂:广 丰:韦 了:丁 丁:了 小:少 少:小 木:本 本:木 子:孑 和:知 知:和 历:厉 厉:历 体:休 休:体
+    0:Oo O:0 o:0 1:lI l:1I I:l1 5:S S:5 8:B B:8 2:Z Z:2 6:b b:6h h:b e:c c:e u:v v:u n:u i:j f:t t:f q:g g:q
+    y:v ,:. .:, ;:: ::; “:" ”:" ‘:' ’:' ，:, 。:. ；:; ：:: （:( ）:) 、:丶 一:— 己:已巳 已:己 巳:已
+    未:末 末:未 人:入 入:人八 八:人 土:士 士:土 日:曰目 曰:日 目:日自 自:白目 白:自 大:太犬 太:大 犬:大
+    天:夭夫 夫:天 干:千于 千:干 于:干 午:牛 牛:午 王:玉主 玉:王 主:王 田:由甲 由:田 甲:申 申:甲 贝:见 见:贝
+    几:儿九 儿:几 九:几 力:刀 刀:力 万:方 方:万 乌:鸟 鸟:乌 拔:拨 拨:拔 侯:候 候:侯 戊:戌 戌:戍 折:拆 拆:折
+    晴:睛 睛:晴 情:清 清:情请 请:清 洒:酒 酒:洒 辩:辨 辨:辩 栗:粟 粟:栗 免:兔 兔:免 今:令 令:今 住:往 往:住
+    代:伐 伐:代 治:冶 冶:治 准:淮 淮:准 处:外 外:处 问:间 间:问 同:间 又:叉 叉:又 广:厂 厂:广 丰:韦 了:丁
+    丁:了 小:少 少:小 木:本 本:木 子:孑 和:知 知:和 历:厉 厉:历 体:休 休:体
     """
 """What a character looks like to a machine that reads a scan."""
 _PAIRS = {"rn": "m", "cl": "d", "vv": "w", "m": "rn", "d": "cl", "w": "vv"}

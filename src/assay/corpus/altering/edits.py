@@ -50,7 +50,7 @@ def seeds(hashes: pa.Array, seed: int) -> ch.U64:
 
 def share(numbers: ch.U64) -> npt.NDArray[np.float64]:
     """Random numbers as fractions in [0, 1)."""
-    return (numbers >> np.uint64(11)) * 2.0**-53
+    return np.asarray((numbers >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
 def draws(seeds: ch.U64, offsets: ch.I64, stream: int) -> ch.U64:
@@ -203,6 +203,12 @@ def together(batches: Sequence[pa.RecordBatch], schema: pa.Schema = documents.DO
     return found[0] if found else pa.RecordBatch.from_pylist([], schema)
 
 
+def in_rows(old: pa.RecordBatch, rows: ch.I64, new: pa.RecordBatch, at: ch.I64, schema: pa.Schema) -> pa.RecordBatch:
+    """Documents that stand in some rows, and new ones at others: at the same row they come behind."""
+    order = np.argsort(np.concatenate([rows, at]), kind="stable")
+    return together([old, new], schema).take(pa.array(order))
+
+
 def altered_by(batch: pa.RecordBatch, kernel: Kernel, seed: int, variant: str) -> pa.RecordBatch:
     """An altered copy of every document."""
 
@@ -230,7 +236,5 @@ def replaced(batch: pa.RecordBatch, text: pa.Array, changed: Bools, variant: str
         return batch
     mask = pa.array(changed)
     copies = documents.altered(batch.filter(mask), text.filter(mask), variant)
-    order = np.empty(len(changed), dtype=np.int64)
-    order[np.flatnonzero(changed)] = np.arange(len(copies))
-    order[np.flatnonzero(~changed)] = np.arange(len(copies), len(changed))
-    return together([copies, batch.filter(pa.array(~changed))]).take(pa.array(order))
+    rest = batch.filter(pa.array(~changed))
+    return in_rows(rest, np.flatnonzero(~changed), copies, np.flatnonzero(changed), documents.DOCUMENTS)

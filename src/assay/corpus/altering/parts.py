@@ -24,27 +24,32 @@ from assay.store import whole_file
 Alter = Callable[[pa.RecordBatch], tuple[pa.RecordBatch, dict[str, Any]]]
 
 
-def altered_part(part: Path, target: Path, threads: int, *, alter: Alter) -> dict[str, Any]:
-    """Write what `alter` makes of one part of the documents.
+def altered_part(
+    part: Path, target: Path, threads: int, *, alter: Alter, schema: pa.Schema = documents.DOCUMENTS
+) -> dict[str, Any]:
+    """Write what `alter` makes of one part of the documents: rows of `schema`, perhaps none.
 
     Returns:
         `sources`: the counts of `alter`, added up; with `kept` and `kept_bytes` of each source.
     """
     counts: list[dict[str, Any]] = []
-    with whole_file(target) as path:
-        writer = None
+    with whole_file(target) as path, documents.opened(path, schema) as writer:
         for made, count in in_order(alter, documents.read([part]), threads):
-            writer = writer or documents.opened(path, made.schema)
-            writer.write_batch(made)
-            counts += [count, kept(made)]
-        if writer is not None:
-            writer.close()
+            if len(made):
+                writer.write_batch(made)
+            counts.append(_with_kept(count, kept(made)))
     return {"sources": summed(counts)}
 
 
 def kept(batch: pa.RecordBatch) -> dict[str, Any]:
     """How many documents of each source there are, and their bytes."""
     return by_source(batch.column("source"), kept=np.ones(len(batch)), kept_bytes=batch.column("n_bytes").to_numpy())
+
+
+def _with_kept(counts: dict[str, Any], left: dict[str, Any]) -> dict[str, Any]:
+    """Counts of a batch, and of what is left of it: nothing, where all of a source is gone."""
+    nothing = {"kept": 0, "kept_bytes": 0}
+    return {source: {**count, **left.get(source, nothing)} for source, count in counts.items()}
 
 
 @lru_cache(maxsize=2)

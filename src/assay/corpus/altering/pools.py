@@ -9,11 +9,11 @@ that every process can hold it: in a large corpus a donor's text comes in again 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from assay.corpus import documents
 from assay.corpus.altering.distortions import Told
-from assay.corpus.altering.edits import draw, put_together, seeds, share, told_by, tokens
+from assay.corpus.altering.edits import draw, put_together, seeds, share, tokens, told_by
 from assay.corpus.text import characters as ch
 from assay.corpus.text.compiled import compiled, mixed
 
@@ -33,7 +33,8 @@ POOL_BYTES = 64 << 20
 """Of text in a pool, over all of its labels."""
 LEAST_BYTES = 1 << 18
 """Of text of one label, where there is as much."""
-_UNKNOWN = ("und", "zxx")
+UNKNOWN = ("und", "zxx")
+"""Labels of languages that say nothing."""
 
 
 def gathered(parts: Sequence[Path], label: Label, seed: int, tell: Callable[[float], None]) -> pa.Table:
@@ -100,7 +101,7 @@ def pool_of(table: pa.Table) -> Pool:
 def of_another(batch: pa.RecordBatch, pool: Pool, label: Label, seed: int) -> Told:
     """Each document's text replaced by a passage of a document of another label, of about as many bytes. Where there is
     none, or the document has no language, its text stays."""
-    known = {name: run for name, run in pool.labels.items() if name not in _UNKNOWN}
+    known = {name: run for name, run in pool.labels.items() if name not in UNKNOWN}
     order = np.concatenate([np.empty(0, dtype=np.int64), *(np.arange(*run) for run in known.values())])
     runs, at = {}, 0
     for name, (first, last) in known.items():
@@ -110,7 +111,7 @@ def of_another(batch: pa.RecordBatch, pool: Pool, label: Label, seed: int) -> To
     def kernel(
         part: pa.RecordBatch, points: ch.U32, offsets: ch.I64, numbers: ch.U64
     ) -> tuple[ch.U32, ch.I64, list[str]]:
-        own = [runs.get(name, (0, 0)) if name not in _UNKNOWN else None for name in part.column(label).to_pylist()]
+        own = [runs.get(name, (0, 0)) if name not in UNKNOWN else None for name in part.column(label).to_pylist()]
         known_own = np.array([run is not None for run in own], dtype=bool)
         first, last = np.array([run or (0, 0) for run in own], dtype=np.int64).reshape(-1, 2).T
         others = len(order) - (last - first)
@@ -163,8 +164,7 @@ def joined(batch: pa.RecordBatch, pool: Pool, seed: int) -> Told:
     return told_by(batch, kernel, seed, f"joined {seed}")
 
 
-@dataclass(frozen=True, eq=False)
-class Chain:
+class Chain(NamedTuple):
     """A Markov chain of order k over words, as the text that it was counted in: what may follow k words are the words
     that followed them there.
 
@@ -235,21 +235,14 @@ def markov_text(batch: pa.RecordBatch, models: dict[str, Chain], order: int, see
         made = points.copy()
         for name in dict.fromkeys(names.tolist()):
             if (model := models.get(name)) is not None:
-                _walk(*_arrays(model), np.flatnonzero(names == name), offsets, numbers, made)
+                _walk(model, np.flatnonzero(names == name), offsets, numbers, made)
         return made, offsets, [f"order {order}, {name}" if name in models else "" for name in names.tolist()]
 
     return told_by(batch, kernel, seed, f"markov_text {order} {seed}")
 
 
-def _arrays(model: Chain) -> tuple[Any, ...]:
-    return model.points, model.begins, model.order, model.group, model.members, model.starts
-
-
 @compiled
-def _walk(
-    points: Any, begins: Any, order: int, group: Any, members: Any, starts: Any, chosen: Any, offsets: Any, seeds: Any,
-    made: Any,
-) -> None:  # fmt: skip
+def _walk(model: Chain, chosen: Any, offsets: Any, seeds: Any, made: Any) -> None:
     """Fill the texts of chosen documents with walks: from k words to a random place where they stand, and on by the
     word behind them."""
     for d in chosen:
@@ -259,15 +252,15 @@ def _walk(
         while n < end:
             tick += np.uint64(0x9E3779B97F4A7C15)
             random = mixed(tick)
-            if at < 0 or at >= len(group):  # the beginning, or the end of the text that was counted
-                at = np.int64(random % np.uint64(len(group)))
-                first, last = begins[at], begins[at + order]
+            if at < 0 or at >= len(model.group):  # the beginning, or the end of the text that was counted
+                at = np.int64(random % np.uint64(len(model.group)))
+                first, last = model.begins[at], model.begins[at + model.order]
             else:
-                low, high = starts[group[at]], starts[group[at] + 1]
-                place = members[low + np.int64(random % np.uint64(high - low))]
-                first, last = begins[place + order], begins[place + order + 1]
+                low, high = model.starts[model.group[at]], model.starts[model.group[at] + 1]
+                place = model.members[low + np.int64(random % np.uint64(high - low))]
+                first, last = model.begins[place + model.order], model.begins[place + model.order + 1]
                 at = place + 1
             for j in range(first, last):
                 if n < end:
-                    made[n] = points[j]
+                    made[n] = model.points[j]
                     n += 1

@@ -5,14 +5,15 @@
     parts of documents -> hashes of words and how often each stands there, sorted, part by part
                        -> added up, a range of hashes at a time -> the hashes of words that are frequent enough
 
-Memory is bounded by the frequent words, at 8 bytes each, not by all that the corpus holds. Hashes have 64 bits: that two
-of ten million words share one has a chance of 3 in a million.
+Memory is bounded by the frequent words, at 8 bytes each, not by all that the corpus holds. Hashes have 64 bits: that
+two of ten million words share one has a chance of 3 in a million.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import polars as pl
 import pyarrow as pa
 
 from assay.corpus import documents
+from assay.corpus.altering import chinese
 from assay.corpus.altering.edits import Bools, Texts
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
@@ -44,11 +46,15 @@ def stop_words(wanted: tuple[str, ...]) -> ch.U64:
     """Hashes of the stop words of some languages, sorted. What is listed without a letter (、) is no word."""
     from stopwordsiso import stopwords
 
-    listed = {word.replace("’", "'") for word in stopwords(list(wanted)) if any(map(str.isalnum, word))}
-    return np.array(sorted(map(_hash, listed)), dtype=np.uint64)
+    form = listed_form()
+    listed = {
+        "".join(chr(form[ord(c)]) for c in word) for word in stopwords(list(wanted)) if any(map(str.isalnum, word))
+    }
+    return np.array(sorted(set(map(hash_of, listed))), dtype=np.uint64)
 
 
-def _hash(word: str) -> int:
+def hash_of(word: str) -> int:
+    """The hash of a word, as `hashes` has it."""
     key = 0
     for char in word:
         key = (key * int(BASE) + ord(char) + 1) % (1 << 64)
@@ -56,9 +62,9 @@ def _hash(word: str) -> int:
 
 
 @lru_cache(maxsize=1)
-def _listed_form() -> ch.U32:
-    """Every code point as lists of stop words have it: in lower case, an apostrophe as ASCII's."""
-    table = ch.lowered().copy()
+def listed_form() -> ch.U32:
+    """Every code point as words are looked up: in lower case, an apostrophe as ASCII's, Chinese as simplified."""
+    table = ch.lowered()[chinese.simplified()]
     table[ord("’")] = ord("'")
     return table
 
@@ -69,11 +75,12 @@ def _as_it_stands() -> ch.U32:
 
 
 def without_stop_words(texts: Texts, wanted: tuple[str, ...]) -> Texts:
-    """The texts without the stop words of some languages, in either case. `don't` is one, though it is two words."""
+    """The texts without the stop words of some languages, in either case, and in either script of Chinese. `don't` is
+    one, though it is two words."""
     points, offsets = texts.points
     found = spans(texts.column, points, offsets)
     keep = np.ones(len(found.begins), dtype=bool)
-    _find_listed(points, _listed_form(), found.begins, found.ends, found.offsets, stop_words(wanted), keep)
+    _find_listed(points, listed_form(), found.begins, found.ends, found.offsets, stop_words(wanted), keep)
     return without(texts, found, keep)
 
 
@@ -81,25 +88,26 @@ def without_rare_words(texts: Texts, frequent: ch.U64) -> Texts:
     """The texts without words that are not among the `frequent` ones (sorted hashes). Punctuation marks stay."""
     points, offsets = texts.points
     found = spans(texts.column, points, offsets)
-    hashes = _hashes(points, found)
-    at = np.searchsorted(frequent, hashes)
+    spelt = hashes(points, found)
+    at = np.searchsorted(frequent, spelt)
     known = at < len(frequent)
-    known[known] = frequent[at[known]] == hashes[known]
+    known[known] = frequent[at[known]] == spelt[known]
     return without(texts, found, known | ((found.kinds & w.WORD) == 0))
 
 
-def _hashes(points: ch.U32, found: Spans) -> ch.U64:
+def hashes(points: ch.U32, found: Spans, form: ch.U32 | None = None) -> ch.U64:
+    """The hash of every word; `form` is a table of what each code point counts as."""
     made = np.empty(len(found.begins), dtype=np.uint64)
-    _spell(points, found.begins, found.ends, made)
+    _spell(points, _as_it_stands() if form is None else form, found.begins, found.ends, made)
     return made
 
 
 @compiled
-def _spell(points: Any, begins: Any, ends: Any, made: Any) -> None:
+def _spell(points: Any, form: Any, begins: Any, ends: Any, made: Any) -> None:
     for i in range(len(begins)):
         key = np.uint64(0)
         for j in range(begins[i], ends[i]):
-            key = key * BASE + np.uint64(points[j]) + np.uint64(1)
+            key = key * BASE + np.uint64(form[points[j]]) + np.uint64(1)
         made[i] = key
 
 
@@ -199,8 +207,8 @@ def count_part(part: Path, target: Path, threads: int, *, prepared: Callable[[Te
             texts = prepared(Texts(piece.column("text")))
             points, offsets = texts.points
             words = spans(texts.column, points, offsets)
-            hashes, counts = np.unique(_hashes(points, words)[(words.kinds & w.WORD) > 0], return_counts=True)
-            found.append(pl.DataFrame({"word": hashes, "count": counts.astype(np.int64)}))
+            spelt, counts = np.unique(hashes(points, words)[(words.kinds & w.WORD) > 0], return_counts=True)
+            found.append(pl.DataFrame({"word": spelt, "count": counts.astype(np.int64)}))
         table = pl.concat(found).group_by("word").agg(pl.col("count").sum())
     table = table.sort("word")
     with whole_file(target) as path:
@@ -218,7 +226,7 @@ def frequent(parts: Sequence[Path], rows: int, least: int) -> tuple[ch.U64, dict
     ranges = max(1, -(-rows // _AT_ONCE))
     edges = [(1 << 64) * i // ranges for i in range(ranges + 1)]
     kept, told = [np.empty(0, dtype=np.uint64)], {"different": 0, "rare": 0, "places": 0}
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         here = pl.col("word").is_between(pl.lit(low, pl.UInt64), pl.lit(high - 1, pl.UInt64))
         lazy = pl.scan_parquet(list(parts), glob=False).filter(here)
         table = lazy.group_by("word").agg(pl.col("count").sum()).collect()

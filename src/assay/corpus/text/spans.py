@@ -1,7 +1,7 @@
 """Where the words of many documents stand: those of `words`, for whole batches.
 
-    texts -> a document mostly without spaces between its words: jieba's dictionary; any other: spaCy's rules
-          -> begin, end and kinds of every word, and where each document's words begin among them
+texts -> a document mostly without spaces between its words: jieba's dictionary; any other: spaCy's rules
+      -> begin, end and kinds of every word, and where each document's words begin among them
 """
 
 from __future__ import annotations
