@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from assay.corpus.altering.edits import Texts
+from assay.corpus.altering.edits import Bools, Texts
 from assay.corpus.text import characters as ch
 from assay.corpus.text.compiled import compiled, mixed
 
@@ -92,15 +92,19 @@ def _plant(wanted: Any, numbers: Any, keys: Any, nodes: Any) -> None:
         keys[at], nodes[at] = wanted[i], numbers[i]
 
 
+@lru_cache(maxsize=1)
+def _kana() -> Bools:
+    return np.isin(ch.scripts(), [ch.SCRIPTS.index("Hira"), ch.SCRIPTS.index("Kana")])
+
+
 def converted(texts: Texts, script: Script) -> Texts:
     """Chinese text in simplified or traditional characters; texts of other languages have none that would change,
     and Japanese ones, by their kana, are left alone."""
     points, offsets = texts.points
     tables = _tables(script)
     made = points.copy()
-    kana = np.isin(ch.scripts(), [ch.SCRIPTS.index("Hira"), ch.SCRIPTS.index("Kana")])
     letters = ch.sums((ch.classes()[points] & ch.LETTER) > 0, offsets)
-    japanese = ch.sums(kana[points], offsets) > _KANA_SHARE * letters
+    japanese = ch.sums(_kana()[points], offsets) > _KANA_SHARE * letters
     _convert(points, offsets, japanese, tables, made)
     return Texts(points=(made, offsets))
 

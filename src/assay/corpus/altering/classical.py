@@ -28,6 +28,7 @@ from assay.corpus.text import characters as ch
 from assay.errors import InputError
 from assay.store import fingerprint
 
+_AT_ONCE = 1 << 20  # bytes of text: enough that what a step costs by itself does not count
 STEPS = (
     "invisible", "unicode", "html", "urls", "emails", "width", "script", "case", "digits", "stop_words", "rare_words",
     "punctuation", "spaces",
@@ -135,7 +136,7 @@ def cleaned(
     variant = f"clean {fingerprint(asdict(options))}"
     wanted = steps(options, frequent)
     made, counts = [], []
-    for part in ch.slices(batch):
+    for part in ch.slices(batch, _AT_ONCE):
         before = texts = Texts(part.column("text"))
         told: dict[str, Any] = {}
         for name, step in wanted:

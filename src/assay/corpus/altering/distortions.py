@@ -127,7 +127,7 @@ def _utf8(points: Any, begin: int, end: int, octets: Any) -> int:
             n += 1
             continue
         more = 1 if point < 0x800 else 2 if point < 0x10000 else 3
-        octets[n] = (0xF00 >> more) & 0xFF | (point >> np.uint32(6 * more))
+        octets[n] = (0xFF00 >> (more + 1)) & 0xFF | (point >> np.uint32(6 * more))
         for j in range(1, more + 1):
             octets[n + j] = 0x80 | (point >> np.uint32(6 * (more - j))) & 0x3F
         n += more + 1
