@@ -12,6 +12,7 @@ import pytest
 
 import test_cli
 from assay.corpora import altering, neighbours
+from assay.errors import WorkError
 from assay.models.vectors import WordVectors, save
 from test_cli import Say, one_line
 
@@ -49,7 +50,7 @@ def test_clean_says_what_each_step_changed(say: Say, texts: str) -> None:
     made = kept("clean")
     assert made["parent_id"].null_count() == 0
     assert "the weather in oslo was fine and everybody went out for a walk see for more" in made["text"].to_list()
-    assert any("頭髮乾了以後" in text for text in made["text"])
+    assert any("在後面的花園裏喝茶" in text for text in made["text"])
     code, out, _ = say("corpus", "scan", "clean/kept", "--source-field", "source", "--out", "again", "--json")
     assert json.loads(out)["documents"] == 30
 
@@ -105,10 +106,22 @@ def test_damage_writes_what_it_planted(say: Say, texts: str, defect: str) -> Non
 
 
 def test_evaluation_items_are_planted_and_found_again(say: Say, texts: str) -> None:
-    questions = [f"Which river runs through the old capital number {i} of this country, and why there?" for i in range(3)]
+    questions = [
+        f"Which river runs through the old capital number {i} of this country, and why there?" for i in range(3)
+    ]
     lines = "".join(json.dumps({"question": text}) + "\n" for text in questions)
     Path("test.jsonl").write_text(lines, encoding="utf-8")
-    damage = ["corpus", "damage", texts, "--defect", "contamination", "--items", "test.jsonl", "--item-field", "question"]
+    damage = [
+        "corpus",
+        "damage",
+        texts,
+        "--defect",
+        "contamination",
+        "--items",
+        "test.jsonl",
+        "--item-field",
+        "question",
+    ]
     code, out, _ = say(*damage, "--dose", "1", "--copies", "4", "--out", "bad", "--json")
     assert (code, json.loads(out)["damaged"]) == (0, 12)
     found = ["corpus", "decontaminate", "bad/kept", "--against", "test.jsonl", "--item-field", "question"]
@@ -116,17 +129,15 @@ def test_evaluation_items_are_planted_and_found_again(say: Say, texts: str) -> N
     assert (told["contaminated"], told["found_items"]) == (12, 3)
 
 
-def test_work_that_is_stopped_goes_on_to_the_same_rows(
-    say: Say, texts: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_work_that_broke_off_goes_on_to_the_same_rows(say: Say, texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["corpus", "damage", texts, "--defect", "joined", "--dose", "0.5", "--out", "bad"]
 
     def stop(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
+        raise WorkError("the disk is full", remedy="free some space")
 
     with monkeypatch.context() as patched:
         patched.setattr(altering, "altered_part", stop)
-        assert one_line(say(*command), 130).startswith("assay: stopped")
+        assert "the disk is full" in one_line(say(*command), 1)
     assert not Path("bad/kept").exists()
     assert say(*command)[0] == 0
     assert say(*command[:-1], "fresh")[0] == 0
@@ -149,7 +160,9 @@ def test_augment_adds_copies_with_similar_words(say: Say, texts: str) -> None:
 
     table = neighbours.neighbours(Path("vectors"), 0.6).to_pylist()
     pairs = {(row["word"], row["neighbour"]) for row in table}
-    assert pairs == {(a, b) for one in (("weather", "climate"), ("walk", "stroll"), ("天气", "气候")) for a, b in (one, one[::-1])}
+    assert pairs == {
+        (a, b) for one in (("weather", "climate"), ("walk", "stroll"), ("天气", "气候")) for a, b in (one, one[::-1])
+    }
     assert all(row["cosine"] == pytest.approx(1 / np.sqrt(1.01)) for row in table)
     assert "no two words" in one_line(say(*command[:-1], "none", "--bound", "0.999"))
 

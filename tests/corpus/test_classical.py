@@ -95,6 +95,8 @@ def test_markup_and_addresses_go_and_code_stays() -> None:
     code = "#include <stdio.h>\nvector<int> a; a < b && c > d; x <y@z.org>"
     assert made(surface.without_html, code) == [code]
     assert made(surface.without_urls, "见https://a.cn/b?c=1，再看www.x.org。 (http://y.z/q).") == ["见，再看。 ()."]
+    markdown = "![](https://a.b/c.webp)看[via](https://a.b/c?d)，[x](#top)"
+    assert made(surface.without_urls, markdown) == ["看via，[x](#top)"]
     assert made(surface.without_emails, "写信给 joe.b+c@mail.example.org，谢谢; a@b") == ["写信给 ，谢谢; a@b"]
 
 
@@ -283,6 +285,14 @@ def test_steps_run_in_the_order_that_is_documented() -> None:
     assert [name for name, _ in classical.steps(EVERYTHING)] == [
         name for name in classical.STEPS if name != "rare_words"
     ]
+    names = [name for name, _ in classical.steps(replace(EVERYTHING, script="traditional"))]
+    assert names.index("stop_words") < names.index("script") < names.index("punctuation")
+
+
+def test_words_are_cut_in_simplified_characters_whatever_script_is_wanted() -> None:
+    text = "我们的大学在北京，他是学生。"
+    made, _ = cleaned(batch_of([text]), Cleaning(script="traditional", stop_words=("zh",)))
+    assert made.column("text").to_pylist() == ["大學北京，學生。"]
 
 
 def test_languages_without_stop_words_are_refused() -> None:

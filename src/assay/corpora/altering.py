@@ -140,7 +140,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _frequent(texts: Artifact, options: Cleaning, store: Store, progress: Progress) -> Artifact:
     """The words that are not rare, after the steps that come before."""
-    before = replace(options, rare_words=0, punctuation=None)
+    before = replace(options, rare_words=0)
     inputs = {"documents": texts.fingerprint}
     config = _plain(asdict(before))
 

@@ -105,15 +105,25 @@ def steps(options: Cleaning, frequent: ch.U64 | None = None) -> list[tuple[str, 
         "punctuation": surface.without_punctuation if options.punctuation else None,
         "spaces": surface.spaces if options.spaces else None,
     }  # fmt: skip
-    return [(name, every[name]) for name in STEPS if every[name] is not None]  # type: ignore[misc]
+    return [(name, step) for name in order(options) if (step := every[name]) is not None]
+
+
+def order(options: Cleaning) -> list[str]:
+    """The names of all steps in their order. Simplified characters come before words are cut, traditional ones after:
+    jieba's dictionary is one of simplified Chinese."""
+    names = list(STEPS)
+    if options.script == "traditional":
+        names.remove("script")
+        names.insert(names.index("rare_words") + 1, "script")
+    return names
 
 
 def before_counting(texts: Texts, options: Cleaning) -> Texts:
     """Texts as rare words are counted in them: after the steps that come before."""
+    names = order(options)
     for name, step in steps(options):
-        if name in ("punctuation", "spaces"):
-            break
-        texts = step(texts)
+        if names.index(name) < names.index("rare_words"):
+            texts = step(texts)
     return texts
 
 

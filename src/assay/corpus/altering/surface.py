@@ -41,6 +41,8 @@ _INLINE = """
     """
 _HIDDEN = r"(?is)<!--.*?-->|<!doctype[^<>]*>|<script\b[^<>]*>.*?</script\s*>|<style\b[^<>]*>.*?</style\s*>"
 _URL = r"(?i)(?-u:\b)(?:https?://|ftp://|www\.)[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*[a-z0-9/_~#=&%\-]"
+_PICTURE = r"!\[[^\]\n]*\]\([a-zA-Z]+://[^\s()]*\)"
+_LINK = r"\[([^\]\n]*)\]\([a-zA-Z]+://[^\s()]*\)"
 _EMAIL = r"(?i)(?-u:\b)(?:mailto:)?[a-z0-9][a-z0-9._%+\-]*@[a-z0-9\-]+(?:\.[a-z0-9\-]+)*\.[a-z]{2,}(?-u:\b)"
 _ENTITY = r"&#?\w+;"
 _NUMBERED = (*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x2000, 0x2070), 0x20AC, 0x2122)
@@ -86,8 +88,10 @@ def _entities() -> tuple[list[str], list[str]]:
 
 
 def without_urls(texts: Texts) -> Texts:
-    """Addresses that begin with http://, https://, ftp:// or www. are gone; Chinese text behind one stays."""
-    return _texts(_series(texts).str.replace_all(_URL, ""))
+    """Addresses that begin with http://, https://, ftp:// or www. are gone; Chinese text behind one stays. Of a link in
+    Markdown its text stays, of a picture nothing."""
+    series = _series(texts).str.replace_all(_PICTURE, "").str.replace_all(_LINK, "$1")
+    return _texts(series.str.replace_all(_URL, ""))
 
 
 def without_emails(texts: Texts) -> Texts:
