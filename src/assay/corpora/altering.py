@@ -220,6 +220,7 @@ def run_damage(request: Request, how: Damage, items: Items) -> dict[str, Any]:
 def _pool(texts: Artifact, how: Damage, store: Store, progress: Progress) -> Artifact:
     """Documents that others take text from."""
     label: pools.Label = "language" if DEFECTS[how.defect].needs == "language" else "source"
+    size = pools.CHAIN_BYTES if how.defect == "markov_text" else pools.POOL_BYTES
     total, done = float(texts.summary["bytes"]), [0.0]
 
     def tell(more: float) -> None:
@@ -227,11 +228,11 @@ def _pool(texts: Artifact, how: Damage, store: Store, progress: Progress) -> Art
         progress.to("pool", min(done[0], total), total)
 
     def gather(folder: Path) -> dict[str, Any]:
-        table = pools.gathered(texts.files(".parquet"), label, how.seed, tell)
+        table = pools.gathered(texts.files(".parquet"), label, how.seed, tell, size)
         pq.write_table(table, folder / "pool.parquet", compression="zstd")
         return {"documents": len(table), "labels": sorted(set(table.column("label").to_pylist()))}
 
-    inputs, config = {"documents": texts.fingerprint}, {"label": label, "seed": how.seed, "bytes": pools.POOL_BYTES}
+    inputs, config = {"documents": texts.fingerprint}, {"label": label, "seed": how.seed, "bytes": size}
     made = store.build(POOL, inputs, config, gather)
     known = [name for name in made.summary["labels"] if name not in pools.UNKNOWN]
     if how.defect.startswith("wrong_") and len(known) < 2:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from assay.corpus import documents
 from assay.corpus.altering import vocabulary
 from assay.corpus.altering.counting import by_source, summed
-from assay.corpus.altering.edits import Bools, Texts, compared, draws, hits, in_rows, put_together, seeds, together
+from assay.corpus.altering.edits import Bools, Texts, compared, draws, hits, in_rows, put_from, seeds, together
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
 from assay.corpus.text.spans import Spans, spans
@@ -143,17 +143,17 @@ def _edited(texts: Texts, found: Spans, numbers: ch.U64, how: Augmentation) -> t
     points, offsets = texts.points
     begins, lengths = found.begins.copy(), found.ends - found.begins
     real = (found.kinds & w.WORD) > 0
-    pool = points
+    others = points[:0]
     if how.synonyms and how.neighbours is not None:
         known = opened(how.neighbours)
-        pool = np.concatenate([points, known.snippets[0]])
+        others = known.snippets[0]
         _replace(points, found, hits(draws(numbers, found.offsets, 51), how.synonyms), numbers, known, begins, lengths)
     if how.swap:
         first = _swapped(points, found, real, hits(draws(numbers, found.offsets, 52), how.swap))
         for values in (begins, lengths):
             values[first], values[first + 1] = values[first + 1], values[first].copy()
     pieces, widths, ends = _with_gaps(found, offsets, begins, lengths)
-    made, places = put_together(pool, pieces, widths, ends)
+    made, places = put_from(points, others, pieces, widths, ends)
     if not how.drop:
         return made, places
     at = np.append(0, np.cumsum(widths))[:-1][_odd(found)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 
 from assay.corpus import documents
 from assay.corpus.altering.distortions import Told
-from assay.corpus.altering.edits import draw, put_together, seeds, share, tokens, told_by
+from assay.corpus.altering.edits import draw, put_from, put_together, seeds, share, tokens, told_by
 from assay.corpus.text import characters as ch
 from assay.corpus.text.compiled import compiled, mixed
 
@@ -31,22 +32,27 @@ Label = Literal["language", "source"]
 POOL = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("doc_id", "label", "text")])
 POOL_BYTES = 64 << 20
 """Of text in a pool, over all of its labels."""
+CHAIN_BYTES = 16 << 20
+"""Of text that Markov chains are counted in: some 30 bytes of memory for each."""
 LEAST_BYTES = 1 << 18
 """Of text of one label, where there is as much."""
 UNKNOWN = ("und", "zxx")
 """Labels of languages that say nothing."""
 
 
-def gathered(parts: Sequence[Path], label: Label, seed: int, tell: Callable[[float], None]) -> pa.Table:
+def gathered(
+    parts: Sequence[Path], label: Label, seed: int, tell: Callable[[float], None], size: int = POOL_BYTES
+) -> pa.Table:
     """The pool: rows of POOL by label, in each in a random order.
 
     Args:
+        size: bytes of text, over all labels.
         tell: gets the bytes of data that are read.
     """
     names: set[str] = set()
     for batch in documents.read(parts, [label]):
         names |= set(pc.unique(batch.column(label)).to_pylist()) - {None}
-    most = max(LEAST_BYTES, POOL_BYTES // max(1, len(names)))
+    most = max(LEAST_BYTES, size // max(1, len(names)))
     found: dict[str, pl.DataFrame] = {}
     held: dict[str, int] = {}
     for batch in documents.read(parts, ["doc_id", label, "text", "n_bytes"]):
@@ -80,6 +86,7 @@ class Pool:
     points: ch.U32
     offsets: ch.I64
     doc_ids: list[str]
+    n_bytes: ch.I64
     labels: dict[str, tuple[int, int]]
 
 
@@ -95,7 +102,8 @@ def pool_of(table: pa.Table) -> Pool:
     labels: dict[str, tuple[int, int]] = {}
     for i, name in enumerate(table.column("label").to_pylist()):
         labels[name] = (labels.get(name, (i, i))[0], i + 1)
-    return Pool(points, offsets, table.column("doc_id").to_pylist(), labels)
+    n_bytes = pc.binary_length(table.column("text").cast(pa.binary())).to_numpy().astype(np.int64)
+    return Pool(points, offsets, table.column("doc_id").to_pylist(), n_bytes, labels)
 
 
 def of_another(batch: pa.RecordBatch, pool: Pool, label: Label, seed: int) -> Told:
@@ -106,7 +114,6 @@ def of_another(batch: pa.RecordBatch, pool: Pool, label: Label, seed: int) -> To
     runs, at = {}, 0
     for name, (first, last) in known.items():
         runs[name], at = (at, at + last - first), at + last - first
-    sizes = _bytes(pool)
 
     def kernel(
         part: pa.RecordBatch, points: ch.U32, offsets: ch.I64, numbers: ch.U64
@@ -121,22 +128,15 @@ def of_another(batch: pa.RecordBatch, pool: Pool, label: Label, seed: int) -> To
         donor[good] = order[(drawn + (last - first) * (drawn >= first))[good]]
         wanted = part.column("n_bytes").to_numpy().astype(np.float64)
         lengths = np.diff(pool.offsets)[donor]
-        per_char = sizes[donor] / np.maximum(lengths, 1)
+        per_char = pool.n_bytes[donor] / np.maximum(lengths, 1)
         taken = np.minimum(lengths, np.ceil(wanted / np.maximum(per_char, 1)).astype(np.int64))
         begin = pool.offsets[donor] + np.floor(share(draw(numbers, 32)) * (lengths - taken + 1)).astype(np.int64)
         begins = np.where(good, len(points) + begin, offsets[:-1])
-        made = put_together(
-            np.concatenate([points, pool.points]), begins, np.where(good, taken, np.diff(offsets)),
-            np.arange(len(offsets)),
-        )  # fmt: skip
+        lengths = np.where(good, taken, np.diff(offsets))
+        made = put_from(points, pool.points, begins, lengths, np.arange(len(offsets)))
         return *made, [f"text of {pool.doc_ids[i]}" if g else "" for i, g in zip(donor, good, strict=True)]
 
     return told_by(batch, kernel, seed, f"of another {label} {seed}")
-
-
-def _bytes(pool: Pool) -> Any:
-    widths = sum((pool.points >= bound).astype(np.int64) for bound in (0x80, 0x800, 0x10000))
-    return ch.sums(1 + np.asarray(widths), pool.offsets)
 
 
 def joined(batch: pa.RecordBatch, pool: Pool, seed: int) -> Told:
@@ -155,10 +155,10 @@ def joined(batch: pa.RecordBatch, pool: Pool, seed: int) -> Told:
         good = count > itself
         length = np.where(good, np.diff(pool.offsets)[np.minimum(donor, len(pool.doc_ids) - 1)], 0)
         begin = pool.offsets[np.minimum(donor, len(pool.doc_ids) - 1)]
-        both = np.concatenate([points, pool.points, np.array([0x0A], dtype=np.uint32)])
-        begins = np.stack([offsets[:-1], np.full(len(good), len(both) - 1), len(points) + begin], axis=1).ravel()
+        ended = np.append(points, np.uint32(0x0A))
+        begins = np.stack([offsets[:-1], np.full(len(good), len(points)), len(ended) + begin], axis=1).ravel()
         lengths = np.stack([np.diff(offsets), good.astype(np.int64), length], axis=1).ravel()
-        made = put_together(both, begins, lengths, 3 * np.arange(len(offsets)))
+        made = put_from(ended, pool.points, begins, lengths, 3 * np.arange(len(offsets)))
         return *made, [f"with {pool.doc_ids[i]}" if g else "" for i, g in zip(donor, good, strict=True)]
 
     return told_by(batch, kernel, seed, f"joined {seed}")
@@ -178,8 +178,8 @@ class Chain(NamedTuple):
     points: ch.U32
     begins: ch.I64
     order: int
-    group: ch.I64
-    members: ch.I64
+    group: npt.NDArray[np.int32]
+    members: npt.NDArray[np.int32]
     starts: ch.I64
 
 
@@ -193,9 +193,9 @@ def chain(points: ch.U32, offsets: ch.I64, order: int) -> Chain | None:
     states = np.zeros(len(begins) - order, dtype=np.uint64)
     for k in range(order):
         states = ch.mix(states * np.uint64(0x9E3779B97F4A7C55) + hashes[k : k + len(states)])
-    _, group = np.unique(states, return_inverse=True)
-    group = group.astype(np.int64)
-    members = np.argsort(group, kind="stable")
+    _, numbers = np.unique(states, return_inverse=True)
+    group: npt.NDArray[np.int32] = numbers.astype(np.int32)
+    members: npt.NDArray[np.int32] = np.argsort(group, kind="stable").astype(np.int32)
     starts = np.append(0, np.cumsum(np.bincount(group)))
     return Chain(points, np.append(begins, len(points)), order, group, members, starts)
 
@@ -257,7 +257,7 @@ def _walk(model: Chain, chosen: Any, offsets: Any, seeds: Any, made: Any) -> Non
                 first, last = model.begins[at], model.begins[at + model.order]
             else:
                 low, high = model.starts[model.group[at]], model.starts[model.group[at] + 1]
-                place = model.members[low + np.int64(random % np.uint64(high - low))]
+                place = np.int64(model.members[low + np.int64(random % np.uint64(high - low))])
                 first, last = model.begins[place + model.order], model.begins[place + model.order + 1]
                 at = place + 1
             for j in range(first, last):
