@@ -33,7 +33,7 @@ POOL = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("doc_
 POOL_BYTES = 64 << 20
 """Of text in a pool, over all of its labels."""
 CHAIN_BYTES = 16 << 20
-"""Of text that Markov chains are counted in: some 30 bytes of memory for each."""
+"""Of text that Markov chains are counted in: less, since the counts take many times its memory."""
 LEAST_BYTES = 1 << 18
 """Of text of one label, where there is as much."""
 UNKNOWN = ("und", "zxx")
