@@ -299,6 +299,67 @@ def corpus_decontaminate(
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.decontaminated(made, language)))
 
 
+def corpus_clean(
+    *, sources: list[str], out: Path, cleaning: dict[str, Any], reading: dict[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay corpus clean`. `cleaning` are the fields of `Cleaning`, `reading` those of `ReadOptions`."""
+    from assay.corpora import altering, told_altering, verbs
+    from assay.corpus.reading.source import ReadOptions
+
+    wanted = altering.Cleaning(**cleaning)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = altering.run_clean(request, wanted)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_altering.cleaned(made, language)))
+
+
+def corpus_damage(
+    *,
+    sources: list[str],
+    out: Path,
+    defect: str,
+    dose: float,
+    seed: int,
+    given: dict[str, Any],
+    items: tuple[list[str], list[str]],
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay corpus damage`. `given` are fields of `Damage`, `reading` those of `ReadOptions`; `items` files and fields
+    of evaluation items."""
+    from assay.corpora import altering, told_altering, verbs
+    from assay.corpus.reading.source import ReadOptions
+
+    planted = altering.Items(tuple(items[0]), tuple(items[1]))
+    how = altering.how_of(defect, dose, seed, given, planted)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = altering.run_damage(request, how, planted)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_altering.damaged(made, language)))
+
+
+def corpus_augment(
+    *,
+    sources: list[str],
+    out: Path,
+    augmentation: dict[str, Any],
+    vectors: Path | None,
+    bound: float,
+    mixture: dict[str, Any],
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay corpus augment`. `augmentation` and `mixture` are the fields of `Augmentation` and `Mixture`, `reading`
+    those of `ReadOptions`."""
+    from assay.corpora import altering, told_altering, verbs
+    from assay.corpus.reading.source import ReadOptions
+
+    how, wanted = altering.Augmentation(**augmentation), altering.Mixture(**mixture)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = altering.run_augment(request, how, vectors, bound, wanted)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_altering.augmented(made, language)))
+
+
 def tokenizer_train(
     *,
     sources: list[str],

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from assay.cli import altering
 from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
 
 app = typer.Typer(
@@ -259,3 +260,8 @@ def corpus_decontaminate(
         report_only=action == "report", reading=reading(source_field, text_field, encoding, on_error, html),
         language=lang, as_json=json_,
     )  # fmt: skip
+
+
+app.command("clean")(altering.corpus_clean)
+app.command("damage")(altering.corpus_damage)
+app.command("augment")(altering.corpus_augment)

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from assay.corpus.signals import composition as composition_
@@ -25,6 +24,7 @@ from assay.corpus.signals import tongues as tongues_
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
 from assay.corpus.text.compiled import Seen, compiled, seen
+from assay.corpus.text.spans import by_dictionary, end_to_end, mostly_unspaced
 
 _GROUPS = (composition_.NAMES, quality_.NAMES, lines_.NAMES, repetition_.NAMES, program_.NAMES)
 NAMES = (*(name for group in _GROUPS for name in group), *tongues_.NAMES)
@@ -51,9 +51,9 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
     rows = np.empty((len(text), _E))
     table, most = w.kinds(), int(np.diff(offsets).max(initial=0))
     unspaced = np.empty(len(text), dtype=bool)
-    _unspaced(points, table, offsets, unspaced)
+    mostly_unspaced(points, table, offsets, unspaced)
     cut = unspaced if pieces is None else np.ones(len(text), dtype=bool)
-    lengths, cuts = _by_dictionary(text, unspaced) if pieces is None else _end_to_end(pieces)
+    lengths, cuts = by_dictionary(text, unspaced) if pieces is None else end_to_end(pieces)
     _measure(
         points, offsets, table, ch.classes(), w.lists(), quality_.stop_words(), lines_.phrases(), program_.table(),
         unspaced, cut, lengths, cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
@@ -65,28 +65,6 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
         pa.array(found[name].astype(np.int32 if name in COUNTS else np.float32), from_pandas=True) for name in NAMES
     ]
     return pa.record_batch([batch.column("doc_id"), *made], schema=SIGNALS)
-
-
-@compiled
-def _unspaced(points: Any, table: Any, offsets: Any, unspaced: Any) -> None:
-    for d in range(len(offsets) - 1):
-        han = letters = 0
-        for i in range(offsets[d], offsets[d + 1]):
-            han += table[points[i]] & w.HAN > 0
-            letters += table[points[i]] & w.ALPHA > 0
-        unspaced[d] = han > w.UNSPACED_SHARE * letters
-
-
-def _by_dictionary(text: pa.Array, unspaced: npt.NDArray[np.bool_]) -> tuple[ch.I64, ch.I64]:
-    nothing = np.empty(0, dtype=np.int64)
-    return _end_to_end(
-        [w.jieba_lengths(value.as_py()) if by else nothing for value, by in zip(text, unspaced, strict=True)]
-    )
-
-
-def _end_to_end(pieces: Sequence[ch.I64]) -> tuple[ch.I64, ch.I64]:
-    """The lengths of all documents' pieces, and where each document's begin in them."""
-    return np.concatenate([np.empty(0, dtype=np.int64), *pieces]), np.cumsum([0, *map(len, pieces)])
 
 
 @compiled

@@ -1,0 +1,372 @@
+"""`assay corpus clean`, `damage` and `augment`: altered copies of a corpus, and what was changed.
+
+    clean      a scan's folder, or SOURCE... -> OUT/kept/*.parquet
+    damage     the same -> OUT/kept/*.parquet, OUT/planted.parquet
+    augment    the same, word vectors -> OUT/kept/*.parquet
+
+What is done to a document depends on nothing but the document, the options and the seed, and, where the work needs the
+whole corpus (rare words, donors, shares), on a table that is made first. Every step is a stage of the store, done part
+by part: a rerun goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from assay.corpora import neighbours
+from assay.corpora.cleaning import ending, texts_of
+from assay.corpora.verbs import Request, by_parts, in_sight
+from assay.corpus import documents
+from assay.corpus.altering import classical, damage, planted, pools, resample, vocabulary
+from assay.corpus.altering.augment import Augmentation, augmented
+from assay.corpus.altering.classical import Cleaning
+from assay.corpus.altering.counting import overall, summed
+from assay.corpus.altering.damage import DEFECTS, PLANTED, Damage
+from assay.corpus.altering.parts import Alter, altered_part
+from assay.corpus.cleaning import decontaminate
+from assay.errors import InputError
+from assay.present.progress import Progress
+from assay.present.words import Both, both
+from assay.store import Artifact, Stage, Store, fingerprint
+from assay.workspace import Kind, Workspace
+
+ALTERED = Stage("kept", 1)
+COUNTED = Stage("words", 1)
+FREQUENT = Stage("frequent", 1)
+POOL = Stage("pool", 1)
+EVIDENCE = Stage("planted", 1)
+NEAREST = Stage("neighbours", 1)
+_TOLD = ("doc_id", "parent_id", "source", "defect", "what", "removed", "added")
+_OFTEN = 4.0  # times that text is repeated without loss (Muennighoff et al. 2023)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How often text is wanted.
+
+    Attributes:
+        weights: `source=2,...` as typed; empty: all as they are.
+        temperature: None: shares stay.
+        over: what the temperature is about.
+    """
+
+    weights: str = ""
+    temperature: float | None = None
+    over: resample.Label = "source"
+
+    @property
+    def nothing(self) -> bool:
+        """Whether all text is wanted once."""
+        return not self.weights and self.temperature is None
+
+
+def _altered(
+    request: Request,
+    kind: Kind,
+    asked: Mapping[str, Any],
+    prepare: Callable[[Artifact, Store, Progress], tuple[Alter, dict[str, str], list[Artifact], list[Both]]],
+    schema: pa.Schema = documents.DOCUMENTS,
+) -> dict[str, Any]:
+    """Alter a corpus in a folder. `prepare` makes what the work needs of the whole corpus, and gives the function of a
+    batch, what of other stages it depends on, further artifacts to be put in sight, and notices."""
+    space = Workspace(request.out, kind)
+    progress = Progress(request.language, quiet=request.quiet)
+    with space.at_work({**request.identity(), **asked}, request.command, progress):
+        texts = texts_of(request, space, progress)
+        alter, needs, loose, notices = prepare(texts, space.store, progress)
+
+        def make(folder: Path) -> dict[str, Any]:
+            task = partial(altered_part, alter=alter, schema=schema)
+            counts = by_parts(texts, ALTERED.name, task, folder, kind, progress)
+            return {"sources": dict(sorted(summed(count["sources"] for count in counts).items()))}
+
+        inputs = {"documents": texts.fingerprint, **needs}
+        made = space.store.build(ALTERED, inputs, {kind: dict(asked)}, make, resumed=True)
+        if schema is PLANTED:
+            evidence = partial(_evidence, made.files(".parquet"))
+            loose = [*loose, space.store.build(EVIDENCE, {"kept": made.fingerprint}, {}, evidence)]
+        space.settle(documents=texts.fingerprint)
+        in_sight(request.out, [made], loose)
+    sources = made.summary["sources"]
+    total = overall(sources)
+    if not total["kept"]:
+        notices = [*notices, both("corpus.notice.nothing_left")]
+    return {**total, "sources": sources, **asked, "notices": notices, **ending(request, [made])}
+
+
+def run_clean(request: Request, options: Cleaning) -> dict[str, Any]:
+    """Clean a corpus as words are counted in it.
+
+    Returns:
+        the answer of `--json`: what `classical.cleaned` counts, over all and by source, and more.
+
+    Raises:
+        InputError: bad input, nothing is asked for, or the folder holds something else.
+    """
+    if options.nothing:
+        remedy = "say what is to be cleaned, such as --unicode nfc --spaces"
+        raise InputError("nothing is asked for", where="assay corpus clean", remedy=remedy)
+    found: dict[str, Any] = {}
+
+    def prepare(
+        texts: Artifact, store: Store, progress: Progress
+    ) -> tuple[Alter, dict[str, str], list[Artifact], list[Both]]:
+        if not options.rare_words:
+            return partial(classical.cleaned_with, options=options, frequent=None), {}, [], []
+        rare = _frequent(texts, options, store, progress)
+        found.update(rare.summary)
+        alter = partial(classical.cleaned_with, options=options, frequent=rare.file("frequent.npy"))
+        return alter, {"frequent": rare.fingerprint}, [], []
+
+    made = _altered(request, "cleaning", {"cleaning": _plain(asdict(options))}, prepare)
+    if not made["changed"] and not made["emptied"]:
+        made["notices"].append(both("corpus.notice.nothing_cleaned", n=made["documents"]))
+    return {**made, **({"words": found} if found else {})}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON has it, so that what is read again is equal."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _frequent(texts: Artifact, options: Cleaning, store: Store, progress: Progress) -> Artifact:
+    """The words that are not rare, after the steps that come before."""
+    before = replace(options, rare_words=0)
+    inputs = {"documents": texts.fingerprint}
+    config = _plain(asdict(before))
+
+    def count(folder: Path) -> dict[str, Any]:
+        task = partial(vocabulary.count_part, prepared=partial(classical.before_counting, options=before))
+        found = by_parts(texts, COUNTED.name, task, folder, "rare_words", progress)
+        return {name: sum(one[name] for one in found) for name in ("rows", "words")}
+
+    counted = store.build(COUNTED, inputs, config, count, resumed=True)
+
+    def choose(folder: Path) -> dict[str, Any]:
+        kept, told = vocabulary.frequent(counted.files(".parquet"), counted.summary["rows"], options.rare_words)
+        np.save(folder / "frequent.npy", kept, allow_pickle=False)
+        return {"words": counted.summary["words"], **told}
+
+    return store.build(FREQUENT, {"words": counted.fingerprint}, {"least": options.rare_words}, choose)
+
+
+@dataclass(frozen=True)
+class Items:
+    """Evaluation items to plant: files, and the fields of their rows that hold the text."""
+
+    files: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+
+def how_of(defect: str, dose: float, seed: int, given: Mapping[str, Any], items: Items) -> Damage:
+    """A `Damage` of the options that were given (not None).
+
+    Raises:
+        InputError: there is no such defect, or an option means nothing to it, or lacks.
+    """
+    options = {name: value for name, value in given.items() if value is not None}
+    how = Damage(defect, dose, seed, **options)
+    for name in options:
+        if name not in DEFECTS[defect].uses:
+            users = [other for other, one in DEFECTS.items() if name in one.uses]
+            what, remedy = f"--{name} means nothing to {defect}", f"leave it out; it is for {', '.join(users)}"
+            raise InputError(what, where="assay corpus damage", remedy=remedy)
+    wants = DEFECTS[defect].needs == "items"
+    if wants != bool(items.files):
+        what = "no evaluation file is given" if wants else f"--items means nothing to {defect}"
+        remedy = "name one with --items" if wants else "leave it out; it is for contamination"
+        raise InputError(what, where="assay corpus damage", remedy=remedy)
+    return how
+
+
+def run_damage(request: Request, how: Damage, items: Items) -> dict[str, Any]:
+    """Plant a dose of a defect in a corpus.
+
+    Returns:
+        the answer of `--json`: what `damage.damaged` counts, over all and by source, and more.
+
+    Raises:
+        InputError: bad input, the corpus lacks what the defect needs, or the folder holds something else.
+    """
+
+    def prepare(
+        texts: Artifact, store: Store, progress: Progress
+    ) -> tuple[Alter, dict[str, str], list[Artifact], list[Both]]:
+        needs = DEFECTS[how.defect].needs
+        if needs is None:
+            return partial(damage.damaged, how=how), {}, [], []
+        pool = _hosts(texts, how, items, request, store) if needs == "items" else _pool(texts, how, store, progress)
+        here = replace(how, pool=pool.files(".parquet")[0])
+        return partial(damage.damaged, how=here), {"pool": pool.fingerprint}, [], []
+
+    asked = {"damage": {name: value for name, value in asdict(how).items() if name != "pool"}}
+    if items.files:
+        asked["items"] = _plain(asdict(items))
+    made = _altered(request, "damage", asked, prepare, PLANTED)
+    if not made["damaged"] and how.dose > 0:
+        made["notices"].append(both("corpus.notice.nothing_damaged", n=made["documents"]))
+    return {**made, "unit": DEFECTS[how.defect].unit, "planted": str(request.out / "planted.parquet")}
+
+
+def _pool(texts: Artifact, how: Damage, store: Store, progress: Progress) -> Artifact:
+    """Documents that others take text from."""
+    label: pools.Label = "language" if DEFECTS[how.defect].needs == "language" else "source"
+    size = pools.CHAIN_BYTES if how.defect == "markov_text" else pools.POOL_BYTES
+    total, done = float(texts.summary["bytes"]), [0.0]
+
+    def tell(more: float) -> None:
+        done[0] += more
+        progress.to("pool", min(done[0], total), total)
+
+    def gather(folder: Path) -> dict[str, Any]:
+        table = pools.gathered(texts.files(".parquet"), label, how.seed, tell, size)
+        pq.write_table(table, folder / "pool.parquet", compression="zstd")
+        return {"documents": len(table), "labels": sorted(set(table.column("label").to_pylist()))}
+
+    inputs, config = {"documents": texts.fingerprint}, {"label": label, "seed": how.seed, "bytes": size}
+    made = store.build(POOL, inputs, config, gather)
+    known = [name for name in made.summary["labels"] if name not in pools.UNKNOWN]
+    if how.defect.startswith("wrong_") and len(known) < 2:
+        what = f"the corpus has text of one {label} alone ({', '.join(known) or 'none that is known'})"
+        remedy = f"name sources of another {label} beside it"
+        raise InputError(what, where=f"--defect {how.defect}", remedy=remedy)
+    return made
+
+
+def _hosts(texts: Artifact, how: Damage, items: Items, request: Request, store: Store) -> Artifact:
+    """The documents that evaluation items come into."""
+    try:
+        table, _ = decontaminate.read_items(list(items.files), items.fields, request.options)
+    except InputError as error:
+        remedy = error.remedy.replace("--against", "--items")
+        raise InputError(error.what, where=error.where, remedy=remedy) from error
+
+    def choose(folder: Path) -> dict[str, Any]:
+        made = planted.hosts(texts.files(".parquet"), table, how.dose, how.copies, how.seed)
+        pq.write_table(made, folder / "hosts.parquet", compression="zstd")
+        return {"planted": len(made)}
+
+    inputs = {"documents": texts.fingerprint, "items": fingerprint(table.to_pydict())}
+    return store.build(POOL, inputs, {"dose": how.dose, "copies": how.copies, "seed": how.seed}, choose)
+
+
+def _evidence(parts: Sequence[Path], folder: Path) -> dict[str, Any]:
+    """What was planted, of each damaged document."""
+    schema = pa.schema([PLANTED.field(name) for name in _TOLD])
+    rows = 0
+    with documents.opened(folder / "planted.parquet", schema) as writer:
+        for batch in documents.read(parts, _TOLD):
+            found = batch.filter(pc.is_valid(batch.column("defect")))
+            if len(found):
+                writer.write_batch(found.select(_TOLD).cast(schema))
+            rows += len(found)
+    return {"planted": rows}
+
+
+def run_augment(
+    request: Request, how: Augmentation, vectors: Path | None, bound: float, mixture: Mixture
+) -> dict[str, Any]:
+    """Add altered copies of documents to a corpus, or change its mixture.
+
+    Args:
+        vectors: whose neighbours words are replaced by, from the cosine `bound` on.
+
+    Returns:
+        the answer of `--json`: what `augment.augmented` and `resample.resampled` count, and more.
+
+    Raises:
+        InputError: bad input, nothing is asked for, or the folder holds something else.
+    """
+    _asked_for(how, vectors, bound, mixture)
+    times: dict[str, float] = {}
+
+    def prepare(
+        texts: Artifact, store: Store, progress: Progress
+    ) -> tuple[Alter, dict[str, str], list[Artifact], list[Both]]:
+        needs: dict[str, str] = {}
+        here, notices = how, list[Both]()
+        if vectors is not None:
+            table = _nearest(vectors, bound, store)
+            needs["neighbours"] = table.fingerprint
+            here = replace(how, neighbours=table.file("neighbours.parquet"))
+        by_label, weights = _wanted(texts.files(".parquet"), mixture)
+        times.update(by_label or weights)
+        if by_label and mixture.over == "source":
+            times.update({name: wanted * weights[name] for name, wanted in by_label.items()})
+        if most := [name for name, wanted in times.items() if wanted > _OFTEN]:
+            notices.append(both("corpus.notice.often", names=", ".join(sorted(most)), times=int(_OFTEN)))
+        alter = partial(
+            _augmented, how=here, times=by_label, label=mixture.over, weights=weights, mixed=not mixture.nothing
+        )
+        return alter, needs, [], notices
+
+    asked: dict[str, Any] = {
+        "augmentation": {name: value for name, value in asdict(how).items() if name != "neighbours"},
+        "mixture": asdict(mixture),
+    }
+    if vectors is not None:
+        asked |= {"vectors": str(vectors), "bound": bound}
+    made = _altered(request, "augmentation", asked, prepare)
+    return {**made, **({"times": dict(sorted(times.items()))} if not mixture.nothing else {})}
+
+
+def _asked_for(how: Augmentation, vectors: Path | None, bound: float, mixture: Mixture) -> None:
+    where = "assay corpus augment"
+    if (vectors is None) != (not how.synonyms):
+        remedy = "give --synonyms 0.1 with it" if vectors is not None else "name word vectors with --vectors"
+        raise InputError("--synonyms and --vectors belong together", where=where, remedy=remedy)
+    if how.nothing and mixture.nothing:
+        remedy = (
+            "say how copies differ (--drop, --swap, --synonyms), or which text is wanted (--weights, --temperature)"
+        )
+        raise InputError("nothing is asked for", where=where, remedy=remedy)
+    if how.nothing and how.copies > 1:
+        remedy = "say how they differ (--drop, --swap, --synonyms); for equal ones, --weights"
+        raise InputError("--copies without a way in which they differ", where=where, remedy=remedy)
+    if not -1 <= bound <= 1:
+        raise InputError(f"--bound is {bound}", where=where, remedy="give a cosine, such as 0.6")
+    if mixture.temperature is not None:
+        resample.tempered({}, mixture.temperature)
+
+
+def _wanted(parts: Sequence[Path], mixture: Mixture) -> tuple[dict[str, float], dict[str, float]]:
+    """How often the text of each label, and of each source, is wanted."""
+    if mixture.nothing:
+        return {}, {}
+    weights = resample.weighted(mixture.weights, list(resample.amounts(parts, "source")))
+    if mixture.temperature is None:
+        return {}, weights
+    return resample.tempered(resample.amounts(parts, mixture.over), mixture.temperature), weights
+
+
+def _nearest(vectors: Path, bound: float, store: Store) -> Artifact:
+    path = neighbours.found(vectors)
+
+    def find(folder: Path) -> dict[str, Any]:
+        table = neighbours.neighbours(path, bound)
+        pq.write_table(table, folder / "neighbours.parquet", compression="zstd")
+        return {"words": len(set(table.column("word").to_pylist()))}
+
+    config = {"bound": bound, "words": neighbours.MOST_WORDS, "each": neighbours.EACH}
+    return store.build(NEAREST, {"vectors": neighbours.digest(path)}, config, find)
+
+
+def _augmented(
+    batch: pa.RecordBatch, *, how: Augmentation, times: Mapping[str, float], label: resample.Label,
+    weights: Mapping[str, float], mixed: bool,
+) -> tuple[pa.RecordBatch, dict[str, Any]]:  # fmt: skip
+    """A batch with copies, then in the mixture that is wanted."""
+    made, counts = augmented(batch, how)
+    if not mixed:
+        return made, counts
+    made, more = resample.resampled(made, times, label, weights, how.seed)
+    return made, {source: {**count, **more[source]} for source, count in counts.items()}
