@@ -26,10 +26,11 @@ from assay.present.progress import Progress
 from assay.store import Store, clear_staging, disk_errors, write_json_atomic
 
 TIMINGS, LOCK = "timings.json", ".lock"
-Kind = Literal["study", "training", "corpus", "selection", "deduplication", "privacy", "decontamination"]
+Kind = Literal["study", "training", "corpus", "selection", "deduplication", "privacy", "decontamination", "profile"]
 IDENTITIES: dict[Kind, str] = {
     "study": "study.json", "training": "training.json", "corpus": "corpus.json", "selection": "selection.json",
     "deduplication": "deduplication.json", "privacy": "privacy.json", "decontamination": "decontamination.json",
+    "profile": "profiling.json",
 }  # fmt: skip
 
 

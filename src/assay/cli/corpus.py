@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from assay.cli import profiling
 from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
 
 app = typer.Typer(
@@ -220,3 +221,6 @@ def corpus_decontaminate(
         report_only=action == "report", reading=reading(source_field, text_field, encoding, on_error, html),
         language=lang, as_json=json_,
     )  # fmt: skip
+
+
+app.command("profile")(profiling.corpus_profile)

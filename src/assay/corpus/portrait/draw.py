@@ -6,6 +6,7 @@ same ones whatever the order of files. Of near-duplicates one is drawn: repeats 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,20 +51,25 @@ def drawn(connection: duckdb.DuckDBPyConnection, n_groups: int) -> pl.DataFrame:
         "SELECT doc_id, g FROM corpus WHERE doc_id = cluster"
         " QUALIFY row_number() OVER (PARTITION BY g ORDER BY doc_id) <= $most ORDER BY doc_id"
     )
-    return pl.from_arrow(connection.sql(query, params={"most": most}).to_arrow_table())  # type: ignore[return-value]
+    return rows(connection.sql(query, params={"most": most}).fetchall())
 
 
-def read(texts: Sequence[Path], rows: pl.DataFrame) -> Sample:
-    """The words of the documents `rows` (doc_id, g)."""
+def rows(pairs: Sequence[Sequence[object]]) -> pl.DataFrame:
+    """(doc_id, g) as a table."""
+    return pl.DataFrame(pairs, schema={"doc_id": pl.String, "g": pl.Int32}, orient="row")
+
+
+def read(texts: Sequence[Path], wanted: pl.DataFrame) -> Sample:
+    """The words of the documents `wanted` (doc_id, g)."""
     found: dict[str, tuple[str, list[str]]] = {}
-    wanted = pa.array(rows["doc_id"].to_list(), pa.string())
+    ids = wanted["doc_id"].to_list()
+    names = pa.array(ids, pa.string())
     for batch in documents.read(texts, ["doc_id", "language", "text"]):
-        own = batch.filter(pc.is_in(batch.column("doc_id"), wanted))
+        own = batch.filter(pc.is_in(batch.column("doc_id"), names))
         heads = pc.utf8_slice_codeunits(own.column("text"), 0, CHARS)
         for doc_id, language, text in zip(own.column("doc_id").to_pylist(), own.column("language").to_pylist(), heads.to_pylist(), strict=True):
             found[doc_id] = (language or "und", words_of(text))
-    ids = rows["doc_id"].to_list()
-    return Sample(ids, rows["g"].to_numpy(), [found[i][0] for i in ids], [found[i][1] for i in ids])
+    return Sample(ids, wanted["g"].to_numpy(), [found[i][0] for i in ids], [found[i][1] for i in ids])
 
 
 def words_of(text: str) -> list[str]:
@@ -77,7 +83,8 @@ def words_of(text: str) -> list[str]:
 
 
 def masked(texts: Sequence[Path], doc_ids: Sequence[str], chars: int) -> dict[str, dict[str, object]]:
-    """The beginnings of some documents, for a person to read: so many characters, with placeholders for personal data.
+    """The beginnings of some documents, for a person to read: so many characters, with placeholders for personal data
+    and without blank lines.
 
     Returns:
         by id, `text`, `cut` (there is more), `language`.
@@ -88,7 +95,8 @@ def masked(texts: Sequence[Path], doc_ids: Sequence[str], chars: int) -> dict[st
         own = batch.filter(pc.is_in(batch.column("doc_id"), wanted))
         for row in own.to_pylist():
             head = row["text"][: chars + _MARGIN]
-            told = privacy.masked(head, [(one.begin, one.end, one.kind) for one in personal.find(head)]).strip()
+            told = privacy.masked(head, [(one.begin, one.end, one.kind) for one in personal.find(head)])
+            told = _BLANK.sub("\n", told).strip()
             made[row["doc_id"]] = {
                 "text": told[:chars].rstrip(),
                 "cut": len(told) > chars or len(row["text"]) > len(head),
@@ -97,4 +105,5 @@ def masked(texts: Sequence[Path], doc_ids: Sequence[str], chars: int) -> dict[st
     return made
 
 
+_BLANK = re.compile(r"\n\s*\n")
 _MARGIN = 20_000  # characters searched beyond what is shown: the longest that is masked, a private key, ends within

@@ -17,8 +17,8 @@ import polars as pl
 
 from assay.corpus.cleaning.rules import PACKS, Rule
 
-EXAMPLES = 2
-"""Documents on each side of a bound."""
+EXAMPLES = 6
+"""Documents on each side of a bound; more than are shown, since some say the same."""
 _COLUMNS = ["doc_id", "source", "language", "script", "n_bytes"]
 
 

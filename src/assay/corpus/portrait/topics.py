@@ -1,7 +1,8 @@
 """What documents are about: topics named by their most telling words, and a map on which like stands by like.
 
     words of a sample -> TF-IDF (words in at least 5 documents, stop words aside) -> truncated SVD, 50 directions
-        -> k-means of the directions (rows of length one, so that it goes by angle) -> topics, their words, shares
+        -> k-means of the directions (rows of length one, so that it goes by angle)
+        -> topics, their words and shares; documents far from all centres belong to none
         -> exact t-SNE of a smaller sample -> two coordinates a document
 
 All draws are seeded and the sample is in the order of ids, so that nothing depends on the order of files. A topic's
@@ -31,10 +32,15 @@ TOPICS = 12
 """At most; one for every 20 documents where there are fewer."""
 DIRECTIONS = 50
 SEED = 0
+NEAR = 0.35
+"""The cosine between a document and the centre of its cluster below which it belongs to no topic."""
+SMALLEST = 5
+"""Documents of a topic."""
 TERMS = 8
 MAPPED = 1_200
 _VOCABULARY, _LEAST_DOCUMENTS, _MOST_SHARE = 20_000, 5, 0.5
-_STARTS = 8
+_STARTS = 16
+_ELISIONS = frozenset("'’")  # n't
 _FIRST_CHARACTER = 0x2E80  # of Chinese and its neighbours: a single one is a word
 _SURE_LANGUAGE = 0.02  # share of the sample in a language from which on its stop words are left out
 
@@ -48,9 +54,9 @@ def topics(
         languages, groups: of each.
 
     Returns:
-        `topics`, the largest first: `terms`, `documents` and `sources` (documents by group), `languages`; `documents`
-        of the sample that have words enough, by group in `sources`; `map`: [x, y, topic, group] of some of them. None
-        where there is too little text.
+        `topics`, the largest first: `terms`, `documents` and `sources` (documents by group), `languages`; `none`:
+        documents of no topic, by group; `documents` of the sample that have words enough, by group in `sources`; `map`:
+        [x, y, topic or -1, group] of some of them. None where there is too little text.
     """
     terms, holds = _vocabulary(words, _stop_words(languages))
     rows = np.flatnonzero(np.diff(holds.indptr) >= 3)
@@ -60,11 +66,10 @@ def topics(
     group, language = np.asarray(groups)[rows], [languages[i] for i in rows]
     places = _directions(holds)
     topic = _clusters(places)
-    order = np.argsort(-np.bincount(topic), kind="stable")
-    topic = np.argsort(order, kind="stable")[topic]
+    topic = _by_size(np.where(_cosines(places, topic) >= NEAR, topic, -1))
     present = (holds > 0).astype(np.float64)
     told = []
-    for t in range(len(order)):
+    for t in range(int(topic.max()) + 1):
         own = topic == t
         tongues = Counter(tongue for tongue, member in zip(language, own, strict=True) if member)
         told.append(
@@ -81,6 +86,7 @@ def topics(
         "documents": len(rows),
         "sources": np.bincount(group, minlength=n_groups).tolist(),
         "topics": told,
+        "none": np.bincount(group[topic < 0], minlength=n_groups).tolist(),
         "map": [
             [round(float(x), 3), round(float(y), 3), int(topic[i]), int(group[i])]
             for (x, y), i in zip(at, shown, strict=True)
@@ -116,7 +122,7 @@ def _vocabulary(words: Sequence[Sequence[str]], without: frozenset[str]) -> tupl
 
 def _names(word: str) -> bool:
     """Whether a word can name something: begins with a letter, and is no single one, unless a character does."""
-    return word[0].isalpha() and (len(word) > 1 or ord(word) >= _FIRST_CHARACTER)
+    return word[0].isalpha() and (len(word) > 1 or ord(word) >= _FIRST_CHARACTER) and not _ELISIONS & set(word)
 
 
 def _directions(holds: sparse.csr_matrix) -> F64:
@@ -146,6 +152,23 @@ def _clusters(places: F64) -> I64:
         if loss < best - 1e-9:
             best, label = loss, found.astype(np.int64)
     return np.unique(label, return_inverse=True)[1].astype(np.int64)
+
+
+def _cosines(places: F64, label: I64) -> F64:
+    """Of each row, that of the angle to the centre of its cluster."""
+    n = int(label.max()) + 1
+    centres = np.stack([places[label == t].mean(axis=0) for t in range(n)])
+    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
+    return np.asarray((places * centres[label]).sum(axis=1))
+
+
+def _by_size(label: I64) -> I64:
+    """Labels with 0 for the largest cluster, and -1 for those that are too small."""
+    counts = np.bincount(label[label >= 0], minlength=1)
+    order = np.argsort(-counts, kind="stable")
+    place = np.full(len(counts) + 1, -1, dtype=np.int64)
+    place[order] = np.where(counts[order] >= SMALLEST, np.arange(len(order)), -1)
+    return place[label]
 
 
 def _telling(present: sparse.csr_matrix, own: npt.NDArray[np.bool_]) -> list[int]:
