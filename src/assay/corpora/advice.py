@@ -62,7 +62,8 @@ def _amount(found: Mapping[str, Any]) -> Both:
         return both("portrait.says.one", **values)
     if found["n_sources"] == 1:
         return both("portrait.says.one_source", **values)
-    largest = max(range(len(found["sources"])), key=lambda g: found["sources"][g]["bytes"])
+    alone = [g for g, source in enumerate(found["sources"]) if not source["merged"]]
+    largest = max(alone, key=lambda g: found["sources"][g]["bytes"])
     share = percent(found["sources"][largest]["share"])
     return both("portrait.says.amount", n=found["n_sources"], largest=_name(found, largest), share=share, **values)
 
@@ -100,7 +101,10 @@ def _most_shared(found: Mapping[str, Any]) -> tuple[int, int, int] | None:
     """The two sources of which the first has the largest share of documents in the second; None below SHARED."""
     overlap, sources = found["copies"]["overlap"], found["sources"]
     pairs = [
-        (n / sources[a]["documents"], a, b, n) for a, row in enumerate(overlap) for b, n in enumerate(row) if a != b and n
+        (n / sources[a]["documents"], a, b, n)
+        for a, row in enumerate(overlap)
+        for b, n in enumerate(row)
+        if a != b and n
     ]
     share, a, b, n = max(pairs, default=(0.0, 0, 0, 0))
     return (a, b, n) if share >= SHARED else None
@@ -127,13 +131,20 @@ def _of_text(found: Mapping[str, Any]) -> Iterable[_Advice]:
     for name, bound in (("mixed", MIXED), ("unsure", UNSURE), ("short", SHORT)):
         share = every[name] / found["documents"]
         if share >= bound and found["documents"] >= _MOST:
-            worst = max(found["sources"], key=lambda source: source[name] / source["documents"])
-            own = percent(worst[name] / worst["documents"])
-            text = both(f"portrait.advice.{name}", share=percent(share), worst=name_of(worst), own=own)
+            n = found["method"]["short"]
+            text = both(f"portrait.advice.{name}", share=percent(share), most=_where(found, name), n=n)
             yield text, "lengths" if name == "short" else "languages", None
     rarer = min(every["simplified"], every["traditional"]) + every["both_forms"]
     if every["chinese"] >= _MOST and rarer >= FORMS * every["chinese"]:
         yield both("portrait.advice.forms", share=percent(rarer / every["chinese"])), "languages", None
+
+
+def _where(found: Mapping[str, Any], name: str) -> Both:
+    """The source with the largest share of such documents, where there are several."""
+    if len(found["sources"]) == 1:
+        return dict.fromkeys(LANGUAGES, "")
+    worst = max(found["sources"], key=lambda source: source[name] / source["documents"])
+    return both("portrait.advice.most", worst=name_of(worst), own=percent(worst[name] / worst["documents"]))
 
 
 def _of_copies(found: Mapping[str, Any]) -> Iterable[_Advice]:
@@ -164,6 +175,10 @@ def _of_packs(found: Mapping[str, Any]) -> Iterable[_Advice]:
 
 def _of_balance(found: Mapping[str, Any]) -> Iterable[_Advice]:
     if len(found["sources"]) > 1:
-        largest = max(found["sources"], key=lambda source: source["bytes"])
+        largest = max((one for one in found["sources"] if not one["merged"]), key=lambda one: one["bytes"])
         if largest["share"] >= DOMINANT:
-            yield both("portrait.advice.dominant", source=name_of(largest), share=percent(largest["share"])), "sizes", None
+            yield (
+                both("portrait.advice.dominant", source=name_of(largest), share=percent(largest["share"])),
+                "sizes",
+                None,
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -24,7 +25,10 @@ _SIZES = (("n<1K", 10**3), *(
 
 def card(found: Mapping[str, Any]) -> str:
     """README.md of a profile (what profile.json holds)."""
-    parts = [f"---\n{yaml.safe_dump(_front(found), allow_unicode=True, sort_keys=False)}---", f"# {_plain(found['title'])}"]
+    parts = [
+        f"---\n{yaml.safe_dump(_front(found), allow_unicode=True, sort_keys=False)}---",
+        f"# {_plain(found['title'])}",
+    ]
     for language in LANGUAGES:
         parts += _body(found, language)
     return "\n\n".join(parts) + "\n"
@@ -54,7 +58,9 @@ def _body(found: Mapping[str, Any], language: str) -> list[str]:
     def told(key: str, **values: Any) -> str:
         return say(f"portrait.card.{key}", language, **values)
 
-    uris = ", ".join(f"`{uri}`" for uri in found["made_from"])
+    # A card is passed on: it names sources as they are called, not where they lie.
+    uris = ", ".join(f"`{uri if uri.startswith('builtin:') else Path(uri).name}`" for uri in found["made_from"])
+    comma = say("portrait.comma", language)
     limits = ["limit_unknown" if found["license"] == "unknown" else "limit_license"]
     limits += ["limit_language", "limit_private", "limit_use"]
     packs = {
@@ -70,8 +76,8 @@ def _body(found: Mapping[str, Any], language: str) -> list[str]:
         _table(found, language),
         f"## {told('found')}",
         _private(found, language),
-        told("packs", packs=", ".join(f"{pack} {share}" for pack, share in packs.items())),
-        *(f"- {_plain(one['text'][language])}" for one in found["advice"]),
+        told("packs", packs=comma.join(f"{pack} {share}" for pack, share in packs.items())),
+        *(["\n".join(f"- {_plain(one['text'][language])}" for one in found["advice"])] if found["advice"] else []),
         f"## {told('limits')}",
         "\n".join(f"- {told(limit)}" for limit in limits),
         told("page", version=found["assay_version"]),
@@ -88,17 +94,20 @@ def _private(found: Mapping[str, Any], language: str) -> str:
         if told["findings"]
     ]
     return say(
-        "portrait.card.private", language, n=fixed(own["affected"], 0), share=percent(own["affected"] / own["documents"]),
-        places=fixed(own["findings"], 0), kinds=joined(kinds),
+        "portrait.card.private", language, n=fixed(own["affected"], 0),
+        share=percent(own["affected"] / own["documents"]), places=fixed(own["findings"], 0),
+        kinds=joined(kinds),
     )  # fmt: skip
 
 
 def _table(found: Mapping[str, Any], language: str) -> str:
-    heads = [say(f"portrait.column.{name}", language) for name in ("source", "documents", "bytes", "share", "languages")]
+    heads = [
+        say(f"portrait.column.{name}", language) for name in ("source", "documents", "bytes", "share", "languages")
+    ]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for source in found["sources"]:
         tongues = sorted(source["languages"].items(), key=lambda item: -item[1])[:3]
-        listed = ", ".join(
+        listed = say("portrait.comma", language).join(
             f"{known(f'language.{code}', code)[language]} {percent(n / source['documents'])}" for code, n in tongues
         )
         name = name_of(source)[language]

@@ -30,7 +30,6 @@ from assay.corpus.duplicates import dedup
 from assay.corpus.portrait import copies, draw, figures, packs, table, topics, vocabulary
 from assay.errors import InputError
 from assay.present.progress import Progress
-
 from assay.report.portrait import page
 from assay.store import Artifact, Stage, Store, fingerprint, write_atomic, write_json_atomic
 from assay.workspace import Workspace
@@ -90,7 +89,9 @@ def run_profile(request: Request, wanted: Wanted) -> dict[str, Any]:
         answer = _answer(found, parts[0].summary, reading, wanted, uris)
         answer["fingerprint"] = made
         answer |= {"out": str(request.out), "command": request.command, "assay_version": __version__}
-        answer |= {name: str(request.out / path) for name, path in (("page", PAGE), ("numbers", NUMBERS), ("card", CARD))}
+        answer |= {
+            name: str(request.out / path) for name, path in (("page", PAGE), ("numbers", NUMBERS), ("card", CARD))
+        }
         answer = rounded(answer)
         space.settle(corpus=made)
         write_json_atomic(request.out / NUMBERS, answer)
@@ -110,9 +111,7 @@ def _scan(
     return own, request.sources, told_of(sources)
 
 
-def _stages(
-    parts: Sequence[Artifact], wanted: Wanted, store: Store, progress: Progress
-) -> tuple[dict[str, Any], str]:
+def _stages(parts: Sequence[Artifact], wanted: Wanted, store: Store, progress: Progress) -> tuple[dict[str, Any], str]:
     """All figures, by stage, and a fingerprint of what they were made from."""
     texts, signals, twins = (part.files(".parquet") for part in parts)
     inputs = {part.manifest["stage"]: part.fingerprint for part in parts}
@@ -127,13 +126,17 @@ def _stages(
 
     def portrait(folder: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            with table.opened(table.Scanned(texts, signals, twins, Path(scratch))) as (connection, groups):
-                return {
-                    "groups": [asdict(group) for group in groups],
-                    **figures.figures(connection, groups),
-                    "copies": copies.copies(connection, len(groups)),
-                    "sample": [list(row) for row in draw.drawn(connection, len(groups)).iter_rows()],
-                }
+            scanned = table.Scanned(texts, signals, twins, Path(scratch))
+            with table.opened(scanned) as (connection, groups):
+                made = figures.figures(connection, groups)
+                twinned = copies.copies(connection, len(groups))
+                sample = draw.drawn(connection, len(groups))
+        return {
+            "groups": [asdict(group) for group in groups],
+            **made,
+            "copies": twinned,
+            "sample": [list(row) for row in sample.iter_rows()],
+        }
 
     def words(_: Path) -> dict[str, Any]:
         sample = draw.read(texts, drawn)
@@ -186,6 +189,7 @@ def _answer(
         "sources": found["sources"],
         "copies": _with_texts(found["copies"], found["examples"]),
         "packs": found["packs"],
+        "together": found["together"],
         "margins": _margins(found),
         "vocabulary": found["vocabulary"],
         "topics": found["topics"],

@@ -115,7 +115,9 @@ class Shade:
     tip: Content = ""
 
 
-def matrix(names: Sequence[Content], heads: Sequence[Content], rows: Sequence[Sequence[Shade]], corner: Content) -> Markup:
+def matrix(
+    names: Sequence[Content], heads: Sequence[Content], rows: Sequence[Sequence[Shade]], corner: Content
+) -> Markup:
     """Head and body of a table whose cells are shaded; for `tables.framed` with the kind "matrix"."""
     head = Markup("").join(Markup('<th scope="col" class="n">{}</th>').format(spans(name)) for name in heads)
     body = []

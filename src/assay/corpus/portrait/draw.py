@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -39,7 +40,7 @@ class Sample:
     """
 
     doc_ids: list[str]
-    groups: np.ndarray
+    groups: list[int]
     languages: list[str]
     words: list[list[str]]
 
@@ -67,9 +68,11 @@ def read(texts: Sequence[Path], wanted: pl.DataFrame) -> Sample:
     for batch in documents.read(texts, ["doc_id", "language", "text"]):
         own = batch.filter(pc.is_in(batch.column("doc_id"), names))
         heads = pc.utf8_slice_codeunits(own.column("text"), 0, CHARS)
-        for doc_id, language, text in zip(own.column("doc_id").to_pylist(), own.column("language").to_pylist(), heads.to_pylist(), strict=True):
+        for doc_id, language, text in zip(
+            own.column("doc_id").to_pylist(), own.column("language").to_pylist(), heads.to_pylist(), strict=True
+        ):
             found[doc_id] = (language or "und", words_of(text))
-    return Sample(ids, wanted["g"].to_numpy(), [found[i][0] for i in ids], [found[i][1] for i in ids])
+    return Sample(ids, wanted["g"].to_list(), [found[i][0] for i in ids], [found[i][1] for i in ids])
 
 
 def words_of(text: str) -> list[str]:
@@ -77,8 +80,8 @@ def words_of(text: str) -> list[str]:
     places = [(one.begin, one.end) for one in personal.find(text)]
     for begin, end in reversed(places):
         text = f"{text[:begin]} {text[end:]}"
-    ends = np.cumsum(w.pieces(text)).tolist()
-    pieces = (text[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True))
+    cuts = [0, *np.cumsum(w.pieces(text)).tolist()]
+    pieces = (text[begin:end] for begin, end in pairwise(cuts))
     return [piece.lower() for piece in pieces if any(map(str.isalpha, piece))]
 
 

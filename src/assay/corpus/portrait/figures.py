@@ -57,7 +57,9 @@ def figures(connection: duckdb.DuckDBPyConnection, groups: list[Group]) -> dict[
         told |= {"share": told["bytes"] / max(whole, 1), "lengths": {"bins": []}, "signals": {}}
         told |= {"languages": {}, "scripts": {}}
     bins = f"CASE WHEN n_chars > 0 THEN floor(log10(n_chars) * {BINS})::INT ELSE -1 END"
-    for g, bin_, count in connection.sql(f"SELECT g, {bins} AS b, count(*) FROM corpus GROUP BY ALL ORDER BY g, b").fetchall():
+    for g, bin_, count in connection.sql(
+        f"SELECT g, {bins} AS b, count(*) FROM corpus GROUP BY ALL ORDER BY g, b"
+    ).fetchall():
         made[g]["lengths"]["bins"].append([bin_, count])
     sums: dict[int, int] = {}
     for told in (made[g] for g in range(len(groups))):

@@ -35,12 +35,15 @@ def packs(
         `packs`: of each, `all`, `sources` (by group) and `languages`, each with `documents`, `asked` (of which any of
         its rules is asked), `drops`, `drops_bytes`, and `only` (that no other pack drops); `rules`: of each, what it
         `keeps`, and `all` and `sources` with `asked`, `drops` and `only` (that no other rule of its pack drops).
+        `together`: `all`, `sources` and `languages` with what any pack drops.
         `margins`: of each rule of `shown`, `kept` and `dropped` documents at its bound (doc_id, group, value, bound,
         distance), nearest first.
     """
     sums: dict[str, list[pl.DataFrame]] = {"g": [], "language": []}
     margins: dict[str, dict[str, list[pl.DataFrame]]] = {}
-    number = pl.DataFrame({"source": list(groups), "g": list(groups.values())}, schema={"source": pl.String, "g": pl.Int32})
+    number = pl.DataFrame(
+        {"source": list(groups), "g": list(groups.values())}, schema={"source": pl.String, "g": pl.Int32}
+    )
     every = [rule for pack in PACKS.values() for rule in pack]
     for text, signal in zip(texts, signals, strict=True):
         table = pl.concat(
@@ -64,8 +67,11 @@ def packs(
                 for side, frame in _nearest(table, kept[rule.name], rule).items():
                     found[side].append(frame)
     by_group = pl.concat(sums["g"]).group_by("g").sum().sort("g")
-    by_language = pl.concat(sums["language"]).group_by("language").sum().sort("documents", "language", descending=[True, False])
-    return {"packs": _told(by_group, by_language), "margins": {name: _merged(one) for name, one in margins.items()}}
+    by_language = (
+        pl.concat(sums["language"]).group_by("language").sum().sort("documents", "language", descending=[True, False])
+    )
+    told = _told(by_group, by_language)
+    return {**told, "margins": {name: _merged(one) for name, one in margins.items()}}
 
 
 def _counted(kept: pl.DataFrame) -> pl.DataFrame:
@@ -102,19 +108,13 @@ def _sums(counts: pl.DataFrame, by: str) -> pl.DataFrame:
 def _nearest(table: pl.DataFrame, kept: pl.Series, rule: Rule) -> dict[str, pl.DataFrame]:
     """The documents nearest to the bound of a rule: those that it keeps, and those that it drops."""
     value = table[rule.signal].cast(pl.Float64)
-    beyond = [
-        (bound, (value - bound).abs() if bound is not None else None)
-        for bound in (rule.low, rule.high)
-    ]
-    held = [(bound, distance) for bound, distance in beyond if distance is not None]
-    frame = table.select("doc_id", "g").with_columns(
-        value=value,
-        distance=pl.DataFrame([distance.alias(str(i)) for i, (_, distance) in enumerate(held)]).select(pl.min_horizontal(pl.all())).to_series(),
-        kept=kept,
+    frame = table.select("doc_id", "g").with_columns(value=value, kept=kept)
+    bounds = [pl.lit(float(bound)) for bound in (rule.low, rule.high) if bound is not None]
+    away = [(pl.col("value") - bound).abs() for bound in bounds]
+    frame = frame.with_columns(
+        distance=pl.min_horizontal(away),
+        bound=pl.when(away[0] <= away[-1]).then(bounds[0]).otherwise(bounds[-1]),
     )
-    first, last = held[0], held[-1]
-    nearer = (first[1] <= last[1]).fill_null(True)
-    frame = frame.with_columns(bound=pl.when(nearer).then(pl.lit(float(first[0]))).otherwise(pl.lit(float(last[0]))))
     frame = frame.drop_nulls("value")
     return {
         side: frame.filter(pl.col("kept") == keeps).sort("distance", "doc_id").head(EXAMPLES)
@@ -155,4 +155,10 @@ def _told(by_group: pl.DataFrame, by_language: pl.DataFrame) -> dict[str, Any]:
                 for rule in rules
             },
         }
-    return made
+    both = ("drops", "drops_bytes")
+    together = {
+        "all": {"asked": whole["documents"], **of(whole, "any", both)},
+        "sources": [{"asked": row["documents"], **of(row, "any", both)} for row in rows],
+        "languages": {row["language"]: {"asked": row["documents"], **of(row, "any", both)} for row in tongues},
+    }
+    return {"packs": made, "together": together}

@@ -48,7 +48,7 @@ class Group:
 def opened(scanned: Scanned) -> Iterator[tuple[duckdb.DuckDBPyConnection, list[Group]]]:
     """A connection with the table `corpus`: doc_id, g (number of the group), n_bytes, n_chars, language (und: none),
     script, cluster, exact, near (a copy of another document), and SIGNALS; and the groups."""
-    config = {"temp_directory": str(scanned.scratch / "spilled")}
+    config: dict[str, str | bool | int | float | list[str]] = {"temp_directory": str(scanned.scratch / "spilled")}
     with duckdb.connect(scanned.scratch / "corpus.duckdb", config=config) as connection:
         for name, parts in (("d", scanned.texts), ("s", scanned.signals), ("u", scanned.twins)):
             connection.read_parquet([str(part) for part in parts]).create_view(name)

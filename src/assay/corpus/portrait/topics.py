@@ -63,7 +63,7 @@ def topics(
     if len(rows) < LEAST or len(terms) < 2 * TERMS:
         return None
     holds = holds[rows]
-    group, language = np.asarray(groups)[rows], [languages[i] for i in rows]
+    group, language = np.asarray(groups)[rows], [languages[i] for i in rows.tolist()]
     places = _directions(holds)
     topic = _clusters(places)
     topic = _by_size(np.where(_cosines(places, topic) >= NEAR, topic, -1))
@@ -147,7 +147,9 @@ def _clusters(places: F64) -> I64:
     k = int(np.clip(len(places) // 20, 2, TOPICS))
     best, label = np.inf, np.zeros(len(places), dtype=np.int64)
     for start in range(_STARTS):
-        centres, found = kmeans2(places, k, iter=40, minit="++", rng=np.random.default_rng([SEED, start]), missing="warn")
+        centres, found = kmeans2(
+            places, k, iter=40, minit="++", rng=np.random.default_rng([SEED, start]), missing="warn"
+        )
         loss = float(((places - centres[found]) ** 2).sum())
         if loss < best - 1e-9:
             best, label = loss, found.astype(np.int64)

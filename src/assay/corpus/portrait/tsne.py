@@ -3,7 +3,8 @@
     points -> for each, chances of its neighbours (perplexity by bisection) -> made symmetric
            -> from the first two columns as the beginning, gradient steps with momentum -> two coordinates a point
 
-Nothing is drawn at random, and the loop is a plain one, of one thread, so that the picture is always the same. What the distances between far points are, and how dense a cloud is, says nothing.
+Nothing is drawn at random, and the loop is a plain one, of one thread, so that the picture is always the same.
+What the distances between far points are, and how dense a cloud is, says nothing.
 """
 
 from __future__ import annotations

@@ -33,7 +33,9 @@ HALVES = np.concatenate([_HADAMARD, ~_HADAMARD])
 """Which buckets are in each half sample; the second seven are the others of the first."""
 
 
-def counted(words: Sequence[Sequence[str]], groups: Sequence[int], n_groups: int) -> tuple[npt.NDArray[np.int64], list[int]]:
+def counted(
+    words: Sequence[Sequence[str]], groups: Sequence[int], n_groups: int
+) -> tuple[npt.NDArray[np.int64], list[int]]:
     """Counts of (group, bucket, bin), and the documents of each group. Documents are in the order of their ids."""
     counts = np.zeros((n_groups, BUCKETS, BINS), dtype=np.int64)
     documents = [0] * n_groups
@@ -75,19 +77,19 @@ def divergences(counts: npt.NDArray[np.int64], documents: Sequence[int]) -> dict
     enough = [count >= LEAST for count in documents]
     halves = np.einsum("hb,gbw->ghw", HALVES.astype(np.float64), counts.astype(np.float64))
     own = [
-        _estimate([divergence(halves[g, h], halves[g, h + 7]) for h in range(7)]) if enough[g] else None for g in range(n)
+        _estimate([divergence(halves[g, h], halves[g, h + 7]) for h in range(7)]) if enough[g] else None
+        for g in range(n)
     ]
     pairs: list[list[dict[str, Any] | None]] = [[None] * n for _ in range(n)]
     for a in range(n):
         pairs[a][a] = own[a]
         for b in range(a):
-            if own[a] is None or own[b] is None:
-                continue
+            left, right = own[a], own[b]
             told = _estimate([divergence(halves[a, h], halves[b, h]) for h in range(len(HALVES))])
-            if told is None:
+            if left is None or right is None or told is None:
                 continue
-            floor = max(own[a]["value"], own[b]["value"])
-            apart = told["interval"][0] > max(own[a]["interval"][1], own[b]["interval"][1])
+            apart = told["interval"][0] > max(left["interval"][1], right["interval"][1])
+            floor = max(left["value"], right["value"])
             pairs[a][b] = pairs[b][a] = {**told, "halves": floor, "told": "apart" if apart else "alike"}
     return {
         "documents": list(documents),

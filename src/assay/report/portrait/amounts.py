@@ -50,7 +50,7 @@ def sizes(found: Mapping[str, Any], ids: Ids) -> Markup:
         ]
         for name, own in with_all(found)
     ]  # fmt: skip
-    return table(both("portrait.sizes.caption"), columns, rows, ident=ids.new("sizes-caption"), kind="dense", stack=True)
+    return table(both("portrait.sizes.caption"), columns, rows, ident=ids.new("sizes-caption"), kind="dense")
 
 
 def lengths(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
@@ -76,13 +76,15 @@ def lengths(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
         about = both("portrait.lengths.about", median=fixed(middle, 0))
         panels.append(figure(drawing, title=name, about=about, ident=ident))
     names = ("source", "q05", "q25", "q50", "q75", "q95", "short")
-    columns = [Column(both(f"portrait.column.{name}", n=found["method"]["short"]), number=name != "source") for name in names]
+    columns = [
+        Column(both(f"portrait.column.{name}", n=found["method"]["short"]), number=name != "source") for name in names
+    ]
     rows: list[list[Content]] = [
         [name, *(fixed(q, 0) for q in own["lengths"]["quantiles"]), part(own["short"], own["documents"])]
         for name, own in with_all(found)
     ]
     caption = both("portrait.lengths.caption")
-    return {"panels": panels, "table": table(caption, columns, rows, ident=ids.new("lengths-caption"), kind="dense", stack=True)}
+    return {"panels": panels, "table": table(caption, columns, rows, ident=ids.new("lengths-caption"), kind="dense")}
 
 
 def tongues(found: Mapping[str, Any], ids: Ids) -> Markup:
@@ -98,7 +100,7 @@ def tongues(found: Mapping[str, Any], ids: Ids) -> Markup:
         listed = [_listed(own[what], own["documents"], what) for what in ("languages", "scripts")]
         rows.append([name, *listed, *forms, *others])
     caption = both("portrait.languages.caption")
-    return table(caption, columns, rows, ident=ids.new("languages-caption"), kind="dense", stack=True)
+    return table(caption, columns, rows, ident=ids.new("languages-caption"), kind="dense")
 
 
 def _listed(counts: Mapping[str, int], documents: int, what: str) -> Content:

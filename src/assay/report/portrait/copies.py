@@ -20,7 +20,9 @@ def copies(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
     own = found["copies"]
     if not own["clusters"]:
         return {"clusters": 0}
-    columns = [Column(both(f"portrait.column.{name}"), number=True) for name in ("cluster_size", "clusters", "in_clusters")]
+    columns = [
+        Column(both(f"portrait.column.{name}"), number=True) for name in ("cluster_size", "clusters", "in_clusters")
+    ]
     rows: list[list[Content]] = [
         [_range(least, most), fixed(clusters, 0), fixed(documents, 0)]
         for least, most, clusters, documents in own["sizes"]

@@ -61,10 +61,11 @@ def packs(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
     """The section "packs": what each pack drops, by source and by language, and rule by rule."""
     names = list(found["packs"])
     sources = [name_of(source) for source in found["sources"]]
-    rows = [[_dropped(found["packs"][pack]["sources"][g]) for pack in names] for g in range(len(sources))]
+    columns = [*(found["packs"][pack] for pack in names), found["together"]]
+    rows = [[_dropped(column["sources"][g]) for column in columns] for g in range(len(sources))]
     if len(rows) > 1:
         sources.append(both("portrait.all"))
-        rows.append([_dropped(found["packs"][pack]["all"]) for pack in names])
+        rows.append([_dropped(column["all"]) for column in columns])
     by_language = found["packs"][names[0]]["languages"]
     least = min(_NAMED * found["documents"], max(own["documents"] for own in by_language.values()))
     tongues = [code for code, own in by_language.items() if own["documents"] >= least][:_LANGUAGES]
@@ -75,8 +76,11 @@ def packs(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
         )
         for code in tongues
     ]
-    more = [[_dropped(found["packs"][pack]["languages"][code]) for pack in names] for code in tongues]
-    heads = [Markup("<code>{}</code>").format(name) for name in names]
+    more = [[_dropped(column["languages"][code]) for column in columns] for code in tongues]
+    heads: list[Content] = [
+        *(Markup("<code>{}</code>").format(name) for name in names),
+        both("portrait.packs.together"),
+    ]
     return {
         "sources": framed(
             both("portrait.packs.by_source"), matrix(sources, heads, rows, both("portrait.column.source")),
@@ -94,7 +98,8 @@ def packs(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
 def _dropped(own: Mapping[str, int]) -> Shade:
     if not own["asked"]:
         return Shade(None, both("portrait.packs.not_asked"))
-    tip = both("portrait.packs.tip", drops=fixed(own["drops"], 0), asked=fixed(own["asked"], 0), only=fixed(own["only"], 0))
+    counts = {name: fixed(own[name], 0) for name in ("drops", "asked", "only") if name in own}
+    tip = both("portrait.packs.tip" if "only" in own else "portrait.packs.tip_together", **counts)
     if own["asked"] < _FEW:
         return Shade(None, both("portrait.packs.few", drops=own["drops"], asked=own["asked"]), tip)
     share = own["drops"] / own["asked"]
@@ -109,11 +114,15 @@ def _alone(found: Mapping[str, Any], names: Sequence[str], ids: Ids) -> Markup:
         own = found["packs"][pack]["all"]
         numbers = [_of(own[key], own["asked"]) for key in ("drops", "only")]
         rows.append([Markup("<code>{}</code>").format(pack), fixed(own["asked"], 0), *numbers])
+    own = found["together"]["all"]
+    rows.append([both("portrait.packs.together"), fixed(own["asked"], 0), _of(own["drops"], own["asked"]), ""])
     return table(both("portrait.packs.alone"), columns, rows, ident=ids.new("packs-alone"), kind="slim")
 
 
 def _of(n: int, asked: int) -> Content:
-    return Markup("{}<small>{}</small>").format(part(n, asked), fixed(n, 0)) if asked else both("portrait.packs.not_asked")
+    return (
+        Markup("{}<small>{}</small>").format(part(n, asked), fixed(n, 0)) if asked else both("portrait.packs.not_asked")
+    )
 
 
 def _summary(found: Mapping[str, Any], pack: str) -> Content:

@@ -77,5 +77,7 @@ def _by_source(found: Mapping[str, Any], own: Mapping[str, Any], ids: Ids) -> li
         ident = ids.new("map-of")
         kinds = [Dots(everywhere, "faint"), Dots(here, "accent")]
         about = both("portrait.topics.here", n=fixed(len(here), 0))
-        panels.append(figure(dots(kinds, ident=ident, size=SMALL, weight=3), title=name_of(source), about=about, ident=ident))
+        panels.append(
+            figure(dots(kinds, ident=ident, size=SMALL, weight=3), title=name_of(source), about=about, ident=ident)
+        )
     return panels
