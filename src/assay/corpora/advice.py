@@ -35,7 +35,7 @@ def joined(items: Iterable[Both], separator: str = "portrait.comma") -> Both:
 
 def summary(found: Mapping[str, Any]) -> list[Both]:
     """What the corpus is, in a few sentences."""
-    said = [_amount(found), _languages(found), _copies(found)]
+    said = [_amount(found), *_languages(found), _copies(found)]
     if shared := _most_shared(found):
         a, b, n = shared
         share = percent(n / found["sources"][a]["documents"])
@@ -68,7 +68,7 @@ def _amount(found: Mapping[str, Any]) -> Both:
     return both("portrait.says.amount", n=found["n_sources"], largest=_name(found, largest), share=share, **values)
 
 
-def _languages(found: Mapping[str, Any]) -> Both:
+def _languages(found: Mapping[str, Any]) -> list[Both]:
     counts = sorted(found["all"]["languages"].items(), key=lambda item: -item[1])
     listed = []
     shown = [item for item in counts[:_LANGUAGES] if item[1] >= _NAMED * found["documents"]] or counts[:1]
@@ -78,13 +78,13 @@ def _languages(found: Mapping[str, Any]) -> Both:
     said = both("portrait.says.languages", languages=joined(listed))
     chinese = found["all"]["chinese"]
     if not chinese:
-        return said
+        return [said]
     forms = both(
         "portrait.says.forms",
         simplified=percent(found["all"]["simplified"] / chinese),
         traditional=percent(found["all"]["traditional"] / chinese),
     )
-    return joined([said, forms], "portrait.space")
+    return [said, forms]
 
 
 def _copies(found: Mapping[str, Any]) -> Both:

@@ -107,9 +107,12 @@ def _listed(counts: Mapping[str, int], documents: int, what: str) -> Content:
     """The commonest ones, one a line; those below 1 % only where there is no other."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     shown = [item for item in ordered[:_SHOWN] if item[1] >= 0.01 * documents] or ordered[:1]
-    key = "language" if what == "languages" else "portrait.script"
     lines = (
-        Markup('<span class="line">{} {}</span>').format(spans(known(f"{key}.{code}", code)), part(n, documents))
+        Markup('<span class="line">{} {}</span>').format(spans(_called(code, what)), part(n, documents))
         for code, n in shown
     )
     return Markup("").join(lines) or escape(NONE)
+
+
+def _called(code: str, what: str) -> Both:
+    return known(f"language.{code}", code) if what == "languages" else known(f"portrait.script.{code}", code)
