@@ -60,7 +60,7 @@ def strip(quantiles: Sequence[float], low: float, high: float, tip: Content = ""
     the middle one."""
 
     def at(value: float) -> float:
-        return 100 * (value - low) / (high - low) if high > low else 50.0
+        return 100 * (value - low) / (high - low) if high > low else 0.0
 
     a, b, c, d, e = (min(max(at(value), 0.0), 100.0) for value in quantiles)
     return Markup(

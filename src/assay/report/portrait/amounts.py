@@ -58,7 +58,8 @@ def lengths(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
     per = found["method"]["bins"]
     every = [source["lengths"] for _, source in with_all(found)]
     bins = [b for one in every for b, _ in one["bins"] if b >= 0] or [0]
-    low, high = 10 ** (min(bins) / per), 10 ** ((max(bins) + 1) / per)
+    first, last = min(bins), max(max(bins) + 1, min(bins) + per)  # at least a factor of ten
+    low, high = 10 ** (first / per), 10 ** (last / per)
     top = max(
         (n / source["documents"] for _, source in with_all(found) for b, n in source["lengths"]["bins"] if b >= 0),
         default=1.0,

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from assay.present.numbers import fixed, percent, significant
 from assay.present.parts import Content, Ids, fold, said, spans
-from assay.present.shapes import Shade, matrix, strip
+from assay.present.shapes import Shade, matrix, strip, tipped
 from assay.present.tables import Column, framed, table
 from assay.present.words import both, known
 from assay.report.portrait.amounts import name_of, part, text_of, with_all
@@ -48,13 +48,18 @@ def _signal(found: Mapping[str, Any], signal: str, ids: Ids) -> Markup:
     rows: list[list[Content]] = []
     for (name, _), row in zip(with_all(found), held, strict=True):
         if not row:
-            rows.append([name, "", both("portrait.none")])
+            rows.append([_short(name), "", both("portrait.none")])
             continue
         a, b, c, d, e = (form(value) for value in row)
         tip = both("portrait.signals.tip", a=a, b=b, c=c, d=d, e=e)
-        rows.append([name, strip(row, low, high, tip), c])
+        rows.append([_short(name), strip(row, low, high, tip), c])
     title = Markup("<b>{}</b> <code>{}</code>").format(said(f"portrait.signal.{signal}"), signal)
     return table(title, columns, rows, ident=ids.new(f"signal-{signal}"), kind="strips")
+
+
+def _short(name: Content) -> Markup:
+    """A name in one line, cut where it is long, and whole in its tooltip."""
+    return Markup('<span class="short" {}>{}</span>').format(tipped(name), spans(name))
 
 
 def packs(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
