@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import test_cli
-from assay.corpora import advice, card
+from assay.corpora import advice, card, verbs
 from assay.corpora.profiling import rounded
 from assay.corpus.cleaning import personal
 from assay.present.words import words
@@ -96,10 +96,15 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_profile_is_a_page_numbers_and_a_card(say: Say, mixed: Path) -> None:
-    code, _, _ = say("corpus", "scan", mixed, "--out", "scored")
-    assert code == 0
-    code, out, _ = say("corpus", "profile", "scored", "--out", "profile", "--json", "--license", "cc-by-4.0")
+@pytest.fixture(scope="module")
+def scored(mixed: Path) -> Path:
+    out = mixed.with_name("scored")
+    verbs.scan(verbs.Request([str(mixed)], out, quiet=True))
+    return out
+
+
+def test_a_profile_is_a_page_numbers_and_a_card(say: Say, scored: Path) -> None:
+    code, out, _ = say("corpus", "profile", scored, "--out", "profile", "--json", "--license", "cc-by-4.0")
     assert code == 0
     html, page, numbers = checked()
     assert json.loads(out) == numbers
@@ -123,11 +128,11 @@ def test_a_profile_is_a_page_numbers_and_a_card(say: Say, mixed: Path) -> None:
     assert not {"und", "zxx", "other"} & set(yaml.safe_load(front)["language"])
 
 
-def test_a_rerun_finds_what_is_done_and_speaks_the_other_language(say: Say, mixed: Path) -> None:
-    assert say("corpus", "profile", mixed, "--out", "profile")[0] == 0
+def test_a_rerun_finds_what_is_done_and_speaks_the_other_language(say: Say, scored: Path) -> None:
+    assert say("corpus", "profile", scored, "--out", "profile")[0] == 0
     before = {path: path.stat().st_mtime_ns for path in Path("profile/artifacts").rglob("*.*")}
     _, _, numbers = checked()
-    code, out, _ = say("corpus", "profile", mixed, "--out", "profile", "--lang", "zh", "--title", "某语料")
+    code, out, _ = say("corpus", "profile", scored, "--out", "profile", "--lang", "zh", "--title", "某语料")
     assert code == 0
     assert "请先处理这些" in out
     assert {path: path.stat().st_mtime_ns for path in Path("profile/artifacts").rglob("*.*")} == before
@@ -137,12 +142,11 @@ def test_a_rerun_finds_what_is_done_and_speaks_the_other_language(say: Say, mixe
     assert {k: v for k, v in again.items() if k not in ("title", "command")} == {
         k: v for k, v in numbers.items() if k not in ("title", "command")
     }
-    assert "another profile" in one_line(say("corpus", "profile", mixed, "--out", "profile", "--pack", "c4"))
+    assert "another profile" in one_line(say("corpus", "profile", scored, "--out", "profile", "--pack", "c4"))
 
 
-def test_the_same_numbers_from_a_scan_as_from_its_sources(say: Say, mixed: Path) -> None:
-    say("corpus", "scan", mixed, "--out", "scored")
-    say("corpus", "profile", "scored", "--out", "one")
+def test_the_same_numbers_from_a_scan_as_from_its_sources(say: Say, mixed: Path, scored: Path) -> None:
+    say("corpus", "profile", scored, "--out", "one")
     say("corpus", "profile", mixed, "--out", "two")
     one, two = (json.loads(Path(out, "profile.json").read_text()) for out in ("one", "two"))
     for name in ("out", "command", "page", "numbers", "card"):
@@ -196,9 +200,9 @@ def test_bad_input_leaves_nothing(say: Say, arguments: list[str], says: str) -> 
     assert not Path("new").exists()
 
 
-def test_every_word_of_the_page_is_in_both_languages(say: Say, mixed: Path) -> None:
+def test_every_word_of_the_page_is_in_both_languages(say: Say, scored: Path) -> None:
     """What is said in one language stands beside the other, as often, and Chinese is not English repeated."""
-    say("corpus", "profile", mixed, "--out", "profile")
+    say("corpus", "profile", scored, "--out", "profile")
     html, _, _ = checked()
     assert html.count('class="l-en"') == html.count('class="l-zh"') > 200
     english, chinese = (words(language) for language in ("en", "zh"))

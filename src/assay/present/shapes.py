@@ -17,7 +17,7 @@ from assay.present.scales import Scale, ticks
 from assay.present.words import in_language
 
 HISTOGRAM = (260, 112)
-MAP = (720, 520)
+MAP, NARROW_MAP = (720, 520), (360, 300)
 TONES = 12
 """Classes t0, t1, ... of the style sheet: colours that are told apart."""
 
@@ -85,14 +85,34 @@ class Dots:
     label: str = ""
 
 
-def dots(kinds: Sequence[Dots], *, ident: str, size: tuple[int, int] = MAP, weight: float = 5.0) -> Markup:
-    """A map of dots, each coordinate from -1 to 1; axes have no meaning and are not drawn."""
+def dots(
+    kinds: Sequence[Dots], *, ident: str, sizes: Sequence[tuple[int, int]] = (MAP, NARROW_MAP), weight: float = 5.0
+) -> Markup:
+    """A map of dots, each coordinate from -1 to 1; axes have no meaning and are not drawn.
+
+    Args:
+        sizes: (width, height) for wide and for narrow pages, or one for both; `weight` is a dot's width on the first.
+    """
+    names = ("only",) if len(sizes) == 1 else ("wide", "narrow")
+    drawings = []
+    for name, size in zip(names, sizes, strict=True):
+        body = _dots(kinds, size, weight if size == sizes[0] else 0.7 * weight)
+        drawings.append(
+            Markup(
+                '<svg class="drawing map {}" viewBox="0 0 {} {}" role="img" aria-labelledby="{ident}-title"'
+                ' aria-describedby="{ident}-about">{}</svg>'
+            ).format(name, *size, body, ident=ident)
+        )
+    return Markup("").join(drawings)
+
+
+def _dots(kinds: Sequence[Dots], size: tuple[int, int], weight: float) -> Markup:
     width, height = size
     across, up = Scale(-1, 1, weight + 4, width - weight - 4), Scale(-1, 1, height - weight - 4, weight + 4)
     parts, labels = [], []
     for kind in kinds:
         path = "".join(f"M{across(x):.0f} {up(y):.0f}h0" for x, y in kind.places)
-        parts.append(Markup('<path class="dots {}" d="{}" stroke-width="{}"/>').format(kind.tone, path, weight))
+        parts.append(Markup('<path class="dots {}" d="{}" stroke-width="{:.1f}"/>').format(kind.tone, path, weight))
         if kind.label and kind.places:
             x, y = (sorted(place[i] for place in kind.places)[len(kind.places) // 2] for i in (0, 1))
             labels.append(
@@ -100,10 +120,7 @@ def dots(kinds: Sequence[Dots], *, ident: str, size: tuple[int, int] = MAP, weig
                     across(x), up(y) + 5, kind.label
                 )
             )
-    return Markup(
-        '<svg class="drawing map" viewBox="0 0 {} {}" role="img" aria-labelledby="{ident}-title"'
-        ' aria-describedby="{ident}-about">{}</svg>'
-    ).format(width, height, Markup("").join([*parts, *labels]), ident=ident)
+    return Markup("").join([*parts, *labels])
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from assay.present.parts import Content, Ids, figure
 from assay.present.shapes import TONES, Dots, Shade, dots, matrix
 from assay.present.tables import framed
 from assay.present.words import both
-from assay.report.portrait.amounts import name_of, part
+from assay.report.portrait.amounts import name_of
+from assay.report.portrait.quality import numbered
 
 SMALL = (260, 190)
 
@@ -41,20 +42,28 @@ def _table(found: Mapping[str, Any], own: Mapping[str, Any], ids: Ids) -> Markup
         cells = [Shade(None, percent(topic["documents"] / own["documents"]))]
         if len(found["sources"]) > 1:
             for n, whole in zip(topic["sources"], own["sources"], strict=True):
-                share = n / whole if whole else 0.0
-                cells.append(Shade(share if n else None, percent(share) if n else "·"))
+                cells.append(_share(n, whole))
         rows.append(cells)
     if sum(own["none"]):
         names.append(both("portrait.topics.none_of_these"))
         cells = [Shade(None, percent(sum(own["none"]) / own["documents"]))]
         for n, whole in zip(own["none"], own["sources"], strict=True) if len(found["sources"]) > 1 else ():
-            cells.append(Shade(n / whole if n else None, part(n, whole) if n else "·"))
+            cells.append(_share(n, whole))
         rows.append(cells)
     heads: list[Content] = [both("portrait.topics.sample")]
     if len(found["sources"]) > 1:
         heads += [str(g + 1) for g in range(len(found["sources"]))]
     body = matrix(names, heads, rows, both("portrait.topics.words"))
-    return framed(both("portrait.topics.caption"), body, ident=ids.new("topics-table"), kind="matrix worded")
+    framed_ = framed(both("portrait.topics.caption"), body, ident=ids.new("topics-table"), kind="matrix worded")
+    return framed_ + (numbered(found) if len(found["sources"]) > 1 else Markup(""))
+
+
+def _share(n: int, whole: int) -> Shade:
+    """A share in whole per cent, since there are many in a row; its tooltip has it exactly."""
+    if not n:
+        return Shade(None, "·")
+    share = n / whole
+    return Shade(share, f"{fixed(100 * share, 0)}%" if share >= 0.01 else "<1%", f"{percent(share)} ({fixed(n, 0)})")
 
 
 def _map(own: Mapping[str, Any], ids: Ids) -> Markup:
@@ -78,6 +87,6 @@ def _by_source(found: Mapping[str, Any], own: Mapping[str, Any], ids: Ids) -> li
         kinds = [Dots(everywhere, "faint"), Dots(here, "accent")]
         about = both("portrait.topics.here", n=fixed(len(here), 0))
         panels.append(
-            figure(dots(kinds, ident=ident, size=SMALL, weight=3), title=name_of(source), about=about, ident=ident)
+            figure(dots(kinds, ident=ident, sizes=[SMALL], weight=3), title=name_of(source), about=about, ident=ident)
         )
     return panels
