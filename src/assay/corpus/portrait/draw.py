@@ -63,6 +63,7 @@ def rows(pairs: Sequence[Sequence[object]]) -> pl.DataFrame:
 def read(texts: Sequence[Path], wanted: pl.DataFrame) -> Sample:
     """The words of the documents `wanted` (doc_id, g)."""
     found: dict[str, tuple[str, list[str]]] = {}
+    met: dict[str, str] = {}  # equal words are one string
     ids = wanted["doc_id"].to_list()
     names = pa.array(ids, pa.string())
     for batch in documents.read(texts, ["doc_id", "language", "text"]):
@@ -71,7 +72,7 @@ def read(texts: Sequence[Path], wanted: pl.DataFrame) -> Sample:
         for doc_id, language, text in zip(
             own.column("doc_id").to_pylist(), own.column("language").to_pylist(), heads.to_pylist(), strict=True
         ):
-            found[doc_id] = (language or "und", words_of(text))
+            found[doc_id] = (language or "und", [met.setdefault(word, word) for word in words_of(text)])
     return Sample(ids, wanted["g"].to_list(), [found[i][0] for i in ids], [found[i][1] for i in ids])
 
 

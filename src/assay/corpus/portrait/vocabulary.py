@@ -15,13 +15,14 @@ shares a bin by chance makes a divergence smaller, never larger.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
 F64 = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int32]
 
 BINS = 1 << 16
 BUCKETS = 8
@@ -33,11 +34,9 @@ HALVES = np.concatenate([_HADAMARD, ~_HADAMARD])
 """Which buckets are in each half sample; the second seven are the others of the first."""
 
 
-def counted(
-    words: Sequence[Sequence[str]], groups: Sequence[int], n_groups: int
-) -> tuple[npt.NDArray[np.int64], list[int]]:
+def counted(words: Sequence[Sequence[str]], groups: Sequence[int], n_groups: int) -> tuple[Counts, list[int]]:
     """Counts of (group, bucket, bin), and the documents of each group. Documents are in the order of their ids."""
-    counts = np.zeros((n_groups, BUCKETS, BINS), dtype=np.int64)
+    counts = np.zeros((n_groups, BUCKETS, BINS), dtype=np.int32)
     documents = [0] * n_groups
     known: dict[str, int] = {}
     for own, g in zip(words, groups, strict=True):
@@ -54,10 +53,26 @@ def bin_of(word: str) -> int:
 
 def divergence(left: F64, right: F64) -> float:
     """The Jensen-Shannon divergence, in bits, of two rows of counts; NaN where one is empty."""
-    a, b = left.sum(), right.sum()
-    if a == 0 or b == 0:
+    return _between(_Shares.of(left), _Shares.of(right))
+
+
+class _Shares(NamedTuple):
+    """Counts as shares, and the entropy of these; None where there are no counts."""
+
+    shares: F64 | None
+    entropy: float
+
+    @classmethod
+    def of(cls, counts: F64) -> _Shares:
+        whole = counts.sum()
+        return cls(counts / whole, _entropy(counts / whole)) if whole else cls(None, float("nan"))
+
+
+def _between(left: _Shares, right: _Shares) -> float:
+    if left.shares is None or right.shares is None:
         return float("nan")
-    return float(max(_entropy(left / a / 2 + right / b / 2) - (_entropy(left / a) + _entropy(right / b)) / 2, 0.0))
+    middle = _entropy((left.shares + right.shares) / 2)
+    return min(max(middle - (left.entropy + right.entropy) / 2, 0.0), 1.0)
 
 
 def _entropy(shares: F64) -> float:
@@ -65,7 +80,7 @@ def _entropy(shares: F64) -> float:
     return float(-(own * np.log2(own)).sum())
 
 
-def divergences(counts: npt.NDArray[np.int64], documents: Sequence[int]) -> dict[str, Any]:
+def divergences(counts: Counts, documents: Sequence[int]) -> dict[str, Any]:
     """Of every two groups and of the halves of each.
 
     Returns:
@@ -74,23 +89,28 @@ def divergences(counts: npt.NDArray[np.int64], documents: Sequence[int]) -> dict
         `told`: `apart` where the interval is above `halves`, else `alike`.
     """
     n = len(counts)
-    enough = [count >= LEAST for count in documents]
-    halves = np.einsum("hb,gbw->ghw", HALVES.astype(np.float64), counts.astype(np.float64))
-    own = [
-        _estimate([divergence(halves[g, h], halves[g, h + 7]) for h in range(7)]) if enough[g] else None
-        for g in range(n)
-    ]
+    enough = [g for g in range(n) if documents[g] >= LEAST]
+    values: dict[tuple[int, int], list[float]] = {}
+    for first, second in zip(HALVES[:7], HALVES[7:], strict=True):
+        halves = [
+            {g: _Shares.of(counts[g, own].sum(axis=0).astype(np.float64)) for g in enough} for own in (first, second)
+        ]
+        for a in enough:
+            values.setdefault((a, a), []).append(_between(halves[0][a], halves[1][a]))
+            for b in (b for b in enough if b < a):
+                values.setdefault((a, b), []).extend(_between(half[a], half[b]) for half in halves)
+    found = {pair: _estimate(held) for pair, held in values.items()}
     pairs: list[list[dict[str, Any] | None]] = [[None] * n for _ in range(n)]
-    for a in range(n):
-        pairs[a][a] = own[a]
-        for b in range(a):
-            left, right = own[a], own[b]
-            told = _estimate([divergence(halves[a, h], halves[b, h]) for h in range(len(HALVES))])
-            if left is None or right is None or told is None:
-                continue
-            apart = told["interval"][0] > max(left["interval"][1], right["interval"][1])
-            floor = max(left["value"], right["value"])
-            pairs[a][b] = pairs[b][a] = {**told, "halves": floor, "told": "apart" if apart else "alike"}
+    for (a, b), told in found.items():
+        left, right = found[a, a], found[b, b]
+        if told is None or left is None or right is None:
+            continue
+        if a == b:
+            pairs[a][a] = told
+            continue
+        apart = told["interval"][0] > max(left["interval"][1], right["interval"][1])
+        floor = max(left["value"], right["value"])
+        pairs[a][b] = pairs[b][a] = {**told, "halves": floor, "told": "apart" if apart else "alike"}
     return {
         "documents": list(documents),
         "words": counts.sum(axis=(1, 2)).tolist(),
