@@ -360,6 +360,27 @@ def corpus_augment(
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_altering.augmented(made, language)))
 
 
+def corpus_profile(
+    *,
+    sources: list[str],
+    out: Path,
+    packs: list[str],
+    title: str | None,
+    license_: str,
+    reading: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay corpus profile`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora import profiling, told, verbs
+    from assay.corpus.reading.source import ReadOptions
+
+    wanted = profiling.Wanted(tuple(packs), title, license_)
+    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = profiling.run_profile(request, wanted)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.profiled(made, language)))
+
+
 def tokenizer_train(
     *,
     sources: list[str],

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli import altering
+from assay.cli import altering, profiling
 from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
 
 app = typer.Typer(
@@ -265,3 +265,4 @@ def corpus_decontaminate(
 app.command("clean")(altering.corpus_clean)
 app.command("damage")(altering.corpus_damage)
 app.command("augment")(altering.corpus_augment)
+app.command("profile")(profiling.corpus_profile)

@@ -27,7 +27,7 @@ from assay.corpus.cleaning.decontaminate import Shape
 from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.present.words import Both, both
-from assay.store import Artifact, Stage, fingerprint
+from assay.store import Artifact, Stage, Store, fingerprint
 from assay.workspace import Workspace
 
 FINDINGS = Stage("findings", 1)
@@ -93,13 +93,7 @@ def run_privacy(request: Request, action: privacy.Action, kinds: Sequence[str], 
     with space.at_work({**request.identity(), **asked}, request.command, progress):
         texts = texts_of(request, space, progress)
 
-        def look(folder: Path) -> dict[str, Any]:
-            task = partial(privacy.search_part, kinds=tuple(kinds), shown=shown)
-            counts = by_parts(texts, FINDINGS.name, task, folder, "privacy", progress)
-            return privacy.summary(counts, kinds)
-
-        config = {"kinds": list(kinds), "shown": shown}
-        found = space.store.build(FINDINGS, {"documents": texts.fingerprint}, config, look, resumed=True)
+        found = findings(texts, kinds, space.store, progress, shown=shown)
         parts = [found]
         if action != "report":
             inputs = {"documents": texts.fingerprint, "findings": found.fingerprint}
@@ -122,6 +116,18 @@ def run_privacy(request: Request, action: privacy.Action, kinds: Sequence[str], 
         "notices": notices,
         **ending(request, parts),
     }
+
+
+def findings(texts: Artifact, kinds: Sequence[str], store: Store, progress: Progress, *, shown: bool) -> Artifact:
+    """The personal data in documents; its summary is `privacy.summary`."""
+
+    def look(folder: Path) -> dict[str, Any]:
+        task = partial(privacy.search_part, kinds=tuple(kinds), shown=shown)
+        counts = by_parts(texts, FINDINGS.name, task, folder, "privacy", progress)
+        return privacy.summary(counts, kinds)
+
+    config = {"kinds": list(kinds), "shown": shown}
+    return store.build(FINDINGS, {"documents": texts.fingerprint}, config, look, resumed=True)
 
 
 def run_decontaminate(request: Request, against: Against, *, report_only: bool) -> dict[str, Any]:

@@ -30,6 +30,15 @@ def scanned(found: Mapping[str, Any], language: str) -> list[str]:
     return [*notices, *plain_table(caption, _heads(columns, language), rows), found["out"]]
 
 
+def profiled(found: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `profile`: its summary, what to see to first, and where it is."""
+    lines = [in_language(sentence, language) for sentence in found["summary"]]
+    if found["advice"]:
+        lines += ["", say("portrait.answer.advice", language)]
+        lines += [f"- {in_language(one['text'], language)}" for one in found["advice"]]
+    return [*lines, "", found["page"], found["numbers"], found["card"]]
+
+
 def selected(found: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `select`: by rule, by source, by language."""
     lines = plain_table(

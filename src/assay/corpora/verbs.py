@@ -43,6 +43,7 @@ KEPT = Stage("kept", 1)
 LISTED = Stage("listed", 1)
 Opened = Sequence[Artifact]
 """The documents, signals and duplicates of a scan."""
+_SKIPPED = 200  # files whose names are kept
 _PARTS = (room.DOCUMENTS, room.SIGNALS, room.DUPLICATES)
 
 
@@ -84,10 +85,10 @@ def scan(request: Request) -> dict[str, Any]:
     space = Workspace(request.out, "corpus")
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work(request.identity(), request.command, progress):
-        sources, *parts = _scored(request, space.store, progress)
+        sources, *parts = scored(request, space.store, progress)
         made_from = fingerprint([part.fingerprint for part in parts])
         space.settle(corpus=made_from)
-        space.remember(artifacts={part.manifest["stage"]: part.fingerprint for part in parts})
+        space.remember(artifacts={part.manifest["stage"]: part.fingerprint for part in parts}, reading=told_of(sources))
     texts, _, twins = parts
     summary = texts.summary
     return {
@@ -166,7 +167,7 @@ def _decided(
     with space.at_work({**request.identity(), **how}, request.command, progress):
         corpus = opened(request)
         if corpus is None:
-            _, *corpus = _scored(request, space.store, progress)
+            _, *corpus = scored(request, space.store, progress)
         texts = corpus[0]
         inputs = {part.manifest["stage"]: part.fingerprint for part in corpus}
         counted = [_counted(texts, words, space.store, progress) for words in lists]
@@ -229,7 +230,19 @@ def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dic
     return _decided(request, "deduplication", how, CLUSTERED_STAGE, decide)
 
 
-def _scored(request: Request, store: Store, progress: Progress) -> tuple[Sources, Artifact, Artifact, Artifact]:
+def told_of(sources: Sources) -> dict[str, Any]:
+    """What was said of the sources when they were opened: files and folders that are not read, and notices."""
+    listed = [[name, dict(why)] for name, why in sources.skipped[:_SKIPPED]]
+    return {"skipped": len(sources.skipped), "files": listed, "notices": [dict(notice) for notice in sources.notices]}
+
+
+def reading_of(folder: Path) -> tuple[list[str], dict[str, Any] | None]:
+    """The sources of a scan, and what `told_of` them; None where an older version has not kept it."""
+    identity = json.loads((folder / IDENTITIES["corpus"]).read_text(encoding="utf-8"))
+    return list(identity.get("sources", [])), identity.get("decided", {}).get("reading")
+
+
+def scored(request: Request, store: Store, progress: Progress) -> tuple[Sources, Artifact, Artifact, Artifact]:
     return room.scored(request.sources, request.options, store, progress.to, without=request.out, ray=request.ray)
 
 

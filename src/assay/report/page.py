@@ -72,6 +72,11 @@ def render(results: StudyResults, language: str = "en") -> str:
             reproduce=costs.reproduce(results, ids),
         )
     )
+    return printable(page)
+
+
+def printable(page: str) -> str:
+    """A page without characters that can break it."""
     return page.translate(_UNSEEN).encode("utf-8", "replace").decode("utf-8")
 
 

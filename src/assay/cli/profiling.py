@@ -1,0 +1,52 @@
+"""`assay corpus profile`: a corpus on a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
+
+
+def corpus_profile(
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
+    out: Annotated[Path, typer.Option(help="New or empty folder for the page, its numbers and the dataset card.")],
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Rule pack whose bounds are shown with documents on both sides: gopher-quality, gopher-repetition, "
+            "c4, fineweb, dclm, data-juicer, zh. Repeatable. Default: what fits the corpus."
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of the page and the card. Default: the sources' names.")] = None,
+    license_: Annotated[
+        str, typer.Option("--license", help="Of the corpus, for the card: an identifier such as cc-by-4.0.")
+    ] = "unknown",
+    source_field: SourceField = None,
+    text_field: TextField = None,
+    encoding: Encoding = None,
+    on_error: OnError = None,
+    html: Html = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show what a corpus is: sizes, languages, quality, rules at their bounds, duplicates, topics, personal data.
+
+    \b
+    Writes profile.html (one file, English and Chinese), profile.json (its numbers) and README.md (a dataset card).
+    \b
+    Examples:
+      assay corpus profile my-texts/ --out profile
+      assay corpus profile scored --out profile --pack fineweb --pack c4
+      assay corpus profile scored --out profile --title "Web 2031" --license cc-by-4.0
+      assay corpus profile 语料/ --out profile --lang zh
+    """
+    from assay import front
+
+    front.corpus_profile(
+        sources=sources, out=out, packs=pack or [], title=title, license_=license_,
+        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+    )  # fmt: skip
