@@ -204,6 +204,8 @@ def corpus_select(
     packs: list[str],
     where: list[str],
     words: list[Path],
+    scores: list[str],
+    device: str,
     reading: dict[str, Any],
     language: str,
     as_json: bool,
@@ -215,8 +217,15 @@ def corpus_select(
     from assay.corpus.signals import listed
 
     lists = listed.read(words)
-    asked = chosen(packs, where, [one.name for one in lists])
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    if scores:
+        from assay.corpora import curating, told_curating
+
+        made = curating.run_scored(request, packs, where, lists, scores, device)
+        lines = [*told_curating.scored(made, language), *told.selected(made, language)]
+        _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else lines))
+        return
+    asked = chosen(packs, where, [one.name for one in lists])
     made = verbs.run_select(request, asked, lists)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.selected(made, language)))
 
@@ -225,18 +234,26 @@ def corpus_dedup(
     *,
     sources: list[str],
     out: Path,
-    level: Literal["exact", "near"],
+    level: Literal["exact", "near", "semantic"],
     keep: Literal["first", "longest", "best"],
     by: str | None,
+    meaning: dict[str, Any],
     reading: dict[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
-    """`assay corpus dedup`. `reading` are the fields of `ReadOptions`."""
+    """`assay corpus dedup`. `meaning` are the fields of `Meaning` that were given, `reading` those of `ReadOptions`."""
     from assay.corpora import told, verbs
     from assay.corpus.reading.source import ReadOptions
 
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    if level == "semantic" or meaning:
+        from assay.corpora import curating, told_curating
+
+        made = curating.run_semantic(request, curating.meant(level, meaning), keep, by)
+        lines = [*told_curating.alike(made, language), *told.deduplicated(made, language)]
+        _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else lines))
+        return
     made = verbs.run_dedup(request, level, keep, by)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.deduplicated(made, language)))
 
@@ -280,6 +297,18 @@ def corpus_decontaminate(
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
     made = cleaning.run_decontaminate(request, wanted, report_only=report_only)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.decontaminated(made, language)))
+
+
+def corpus_classifier(
+    *, good: list[str], bad: list[str], out: Path, bits: int, reading: dict[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay corpus classifier`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora import curating, told_curating, verbs
+    from assay.corpus.reading.source import ReadOptions
+
+    request = verbs.Request([*good, *bad], out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = curating.run_classifier(request, good, bad, bits)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_curating.classified(made, language)))
 
 
 def tokenizer_train(

@@ -7,12 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from assay.cli import curating
+from assay.cli.curating import Device, Model, Threshold, Windows, meaning
 from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
 
 app = typer.Typer(
     help="Score a corpus once, then ask rules of it.", no_args_is_help=True,
     epilog="Examples: assay corpus scan my-texts/ --out scored; assay corpus select scored --pack fineweb --out kept",
 )  # fmt: skip
+
+curating.register(app)
 
 
 @app.command("scan")
@@ -63,6 +67,11 @@ def corpus_select(
         list[Path] | None,
         typer.Option(help="A list of words, one a line: drop what holds one; or ask --where about words_NAME."),
     ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=DIR: a classifier, or a model that predicts text; --where may ask about NAME."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Of --score: auto, cpu or cuda.")] = "auto",
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -82,12 +91,15 @@ def corpus_select(
       assay corpus select scored --where "n_words > 50 AND NOT is_near_duplicate" --out kept
       assay corpus select scored --words insults.txt --out kept
       assay corpus select scored --words 脏话.txt --where "words_脏话 <= 2" --out kept
+      assay corpus select scored --score quality=judge/model --where "quality > 0.7" --out kept
+      assay corpus select scored --score ccnet=ngram/model --where "ccnet_rank <= 0.33" --out head
       assay corpus select my-texts/ --pack c4 --out kept
     """
     from assay import front
 
     front.corpus_select(
-        sources=sources, out=out, packs=pack or [], where=where or [], words=words or [],
+        sources=sources, out=out, packs=pack or [], where=where or [], words=words or [], scores=score or [],
+        device=device,
         reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
     )  # fmt: skip
 
@@ -97,12 +109,17 @@ def corpus_dedup(
     sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
     level: Annotated[
-        Literal["exact", "near"], typer.Option(help="exact: equal text; near: alike to 0.7 (Jaccard, of shingles).")
+        Literal["exact", "near", "semantic"],
+        typer.Option(help="exact: equal text; near: alike to 0.7 (Jaccard, of shingles); semantic: see --model."),
     ] = "near",
     keep: Annotated[
         Literal["first", "longest", "best"], typer.Option(help="Which document of a cluster stands for it.")
     ] = "first",
     by: Annotated[str | None, typer.Option(help="best: largest in this SQL expression over signals.")] = None,
+    model: Model = None,
+    threshold: Threshold = None,
+    windows: Windows = None,
+    device: Device = None,
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -119,11 +136,12 @@ def corpus_dedup(
       assay corpus dedup scored --out unique
       assay corpus dedup scored --level exact --out unique
       assay corpus dedup scored --keep best --by "alpha_words - flagged_words" --out unique
+      assay corpus dedup scored --level semantic --model all-MiniLM-L6-v2/ --threshold 0.9 --out kept
     """
     from assay import front
 
     front.corpus_dedup(
-        sources=sources, out=out, level=level, keep=keep, by=by,
+        sources=sources, out=out, level=level, keep=keep, by=by, meaning=meaning(model, threshold, windows, device),
         reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
     )  # fmt: skip
 
