@@ -51,6 +51,8 @@ _UNALIKE_LENGTHS = 0.75
 """AUC of the length alone, from which on it is said."""
 _UNALIKE_LANGUAGES = 0.2
 """Share of documents whose languages differ (total variation), from which on it is said."""
+_LEAST_DOCUMENTS = 2
+"""That an n-gram's bucket stands in: of one alone nothing is learned but that document."""
 _TELLING = 20
 _STRATA = 10
 RARE_LANGUAGE = 0.01
@@ -204,11 +206,9 @@ def fit(rows: Rows, table: pl.DataFrame, bits: int, tell: Callable[[float], None
     """The classifier of the training share. `tell` gets how many of STRENGTHS are done, at every step."""
     good, share = table["good"].to_numpy(), table["share"].to_numpy()
     train = share == "train"
-    used = np.unique(rows.of(train).buckets)
-    narrow = np.zeros(1 << bits, dtype=np.int32)
-    narrow[used] = np.arange(len(used))
     own, checked = rows.of(train), rows.of(share == "calibration")
-    matrix = Rows(own.starts, narrow[own.buckets], own.values, own.n_grams).matrix(len(used))
+    used = np.flatnonzero(np.bincount(own.buckets, minlength=1 << bits) >= _LEAST_DOCUMENTS)
+    matrix = own.matrix(1 << bits)[:, used]
     best: tuple[float, float, npt.NDArray[np.float64], logistic.Fitted] | None = None
     fitted: logistic.Fitted | None = None
     for done, strength in enumerate(STRENGTHS):
