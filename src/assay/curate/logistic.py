@@ -59,25 +59,24 @@ def fit(
         tell: called at every step.
         tolerance: mean change of a weight at which the work ends.
     """
-    n, columns = matrix.shape
+    columns = matrix.shape[1]
     sign = np.where(good, 1.0, -1.0)
-    share = balanced(good) / n
+    share = balanced(good) * strength  # a sum, no mean: SciPy takes second derivatives near 1e-16 for zero
     matrix = matrix.astype(np.float64)  # once, not at every product
     across = matrix.T  # the same numbers, read by columns
-    penalty = 1.0 / (strength * n)  # of the mean loss
 
     def loss(at: F64) -> tuple[float, F64]:
         w, b = at[:-1], at[-1]
         margin = sign * (matrix @ w + b)
-        value = float(share @ -special.log_expit(margin)) + penalty * float(w @ w) / 2
+        value = float(share @ -special.log_expit(margin)) + float(w @ w) / 2
         slope = -share * sign * special.expit(-margin)
-        return value, np.append(across @ slope + penalty * w, slope.sum())
+        return value, np.append(across @ slope + w, slope.sum())
 
     def bend(at: F64, by: F64) -> F64:
         """The product with the second derivative."""
         chance = special.expit(matrix @ at[:-1] + at[-1])
         turned = share * chance * (1 - chance) * (matrix @ by[:-1] + by[-1])
-        return np.append(across @ turned + penalty * by[:-1], turned.sum())
+        return np.append(across @ turned + by[:-1], turned.sum())
 
     begin = np.zeros(columns + 1) if start is None else np.append(start.weights, start.bias)
     options = {"maxiter": _STEPS, "xtol": tolerance}

@@ -60,9 +60,10 @@ def auc(
     n = int(positive.sum()), int((~positive).sum())
     if not replicates or np.isnan(value):
         return Auc(value, None, *n)
-    if value in (0.0, 1.0) and groups is None:
+    if value in (0.0, 1.0):
         # Drawing again would never show an error. Of as many pairs as are disjoint, all are in order: the exact bound.
-        bound = float(stats.beta.ppf((1 - level) / 2, min(n), 1))
+        apart = min(n) if groups is None else max(1, len(np.unique(groups)) // 2)
+        bound = float(stats.beta.ppf((1 - level) / 2, apart, 1))
         return Auc(value, (bound, 1.0) if value else (0.0, 1 - bound), *n)
     draw = np.random.default_rng(seed)
     found = [layout.area(_drawn(draw, positive, groups)) for _ in range(replicates)]
