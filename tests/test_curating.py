@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +12,23 @@ import polars as pl
 import pytest
 
 import test_cli
+from assay import evaluation
+from assay.corpora import curating
+from assay.corpora.verbs import Request
 from assay.corpus import documents
-from assay.corpus.reading.source import ReadOptions
 from assay.curate import classifier, perplexity, scores
-from assay.evaluation import Request
-from assay.evaluation import perplexity as evaluated
+from assay.errors import Stopped
 from assay.models.ngram import KneserNey
 from assay.present.progress import Progress
 from assay.tokens.learn import train_tokenizer
 from assay.tokens.tokenizer import Encoder
-from assay.train.predict import NGRAM, Predictor
+from assay.train.predict import NGRAM, Losses, Predictor
 from test_cli import Say, one_line
 
 say = test_cli.say  # the fixture
-GOOD = "river mountain lantern quiet harvest winter letter window garden bridge".split()
-BAD = "buy cheap click offer deal free casino bonus winner prize".split()
-BOTH = "the of and to in a is that for it with as on was at by".split()
+GOOD = ["river", "mountain", "lantern", "quiet", "harvest", "winter", "letter", "window", "garden", "bridge"]
+BAD = ["buy", "cheap", "click", "offer", "deal", "free", "casino", "bonus", "winner", "prize"]
+BOTH = ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "with", "as", "on", "was", "at", "by"]
 
 
 def text_of(seed: int, own: list[str]) -> str:
@@ -114,7 +116,7 @@ def test_perplexity_of_each_document_is_what_eval_says_of_it(say: Say, samples: 
     assert found.columns == ["doc_id", "clean", "clean_perplexity", "clean_rank"]
     for i, text in enumerate(texts):
         lines_of("one.jsonl", [text])
-        alone = evaluated(Request(folder, ["one.jsonl"], ReadOptions()), Progress(quiet=True))["metrics"]
+        alone = evaluation.perplexity(evaluation.Request(folder, ["one.jsonl"]), Progress(quiet=True))["metrics"]
         assert found["clean"][i] == pytest.approx(alone["bits_per_byte"]["value"], rel=1e-5)
         assert found["clean_perplexity"][i] == pytest.approx(alone["perplexity"]["value"], rel=1e-5)
     assert found["clean"][0] < found["clean"][3]
@@ -122,30 +124,35 @@ def test_perplexity_of_each_document_is_what_eval_says_of_it(say: Say, samples: 
 
 def test_work_that_is_cut_off_goes_on_after_the_last_group(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ngram(Path("ngram"), [text_of(i, GOOD) for i in range(100)])
-    monkeypatch.setattr("assay.corpus.reading.source.BATCH_BYTES", 2000, raising=False)
+    monkeypatch.setattr(documents, "BATCH_BYTES", 2000)
     for name in "abc":
         lines_of(f"{name}.jsonl", [text_of(ord(name) * 100 + i, GOOD) for i in range(10)])
     assert say("corpus", "scan", "a.jsonl", "b.jsonl", "c.jsonl", "--out", "scored")[0] == 0
     parts = sorted(Path("scored/artifacts/documents").glob("*/*.parquet"))
     groups = sum(len(documents.group_sizes(part)) for part in parts)
-    select = ["corpus", "select", "scored", "--score", f"x={folder}", "--where", "x < 9", "--out", "kept", "--json"]
+    assert groups > 1
+
+    def select(out: str) -> None:
+        request = Request(["scored"], Path(out), quiet=True)
+        curating.run_scored(request, [], ["x < 9"], [], [f"x={folder}"], "cpu")
+
     calls = []
     whole = Predictor.losses
 
-    def cut_off(self: Predictor, texts: list[str], device: str = "cpu") -> object:
+    def cut_off(self: Predictor, texts: list[str], device: str = "cpu") -> Losses:
         calls.append(len(texts))
         if len(calls) == groups:
             raise KeyboardInterrupt
         return whole(self, texts, device)
 
     monkeypatch.setattr(Predictor, "losses", cut_off)
-    assert say(*select)[0] == 130
-    assert len(calls) == groups
-    assert say(*select)[0] == 0
-    assert len(calls) == groups + 1  # the last group alone
-    monkeypatch.setattr(Predictor, "losses", whole)
-    again = [*select[:-2], "other", "--json"]
-    assert say(*again)[0] == 0
+    with pytest.raises(Stopped):
+        select("kept")
+    select("kept")
+    assert len(calls) == groups + 1  # the last group alone was done again
+    shutil.rmtree("scored/artifacts/scores")
+    select("other")
+    assert len(calls) == 2 * groups + 1
     assert pl.read_parquet("kept/scores.parquet").equals(pl.read_parquet("other/scores.parquet"))
 
 
@@ -185,7 +192,8 @@ def test_a_classifier_that_cannot_be_made(say: Say, samples: None) -> None:
         say(*verb, "--good", "good.jsonl", "--bad", "few.jsonl")
     )
     assert not Path("judge/model").exists()
-    assert "--bad: 0 different documents" in one_line(say(*verb, "--good", "good.jsonl", "--bad", "good.jsonl"))
+    line = one_line(say(*verb, "--good", "good.jsonl", "--bad", "good.jsonl"))
+    assert "--good: 0 different documents (120 more stand in both samples) are too few" in line
     assert "no such file" in one_line(say(*verb, "--good", "good.jsonl", "--bad", "nowhere.jsonl"))
     lines_of("empty.jsonl", [])
     one_line(say(*verb, "--good", "empty.jsonl", "--bad", "bad.jsonl"))

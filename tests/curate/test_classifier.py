@@ -17,9 +17,9 @@ from assay.corpus.signals import language
 from assay.curate import classifier, features, logistic
 from assay.errors import InputError
 
-GOOD = "river mountain lantern quiet harvest winter letter window garden bridge".split()
-BAD = "buy cheap click offer deal free casino bonus winner prize".split()
-BOTH = "the of and to in a is that for it with as on was at by".split()
+GOOD = ["river", "mountain", "lantern", "quiet", "harvest", "winter", "letter", "window", "garden", "bridge"]
+BAD = ["buy", "cheap", "click", "offer", "deal", "free", "casino", "bonus", "winner", "prize"]
+BOTH = ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "with", "as", "on", "was", "at", "by"]
 
 
 def text_of(seed: int, own: list[str], words: int = 60, share: float = 0.15) -> str:
@@ -29,7 +29,9 @@ def text_of(seed: int, own: list[str], words: int = 60, share: float = 0.15) -> 
 
 def han(seed: int, own: str, chars: int = 120) -> str:
     draw = random.Random(seed)
-    return "".join(draw.choice(own if draw.random() < 0.2 else "的一是在不了有和人这中大为上个国") for _ in range(chars))
+    return "".join(
+        draw.choice(own if draw.random() < 0.2 else "的一是在不了有和人这中大为上个国") for _ in range(chars)
+    )
 
 
 def written(folder: Path, name: str, texts: list[str], order: list[int] | None = None) -> Path:

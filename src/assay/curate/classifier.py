@@ -98,7 +98,8 @@ def sample(good: Sequence[Path], bad: Sequence[Path], most_bytes: int = MOST_BYT
     ]
     for kind, option in zip(chosen, ("--good", "--bad"), strict=True):
         if len(kind) < LEAST:
-            what = f"{len(kind)} different documents are too few"
+            besides = f" ({len(shared)} more stand in both samples)" if len(shared) else ""
+            what = f"{len(kind)} different documents{besides} are too few"
             remedy = f"give at least {LEAST} of each kind; some thousands are better"
             raise InputError(what, where=option, remedy=remedy)
     made = pl.concat([_dealt(kind) for kind in chosen])
