@@ -12,7 +12,6 @@ import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +23,17 @@ from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import read
 from assay.errors import InputError
 from assay.metrics.words import evaluate
-from assay.models import interop, vectors
+from assay.models import vectors
 from assay.models.decoder import Decoder
 from assay.models.ngram import KneserNey
 from assay.models.recurrent import Recurrent
 from assay.present.progress import Progress
 from assay.store import Store, fingerprint
 from assay.tokens import evalset
-from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
 from assay.train.evaluate import Documents, Evaluation, ngram_nll, perplexity_of
+from assay.train.predict import MOST_TOKENS, Predictor
 from assay.train.world import device_of
-
-NGRAM = "ngram.safetensors"
-MOST_TOKENS = 512  # of a window, where the model has no bound
 
 
 @dataclass(frozen=True)
@@ -71,27 +67,16 @@ def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
         InputError: no model, no text, no such device, or a model that predicts no next tokens.
     """
     device = device_of(request.device, "--device")
-    model, encoder = _model(request.model), Encoder.load(request.model)
-    _check_ids(request.model, model, encoder)
+    predictor = Predictor.load(request.model)
+    model, encoder = predictor.model, predictor.encoder
     with _texts(request, progress) as texts:
-        sources, encoded = _encoded(texts, encoder, _begin(request.model, encoder))
+        sources, encoded = [source for source, _ in texts], predictor.encoded([text for _, text in texts])
     progress.stage("evaluate")
     if isinstance(model, KneserNey):
         found, signature = _by_ngram(model, encoder, sources, encoded)
     else:
         found, signature = _by_network(request, device, model, encoder, sources, encoded)
     return _answer(request, encoder, found, signature)
-
-
-def _model(folder: Path) -> KneserNey | Decoder | Recurrent:
-    if (folder / NGRAM).exists():
-        return KneserNey.load(folder / NGRAM)
-    model = interop.load(folder)
-    if not isinstance(model, Decoder | Recurrent):
-        raise InputError(
-            "predicts no next token: it has no perplexity", where=folder, remedy="give a decoder, an LSTM, an n-gram"
-        )
-    return model
 
 
 @contextlib.contextmanager
@@ -103,23 +88,6 @@ def _texts(request: Request, progress: Progress) -> Iterator[list[tuple[str, str
         for batch in documents.read(made.files(".parquet"), ["source", "text"]):
             found += zip(batch.column("source").to_pylist(), batch.column("text").to_pylist(), strict=True)
         yield found
-
-
-def _begin(folder: Path, encoder: Encoder) -> int | None:
-    """The id that stands before a document; None where the model knows none."""
-    stated = {} if (folder / NGRAM).exists() else interop.read_config(folder)
-    for name in ("bos_token_id", "eos_token_id"):
-        if isinstance(stated.get(name), int):
-            return int(stated[name])
-    return END_OF_TEXT_ID if encoder.marks_documents else None
-
-
-def _encoded(texts: list[tuple[str, str]], encoder: Encoder, begin: int | None) -> tuple[list[str], list[np.ndarray]]:
-    """Sources and ids of all documents, each behind `begin`."""
-    ids, offsets = encoder.encode([text for _, text in texts])
-    before = np.array([] if begin is None else [begin], dtype=ids.dtype)
-    encoded = [np.concatenate([before, ids[a:b]]) for a, b in pairwise(offsets)]
-    return [source for source, _ in texts], encoded
 
 
 def _by_network(
@@ -142,15 +110,6 @@ def _by_network(
     data = evalset.whole(encoded, sources, encoder.token_bytes, window, stride)
     found = Documents(data, encoder.lossless).evaluate(model.to(device), device)
     return found, f"window={window} stride={stride}"
-
-
-def _check_ids(folder: Path, model: KneserNey | Decoder | Recurrent, encoder: Encoder) -> None:
-    there = model.vocabulary if isinstance(model, KneserNey) else model.config.vocabulary
-    if there < encoder.vocabulary:
-        raise InputError(
-            f"the tokenizer has {encoder.vocabulary} ids, and the model {there}", where=folder,
-            remedy="give a whole model directory",
-        )  # fmt: skip
 
 
 def _by_ngram(

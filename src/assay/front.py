@@ -214,6 +214,8 @@ def corpus_select(
     packs: list[str],
     where: list[str],
     words: list[Path],
+    scores: list[str],
+    device: str,
     reading: dict[str, Any],
     language: str,
     as_json: bool,
@@ -225,8 +227,15 @@ def corpus_select(
     from assay.corpus.signals import listed
 
     lists = listed.read(words)
-    asked = chosen(packs, where, [one.name for one in lists])
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    if scores:
+        from assay.corpora import curating, told_curating
+
+        made = curating.run_scored(request, packs, where, lists, scores, device)
+        lines = [*told_curating.scored(made, language), *told.selected(made, language)]
+        _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else lines))
+        return
+    asked = chosen(packs, where, [one.name for one in lists])
     made = verbs.run_select(request, asked, lists)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.selected(made, language)))
 
@@ -252,6 +261,12 @@ def corpus_dedup(
     if level in spans.LEVELS:
         made = spans.run(request, spans.Asked(level, **given))
         lines = told.cut(made, language)
+    elif level == "semantic":
+        from assay.corpora import curating, told_curating
+
+        keep, by = given.pop("keep", "first"), given.pop("by", None)
+        made = curating.run_semantic(request, curating.meant(given), keep, by)
+        lines = [*told_curating.alike(made, language), *told.deduplicated(made, language)]
     else:
         made = verbs.run_dedup(request, level, given.get("keep", "first"), given.get("by"))
         lines = told.deduplicated(made, language)
@@ -379,6 +394,18 @@ def corpus_profile(
     request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
     made = profiling.run_profile(request, wanted)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.profiled(made, language)))
+
+
+def corpus_classifier(
+    *, good: list[str], bad: list[str], out: Path, bits: int, reading: dict[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay corpus classifier`. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora import curating, told_curating, verbs
+    from assay.corpus.reading.source import ReadOptions
+
+    request = verbs.Request([*good, *bad], out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    made = curating.run_classifier(request, good, bad, bits)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_curating.classified(made, language)))
 
 
 def tokenizer_train(

@@ -28,13 +28,13 @@ from assay.store import Store, clear_staging, disk_errors, write_json_atomic
 TIMINGS, LOCK = "timings.json", ".lock"
 Kind = Literal[
     "study", "training", "corpus", "selection", "deduplication", "privacy", "decontamination", "cleaning", "damage",
-    "augmentation", "profile",
+    "augmentation", "profile", "classifier",
 ]  # fmt: skip
 IDENTITIES: dict[Kind, str] = {
     "study": "study.json", "training": "training.json", "corpus": "corpus.json", "selection": "selection.json",
     "deduplication": "deduplication.json", "privacy": "privacy.json", "decontamination": "decontamination.json",
     "cleaning": "cleaning.json", "damage": "damage.json", "augmentation": "augmentation.json",
-    "profile": "profiling.json",
+    "profile": "profiling.json", "classifier": "classifier.json",
 }  # fmt: skip
 
 
@@ -71,6 +71,16 @@ class Workspace:
             except InputError:
                 self._leave_no_trace(made)
                 raise
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Add to another work's store: the folder is locked, and stays that work's.
+
+        Raises:
+            InputError: it is in use.
+        """
+        with self._lock():
+            yield
 
     @contextlib.contextmanager
     def at_work(self, identity: Mapping[str, Any], command: str, progress: Progress) -> Iterator[None]:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli import altering, profiling
+from assay.cli import altering, curating, profiling
+from assay.cli.curating import Device, Model, Threshold, Windows
 from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
 
 app = typer.Typer(
@@ -64,6 +65,11 @@ def corpus_select(
         list[Path] | None,
         typer.Option(help="A list of words, one a line: drop what holds one; or ask --where about words_NAME."),
     ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=DIR: a classifier, or a model that predicts text; --where may ask about NAME."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Of --score: auto, cpu or cuda.")] = "auto",
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -83,12 +89,15 @@ def corpus_select(
       assay corpus select scored --where "n_words > 50 AND NOT is_near_duplicate" --out kept
       assay corpus select scored --words insults.txt --out kept
       assay corpus select scored --words 脏话.txt --where "words_脏话 <= 2" --out kept
+      assay corpus select scored --score quality=judge/model --where "quality > 0.7" --out kept
+      assay corpus select scored --score ccnet=ngram/model --where "ccnet_rank <= 0.33" --out head
       assay corpus select my-texts/ --pack c4 --out kept
     """
     from assay import front
 
     front.corpus_select(
-        sources=sources, out=out, packs=pack or [], where=where or [], words=words or [],
+        sources=sources, out=out, packs=pack or [], where=where or [], words=words or [], scores=score or [],
+        device=device,
         reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
     )  # fmt: skip
 
@@ -98,10 +107,10 @@ def corpus_dedup(
     sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
     level: Annotated[
-        Literal["exact", "near", "paragraph", "sentence", "substring"],
+        Literal["exact", "near", "semantic", "paragraph", "sentence", "substring"],
         typer.Option(
-            help="Documents: exact, of equal text; near, alike to 0.7 (Jaccard, of shingles). Or within documents: "
-            "paragraph, sentence, substring."
+            help="Documents: exact, of equal text; near, alike to 0.7 (Jaccard, of shingles); semantic, see "
+            "--model. Or within documents: paragraph, sentence, substring."
         ),
     ] = "near",
     keep: Annotated[
@@ -132,6 +141,10 @@ def corpus_dedup(
     min_characters: Annotated[
         int | None, typer.Option(min=1, help="The same, where words are not spaced. Default 90.")
     ] = None,
+    model: Model = None,
+    threshold: Threshold = None,
+    windows: Windows = None,
+    device: Device = None,
     source_field: SourceField = None,
     text_field: TextField = None,
     encoding: Encoding = None,
@@ -155,6 +168,7 @@ def corpus_dedup(
       assay corpus dedup my-texts/ --level paragraph --out unique
       assay corpus dedup my-texts/ --level sentence --sentences 3 --min-words 50 --out unique
       assay corpus dedup 语料/ --level substring --length 200 --out unique --lang zh
+      assay corpus dedup scored --level semantic --model all-MiniLM-L6-v2/ --threshold 0.9 --out kept
     """
     from assay import front
 
@@ -162,7 +176,8 @@ def corpus_dedup(
         sources=sources, out=out, level=level,
         options={
             "keep": keep, "by": by, "sentences": sentences, "shortest": shortest, "length": length,
-            "min_words": min_words, "min_characters": min_characters,
+            "min_words": min_words, "min_characters": min_characters, "model": model, "threshold": threshold,
+            "windows": windows, "device": device,
         },
         reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
     )  # fmt: skip
@@ -266,3 +281,4 @@ app.command("clean")(altering.corpus_clean)
 app.command("damage")(altering.corpus_damage)
 app.command("augment")(altering.corpus_augment)
 app.command("profile")(profiling.corpus_profile)
+app.command("classifier")(curating.corpus_classifier)

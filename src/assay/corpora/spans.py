@@ -36,8 +36,10 @@ REMOVED = Stage("removed", 1)
 JUDGED = Stage("judged", 1)
 Level = Literal["paragraph", "sentence", "substring"]
 LEVELS: tuple[str, ...] = get_args(Level)
+WHOLE = ("exact", "near", "semantic")
 _OF: dict[str, tuple[str, ...]] = {
-    "keep": ("exact", "near"), "by": ("exact", "near"), "sentences": ("sentence",),
+    "keep": WHOLE, "by": WHOLE, "model": ("semantic",), "threshold": ("semantic",), "windows": ("semantic",),
+    "device": ("semantic",), "sentences": ("sentence",),
     "shortest": ("paragraph", "sentence"), "length": ("substring",), "min_words": LEVELS, "min_characters": LEVELS,
 }  # fmt: skip
 """The levels that an option belongs to."""

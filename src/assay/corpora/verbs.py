@@ -130,10 +130,32 @@ def _by_source(texts: list[Path], signals: list[Path], twins: list[Path]) -> dic
     }
 
 
+@dataclass(frozen=True)
+class More:
+    """Something else that is found out of every document before it is decided on (`curating`).
+
+    Attributes:
+        name: no other's.
+        fingerprint: of the model that does it, and how.
+        make: the artifact, found or made, of the documents, signals and duplicates; in the store of this work, or the
+            corpus's own.
+        columns: those that rules ask, of the artifact and the documents.
+    """
+
+    name: str
+    fingerprint: str
+    make: Callable[[Opened, Store, Progress], Artifact]
+    columns: Callable[[Artifact, Artifact], pl.DataFrame] | None = None
+
+
 def run_select(
-    request: Request, asked: list[Rule | Expression], lists: Sequence[listed.WordList] = ()
+    request: Request,
+    asked: list[Rule | Expression],
+    lists: Sequence[listed.WordList] = (),
+    scores: Sequence[More] = (),
 ) -> dict[str, Any]:
-    """Ask rules of a corpus, and write what they keep. `lists` are counted in every document first.
+    """Ask rules of a corpus, and write what they keep. `lists` are counted and `scores` computed in every document
+    first.
 
     Returns:
         the answer of `--json`: `select.summary` and more.
@@ -144,24 +166,31 @@ def run_select(
     how: dict[str, Any] = {"rules": [{"name": rule.name, "keeps": rule.bounds()} for rule in asked]}
     if lists:
         how["lists"] = [fingerprint(asdict(one)) for one in lists]
+    if scores:
+        how["scores"] = {one.name: one.fingerprint for one in scores}
 
     def decide(corpus: Opened, folder: Path) -> dict[str, Any]:
-        texts, signals, twins, *counted = (part.files(".parquet") for part in corpus)
-        return select.decide(texts, signals, twins, asked, folder, counted)
+        split = len(corpus) - len(scores)
+        texts, signals, twins, *counted = (part.files(".parquet") for part in corpus[:split])
+        made = zip(scores, corpus[split:], strict=True)
+        columns = [one.columns(found, corpus[0]) for one, found in made if one.columns]
+        told = select.decide(texts, signals, twins, asked, folder, counted, columns)
+        return {**told, "scores": select.write_scores(texts, columns, folder)} if columns else told
 
-    return _decided(request, "selection", how, DECISIONS, decide, lists)
+    return decided(request, "selection", how, DECISIONS, decide, lists, scores)
 
 
-def _decided(
+def decided(
     request: Request,
     kind: Kind,
     how: Mapping[str, Any],
     stage: Stage,
     decide: Callable[[Opened, Path], dict[str, Any]],
     lists: Sequence[listed.WordList] = (),
+    more: Sequence[More] = (),
 ) -> dict[str, Any]:
-    """Decide on every document of a corpus, and write those that are kept. `decide` gets the counts of `lists` behind
-    the artifacts of the scan."""
+    """Decide on every document of a corpus, and write those that are kept. `decide` gets the counts of `lists`, and
+    what `more` found, behind the artifacts of the scan."""
     space = Workspace(request.out, kind)
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work({**request.identity(), **how}, request.command, progress):
@@ -172,23 +201,26 @@ def _decided(
         inputs = {part.manifest["stage"]: part.fingerprint for part in corpus}
         counted = [_counted(texts, words, space.store, progress) for words in lists]
         inputs |= {words.name: made.fingerprint for words, made in zip(lists, counted, strict=True)}
-        decided = space.store.build(stage, inputs, dict(how), lambda folder: decide([*corpus, *counted], folder))
+        found = [one.make(corpus, space.store, progress) for one in more]
+        inputs |= {one.name: made.fingerprint for one, made in zip(more, found, strict=True)}
+        everything = [*corpus, *counted, *found]
+        judged = space.store.build(stage, inputs, dict(how), lambda folder: decide(everything, folder))
         progress.stage("select", float(texts.summary["bytes"]))
         kept = space.store.build(
             KEPT,
-            {"documents": texts.fingerprint, "decisions": decided.fingerprint},
+            {"documents": texts.fingerprint, "decisions": judged.fingerprint},
             {},
-            lambda folder: _write(texts.files(".parquet"), decided, folder, progress),
+            lambda folder: _write(texts.files(".parquet"), judged, folder, progress),
         )
-        space.settle(decisions=decided.fingerprint)
-        in_sight(request.out, [kept], [decided])
+        space.settle(decisions=judged.fingerprint)
+        in_sight(request.out, [kept], [judged])
     return {
-        **decided.summary,
+        **judged.summary,
         "kept_folder": str(request.out / KEPT.name),
         "decisions": str(request.out / "decisions.parquet"),
         "out": str(request.out),
         "assay_version": __version__,
-        "fingerprint": decided.fingerprint,
+        "fingerprint": judged.fingerprint,
     }
 
 
@@ -216,18 +248,27 @@ def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dic
     Raises:
         InputError: bad input, or the folder holds something else.
     """
-    if (keep == "best") != (by is not None):
-        remedy = "give --keep best with --by, such as --by alpha_words" if by is None else "give --keep best with it"
-        raise InputError("--keep best and --by belong together", where="assay corpus dedup", remedy=remedy)
-    if by is not None:
-        rules.parsed(by, ())
+    check_preference(keep, by)
     how = {"level": level, "keep": keep, "by": by}
 
     def decide(corpus: Opened, folder: Path) -> dict[str, Any]:
         texts, signals, twins = (part.files(".parquet") for part in corpus)
         return represent(texts, signals, twins, level, keep, by, folder)
 
-    return _decided(request, "deduplication", how, CLUSTERED_STAGE, decide)
+    return decided(request, "deduplication", how, CLUSTERED_STAGE, decide)
+
+
+def check_preference(keep: Keep, by: str | None) -> None:
+    """See that --keep and --by can be read.
+
+    Raises:
+        InputError: they cannot, or do not belong together.
+    """
+    if (keep == "best") != (by is not None):
+        remedy = "give --keep best with --by, such as --by alpha_words" if by is None else "give --keep best with it"
+        raise InputError("--keep best and --by belong together", where="assay corpus dedup", remedy=remedy)
+    if by is not None:
+        rules.parsed(by, ())
 
 
 def told_of(sources: Sources) -> dict[str, Any]:

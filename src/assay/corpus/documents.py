@@ -183,6 +183,20 @@ def read(
                 yield from table.combine_chunks().to_batches(max_chunksize=batch_rows)
 
 
+def group_sizes(part: Path) -> list[float]:
+    """The bytes of data in each row group of a part: a few MB, a unit of slow work that can be gone on with."""
+    with pq.ParquetFile(part) as file:
+        return [float(file.metadata.row_group(i).total_byte_size) for i in range(file.num_row_groups)]
+
+
+def read_group(part: Path, group: int, columns: Sequence[str]) -> pa.RecordBatch:
+    """The rows of one row group."""
+    with pq.ParquetFile(part) as file:
+        table = file.read_row_group(group, columns=list(columns)).combine_chunks()
+    batches = table.to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
 def uniform(doc_ids: pa.Array) -> npt.NDArray[np.float64]:
     """A stable number in [0, 1) for each document: the first 13 hex digits of its id as a fraction."""
     joined = "".join(doc_ids.to_pylist())

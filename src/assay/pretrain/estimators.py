@@ -17,7 +17,6 @@ import numpy as np
 from assay import __version__
 from assay.corpus.scan import Corpus
 from assay.errors import InputError
-from assay.evaluation import NGRAM
 from assay.models import vectors
 from assay.models.ngram import KneserNey
 from assay.models.vectors import VectorsConfig, WordVectors
@@ -31,6 +30,7 @@ from assay.tokens.sentences import write_sentences
 from assay.tokens.tokenizer import TOKENIZER_JSON
 from assay.train.energy import Meter
 from assay.train.evaluate import Documents, ngram_nll
+from assay.train.predict import NGRAM
 
 
 def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:

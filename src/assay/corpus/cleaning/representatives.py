@@ -53,27 +53,10 @@ def represent(
         counts: documents, kept, clusters of several, the largest; by source how many are kept and how many are copies
         of documents of which source.
     """
-    columns = ["doc_id", "source", "origin", "ordinal", "n_bytes", "language", "script"]
-    table = pl.read_parquet(list(texts), columns=columns, glob=False).with_row_index("row")
     cluster = "cluster" if level == "near" else "exact_cluster"
     marks = pl.read_parquet(list(twins), columns=["doc_id", cluster], glob=False).rename({cluster: "cluster"})
-    table = table.join(marks, on="doc_id", how="left", maintain_order="left")
-    value = pl.lit(0)
-    if keep != "first":
-        needed = ["n_chars"] if keep == "longest" or by is None else _signals_in(by, columns)
-        marks = pl.read_parquet(list(signals), columns=["doc_id", *needed], glob=False)
-        table = table.join(marks, on="doc_id", how="left", maintain_order="left")
-        value = pl.col("n_chars") if keep == "longest" or by is None else parsed(by).cast(pl.Float64)
-    order = table.with_columns(value=value).sort(
-        "cluster",
-        "value",
-        "source",
-        "origin",
-        "ordinal",
-        descending=[False, True, False, False, False],
-        nulls_last=True,
-    )
-    order = order.with_columns(
+    order = preferred(texts, signals, keep, by).join(marks, on="doc_id", how="left", maintain_order="left")
+    order = order.sort("cluster", maintain_order=True).with_columns(
         keep=pl.int_range(pl.len()).over("cluster") == 0,
         copies=pl.len().over("cluster"),
         of=pl.col("source").first().over("cluster"),
@@ -83,6 +66,20 @@ def represent(
         made.select(CLUSTERED.names).to_arrow().cast(CLUSTERED), out / "decisions.parquet", compression="zstd"
     )
     return _summary(made)
+
+
+def preferred(texts: Sequence[Path], signals: Sequence[Path], keep: Keep, by: str | None) -> pl.DataFrame:
+    """All documents, the most preferred first, each with its number as `row`; see `represent`."""
+    columns = ["doc_id", "source", "origin", "ordinal", "n_bytes", "language", "script"]
+    table = pl.read_parquet(list(texts), columns=columns, glob=False).with_row_index("row")
+    value = pl.lit(0)
+    if keep != "first":
+        needed = ["n_chars"] if keep == "longest" or by is None else _signals_in(by, columns)
+        marks = pl.read_parquet(list(signals), columns=["doc_id", *needed], glob=False)
+        table = table.join(marks, on="doc_id", how="left", maintain_order="left")
+        value = pl.col("n_chars") if keep == "longest" or by is None else parsed(by).cast(pl.Float64)
+    by_place = ["value", "source", "origin", "ordinal"]
+    return table.with_columns(value=value).sort(by_place, descending=[True, False, False, False], nulls_last=True)
 
 
 def _signals_in(by: str, known: Sequence[str]) -> list[str]:

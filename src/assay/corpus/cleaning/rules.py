@@ -187,12 +187,15 @@ COLUMNS = ("source", "language", "script", "n_bytes", "is_exact_duplicate", "is_
 """What an expression may ask about besides signals."""
 
 
-def chosen(packs: Sequence[str], expressions: Sequence[str], lists: Sequence[str] = ()) -> list[Rule | Expression]:
+def chosen(
+    packs: Sequence[str], expressions: Sequence[str], lists: Sequence[str] = (), scores: Sequence[str] = ()
+) -> list[Rule | Expression]:
     """The rules of some packs (or single ones, as pack.rule) and of some expressions, in order.
 
     Args:
         lists: signals that count words of lists (`listed`). A document that holds one is not kept, unless an expression
             asks about the list.
+        scores: further columns that expressions may ask about (`curate.scores`).
 
     Raises:
         InputError: there is no such pack, rule or signal, or an expression cannot be read; or nothing is asked.
@@ -202,7 +205,7 @@ def chosen(packs: Sequence[str], expressions: Sequence[str], lists: Sequence[str
         rules += _named(name)
     asked: set[str] = set()
     for i, text in enumerate(expressions):
-        asked |= set(parsed(text, lists).meta.root_names())
+        asked |= set(parsed(text, (*lists, *scores)).meta.root_names())
         rules.append(Expression("where" if len(expressions) == 1 else f"where-{i + 1}", text))
     rules += [Rule(name.replace("_", ".", 1), name, None, 0) for name in lists if name not in asked]
     if not rules:
@@ -226,7 +229,8 @@ def parsed(text: str, lists: Sequence[str] | None = None) -> pl.Expr:
     """An SQL expression over signals and COLUMNS, such as `n_words > 50 AND letters >= 0.6`, as a Polars expression.
 
     Args:
-        lists: signals of lists of words that there are besides; None: any.
+        lists: signals of lists of words, and scores of models, that there are besides; None: whatever it asks about is
+            there, since it was looked at before.
 
     Raises:
         InputError: it cannot be read, or asks about what there is not.
@@ -238,10 +242,10 @@ def parsed(text: str, lists: Sequence[str] | None = None) -> pl.Expr:
     except Exception as error:  # Polars has several kinds, all with their text
         what = f"cannot be read as an expression ({' '.join(str(error).split())[:120]})"
         raise InputError(what, where=where, remedy="write it as SQL: n_words > 50 AND letters >= 0.6") from error
+    known = asks if lists is None else [*scoring.NAMES, *COLUMNS, *lists]
     for name in asks:
-        listed = name.startswith("words_") if lists is None else name in lists
-        if name not in scoring.NAMES and name not in COLUMNS and not listed:
-            near = difflib.get_close_matches(name, [*scoring.NAMES, *COLUMNS, *(lists or ())], 1)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
             remedy = f"did you mean {near[0]}?" if near else "signals are listed in docs/corpus.md"
             raise InputError(f"there is no signal {name}", where=where, remedy=remedy)
     if not asks:

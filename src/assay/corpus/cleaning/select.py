@@ -30,6 +30,7 @@ DECISIONS = pa.schema(
 """reasons: the names of all rules that fire, in their order."""
 DECIDED = ("copies",)
 """Columns of decisions that go with the documents that are kept."""
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _COLUMNS = ["doc_id", "source", "language", "script", "n_bytes"]
 
 
@@ -40,6 +41,7 @@ def decide(
     asked: Sequence[Rule | Expression],
     out: Path,
     lists: Sequence[Sequence[Path]] = (),
+    scores: Sequence[pl.DataFrame] = (),
 ) -> dict[str, Any]:
     """Write `decisions.parquet` into the folder `out`; rows are those of the documents, in their order.
 
@@ -47,6 +49,7 @@ def decide(
         texts, signals, twins: the parts of documents, signals and duplicates.
         asked: the rules.
         lists: the parts of more signals, one column each.
+        scores: more columns, in the documents' order.
 
     Returns:
         counts, see `summary`.
@@ -56,6 +59,7 @@ def decide(
             pl.read_parquet(list(texts), columns=_COLUMNS, glob=False),
             pl.read_parquet(list(signals), glob=False).rename({"doc_id": "_signals_id"}),
             *(pl.read_parquet(list(parts), glob=False).drop("doc_id") for parts in lists),
+            *scores,
         ],
         how="horizontal",
     )
@@ -75,6 +79,24 @@ def decide(
     made = pa.table([table["doc_id"].to_arrow().cast(pa.string()), keep.to_arrow(), reasons], schema=DECISIONS)
     pq.write_table(made, out / "decisions.parquet", compression="zstd")
     return summary(table.select(_COLUMNS), kept, fired, keep, asked)
+
+
+def write_scores(texts: Sequence[Path], scores: Sequence[pl.DataFrame], out: Path) -> dict[str, dict[str, Any]]:
+    """Write `scores.parquet` into the folder `out`: doc_id and the scores, in the order of the documents.
+
+    Returns:
+        of each score that is no rank: its `quantiles` over documents, and how many have `none`.
+    """
+    ids = pl.read_parquet(list(texts), columns=["doc_id"], glob=False)
+    table = pl.concat([ids, *scores], how="horizontal")
+    table.write_parquet(out / "scores.parquet", compression="zstd")
+    told = {}
+    for name in table.columns[1:]:
+        if not name.endswith("_rank"):
+            known = table[name].drop_nulls()
+            quantiles = {f"{share:.0%}": known.quantile(share, "linear") for share in QUANTILES}
+            told[name] = {"quantiles": quantiles, "none": table[name].null_count()}
+    return told
 
 
 def summary(
