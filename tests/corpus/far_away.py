@@ -108,6 +108,8 @@ class Hub(Stand):
     wrong: set[str] = set()  # noqa: RUF012
 
     def errors(self, path: str) -> dict[str, str]:
+        if self.token and self.headers.get("Authorization") != f"Bearer {self.token}":
+            return {}
         if self.gated:
             return {"X-Error-Code": "GatedRepo", "X-Error-Message": "on request"}
         code = "RevisionNotFound" if "/revision/" in path and self.repository in path else "RepoNotFound"

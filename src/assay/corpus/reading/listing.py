@@ -28,7 +28,7 @@ import os
 import re
 import stat
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
@@ -111,7 +111,14 @@ def mark_of(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, without: Path | None = None) -> Listing:
+def listing(
+    uris: list[str],
+    *,
+    encoded: bool = False,
+    skip: bool = False,
+    without: Path | None = None,
+    copies: Mapping[Path, str] | None = None,
+) -> Listing:
     """Everything to read below `uris`, sorted by origin.
 
     Args:
@@ -119,6 +126,7 @@ def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, witho
         encoded: an encoding was given, so that NUL bytes do not tell binary data from text.
         skip: what cannot be opened is skipped and said, not an error.
         without: a folder that is not entered, such as the one that results go to.
+        copies: folders that stand for others, and names for those: what lies in two such of one name is one file.
 
     Raises:
         InputError: a path does not exist or cannot be read, or there is nothing to read.
@@ -135,7 +143,7 @@ def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, witho
         skipped += left
     if not files:
         raise _nothing(uris, skipped)
-    unique = _distinct(_each_once(files))
+    unique = _distinct(_each_once(files, copies or {}))
     return Listing(tuple(unique), tuple(sorted(skipped, key=lambda item: item[0])), tuple(notices))
 
 
@@ -401,14 +409,20 @@ def _split_on_the_way(root: Path, path: Path) -> str | None:
     return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
 
 
-def _each_once(files: list[SourceFile]) -> list[SourceFile]:
+def _each_once(files: list[SourceFile], copies: Mapping[Path, str]) -> list[SourceFile]:
     """Each file once, though two of the roots lead to it: as the root that was named first has it."""
     folders: dict[Path, Path] = {}
+
+    def of(folder: Path) -> Path:
+        real = folder.resolve()
+        base = next((base for base in copies if real.is_relative_to(base)), None)
+        return real if base is None else Path(copies[base]) / real.relative_to(base)
+
     found: dict[Path, SourceFile] = {}
     for file in files:
         parent = file.path.parent
         if parent not in folders:
-            folders[parent] = parent.resolve()
+            folders[parent] = of(parent)
         found.setdefault(folders[parent] / file.path.name, file)
     return list(found.values())
 

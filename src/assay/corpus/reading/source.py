@@ -269,6 +269,7 @@ def open_sources(
     paths: list[str] = []
     bases: list[tuple[str, str]] = []
     known: dict[Path, str] = {}
+    copies: dict[Path, str] = {}
     for uri in uris:
         before = (builtins or {}).get(uri)
         if uri.startswith("builtin:"):
@@ -281,13 +282,14 @@ def open_sources(
             choices[uri] = far.choice()
             notices += far.notices
             paths.append(str(far.path))
-            bases.append(far.base)
+            bases.append(far.shown)
             known |= far.digests
+            copies[far.base] = far.version
         else:
             paths.append(uri)
     skip = options.on_error == "skip"
     try:
-        found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without)
+        found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without, copies=copies)
     except InputError as error:
         raise _shown(error, bases) from error
     formats.needs({file.kind for file in found.files}, options.html)

@@ -39,19 +39,15 @@ def holding(uri: str, knows: Callable[[str], bool]) -> Holding:
     path, pattern = objects.without_glob(path.strip("/"))
     client, infos = _asked(uri, bucket, path, pattern)
     root = f"{bucket}/{path}".rstrip("/")
-    one = len(infos) == 1 and infos[0].path == root
-    names = [] if one else [info.path.removeprefix(root + "/") for info in infos]
-    found = [
-        Object(name, info.size, None, info.path) for name, info in zip(names or [""], infos, strict=True)
-        if pattern is None or objects.matches(name, pattern)
-    ]  # fmt: skip
+    every = [Object(info.path.removeprefix(root).removeprefix("/"), info.size, None, info.path) for info in infos]
+    found = [one for one in every if pattern is None or objects.matches(one.name, pattern)]
     if not found:
+        if client.get_file_info(bucket).type == fs.FileType.NotFound:
+            raise _no_bucket(uri)
         raise objects.nothing_there(uri, pattern)
+    objects.check_names(found, uri)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        made = pool.map(
-            lambda one: _versioned(client, one) if knows(one.name or root) else one,
-            found,
-        )
+        made = pool.map(lambda one: _versioned(client, one) if knows(one.name or root) else one, found)
         return Holding("s3://", tuple(root.split("/")), tuple(made), Bucket(client))
 
 
@@ -144,7 +140,7 @@ def _error(error: OSError, where: str) -> AssayError:
     if isinstance(error, FileNotFoundError) or "NO_SUCH_KEY" in said:
         return InputError("there is no such key", where=where, remedy="check its spelling")
     if "NO_SUCH_BUCKET" in said or ("Bucket '" in said and "not found" in said):
-        return InputError("there is no such bucket", where=where, remedy="check its name, and AWS_ENDPOINT_URL")
+        return _no_bucket(where)
     if "ACCESS_DENIED" in said or "INVALID_ACCESS_KEY_ID" in said or "SIGNATURE_DOES_NOT_MATCH" in said:
         remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, of somebody who may read it"
         return InputError("the store does not let it be read", where=where, remedy=remedy)
@@ -153,3 +149,7 @@ def _error(error: OSError, where: str) -> AssayError:
         remedy = "run again when the network is back; what was fetched is kept"
         return Unreached(f"the store cannot be reached ({why})", where=where, remedy=remedy)
     return InputError(f"the store refuses ({why})", where=where, remedy="check AWS_REGION and AWS_ENDPOINT_URL")
+
+
+def _no_bucket(where: str) -> InputError:
+    return InputError("there is no such bucket", where=where, remedy="check its name, and AWS_ENDPOINT_URL")

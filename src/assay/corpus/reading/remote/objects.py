@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -76,6 +76,18 @@ def no_file_name(name: str) -> bool:
     """Whether an object's name cannot be that of a file below a folder."""
     parts = name.split("/")
     return any(part in ("", ".", "..") or "\0" in part or len(part.encode()) > 255 for part in parts)
+
+
+def check_names(found: Iterable[Object], where: str) -> None:
+    """See that all objects can be files below a folder.
+
+    Raises:
+        InputError: one cannot.
+    """
+    for one in found:
+        if one.name and no_file_name(one.name):
+            what, remedy = f"an object's name cannot be a file's ({one.name[:60]!r})", "name what is below it by itself"
+            raise InputError(what, where=where, remedy=remedy)
 
 
 _WILD = re.compile(r"[*?\[]")

@@ -27,13 +27,17 @@ class Remote:
 
     Attributes:
         path: its root.
-        base: the folder of the cache that it is in, and what errors show instead of it.
+        base: the folder of the cache that it is in.
+        shown: the same as it stands before a path, and what errors show instead.
+        version: where all this is a copy from: two of one version are one.
         digests: of its files, as they are.
         address: names all this in the cache.
     """
 
     path: Path
-    base: tuple[str, str]
+    base: Path
+    shown: tuple[str, str]
+    version: str
     digests: dict[Path, str]
     address: str
     notices: list[Both]
@@ -95,7 +99,8 @@ def _again(uri: str, address: str, notices: list[Both]) -> Remote | None:
 def _remote(uri: str, address: str, found: tuple[Path, dict[Path, str]], notices: list[Both]) -> Remote:
     scheme = "hf://datasets/" if uri.startswith("hf:") else f"{uri.partition('://')[0]}://"
     base = (cache.folder() / "seen").resolve() / address
-    return Remote(found[0], (f"{decode.shown(base)}/", scheme), found[1], address, notices)
+    version = f"hf:{hub.named(uri).revision}" if uri.startswith("hf:") else f"{uri.partition(':')[0]}:"
+    return Remote(found[0], base, (f"{decode.shown(base)}/", scheme), version, found[1], address, notices)
 
 
 def _held(uri: str) -> Holding:
@@ -124,13 +129,11 @@ def _readable(name: str) -> bool:
 
 
 def _fetched(uri: str, held: Holding, progress: Callable[[str, float, float], None] | None) -> Remote:
+    objects.check_names(held.objects, shown(uri))
     wanted: dict[str, Object] = {}
     files: dict[str, str] = {}
     others = []
     for one in held.objects:
-        if one.name and objects.no_file_name(one.name):
-            what, remedy = f"an object's name cannot be a file's ({one.name[:60]!r})", "name what is below it by itself"
-            raise InputError(what, where=shown(uri), remedy=remedy)
         if any(part.startswith(".") for part in one.name.split("/")[:-1]):
             continue  # hidden folders are not entered, whatever they hold
         if one.name and (one.size == 0 or one.name.rpartition("/")[2].startswith(".") or not _readable(one.name)):
