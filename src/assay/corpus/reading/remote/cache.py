@@ -18,16 +18,18 @@ import hashlib
 import json
 import logging
 import os
+import queue
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
 from assay.corpus.reading.remote.objects import Object, Place, Unreached
-from assay.errors import InputError, WorkError
+from assay.errors import AssayError, InputError, WorkError
 from assay.machine import cache_folder
 from assay.store import disk_errors, file_digest, fingerprint, staged, write_atomic, write_json_atomic
 
@@ -83,20 +85,40 @@ def fetched(wanted: dict[str, Object], place: Place, shown: Callable[[Object], s
     missing = {key: one for key, one in wanted.items() if one.version is None or not (files / key).is_file()}
     _room(files, missing, files)
     work = _Work()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        pending: set[Future[None]] = {
-            pool.submit(_fetch, work, key, one, place, files / key, shown(one)) for key, one in missing.items()
-        }
-        try:
-            while pending:
-                finished, pending = wait(pending, timeout=_MOVE_ON, return_when=FIRST_COMPLETED)
-                tell(sum(list(work.done.values())))
-                for future in finished:
-                    future.result()
-        except BaseException:
-            work.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    todo, told = deque(missing.items()), queue.SimpleQueue[BaseException | None]()
+
+    def fetch() -> None:
+        while not work.stop.is_set():
+            try:
+                key, one = todo.popleft()
+            except IndexError:
+                return
+            try:
+                _fetch(work, key, one, place, files / key, shown(one))
+                told.put(None)
+            except BaseException as error:
+                told.put(error)
+
+    # Daemons, since a Ctrl-C must not wait for a server that says nothing.
+    threads = [threading.Thread(target=fetch, daemon=True) for _ in range(min(_AT_ONCE, len(missing)))]
+    for thread in threads:
+        thread.start()
+    left = len(missing)
+    try:
+        while left:
+            with contextlib.suppress(queue.Empty):
+                error = told.get(timeout=_MOVE_ON)
+                left -= 1
+                if error is not None:
+                    raise error
+            tell(sum(list(work.done.values())))
+    except AssayError:
+        work.stop.set()
+        for thread in threads:
+            thread.join(_MOVE_ON)
+        raise
+    finally:
+        work.stop.set()
     return {key: work.keys.get(key, key) for key in wanted}
 
 
