@@ -28,7 +28,7 @@ from typing import Any
 
 from assay import __version__
 from assay.corpus.reading.listing import too_little_told
-from assay.corpus.reading.source import ReadOptions
+from assay.corpus.reading.source import ReadOptions, identity_of, title_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
@@ -87,13 +87,13 @@ class Request:
 
     def identity(self) -> dict[str, Any]:
         """What makes it this study and no other."""
-        where = [s if s.startswith("builtin:") else str(Path(s).resolve()) for s in self.sources]
+        where = [identity_of(s) for s in self.sources]
         budget = {"tokens": self.tokens} if self.tokens is not None else {"seconds": self.seconds}
         return {"sources": where, "recipe": self.recipe.identity(), "budget": budget}
 
     @property
     def title(self) -> str:
-        return self.recipe.title or ", ".join(Path(s).name or s for s in self.sources)
+        return self.recipe.title or ", ".join(title_of(s) for s in self.sources)
 
     @property
     def budget_in_words(self) -> Both:

@@ -210,3 +210,26 @@ def test_an_encoding_that_was_given_is_believed(tmp_path: Path) -> None:
     sources = open_sources([str(tmp_path)], ReadOptions(encoding="utf-16-le"))
     (batch,) = sources.batches(ReadReport())
     assert batch.column("text").to_pylist() == ["plain words"]
+
+
+def test_numbered_parts_are_one_source_and_declare_the_split(tmp_path: Path) -> None:
+    put(tmp_path / "tales", "data/train-00000-of-00002.jsonl", "data/train-00001-of-00002.jsonl.gz")
+    put(tmp_path / "tales", "data/test-00000-of-00001-0123456789abcdef.jsonl")
+    assert set(labels(listing([str(tmp_path / "tales")])).values()) == {("tales", "train"), ("tales", "test")}
+    put(tmp_path / "mix", *(f"data/新闻-{i:05}-of-00003.jsonl" for i in range(3)), "data/law.jsonl")
+    assert set(labels(listing([str(tmp_path / "mix")])).values()) == {("新闻", None), ("law", None)}
+    both = listing([str(tmp_path / "mix"), str(tmp_path / "tales")])
+    assert {file.label for file in both.files} == {"mix", "tales"}
+    one = tmp_path / "mix" / "data" / "新闻-00000-of-00003.jsonl"
+    assert labels(listing([str(one)])) == {one.name: ("新闻", None)}
+
+
+def test_a_folder_called_data_is_a_source_beside_others(tmp_path: Path) -> None:
+    put(tmp_path, "data/a.jsonl", "law/b.jsonl")
+    assert {file.label for file in listing([str(tmp_path)]).files} == {"data", "law"}
+
+
+def test_a_link_to_a_file_is_read_by_the_links_own_name(tmp_path: Path) -> None:
+    put(tmp_path, "store/0123abcd")
+    (tmp_path / "news.jsonl").symlink_to(tmp_path / "store" / "0123abcd")
+    assert labels(listing([str(tmp_path / "news.jsonl")])) == {"news.jsonl": ("news", None)}

@@ -16,7 +16,7 @@ import typer
 
 from assay import __version__
 from assay.cli import corpus, tokenizer
-from assay.cli.options import Debug, Encoding, Json, Lang, OnError, SourceField, TextField, reading
+from assay.cli.options import SOURCES, Debug, Encoding, Json, Lang, OnError, SourceField, TextField, reading
 from assay.errors import AssayError, InputError, Stopped, WorkError, interrupted
 
 app = typer.Typer(
@@ -54,9 +54,7 @@ def _main(
 def study(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Files, folders, builtin:starter or builtin:python; the starter corpus when none is given."
-        ),
+        typer.Argument(help=f"{SOURCES}; the starter corpus when none is given."),
     ] = None,
     budget: Annotated[str | None, typer.Option(help="Time for all of it: 90s, 10m, 1h. Default 10m.")] = None,
     tokens: Annotated[
@@ -144,9 +142,7 @@ def average(
 @app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="YAML file, such as those in recipes/train/.")],
-    sources: Annotated[
-        list[str] | None, typer.Argument(help="Files, folders, builtin:starter...; the recipe's when none is given.")
-    ] = None,
+    sources: Annotated[list[str] | None, typer.Argument(help=f"{SOURCES}; the recipe's when none is given.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run; a rerun goes on from what is there.")] = Path("run"),
     budget: Annotated[str | None, typer.Option(help="Time to train: 90s, 10m, 1h.")] = None,
     tokens: Annotated[str | None, typer.Option(help="Training tokens instead: 5e6, 20M.")] = None,
@@ -178,7 +174,7 @@ def train(
 @app.command("eval")
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
-    sources: Annotated[list[str] | None, typer.Argument(help="Text to predict: files, folders, builtin:...")] = None,
+    sources: Annotated[list[str] | None, typer.Argument(help=f"Text to predict. {SOURCES}.")] = None,
     perplexity: Annotated[
         bool, typer.Option("--perplexity", help="Loss, perplexity and bits per byte; what is done when text is given.")
     ] = False,

@@ -9,7 +9,18 @@ import typer
 
 from assay.cli import altering, curating, profiling
 from assay.cli.curating import Device, Model, Threshold, Windows
-from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
+from assay.cli.options import (
+    SOURCES,
+    Debug,
+    Encoding,
+    Html,
+    Json,
+    Lang,
+    OnError,
+    SourceField,
+    TextField,
+    reading,
+)
 
 app = typer.Typer(
     help="Score a corpus once, then ask rules of it.", no_args_is_help=True,
@@ -19,7 +30,7 @@ app = typer.Typer(
 
 @app.command("scan")
 def corpus_scan(
-    sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
+    sources: Annotated[list[str], typer.Argument(help=f"{SOURCES}.")],
     out: Annotated[Path, typer.Option(help="New or empty folder; a rerun goes on from what is there.")],
     ray: Annotated[
         str | None, typer.Option(help="Score on a Ray cluster: its address, auto or local; for the same rows.")
@@ -41,6 +52,7 @@ def corpus_scan(
       assay corpus scan d.jsonl --source-field tag --out scored
       assay corpus scan 语料/ --lang zh --out scored
       assay corpus scan my-texts/ --ray auto --out /shared/scored
+      assay corpus scan hf://datasets/OWNER/NAME s3://BUCKET/news https://HOST/law.jsonl.gz --out scored
     """
     from assay import front
 
@@ -52,7 +64,7 @@ def corpus_scan(
 
 @app.command("select")
 def corpus_select(
-    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
     pack: Annotated[
         list[str] | None,
@@ -104,7 +116,7 @@ def corpus_select(
 
 @app.command("dedup")
 def corpus_dedup(
-    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
     level: Annotated[
         Literal["exact", "near", "semantic", "paragraph", "sentence", "substring"],
@@ -185,7 +197,7 @@ def corpus_dedup(
 
 @app.command("privacy")
 def corpus_privacy(
-    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders.")],
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and the findings.")],
     action: Annotated[
         Literal["mask", "drop", "report"],
@@ -228,8 +240,10 @@ def corpus_privacy(
 
 @app.command("decontaminate")
 def corpus_decontaminate(
-    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders.")],
-    against: Annotated[list[str], typer.Option(help="Evaluation file or folder, an item a row. Repeatable.")],
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan.")],
+    against: Annotated[
+        list[str], typer.Option(help="Evaluation file or folder, or any source, an item a row. Repeatable.")
+    ],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and the evidence.")],
     item_field: Annotated[
         list[str] | None,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+SOURCES = "Files, folders, hf://datasets/OWNER/NAME, s3://BUCKET/PREFIX, https://, builtin:starter or builtin:python"
 SourceField = Annotated[str | None, typer.Option(help="Field of each row that names its source.")]
 TextField = Annotated[str | None, typer.Option(help="Field that holds the text.")]
 Encoding = Annotated[str | None, typer.Option(help="Encoding of the files; UTF-8 when not given.")]

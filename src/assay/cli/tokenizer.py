@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli.options import Debug, Encoding, Json, Lang, OnError, SourceField, TextField, reading
+from assay.cli.options import SOURCES, Debug, Encoding, Json, Lang, OnError, SourceField, TextField, reading
 
 app = typer.Typer(
     help="Train tokenizers, encode text with them, and see what they make of it.", no_args_is_help=True,
@@ -17,7 +17,7 @@ app = typer.Typer(
 
 @app.command("train")
 def tokenizer_train(
-    sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
+    sources: Annotated[list[str], typer.Argument(help=f"{SOURCES}.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for tokenizer.json and tokenizer_config.json.")],
     kind: Annotated[
         Literal["bpe", "unigram", "wordpiece", "character", "word"],
@@ -69,7 +69,7 @@ def tokenizer_train(
 @app.command("encode")
 def tokenizer_encode(
     tokenizer: Annotated[Path, typer.Argument(help="A tokenizer.json, or a folder with one in it.")],
-    sources: Annotated[list[str], typer.Argument(help="Files, folders, builtin:starter or builtin:python.")],
+    sources: Annotated[list[str], typer.Argument(help=f"{SOURCES}.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the shards and spans.parquet of each split.")],
     source_field: SourceField = None,
     text_field: TextField = None,
@@ -97,7 +97,7 @@ def tokenizer_encode(
 @app.command("compare")
 def tokenizer_compare(
     tokenizers: Annotated[list[Path], typer.Argument(help="tokenizer.json files, or folders with one in them.")],
-    on: Annotated[list[str], typer.Option("--on", help="A file, folder, builtin:starter... Repeatable.")],
+    on: Annotated[list[str], typer.Option("--on", help=f"{SOURCES}. Repeatable.")],
     sample: Annotated[str, typer.Option(help="Bytes of text of each source, at most.")] = "4M",
     source_field: SourceField = None,
     text_field: TextField = None,

@@ -26,7 +26,6 @@ import pyarrow.parquet as pq
 from assay.corpus import documents, profile, split
 from assay.corpus.duplicates import candidates, dedup, shingles
 from assay.corpus.parts import Part, done_by_parts, in_order
-from assay.corpus.reading import decode
 from assay.corpus.reading.builtin import Choice
 from assay.corpus.reading.listing import too_little_told
 from assay.corpus.reading.source import ReadOptions, ReadReport, Sources, open_sources
@@ -252,7 +251,7 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
             what = f"no documents are left, all were skipped as broken; the first: {report.places[0]}"
             raise InputError(what, remedy="mend the sources, or name others")
         what = f"the sources hold no documents ({report.empty} are empty)"
-        raise InputError(what, where=decode.shown(sources.files[0].path), remedy="name files with text in them")
+        raise InputError(what, where=sources.where(sources.files[0]), remedy="name files with text in them")
     return {**asdict(report), "part_bytes": writer.part_sizes}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assay.corpus.reading.source import ReadOptions
+from assay.corpus.reading.source import ReadOptions, identity_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
@@ -39,7 +39,7 @@ class Request:
 
     def identity(self) -> dict[str, Any]:
         """What makes it this run and no other."""
-        sources = [s if s.startswith("builtin:") else str(Path(s).resolve()) for s in self.recipe.data.sources]
+        sources = [identity_of(s) for s in self.recipe.data.sources]
         return {"sources": sources, "recipe": self.recipe.identity()}
 
     @property

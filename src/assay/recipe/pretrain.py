@@ -21,7 +21,9 @@ class DataRecipe(CorpusRecipe):
     """What is read."""
 
     sources: tuple[str, ...] = Field(
-        ("builtin:starter",), min_length=1, description="files, folders, builtin:starter or builtin:python"
+        ("builtin:starter",),
+        min_length=1,
+        description="files, folders, hf://, s3://, https://, builtin:starter or builtin:python",
     )
     only: tuple[str, ...] | None = Field(None, description="train on these sources alone; all when not given")
     weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(

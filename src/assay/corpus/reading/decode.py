@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO
 
 import pyarrow as pa
@@ -38,7 +38,7 @@ class Changed(InputError):
     """A file is not the one that was listed any more; never skipped, since the fingerprint would lie."""
 
 
-def shown(path: str | Path) -> str:
+def shown(path: str | PurePath) -> str:
     """A path as people read it: names that are not UTF-8 with backslashes, so that every stream can hold them."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -54,7 +54,7 @@ def refused(path: str | Path, error: OSError) -> InputError:
     return InputError(what, where=shown(path), remedy="mend its permissions or path, or pass --on-error skip")
 
 
-def compression_of(path: Path) -> str | None:
+def compression_of(path: PurePath) -> str | None:
     """ "gzip", "zstd" or None, by the name's end."""
     return _COMPRESSION.get(path.suffix.lower())
 

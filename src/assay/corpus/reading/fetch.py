@@ -244,12 +244,17 @@ def _open(address: str, accept: str = "*/*") -> urllib.response.addinfourl:
     if at:
         headers["Authorization"] = "Basic " + base64.b64encode(urllib.parse.unquote(user).encode()).decode()
     plain = urllib.parse.urlunsplit(parts._replace(netloc=host, fragment=""))
-    names = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-    bundle = next((os.environ[name] for name in names if os.environ.get(name)), None)
-    context = ssl.create_default_context(cafile=bundle) if parts.scheme == "https" else None
+    context = trusted() if parts.scheme == "https" else None
     request = urllib.request.Request(plain, headers=headers)
     answer: urllib.response.addinfourl = urllib.request.urlopen(request, timeout=_TIMEOUT, context=context)
     return answer
+
+
+def trusted() -> ssl.SSLContext:
+    """Who is believed to be who they say: the certificates that the environment names, else the system's."""
+    names = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+    bundle = next((os.environ[name] for name in names if os.environ.get(name)), None)
+    return ssl.create_default_context(cafile=bundle)
 
 
 def _download(address: str, progress: Callable[[int], None] | None) -> bytes:

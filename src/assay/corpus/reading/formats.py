@@ -20,21 +20,14 @@ import csv
 import difflib
 import json
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from assay.corpus.reading import books, decode, html, warc
+from assay.corpus.reading import books, decode, html, parquet, warc
 from assay.corpus.reading.decode import Problem, printable
 from assay.errors import InputError
-from assay.store import disk_errors
 
 TEXT_FIELDS = (
     "text",
@@ -50,7 +43,7 @@ TEXT_FIELDS = (
 )
 _EVAL = ("valid", "validation", "val", "dev", "eval")
 SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", **dict.fromkeys(_EVAL, "eval")}
-_LARGEST_JSON = 256 << 20  # bytes; a line or JSON value longer than this is damage, and is never held in memory
+_LARGEST_JSON = 256 << 20  # bytes; a line, JSON value or row longer than this is damage, and is never held in memory
 _MEND = "mend the row or pass --on-error skip"
 
 
@@ -165,10 +158,10 @@ def _records(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iter
             yield Record(text, None, None)
         return
     if kind == ".parquet":
-        yield from _parquet(raw, fields, problem)
-        return
-    reader = {".jsonl": _json_lines, ".json": _json_values, ".csv": _csv_records}[kind]
-    for where, value in reader(raw, encoding, problem):
+        values = parquet.records(raw, lambda names: _columns(raw, names, fields), _LARGEST_JSON, problem)
+    else:
+        values = {".jsonl": _json_lines, ".json": _json_values, ".csv": _csv_records}[kind](raw, encoding, problem)
+    for where, value in values:
         record = _record(raw.where + where, value, fields, problem)
         if record:
             yield record
@@ -419,50 +412,8 @@ def _text_lines(raw: decode.Raw, encoding: str | None) -> Iterator[str]:
         yield line.decode() + "\n"
 
 
-def _parquet(raw: decode.Raw, fields: Fields, problem: Problem) -> Iterator[Record]:
-    with _seekable(raw) as opened:
-        try:
-            with pq.ParquetFile(opened) as file:
-                columns = _parquet_columns(raw, file.schema_arrow.names, fields)
-                raw.reach(row := 0)
-                for group in range(file.num_row_groups):
-                    for batch in file.iter_batches(batch_size=1024, row_groups=[group], columns=columns):
-                        for record in _parquet_rows(raw, row, batch, problem):
-                            row += 1
-                            made = record and _record(f"{raw.where}: row {row}", record, fields, problem)
-                            if made:
-                                yield made
-                    raw.reach((group + 1) / file.num_row_groups)
-        except (pa.ArrowException, OSError) as error:
-            why = " ".join(printable(str(error)).split())[:100]
-            raise InputError(
-                f"not a whole Parquet file ({why})",
-                where=raw.where,
-                remedy="copy or download it again, or pass --on-error skip to go on without it",
-            ) from error
-
-
-def _seekable(raw: decode.Raw) -> IO[bytes]:
-    """The file, or, since Parquet is read from its end, a compressed one unpacked to disk.
-
-    Raises:
-        WorkError: the disk is full.
-    """
-    if not decode.compression_of(raw.path):
-        return raw.file
-    with disk_errors(Path(tempfile.gettempdir())):
-        spool = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        try:
-            shutil.copyfileobj(raw, spool)
-            spool.seek(0)
-        except BaseException:
-            spool.close()
-            raise
-    return spool
-
-
-def _parquet_columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[str]:
-    """The columns to read."""
+def _columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[str]:
+    """The columns of a Parquet file to read."""
     name = text_field(names, fields.text)
     several = [] if name else joined_fields(names, fields.text)
     if name is None and not several:
@@ -470,23 +421,6 @@ def _parquet_columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[
     if fields.source is not None and fields.source not in names:
         _no_source(raw.where, names, fields.source, _raise)
     return [n for n in dict.fromkeys((name, *several, fields.source, fields.split)) if n is not None and n in names]
-
-
-def _parquet_rows(
-    raw: decode.Raw, before: int, batch: pa.RecordBatch, problem: Problem
-) -> Iterator[dict[str, Any] | None]:
-    """The rows of a batch; None for one that Python cannot hold, such as a string that is not UTF-8."""
-    try:
-        yield from batch.to_pylist()
-        return
-    except (ValueError, OverflowError):
-        pass  # some row is bad: one by one
-    for row in range(batch.num_rows):
-        try:
-            yield batch.slice(row, 1).to_pylist()[0]
-        except (ValueError, OverflowError) as error:
-            problem(f"{raw.where}: row {before + row + 1}", f"a value that cannot be read ({error})", _MEND)
-            yield None
 
 
 def _raise(where: str, what: str, remedy: str) -> None:

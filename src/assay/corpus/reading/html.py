@@ -42,7 +42,7 @@ class Unreadable(ValueError):
 
 # ---- characters
 
-_META = re.compile(rb"<meta[^>]{0,256}?charset\s*=\s*[\"']?\s*([a-zA-Z0-9_:.-]{1,40})", re.IGNORECASE)
+_META = re.compile(rb"<meta[^>]{0,256}?charset\s*+=\s*+[\"']?\s*+([a-zA-Z0-9_:.-]{1,40})", re.IGNORECASE)
 _META_WITHIN = 4096  # bytes: the standard says 1,024, and pages that say it later exist
 _REPLACED = 0.01  # of a page's characters may be undecodable, as browsers show them, before it is not in this encoding
 

@@ -8,6 +8,8 @@ Source labels, where no field names them:
 - one file: its name up to the first dot;
 - several URIs: each is one source under its own name, but a folder that has subfolders keeps its first-level names.
   Files of one folder that differ in nothing but the suffix are told apart by it.
+A part's number (`news-00000-of-00004.parquet`) is no part of the name, and a folder `data` that everything lies in
+gives none: data sets of hubs are laid out so.
 
 Split words (`train`, `valid`, `dev`, `test`...) are never labels. They declare the split, in a file's name, in the
 name of any folder on the way to it, or in the name of the folder that was given; the nearest one counts:
@@ -23,11 +25,12 @@ from __future__ import annotations
 import contextlib
 import difflib
 import os
+import re
 import stat
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from assay.corpus.reading import decode
 from assay.corpus.reading.decode import shown
@@ -41,6 +44,8 @@ LOOSE_FILES = 64
 _NO_DATA = ("readme", "license", "licence", "copying", "notice", "changelog", "dataset_infos")
 _STUDY = ("study.json", ".lock")  # what the folder of every study holds
 _HEAD = 8192  # bytes that tell text from binary data
+_PART = re.compile(r"-\d{4,6}-of-\d{4,6}(-[0-9a-f]{16})?$")  # which part of how many a file is
+_DATA = "data"
 
 Skipped = tuple[str, Both]
 """The origin of what is not read, and why."""
@@ -106,7 +111,14 @@ def mark_of(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, without: Path | None = None) -> Listing:
+def listing(
+    uris: list[str],
+    *,
+    encoded: bool = False,
+    skip: bool = False,
+    without: Path | None = None,
+    copies: Mapping[Path, str] | None = None,
+) -> Listing:
     """Everything to read below `uris`, sorted by origin.
 
     Args:
@@ -114,6 +126,7 @@ def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, witho
         encoded: an encoding was given, so that NUL bytes do not tell binary data from text.
         skip: what cannot be opened is skipped and said, not an error.
         without: a folder that is not entered, such as the one that results go to.
+        copies: folders that stand for others, and names for those: what lies in two such of one name is one file.
 
     Raises:
         InputError: a path does not exist or cannot be read, or there is nothing to read.
@@ -130,7 +143,7 @@ def listing(uris: list[str], *, encoded: bool = False, skip: bool = False, witho
         skipped += left
     if not files:
         raise _nothing(uris, skipped)
-    unique = _distinct(_each_once(files))
+    unique = _distinct(_each_once(files, copies or {}))
     return Listing(tuple(unique), tuple(sorted(skipped, key=lambda item: item[0])), tuple(notices))
 
 
@@ -182,7 +195,7 @@ def _root(uri: str) -> Path:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         remedy = "write what comes out of it into a file, and name that"
         raise InputError("is a pipe or a device, not a file", where=shown(uri), remedy=remedy)
-    return path.resolve()
+    return path.resolve() if stat.S_ISDIR(mode) else path.parent.resolve() / path.name  # a link's name says its kind
 
 
 def _missing(uri: str, path: Path) -> InputError:
@@ -211,7 +224,7 @@ def _names(roots: list[Path]) -> list[str]:
 
 def _stem(root: Path) -> Path:
     """A root's path without what names no source: a file's suffixes, and folders that declare a split."""
-    stem = root if root.is_dir() else root.with_name(root.name.split(".", 1)[0] or root.name)
+    stem = root if root.is_dir() else root.with_name(_PART.sub("", root.name.split(".", 1)[0]) or root.name)
     while stem.name.lower() in SPLIT_WORDS and stem.parent.name:
         stem = stem.parent
     return stem
@@ -230,7 +243,7 @@ def _prefix(root: Path, name: str) -> str:
 
 
 def _label(name: str) -> str:
-    return shown(name.split(".", 1)[0])
+    return shown(_PART.sub("", name.split(".", 1)[0]))
 
 
 def _below(root: Path, prefix: str, how: _How) -> tuple[list[SourceFile], list[Skipped]]:
@@ -314,8 +327,23 @@ def _examined(path: Path, origin: str, how: _How, *, named: bool = False) -> Sou
     return reason
 
 
-def _kind(path: Path) -> str:
+def _kind(path: PurePath) -> str:
     return (path.with_suffix("") if decode.compression_of(path) else path).suffix.lower()
+
+
+def has_kind(name: str) -> bool:
+    """Whether a file of this name is of a kind that is read."""
+    return bool(name) and _kind(PurePath(name)) in KINDS
+
+
+def unread_by_name(path: PurePath, *, named: bool) -> Both | None:
+    """Why a file is not read, as far as its name says. One that was `named` is not judged by its stem."""
+    name = path.name.lower()
+    if not named and any(name == word or name.startswith((f"{word}.", f"{word}-")) for word in _NO_DATA):
+        return both("skipped.by_name")
+    if _kind(path) not in KINDS:
+        return both("skipped.kind", suffix=shown(path.suffix) or both("skipped.no_suffix"))
+    return both("skipped.packed") if _kind(path) in PACKED and decode.compression_of(path) else None
 
 
 def _unreadable(path: Path, how: _How, named: bool) -> Both | None:
@@ -324,13 +352,8 @@ def _unreadable(path: Path, how: _How, named: bool) -> Both | None:
     Raises:
         OSError: it cannot be opened.
     """
-    name = path.name.lower()
-    if not named and any(name == word or name.startswith((f"{word}.", f"{word}-")) for word in _NO_DATA):
-        return both("skipped.by_name")
-    if _kind(path) not in KINDS:
-        return both("skipped.kind", suffix=shown(path.suffix) or both("skipped.no_suffix"))
-    if _kind(path) in PACKED and decode.compression_of(path):
-        return both("skipped.packed")
+    if reason := unread_by_name(path, named=named):
+        return reason
     if not path.is_file():
         return both("skipped.no_file")
     with path.open("rb") as file:  # whatever its kind: what cannot be opened is told before any work is done
@@ -342,7 +365,8 @@ def _unreadable(path: Path, how: _How, named: bool) -> Both | None:
 
 
 def _split_of(name: str) -> str | None:
-    return next((SPLIT_WORDS[word] for word in name.lower().split(".") if word in SPLIT_WORDS), None)
+    first, *rest = name.lower().split(".")
+    return next((SPLIT_WORDS[word] for word in (_PART.sub("", first), *rest) if word in SPLIT_WORDS), None)
 
 
 def _labelled(
@@ -351,6 +375,8 @@ def _labelled(
     if root.is_file():
         return [replace(file, label=name) for file in files]
     paths = [file.path.relative_to(root) for file in files]
+    if paths and all(path.parts[0] == _DATA and len(path.parts) > 1 for path in paths):
+        paths = [path.relative_to(_DATA) for path in paths]
     flat = all(part.lower() in SPLIT_WORDS for path in paths for part in path.parts[:-1])
     labelled = [
         replace(
@@ -383,14 +409,20 @@ def _split_on_the_way(root: Path, path: Path) -> str | None:
     return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), None)
 
 
-def _each_once(files: list[SourceFile]) -> list[SourceFile]:
+def _each_once(files: list[SourceFile], copies: Mapping[Path, str]) -> list[SourceFile]:
     """Each file once, though two of the roots lead to it: as the root that was named first has it."""
     folders: dict[Path, Path] = {}
+
+    def of(folder: Path) -> Path:
+        real = folder.resolve()
+        base = next((base for base in copies if real.is_relative_to(base)), None)
+        return real if base is None else Path(copies[base]) / real.relative_to(base)
+
     found: dict[Path, SourceFile] = {}
     for file in files:
         parent = file.path.parent
         if parent not in folders:
-            folders[parent] = parent.resolve()
+            folders[parent] = of(parent)
         found.setdefault(folders[parent] / file.path.name, file)
     return list(found.values())
 

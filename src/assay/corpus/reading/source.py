@@ -9,23 +9,25 @@ A file that changed or vanished between the listing and the reading is an error:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import pyarrow as pa
 
 from assay.corpus import documents
 from assay.corpus.reading import builtin, decode, formats, html
 from assay.corpus.reading.listing import Skipped, SourceFile, listing, mark_of
-from assay.errors import InputError
+from assay.corpus.reading.remote import opening as remote
+from assay.errors import AssayError, InputError
 from assay.present.words import Both
 from assay.recipe.sections import CorpusRecipe
 from assay.store import file_digest, fingerprint
 
 _PLACES = 20
+Told = TypeVar("Told", bound=AssayError)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,11 @@ class Sources:
     skipped: tuple[Skipped, ...]
     notices: tuple[Both, ...]
     builtins: Mapping[str, builtin.Choice] = field(default_factory=dict, compare=False)
-    """What each built-in corpus turned out to be, by its URI."""
+    """What each built-in corpus, and each source far away, turned out to be, by its URI."""
+    bases: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """Folders of the cache, and what is shown instead of them."""
+    known: Mapping[Path, str] = field(default_factory=dict, compare=False, repr=False)
+    """Digests of files that were checked when they were opened."""
     digests: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -132,7 +138,7 @@ class Sources:
     def _digest(self, file: SourceFile) -> str:
         try:
             _unchanged(file)
-            digest = file_digest(file.path)
+            digest = self.known.get(file.path) or file_digest(file.path)
             _unchanged(file)
         except OSError as error:
             if self.options.on_error != "skip":
@@ -165,12 +171,16 @@ class Sources:
         if progress:
             progress(done)
 
+    def where(self, file: SourceFile) -> str:
+        """The place of a file as people know it."""
+        return _named(decode.shown(file.path), self.bases)
+
     def _rows(self, file: SourceFile, report: ReadReport) -> Iterator[tuple[formats.Row, int]]:
         options = self.options
         skip = options.on_error == "skip"
 
         def problem(where: str, what: str, remedy: str) -> None:
-            error = InputError(what, where=where, remedy=remedy)
+            error = _shown(InputError(what, where=where, remedy=remedy), self.bases)
             if not skip:
                 raise error
             report.bad_rows += 1
@@ -182,6 +192,7 @@ class Sources:
             raise
         except (InputError, OSError) as error:
             told = error if isinstance(error, InputError) else decode.refused(file.path, error)
+            _shown(told, self.bases)
             if not skip:
                 raise told from error
             report.bad_files += 1
@@ -240,31 +251,74 @@ def open_sources(
     without: Path | None = None,
     builtins: Mapping[str, builtin.Choice] | None = None,
 ) -> Sources:
-    """List what is below `uris` (files, folders, or `builtin:starter`, `builtin:python`).
+    """List what is below `uris`: files, folders, `builtin:starter`, `builtin:python`, or what is far away (hf://, s3://,
+    https://), which is fetched first.
 
-    `progress` gets ("fetch", bytes done, bytes in all) while a built-in corpus is fetched. The folder `without` is
-    not entered, nor is any that holds a study. `builtins` are the `Sources.builtins` of work that goes on.
+    `progress` gets ("fetch", bytes done, bytes in all) while a built-in corpus is fetched, and ("remote", ...) while
+    anything else is. The folder `without` is not entered, nor is any that holds a study. `builtins` are the
+    `Sources.builtins` of work that goes on.
 
     Raises:
         InputError: a path does not exist or cannot be read, or nothing can be read there.
+        WorkError: the network failed.
     """
     if not uris:
         raise InputError("no source is given", remedy="name a file or folder, or builtin:starter")
     notices: list[Both] = []
     choices: dict[str, builtin.Choice] = {}
-    paths = []
+    paths: list[str] = []
+    bases: list[tuple[str, str]] = []
+    known: dict[Path, str] = {}
+    copies: dict[Path, str] = {}
     for uri in uris:
+        before = (builtins or {}).get(uri)
         if uri.startswith("builtin:"):
-            made = builtin.materialise(uri, progress, before=(builtins or {}).get(uri))
+            made = builtin.materialise(uri, progress, before=before)
             choices[uri] = made.choice()
             notices += made.notices
             paths.append(str(made.folder))
+        elif remote.is_remote(uri):
+            far = remote.materialise(uri, progress, before=before)
+            choices[uri] = far.choice()
+            notices += far.notices
+            paths.append(str(far.path))
+            bases.append(far.shown)
+            known |= far.digests
+            copies[far.base] = far.version
         else:
             paths.append(uri)
     skip = options.on_error == "skip"
-    found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without)
+    try:
+        found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without, copies=copies)
+    except InputError as error:
+        raise _shown(error, bases) from error
     formats.needs({file.kind for file in found.files}, options.html)
-    return Sources(found.files, options, found.skipped, (*notices, *found.notices), choices)
+    notices += found.notices
+    return Sources(found.files, options, found.skipped, tuple(notices), choices, tuple(bases), known)
+
+
+def identity_of(uri: str) -> str:
+    """What names a source wherever the command is given: a path becomes a whole one."""
+    return uri if uri.startswith("builtin:") or remote.is_remote(uri) else str(Path(uri).resolve())
+
+
+def title_of(uri: str) -> str:
+    """A source's name for people."""
+    return remote.title(uri) if remote.is_remote(uri) else Path(uri).name or uri
+
+
+def _named(text: str, bases: Sequence[tuple[str, str]]) -> str:
+    for folder, name in bases:
+        text = text.replace(folder, name)
+    return text
+
+
+def _shown(error: Told, bases: Sequence[tuple[str, str]]) -> Told:
+    """An error about a file of the cache, told of the one that it was fetched from."""
+    error.what, error.remedy = _named(error.what, bases), _named(error.remedy, bases)
+    error.where = _named(error.where, bases) if error.where else None
+    error.args = (error.line(),)
+    return error
 
 
 def _unchanged(file: SourceFile) -> None:

@@ -20,7 +20,7 @@ import zstandard
 from assay.corpus.reading import decode, html
 from assay.errors import InputError
 
-_LARGEST_HEAD = 64 << 10  # bytes of a record's header fields
+_LARGEST_HEAD = 64 << 10  # bytes of a record's header fields, and of the answer's in it
 _LARGEST = 2 * html.LARGEST_PAGE  # bytes of a record that is looked into, HTTP header and packing included
 _PAGES = ("text/html", "application/xhtml+xml")
 _STEP = 64 << 10
@@ -72,44 +72,58 @@ def texts(raw: decode.Raw, problem: decode.Problem, encoding: str | None, extrac
             problem(where, f"{error} ({fields.get('warc-target-uri', 'no address')[:200]})", _MEND)
 
 
+_BREAKS = re.compile(rb"[\r\n]*+")
+
+
 class _Stream:
-    """Unpacked bytes with a place; holds a little more than what was asked for."""
+    """Unpacked bytes with a place; holds a little more than what was asked for.
+
+    What is done stays in front of `_at` until more is read: a block may hold a million records, and to move the rest of
+    it at each would take hours.
+    """
 
     def __init__(self, raw: decode.Raw) -> None:
         self.raw = raw
         self._chunks = _chunks(raw)
-        self._rest = b""
-        self.offset = 0  # of the beginning of `_rest`
+        self._block, self._at = b"", 0
+        self.offset = 0  # of what comes next
         self.ended = False
 
     def _more(self) -> bool:
         chunk = next(self._chunks, b"")
-        self._rest += chunk
+        self._block, self._at = self._block[self._at :] + chunk, 0
         self.ended = not chunk
         return not self.ended
 
+    @property
+    def _left(self) -> int:
+        return len(self._block) - self._at
+
     def ahead(self, size: int) -> bytes:
         """The next few bytes, as far as they are here."""
-        return self._rest[:size]
+        return self._block[self._at : self._at + size]
 
     def line(self, longest: int) -> bytes | None:
         """A line with its end; None where the file ends before it, or it is longer."""
-        while (end := self._rest.find(b"\n")) < 0:
-            if len(self._rest) > longest or not self._more():
+        while (end := self._block.find(b"\n", self._at)) < 0:
+            if self._left > longest or not self._more():
                 return None
-        return self._drop(end + 1) if end < longest else None
+        size = end + 1 - self._at
+        return self._drop(size) if size <= longest else None
 
     def _drop(self, size: int) -> bytes:
-        made, self._rest = self._rest[:size], self._rest[size:]
+        made = self.ahead(size)
+        self._at += size
         self.offset += size
         return made
 
     def next_record(self) -> int | None:
         """The place of what comes after the blank lines that end a record; None at the end of the file."""
         while True:
-            stripped = self._rest.lstrip(b"\r\n")
-            self._drop(len(self._rest) - len(stripped))
-            if stripped:
+            breaks = _BREAKS.match(self._block, self._at)
+            assert breaks is not None
+            self._drop(breaks.end() - self._at)
+            if self._left:
                 return self.offset
             if not self._more():
                 return None
@@ -118,9 +132,9 @@ class _Stream:
         """As many bytes, or b"" where they are not to be kept; None where the file ends before."""
         kept: list[bytes] = []
         while size:
-            if not self._rest and not self._more():
+            if not self._left and not self._more():
                 return None
-            part = self._drop(min(size, len(self._rest)))
+            part = self._drop(min(size, self._left))
             size -= len(part)
             if keep:
                 kept.append(part)
@@ -229,7 +243,7 @@ def _kind(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([\w.:-]{1,40})", re.IGNORECASE)
+_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([\w.:-]{1,40})", re.IGNORECASE)
 
 
 def _charset(content_type: str) -> str | None:
@@ -252,6 +266,8 @@ def _http(content: bytes) -> _Body | None:
         _Unusable: it is no HTTP, or its body cannot be unpacked.
     """
     end = _HEAD_END.search(content)
+    if (end.start() if end else len(content)) > _LARGEST_HEAD:
+        raise _Unusable(f"the header of the answer has more than {_LARGEST_HEAD:,} bytes")
     status, *lines = content[: end.start() if end else len(content)].split(b"\n")
     words = status.split()
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
