@@ -65,7 +65,8 @@ def card(found: Mapping[str, Any]) -> str:
     parts = ["# Quality classifier"]
     for language in LANGUAGES:
         parts.append(say("curate.card.about", language, version=__version__, strength=f"{found['strength']:g}"))
-        heads = f"| {say('curate.card.measure', language)} | {say('corpus.column.number', language)} |\n| --- | --- |\n"
+        columns = say("curate.card.measure", language), say("corpus.column.number", language)
+        heads = f"| {' | '.join(columns)} |\n| --- | --- |\n"
         rows = [
             f"| {say(f'curate.measure.{name}', language)} | {value} |" for name, value in _measures(found, language)
         ]
