@@ -215,10 +215,8 @@ def stage(name: str, folder: Path) -> None:
     from assay.store import Store
 
     store, options, sources = Store(folder / "artifacts"), ReadOptions(), [str(folder / "in")]
-    if name == "documents":
-        scan.read(sources, options, store)
-    else:
-        scan.scored(sources, options, store, signals=name == "signals", duplicates=name == "duplicates")
+    corpus = scan.scored(sources, options, store)
+    print(getattr(corpus, name).fingerprint, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import typer
 
 from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
 
-Sources = Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders.")]
+Sources = Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan.")]
 Out = Annotated[Path, typer.Option(help="New or empty folder for the documents; a rerun goes on from what is there.")]
 
 

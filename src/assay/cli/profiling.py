@@ -11,7 +11,7 @@ from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, Source
 
 
 def corpus_profile(
-    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or files and folders, scanned first.")],
+    sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the page, its numbers and the dataset card.")],
     pack: Annotated[
         list[str] | None,

@@ -202,7 +202,7 @@ def texts_of(request: Request, space: Workspace, progress: Progress) -> Artifact
     """The documents of a scan, or of sources, read now."""
     found = opened(request)
     if found is not None:
-        return found[0]
+        return found.documents
     return room.read(request.sources, request.options, space.store, progress.to, without=request.out)[1]
 
 

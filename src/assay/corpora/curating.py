@@ -25,12 +25,13 @@ import pyarrow.parquet as pq
 
 from assay import __version__
 from assay.corpora import told_curating
-from assay.corpora.verbs import More, Opened, Request, by_parts, check_preference, decided, opened, run_select
+from assay.corpora.verbs import More, Request, by_parts, check_preference, decided, opened, run_select
 from assay.corpus import documents
 from assay.corpus import scan as room
 from assay.corpus.cleaning.representatives import Keep, preferred, represent
 from assay.corpus.cleaning.rules import chosen
 from assay.corpus.parts import Part, done_by_parts
+from assay.corpus.scan import Scored
 from assay.corpus.signals import listed
 from assay.curate import classifier, embed, perplexity, scores, semantic
 from assay.curate.scores import Score
@@ -89,7 +90,9 @@ def run_classifier(request: Request, good: list[str], bad: list[str], bits: int)
 def _texts(request: Request, uris: list[str], space: Workspace, progress: Progress) -> Artifact:
     own = Request(uris, request.out, request.options)
     found = opened(own)
-    return found[0] if found else room.read(uris, request.options, space.store, progress.to, without=request.out)[1]
+    return (
+        found.documents if found else room.read(uris, request.options, space.store, progress.to, without=request.out)[1]
+    )
 
 
 def _fitted(kinds: Sequence[Artifact], bits: int, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -156,8 +159,8 @@ def extras(found: Sequence[Score], device: str = "auto") -> list[More]:
             language = pl.read_parquet(texts.files(".parquet"), columns=["language"], glob=False)["language"]
             return scores.columns(score, pl.read_parquet(artifact.files(".parquet"), glob=False), language)
 
-        def make(corpus: Opened, store: Store, progress: Progress) -> Artifact:
-            return _scored(corpus[0], score, device, store, progress)
+        def make(corpus: Scored, store: Store, progress: Progress) -> Artifact:
+            return _scored(corpus.documents, score, device, store, progress)
 
         return More(score.name, score.fingerprint, make, columns)
 
@@ -314,8 +317,8 @@ def run_semantic(request: Request, meaning: Meaning, keep: Keep, by: str | None)
         "windows": meaning.windows, "exact": meaning.exact,
     }  # fmt: skip
 
-    def make(corpus: Opened, store: Store, progress: Progress) -> Artifact:
-        texts = corpus[0]
+    def make(corpus: Scored, store: Store, progress: Progress) -> Artifact:
+        texts = corpus.documents
         with _home(texts, store) as home:
             task = partial(embed.embed_group, folder=folder, fingerprint=digest, windows=meaning.windows, device=device)
             vectors = home.build(
@@ -327,22 +330,28 @@ def run_semantic(request: Request, meaning: Meaning, keep: Keep, by: str | None)
             )
         return _grouped(corpus, vectors, meaning, keep, by, store, progress)
 
-    def decide(corpus: Opened, target: Path) -> dict[str, Any]:
-        texts, signals, _, groups = (part.files(".parquet") for part in corpus)
-        told = represent(texts, signals, groups, "near", keep, by, target)
+    def needs(corpus: Scored) -> list[Artifact]:
+        return [corpus.signals] if keep != "first" else []
+
+    def decide(corpus: Scored, target: Path, _: Sequence[Artifact], found: Sequence[Artifact]) -> dict[str, Any]:
+        groups = found[0].files(".parquet")
+        signals = corpus.signals.files(".parquet") if keep != "first" else None
+        told = represent(corpus.documents.files(".parquet"), signals, groups, "near", keep, by, target)
         table = pq.read_table(groups)
         dropped = table.filter(pc.not_equal(table.column("doc_id"), table.column("kept_id")))
         pq.write_table(dropped.drop_columns(["cluster"]), target / "alike.parquet", compression="zstd")
-        return {**told, "semantic": corpus[-1].summary}
+        return {**told, "semantic": found[0].summary}
 
-    return decided(request, "deduplication", how, SEMANTIC, decide, more=[More("groups", fingerprint(how), make)])
+    more = [More("groups", fingerprint(how), make)]
+    return decided(request, "deduplication", how, SEMANTIC, needs, decide, more=more)
 
 
 def _grouped(
-    corpus: Opened, vectors: Artifact, meaning: Meaning, keep: Keep, by: str | None, store: Store, progress: Progress
+    corpus: Scored, vectors: Artifact, meaning: Meaning, keep: Keep, by: str | None, store: Store, progress: Progress
 ) -> Artifact:
     """Pairs that are alike, and what follows from them and the preference."""
-    texts, signals = (part.files(".parquet") for part in corpus[:2])
+    texts = corpus.documents.files(".parquet")
+    signals = corpus.signals.files(".parquet") if keep != "first" else None
     rows = embed.Vectors(vectors.files(".npy"))
     node, different = semantic.nodes(texts)
     inputs = {"embeddings": vectors.fingerprint}

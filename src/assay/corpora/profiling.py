@@ -28,6 +28,7 @@ from assay.corpus.cleaning import personal
 from assay.corpus.cleaning.rules import PACKS
 from assay.corpus.duplicates import dedup
 from assay.corpus.portrait import copies, draw, figures, packs, table, topics, vocabulary
+from assay.corpus.scan import Scored
 from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.report.portrait import page
@@ -104,11 +105,15 @@ def _scan(
     request: Request, store: Store, progress: Progress
 ) -> tuple[Sequence[Artifact], list[str], dict[str, Any] | None]:
     """The documents, signals and duplicates; the sources that they are from; what was said of these."""
-    parts = opened(request)
-    if parts is not None:
-        return parts, *reading_of(Path(request.sources[0]))
-    sources, *own = scored(request, store, progress)
-    return own, request.sources, told_of(sources)
+    if (corpus := opened(request)) is not None:
+        return _parts(corpus), *reading_of(Path(request.sources[0]))
+    corpus = scored(request, store, progress)
+    assert corpus.sources is not None
+    return _parts(corpus), request.sources, told_of(corpus.sources)
+
+
+def _parts(corpus: Scored) -> Sequence[Artifact]:
+    return corpus.documents, corpus.signals, corpus.duplicates
 
 
 def _stages(parts: Sequence[Artifact], wanted: Wanted, store: Store, progress: Progress) -> tuple[dict[str, Any], str]:

@@ -31,6 +31,7 @@ from assay.corpus.cleaning.representatives import Keep, Level, represent
 from assay.corpus.cleaning.rules import Expression, Rule
 from assay.corpus.parts import Part, Task, done_by_parts
 from assay.corpus.reading.source import ReadOptions, Sources
+from assay.corpus.scan import Scored
 from assay.corpus.signals import listed
 from assay.errors import InputError
 from assay.present.progress import Progress
@@ -41,8 +42,6 @@ DECISIONS = Stage("decisions", 1)
 CLUSTERED_STAGE = Stage("clustered", 1)
 KEPT = Stage("kept", 1)
 LISTED = Stage("listed", 1)
-Opened = Sequence[Artifact]
-"""The documents, signals and duplicates of a scan."""
 _SKIPPED = 200  # files whose names are kept
 _PARTS = (room.DOCUMENTS, room.SIGNALS, room.DUPLICATES)
 
@@ -85,11 +84,13 @@ def scan(request: Request) -> dict[str, Any]:
     space = Workspace(request.out, "corpus")
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work(request.identity(), request.command, progress):
-        sources, *parts = scored(request, space.store, progress)
+        corpus = scored(request, space.store, progress)
+        assert corpus.sources is not None
+        sources, texts, twins = corpus.sources, corpus.documents, corpus.duplicates
+        parts = (texts, corpus.signals, twins)
         made_from = fingerprint([part.fingerprint for part in parts])
         space.settle(corpus=made_from)
         space.remember(artifacts={part.manifest["stage"]: part.fingerprint for part in parts}, reading=told_of(sources))
-    texts, _, twins = parts
     summary = texts.summary
     return {
         **{name: summary[name] for name in ("documents", "bytes", "empty", "bad_rows", "bad_files")},
@@ -137,14 +138,13 @@ class More:
     Attributes:
         name: no other's.
         fingerprint: of the model that does it, and how.
-        make: the artifact, found or made, of the documents, signals and duplicates; in the store of this work, or the
-            corpus's own.
+        make: the artifact, found or made; in the store of this work, or the corpus's own.
         columns: those that rules ask, of the artifact and the documents.
     """
 
     name: str
     fingerprint: str
-    make: Callable[[Opened, Store, Progress], Artifact]
+    make: Callable[[Scored, Store, Progress], Artifact]
     columns: Callable[[Artifact, Artifact], pl.DataFrame] | None = None
 
 
@@ -169,15 +169,19 @@ def run_select(
     if scores:
         how["scores"] = {one.name: one.fingerprint for one in scores}
 
-    def decide(corpus: Opened, folder: Path) -> dict[str, Any]:
-        split = len(corpus) - len(scores)
-        texts, signals, twins, *counted = (part.files(".parquet") for part in corpus[:split])
-        made = zip(scores, corpus[split:], strict=True)
-        columns = [one.columns(found, corpus[0]) for one, found in made if one.columns]
-        told = select.decide(texts, signals, twins, asked, folder, counted, columns)
+    def needs(corpus: Scored) -> list[Artifact]:
+        return [corpus.signals, *([corpus.duplicates] if select.asks_of_twins(asked) else [])]
+
+    def decide(corpus: Scored, folder: Path, counted: Sequence[Artifact], found: Sequence[Artifact]) -> dict[str, Any]:
+        texts, signals = corpus.documents.files(".parquet"), corpus.signals.files(".parquet")
+        twins = corpus.duplicates.files(".parquet") if select.asks_of_twins(asked) else None
+        made = zip(scores, found, strict=True)
+        columns = [one.columns(artifact, corpus.documents) for one, artifact in made if one.columns]
+        lists_of = [part.files(".parquet") for part in counted]
+        told = select.decide(texts, signals, twins, asked, folder, lists_of, columns)
         return {**told, "scores": select.write_scores(texts, columns, folder)} if columns else told
 
-    return decided(request, "selection", how, DECISIONS, decide, lists, scores)
+    return decided(request, "selection", how, DECISIONS, needs, decide, lists, scores)
 
 
 def decided(
@@ -185,26 +189,28 @@ def decided(
     kind: Kind,
     how: Mapping[str, Any],
     stage: Stage,
-    decide: Callable[[Opened, Path], dict[str, Any]],
+    needs: Callable[[Scored], Sequence[Artifact]],
+    decide: Callable[[Scored, Path, Sequence[Artifact], Sequence[Artifact]], dict[str, Any]],
     lists: Sequence[listed.WordList] = (),
     more: Sequence[More] = (),
 ) -> dict[str, Any]:
-    """Decide on every document of a corpus, and write those that are kept. `decide` gets the counts of `lists`, and
-    what `more` found, behind the artifacts of the scan."""
+    """Decide on every document of a corpus, and write those that are kept.
+
+    Args:
+        needs: what of the corpus is decided by, beside its documents.
+        decide: gets the corpus, the folder to write to, the counts of `lists`, and what `more` found.
+    """
     space = Workspace(request.out, kind)
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work({**request.identity(), **how}, request.command, progress):
-        corpus = opened(request)
-        if corpus is None:
-            _, *corpus = scored(request, space.store, progress)
-        texts = corpus[0]
-        inputs = {part.manifest["stage"]: part.fingerprint for part in corpus}
+        corpus = opened(request) or scored(request, space.store, progress)
+        texts = corpus.documents
+        inputs = {part.manifest["stage"]: part.fingerprint for part in (texts, *needs(corpus))}
         counted = [_counted(texts, words, space.store, progress) for words in lists]
         inputs |= {words.name: made.fingerprint for words, made in zip(lists, counted, strict=True)}
         found = [one.make(corpus, space.store, progress) for one in more]
         inputs |= {one.name: made.fingerprint for one, made in zip(more, found, strict=True)}
-        everything = [*corpus, *counted, *found]
-        judged = space.store.build(stage, inputs, dict(how), lambda folder: decide(everything, folder))
+        judged = space.store.build(stage, inputs, dict(how), lambda folder: decide(corpus, folder, counted, found))
         progress.stage("select", float(texts.summary["bytes"]))
         kept = space.store.build(
             KEPT,
@@ -251,11 +257,15 @@ def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dic
     check_preference(keep, by)
     how = {"level": level, "keep": keep, "by": by}
 
-    def decide(corpus: Opened, folder: Path) -> dict[str, Any]:
-        texts, signals, twins = (part.files(".parquet") for part in corpus)
-        return represent(texts, signals, twins, level, keep, by, folder)
+    def needs(corpus: Scored) -> list[Artifact]:
+        return [corpus.duplicates, *([corpus.signals] if keep != "first" else [])]
 
-    return decided(request, "deduplication", how, CLUSTERED_STAGE, decide)
+    def decide(corpus: Scored, folder: Path, *_: Any) -> dict[str, Any]:
+        signals = corpus.signals.files(".parquet") if keep != "first" else None
+        twins = corpus.duplicates.files(".parquet")
+        return represent(corpus.documents.files(".parquet"), signals, twins, level, keep, by, folder)
+
+    return decided(request, "deduplication", how, CLUSTERED_STAGE, needs, decide)
 
 
 def check_preference(keep: Keep, by: str | None) -> None:
@@ -283,12 +293,13 @@ def reading_of(folder: Path) -> tuple[list[str], dict[str, Any] | None]:
     return list(identity.get("sources", [])), identity.get("decided", {}).get("reading")
 
 
-def scored(request: Request, store: Store, progress: Progress) -> tuple[Sources, Artifact, Artifact, Artifact]:
+def scored(request: Request, store: Store, progress: Progress) -> Scored:
+    """The corpus that sources name, read now."""
     return room.scored(request.sources, request.options, store, progress.to, without=request.out, ray=request.ray)
 
 
-def opened(request: Request) -> Opened | None:
-    """The documents, signals and duplicates of a scan's folder; None where the sources are none.
+def opened(request: Request) -> Scored | None:
+    """The corpus of a scan's folder; None where the sources are none.
 
     Raises:
         InputError: the scan is not done, or damaged, or is named beside other sources.
@@ -308,10 +319,9 @@ def opened(request: Request) -> Opened | None:
         raise InputError("is damaged", where=folder / IDENTITIES["corpus"], remedy=again) from error
     store = Store(folder / "artifacts")
     parts = [store.at(stage, addresses[stage.name]) if stage.name in addresses else None for stage in _PARTS]
-    texts, signals, twins = parts
-    if texts is None or signals is None or twins is None:
+    if parts[0] is None or None in parts:
         raise InputError("the scan is not done, or was made by another version", where=folder, remedy=again)
-    return [texts, signals, twins]
+    return Scored(parts[0], store, lambda stage, done, total: None)
 
 
 def by_parts(

@@ -13,7 +13,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,9 @@ def scan(
         InputError: bad input, in one line with place and remedy.
         WorkError: the disk is full.
     """
-    sources, texts, marks, twins = scored(uris, options, store, progress, without=without, builtins=builtins)
+    found = scored(uris, options, store, progress, without=without, builtins=builtins)
+    sources, texts, marks, twins = found.sources, found.documents, found.signals, found.duplicates
+    assert sources is not None
     with too_little_told(uris, sources.skipped):
         splits = store.build(
             SPLITS,
@@ -196,6 +198,40 @@ def scan(
     )
 
 
+@dataclass
+class Scored:
+    """The documents of a corpus, and what is found out of each when it is first asked for; nothing is held out.
+
+    Attributes:
+        store: where all of it is.
+        tell: gets the progress of every stage.
+        sources: None where a corpus is opened that was read before.
+        ray: the address of a cluster that scores them (`parts.done_by_parts`).
+    """
+
+    documents: Artifact
+    store: Store
+    tell: Progress
+    sources: Sources | None = None
+    ray: str | None = None
+
+    @cached_property
+    def signals(self) -> Artifact:
+        """A row a document (`signals.scoring`), in their order."""
+        files = self.documents.files(".parquet"), self.documents.summary["part_bytes"]
+        after = {"documents": self.documents.fingerprint}
+        make = partial(_signals, *files, tell=self.tell, ray=self.ray)
+        return self.store.build(SIGNALS, after, {}, make, resumed=True)
+
+    @cached_property
+    def duplicates(self) -> Artifact:
+        """A row a document (`duplicates.dedup`), by id."""
+        files, size = self.documents.files(".parquet"), float(self.documents.summary["bytes"])
+        after = {"documents": self.documents.fingerprint}
+        make = partial(_duplicates, files, total=size, tell=self.tell)
+        return self.store.build(DUPLICATES, after, _dedup_config(), make)
+
+
 def scored(
     uris: list[str],
     options: ReadOptions,
@@ -205,20 +241,13 @@ def scored(
     without: Path | None = None,
     builtins: Mapping[str, Choice] | None = None,
     ray: str | None = None,
-) -> tuple[Sources, Artifact, Artifact, Artifact]:
-    """Only what `scan` finds out about documents, and nothing held out: the sources, and the artifacts of documents,
-    signals and duplicates. `ray` is the address of a cluster that scores them (`parts.done_by_parts`).
+) -> Scored:
+    """The documents that `uris` name, read, to be scored.
 
     Raises: as `scan`.
     """
-    tell = progress or (lambda stage, done, total: None)
     sources, texts = read(uris, options, store, progress, without=without, builtins=builtins)
-    parts, after = texts.files(".parquet"), {"documents": texts.fingerprint}
-    sizes: list[int] = texts.summary["part_bytes"]
-    size = float(texts.summary["bytes"])
-    marks = store.build(SIGNALS, after, {}, lambda folder: _signals(parts, sizes, folder, tell, ray), resumed=True)
-    twins = store.build(DUPLICATES, after, _dedup_config(), lambda f: _duplicates(parts, f, size, tell))
-    return sources, texts, marks, twins
+    return Scored(texts, store, progress or (lambda stage, done, total: None), sources, ray)
 
 
 def read(
@@ -255,7 +284,7 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
     return {**asdict(report), "part_bytes": writer.part_sizes}
 
 
-def _signals(parts: list[Path], sizes: list[int], folder: Path, tell: Progress, ray: str | None) -> dict[str, Any]:
+def _signals(parts: list[Path], sizes: list[int], folder: Path, *, tell: Progress, ray: str | None) -> dict[str, Any]:
     total = float(sum(sizes))
     wanted = [
         Part(part, part.name.replace(DOCUMENTS.name, SIGNALS.name), size)
@@ -288,7 +317,7 @@ def _dedup_config() -> dict[str, Any]:
     }
 
 
-def _duplicates(parts: list[Path], folder: Path, total: float, tell: Progress) -> dict[str, Any]:
+def _duplicates(parts: list[Path], folder: Path, *, total: float, tell: Progress) -> dict[str, Any]:
     tell("duplicates", 0.0, total)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         table, counts = dedup.duplicates(parts, Path(scratch), lambda done: tell("duplicates", min(done, total), total))

@@ -34,7 +34,7 @@ _LARGEST = 10
 
 def represent(
     texts: Sequence[Path],
-    signals: Sequence[Path],
+    signals: Sequence[Path] | None,
     twins: Sequence[Path],
     level: Level,
     keep: Keep,
@@ -44,7 +44,7 @@ def represent(
     """Write `decisions.parquet` into the folder `out`; rows are those of the documents, in their order.
 
     Args:
-        texts, signals, twins: the parts of documents, signals and duplicates.
+        texts, signals, twins: the parts of documents, signals (None where the first is kept) and duplicates.
         level: exact: equal text; near: shingle sets alike to 0.7.
         keep: the first, the one with the most characters, or the one for which `by` is largest.
         by: an SQL expression over signals (`rules.parsed`), for "best".
@@ -68,12 +68,12 @@ def represent(
     return _summary(made)
 
 
-def preferred(texts: Sequence[Path], signals: Sequence[Path], keep: Keep, by: str | None) -> pl.DataFrame:
+def preferred(texts: Sequence[Path], signals: Sequence[Path] | None, keep: Keep, by: str | None) -> pl.DataFrame:
     """All documents, the most preferred first, each with its number as `row`; see `represent`."""
     columns = ["doc_id", "source", "origin", "ordinal", "n_bytes", "language", "script"]
     table = pl.read_parquet(list(texts), columns=columns, glob=False).with_row_index("row")
     value = pl.lit(0)
-    if keep != "first":
+    if signals is not None and keep != "first":
         needed = ["n_chars"] if keep == "longest" or by is None else _signals_in(by, columns)
         marks = pl.read_parquet(list(signals), columns=["doc_id", *needed], glob=False)
         table = table.join(marks, on="doc_id", how="left", maintain_order="left")

@@ -33,11 +33,19 @@ DECIDED = ("copies",)
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _COLUMNS = ["doc_id", "source", "language", "script", "n_bytes"]
 
+_TWINS = ("is_exact_duplicate", "is_near_duplicate")
+
+
+def asks_of_twins(asked: Sequence[Rule | Expression]) -> bool:
+    """Whether a rule asks which documents are duplicates."""
+    names = {name for rule in asked if isinstance(rule, Expression) for name in rule.kept().meta.root_names()}
+    return not names.isdisjoint(_TWINS)
+
 
 def decide(
     texts: Sequence[Path],
     signals: Sequence[Path],
-    twins: Sequence[Path],
+    twins: Sequence[Path] | None,
     asked: Sequence[Rule | Expression],
     out: Path,
     lists: Sequence[Sequence[Path]] = (),
@@ -46,7 +54,7 @@ def decide(
     """Write `decisions.parquet` into the folder `out`; rows are those of the documents, in their order.
 
     Args:
-        texts, signals, twins: the parts of documents, signals and duplicates.
+        texts, signals, twins: the parts of documents, signals and duplicates; the last only where `asks_of_twins`.
         asked: the rules.
         lists: the parts of more signals, one column each.
         scores: more columns, in the documents' order.
@@ -64,9 +72,8 @@ def decide(
         how="horizontal",
     )
     assert (table["doc_id"] == table["_signals_id"]).all(), "signals are of other documents"
-    needed = {name for rule in asked if isinstance(rule, Expression) for name in rule.kept().meta.root_names()}
-    if needed & {"is_exact_duplicate", "is_near_duplicate"}:
-        marks = pl.read_parquet(list(twins), columns=["doc_id", "is_exact_duplicate", "is_near_duplicate"], glob=False)
+    if twins is not None:
+        marks = pl.read_parquet(list(twins), columns=["doc_id", *_TWINS], glob=False)
         table = table.join(marks, on="doc_id", how="left", maintain_order="left")
     kept = table.select(rule.kept() for rule in asked)
     fires = {rule.name: ~kept[rule.name].fill_null(True) for rule in asked}
