@@ -26,8 +26,7 @@ def scanned(found: Mapping[str, Any], language: str) -> list[str]:
         for name, source in found["sources"].items()
     ]  # fmt: skip
     caption = say("corpus.scanned", language, documents=fixed(found["documents"], 0), bytes=size(found["bytes"]))
-    notices = [in_language(notice, language) for notice in found["notices"]]
-    return [*notices, *plain_table(caption, _heads(columns, language), rows), found["out"]]
+    return [*notices(found, language), *plain_table(caption, headed(columns, language), rows), found["out"]]
 
 
 def profiled(found: Mapping[str, Any], language: str) -> list[str]:
@@ -43,11 +42,11 @@ def selected(found: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `select`: by rule, by source, by language."""
     lines = plain_table(
         say("corpus.rules", language),
-        _heads(("rule", "keeps", "asked", "alone", "only", "only_bytes"), language),
+        headed(("rule", "keeps", "asked", "alone", "only", "only_bytes"), language),
         [
             [
-                name, rule["keeps"], fixed(rule["asked"], 0), _of(rule["alone"], rule["asked"]),
-                _of(rule["only"], rule["asked"]), size(rule["only_bytes"]),
+                name, rule["keeps"], fixed(rule["asked"], 0), of(rule["alone"], rule["asked"]),
+                of(rule["only"], rule["asked"]), size(rule["only_bytes"]),
             ]
             for name, rule in found["rules"].items()
         ],
@@ -64,36 +63,36 @@ def selected(found: Mapping[str, Any], language: str) -> list[str]:
         lines += ["", *_table(group, named, language)]
     if found["not_asked"]:
         lines += ["", say("corpus.not_asked", language, n=found["not_asked"])]
-    return [*lines, "", _kept(found, language)]
+    return [*lines, "", kept(found, language)]
 
 
 def deduplicated(found: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `dedup`: by source, then the largest clusters."""
     rows = [
         [
-            name, fixed(part["documents"], 0), _of(part["kept"], part["documents"]), size(part["kept_bytes"]),
+            name, fixed(part["documents"], 0), of(part["kept"], part["documents"]), size(part["kept_bytes"]),
             ", ".join(f"{source} {fixed(n, 0)}" for source, n in list(part["copies_of"].items())[:3]),
         ]
         for name, part in found["sources"].items()
     ]  # fmt: skip
-    heads = _heads(("source", "documents", "kept", "kept_bytes", "copies_of"), language)
+    heads = headed(("source", "documents", "kept", "kept_bytes", "copies_of"), language)
     lines = plain_table(say("corpus.sources", language), heads, rows, notes=1)
     if found["largest"]:
         largest = [[part["doc_id"], part["source"], fixed(part["copies"], 0)] for part in found["largest"]]
-        heads = _heads(("document", "source", "copies"), language)
+        heads = headed(("document", "source", "copies"), language)
         lines += ["", *plain_table(say("corpus.largest", language), heads, largest, texts=2)]
-    return [*lines, "", _kept(found, language)]
+    return [*lines, "", kept(found, language)]
 
 
 def cut(found: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `dedup` within documents: by source, then the texts of which most is removed."""
-    lines = [in_language(notice, language) for notice in found["notices"]]
-    heads = _heads(("source", "documents", "affected", "removed_bytes", "dropped", "first_in"), language)
+    lines = notices(found, language)
+    heads = headed(("source", "documents", "affected", "removed_bytes", "dropped", "first_in"), language)
     rows = [
         [
-            name, fixed(part["documents"], 0), _of(part["affected"], part["documents"]),
+            name, fixed(part["documents"], 0), of(part["affected"], part["documents"]),
             f"{size(part['removed_bytes'])} ({percent(part['removed_bytes'] / part['bytes'])})",
-            _of(part["dropped"], part["documents"]),
+            of(part["dropped"], part["documents"]),
             ", ".join(f"{source} {size(n)}" for source, n in list(part["copies_of"].items())[:3]),
         ]
         for name, part in found["sources"].items()
@@ -101,13 +100,13 @@ def cut(found: Mapping[str, Any], language: str) -> list[str]:
     caption = say(f"corpus.cut.{found['level']}", language, **{**found, "stretches": fixed(found["stretches"], 0)})
     lines += [caption, "", *plain_table(say("corpus.sources", language), heads, rows, notes=1)]
     if found["most"]:
-        heads = _heads(("times", "bytes", "source", "text"), language)
+        heads = headed(("times", "bytes", "source", "text"), language)
         most = [
             [fixed(part["times"], 0), size(part["bytes"]), part["source"], _excerpt(part["text"])]
             for part in found["most"]
         ]
         lines += ["", *plain_table(say("corpus.most_repeated", language), heads, most, texts=0, notes=2)]
-    return [*lines, "", _kept(found, language)]
+    return [*lines, "", kept(found, language)]
 
 
 def _excerpt(text: str) -> str:
@@ -120,7 +119,8 @@ def _excerpt(text: str) -> str:
     return shown
 
 
-def _kept(found: Mapping[str, Any], language: str) -> str:
+def kept(found: Mapping[str, Any], language: str) -> str:
+    """How much is kept of how much, and where."""
     return say(
         "corpus.kept", language, kept=fixed(found["kept"], 0), documents=fixed(found["documents"], 0),
         share=percent(found["kept"] / found["documents"]), bytes=size(found["kept_bytes"]),
@@ -130,19 +130,19 @@ def _kept(found: Mapping[str, Any], language: str) -> str:
 
 def private(found: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `privacy`: notices, then by kind and by source."""
-    lines = [in_language(notice, language) for notice in found["notices"]]
+    lines = notices(found, language)
     lines += plain_table(
         say("corpus.private", language, findings=fixed(found["findings"], 0)),
-        _heads(("kind", "findings", "documents"), language),
+        headed(("kind", "findings", "documents"), language),
         [
             [say(f"corpus.kind.{kind}", language), fixed(part["findings"], 0), fixed(part["documents"], 0)]
             for kind, part in found["kinds"].items()
         ],
     )
-    heads = _heads(("source", "documents", "affected", "findings", "most_kinds"), language)
+    heads = headed(("source", "documents", "affected", "findings", "most_kinds"), language)
     rows = [
         [
-            name, fixed(part["documents"], 0), _of(part["affected"], part["documents"]), fixed(part["findings"], 0),
+            name, fixed(part["documents"], 0), of(part["affected"], part["documents"]), fixed(part["findings"], 0),
             ", ".join(
                 f"{say(f'corpus.kind.{kind}', language)} {fixed(n, 0)}"
                 for kind, n in _most({kind: one["findings"] for kind, one in part["kinds"].items()})
@@ -153,37 +153,37 @@ def private(found: Mapping[str, Any], language: str) -> list[str]:
     lines += ["", *plain_table(say("corpus.sources", language), heads, rows, notes=1), ""]
     if found["action"] == "report":
         return [*lines, found["findings_folder"]]
-    return [*lines, _kept(found, language)]
+    return [*lines, kept(found, language)]
 
 
 def decontaminated(found: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `decontaminate`: notices, what was looked for and found, then by source."""
-    lines = [in_language(notice, language) for notice in found["notices"]]
+    lines = notices(found, language)
     names = ("items", "looked_for", "short", "too_short", "n_grams", "found_items", "found_n_grams")
     rows = [[say(f"corpus.looked.{name}", language), fixed(found[name], 0)] for name in names]
     heads = ["", say("corpus.column.number", language)]
     lines += plain_table(say("corpus.overlap", language, **found["against"]["shape"]), heads, rows)
-    heads = _heads(("source", "documents", "affected", "contaminated"), language)
+    heads = headed(("source", "documents", "affected", "contaminated"), language)
     rows = [
         [
-            name, fixed(part["documents"], 0), _of(part["affected"], part["documents"]),
-            _of(part["contaminated"], part["documents"]),
+            name, fixed(part["documents"], 0), of(part["affected"], part["documents"]),
+            of(part["contaminated"], part["documents"]),
         ]
         for name, part in found["sources"].items()
     ]  # fmt: skip
     lines += ["", *plain_table(say("corpus.sources", language), heads, rows), ""]
-    return [*lines, _kept(found, language) if "kept" in found else found["hits_folder"]]
+    return [*lines, kept(found, language) if "kept" in found else found["hits_folder"]]
 
 
 def _table(group: str, parts: Mapping[str, Mapping[str, Any]], language: str) -> list[str]:
     rows = [
         [
-            name, fixed(part["documents"], 0), _of(part["kept"], part["documents"]), size(part["kept_bytes"]),
+            name, fixed(part["documents"], 0), of(part["kept"], part["documents"]), size(part["kept_bytes"]),
             ", ".join(f"{rule} {percent(n / part['documents'])}" for rule, n in _most(part["dropped"])),
         ]
         for name, part in parts.items()
     ]  # fmt: skip
-    heads = _heads((group.removesuffix("s"), "documents", "kept", "kept_bytes", "most"), language)
+    heads = headed((group.removesuffix("s"), "documents", "kept", "kept_bytes", "most"), language)
     return plain_table(say(f"corpus.{group}", language), heads, rows, notes=1)
 
 
@@ -192,9 +192,16 @@ def _most(dropped: Mapping[str, int]) -> list[tuple[str, int]]:
     return [item for item in sorted(dropped.items(), key=lambda item: -item[1])[:3] if item[1]]
 
 
-def _of(part: int, whole: int) -> str:
+def of(part: int, whole: int) -> str:
+    """A count, and its share."""
     return f"{fixed(part, 0)} ({percent(part / whole)})" if whole else fixed(part, 0)
 
 
-def _heads(columns: tuple[str, ...], language: str) -> list[str]:
+def headed(columns: tuple[str, ...], language: str) -> list[str]:
+    """What stands above columns."""
     return [say(f"corpus.column.{column}", language) for column in columns]
+
+
+def notices(found: Mapping[str, Any], language: str) -> list[str]:
+    """What is to be said before all else."""
+    return [in_language(notice, language) for notice in found["notices"]]

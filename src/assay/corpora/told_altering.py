@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from assay.corpora.told import headed, kept, notices, of
 from assay.present.numbers import fixed, percent, size
 from assay.present.plain import plain_table
-from assay.present.words import in_language, say
+from assay.present.words import say
 
 
 def cleaned(found: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `clean`: notices, then by step and by source."""
     rows = [
-        [say(f"corpus.step.{step}", language), _of(documents, found["documents"]), fixed(characters, 0)]
+        [say(f"corpus.step.{step}", language), of(documents, found["documents"]), fixed(characters, 0)]
         for step, (documents, characters) in found["steps"].items()
     ]
-    heads = _heads(("step", "changed_documents", "changed_characters"), language)
-    lines = [*_notices(found, language), *plain_table(say("corpus.steps", language), heads, rows)]
+    heads = headed(("step", "changed_documents", "changed_characters"), language)
+    lines = [*notices(found, language), *plain_table(say("corpus.steps", language), heads, rows)]
     if "words" in found:
         told = {name: fixed(found["words"][name], 0) for name in ("words", "different", "rare", "places")}
         lines += ["", say("corpus.rare_words", language, **told)]
-    heads = _heads(("source", "documents", "changed_documents", "emptied", "most_steps"), language)
+    heads = headed(("source", "documents", "changed_documents", "emptied", "most_steps"), language)
     rows = [
         [
-            name, fixed(part["documents"], 0), _of(part["changed"], part["documents"]), fixed(part["emptied"], 0),
+            name, fixed(part["documents"], 0), of(part["changed"], part["documents"]), fixed(part["emptied"], 0),
             ", ".join(
                 f"{say(f'corpus.step.{step}', language)} {fixed(n, 0)}"
                 for step, (n, _) in sorted(part["steps"].items(), key=lambda item: -item[1][0])[:3] if n
@@ -33,7 +34,7 @@ def cleaned(found: Mapping[str, Any], language: str) -> list[str]:
         for name, part in found["sources"].items()
     ]  # fmt: skip
     lines += ["", *plain_table(say("corpus.sources", language), heads, rows, notes=1)]
-    return [*lines, "", _kept(found, language)]
+    return [*lines, "", kept(found, language)]
 
 
 def damaged(found: Mapping[str, Any], language: str) -> list[str]:
@@ -43,22 +44,22 @@ def damaged(found: Mapping[str, Any], language: str) -> list[str]:
         f"corpus.dose.{found['unit']}", language, defect=say(f"corpus.defect.{how['defect']}", language),
         dose=percent(how["dose"]), seed=how["seed"],
     )  # fmt: skip
-    heads = _heads(("source", "documents", "chosen", "damaged", "spared", "removed", "added"), language)
+    heads = headed(("source", "documents", "chosen", "damaged", "spared", "removed", "added"), language)
     rows = [
         [
-            name, fixed(part["documents"], 0), _of(part["chosen"], part["documents"]),
+            name, fixed(part["documents"], 0), of(part["chosen"], part["documents"]),
             *(fixed(part[column], 0) for column in ("damaged", "spared", "removed", "added")),
         ]
         for name, part in found["sources"].items()
     ]  # fmt: skip
-    lines = [*_notices(found, language), *plain_table(caption, heads, rows)]
+    lines = [*notices(found, language), *plain_table(caption, heads, rows)]
     return [*lines, "", _written(found, language), say("corpus.planted", language, path=found["planted"])]
 
 
 def augmented(found: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `augment`: notices, then by source."""
     columns = ["copies", "alike", *(("repeated", "left_out") if "repeated" in found else ())]
-    heads = _heads(("source", "documents", *columns, "written", "kept_bytes"), language)
+    heads = headed(("source", "documents", *columns, "written", "kept_bytes"), language)
     rows = [
         [
             name, fixed(part["documents"], 0), *(fixed(part[column], 0) for column in columns),
@@ -66,15 +67,11 @@ def augmented(found: Mapping[str, Any], language: str) -> list[str]:
         ]
         for name, part in found["sources"].items()
     ]  # fmt: skip
-    lines = [*_notices(found, language), *plain_table(say("corpus.sources", language), heads, rows)]
+    lines = [*notices(found, language), *plain_table(say("corpus.sources", language), heads, rows)]
     if "times" in found:
         shown = ", ".join(f"{name} {fixed(times, 2)}" for name, times in list(found["times"].items())[:12])
         lines += ["", say("corpus.times", language, times=shown)]
     return [*lines, "", _written(found, language)]
-
-
-def _notices(found: Mapping[str, Any], language: str) -> list[str]:
-    return [in_language(notice, language) for notice in found["notices"]]
 
 
 def _written(found: Mapping[str, Any], language: str) -> str:
@@ -82,19 +79,3 @@ def _written(found: Mapping[str, Any], language: str) -> str:
         "corpus.written", language, kept=fixed(found["kept"], 0), bytes=size(found["kept_bytes"]),
         folder=found["kept_folder"],
     )  # fmt: skip
-
-
-def _kept(found: Mapping[str, Any], language: str) -> str:
-    return say(
-        "corpus.kept", language, kept=fixed(found["kept"], 0), documents=fixed(found["documents"], 0),
-        share=percent(found["kept"] / found["documents"]), bytes=size(found["kept_bytes"]),
-        folder=found["kept_folder"],
-    )  # fmt: skip
-
-
-def _of(part: int, whole: int) -> str:
-    return f"{fixed(part, 0)} ({percent(part / whole)})" if whole else fixed(part, 0)
-
-
-def _heads(columns: tuple[str, ...], language: str) -> list[str]:
-    return [say(f"corpus.column.{column}", language) for column in columns]
