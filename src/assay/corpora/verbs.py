@@ -166,7 +166,8 @@ def _decided(
     with space.at_work({**request.identity(), **how}, request.command, progress):
         corpus = opened(request)
         if corpus is None:
-            _, *corpus = _scored(request, space.store, progress)
+            sources, *corpus = _scored(request, space.store, progress)
+            progress.notice(sources.notices)
         texts = corpus[0]
         inputs = {part.manifest["stage"]: part.fingerprint for part in corpus}
         counted = [_counted(texts, words, space.store, progress) for words in lists]
