@@ -267,3 +267,24 @@ def test_dedup_keeps_one_of_each_cluster_and_says_how_many_it_stands_for(say: Sa
 def test_what_dedup_cannot_do(say: Say, texts: Path, arguments: list[str], says: str) -> None:
     assert says in one_line(say("corpus", "dedup", texts, *arguments, "--out", "kept"))
     assert not Path("kept").exists()
+
+
+def test_sources_and_items_may_be_far_away(
+    say: Say, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "corpus"))
+    from far_away import served
+
+    monkeypatch.setenv("ASSAY_CACHE", str(tmp_path / "cache"))
+    with served() as server:
+        server.files["/letters.jsonl"] = (texts / "letters.jsonl").read_bytes()
+        uri = f"{server.address}/letters.jsonl"
+        code, out, _ = say("corpus", "privacy", uri, "--action", "report", "--out", "far", "--json")
+        near = say("corpus", "privacy", texts / "letters.jsonl", "--action", "report", "--out", "near", "--json")[1]
+        assert code == 0 and json.loads(out)["fingerprint"] == json.loads(near)["fingerprint"]
+        code, out, err = say("corpus", "decontaminate", uri, "--against", uri, "--out", "clean", "--lang", "zh")
+        assert code == 0 and err.count("未经加密") == 2
+        code, _, err = say("corpus", "scan", f"{server.address}/nothing.jsonl", "--out", "none")
+        assert code == 2 and "404 Not Found" in err and err.count("\n") == 1 and not Path("none").exists()
+    code, _, err = say("corpus", "scan", f"{server.address}/others.jsonl", "--out", "none")
+    assert code == 1 and "cannot be reached" in err and err.count("\n") == 1

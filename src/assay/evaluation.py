@@ -83,7 +83,8 @@ def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
 def _texts(request: Request, progress: Progress) -> Iterator[list[tuple[str, str]]]:
     """(source, text) of every document."""
     with tempfile.TemporaryDirectory() as folder:
-        _, made = read(request.sources, request.options, Store(Path(folder)), progress.to)
+        sources, made = read(request.sources, request.options, Store(Path(folder)), progress.to)
+        progress.notice(sources.notices)
         found: list[tuple[str, str]] = []
         for batch in documents.read(made.files(".parquet"), ["source", "text"]):
             found += zip(batch.column("source").to_pylist(), batch.column("text").to_pylist(), strict=True)

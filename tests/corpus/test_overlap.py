@@ -152,13 +152,13 @@ def test_repetition_does_not_blow_up_the_evidence(tmp_path: Path) -> None:
 def test_items_of_several_fields(tmp_path: Path) -> None:
     path = tmp_path / "e.jsonl"
     path.write_text('{"question": "Who?", "choices": ["A b", {"t": "c", "n": 3}], "answer": 1}\n\n', encoding="utf-8")
-    table, _ = d.read_items([str(path)], ["question", "choices"], ReadOptions())
+    table, *_ = d.read_items([str(path)], ["question", "choices"], ReadOptions())
     assert table.to_pylist() == [{"item_id": "e.jsonl:0", "text": "Who?\nA b\nc\n3"}]
     with pytest.raises(InputError, match=r"--item-field"):
         d.read_items([str(path)], ["question", "chioces"], ReadOptions())
     table = pa.Table.from_pylist([{"question": "Who?", "choices": ["A b", "c"], "answer": 1}])
     pq.write_table(table, tmp_path / "e.parquet")
-    table, _ = d.read_items([str(tmp_path / "e.parquet")], ["question", "choices"], ReadOptions())
+    table, *_ = d.read_items([str(tmp_path / "e.parquet")], ["question", "choices"], ReadOptions())
     assert table["text"].to_pylist() == ["Who?\nA b\nc"]
 
 

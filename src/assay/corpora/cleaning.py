@@ -144,7 +144,8 @@ def run_decontaminate(request: Request, against: Against, *, report_only: bool) 
     asked = {"against": wanted, "report_only": report_only}
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work({**request.identity(), **asked}, request.command, progress):
-        table, read = decontaminate.read_items(against.files, against.fields, request.options)
+        table, read, noticed = decontaminate.read_items(against.files, against.fields, request.options)
+        progress.notice(noticed)
         decontaminate.indexed(table, against.shape)  # bad items are told before the corpus is read
         texts = texts_of(request, space, progress)
         held = {"items": fingerprint(table.to_pydict())}
@@ -203,7 +204,9 @@ def texts_of(request: Request, space: Workspace, progress: Progress) -> Artifact
     found = opened(request)
     if found is not None:
         return found.documents
-    return room.read(request.sources, request.options, space.store, progress.to, without=request.out)[1]
+    sources, texts = room.read(request.sources, request.options, space.store, progress.to, without=request.out)
+    progress.notice(sources.notices)
+    return texts
 
 
 def written(batches: Any, folder: Path, progress: Progress) -> dict[str, Any]:

@@ -204,6 +204,7 @@ def decided(
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work({**request.identity(), **how}, request.command, progress):
         corpus = opened(request) or scored(request, space.store, progress)
+        progress.notice(corpus.notices)
         texts = corpus.documents
         inputs = {part.manifest["stage"]: part.fingerprint for part in (texts, *needs(corpus))}
         counted = [_counted(texts, words, space.store, progress) for words in lists]

@@ -215,6 +215,11 @@ class Scored:
     sources: Sources | None = None
     ray: str | None = None
 
+    @property
+    def notices(self) -> list[Both]:
+        """What was noticed of the sources, where they were read now."""
+        return [] if self.sources is None else self.sources.notices
+
     @cached_property
     def signals(self) -> Artifact:
         """A row a document (`signals.scoring`), in their order."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -119,6 +120,14 @@ class Progress:
             self._bar.console.print(text, markup=False)
         else:
             print(text, file=sys.stderr, flush=True)
+
+    def notice(self, notices: Iterable[Mapping[str, str]]) -> None:
+        """Say what was noticed, in both languages, in the one that is spoken here, even if nothing else is shown."""
+        for one in notices:
+            if self._bar is not None:
+                self._bar.console.print(one[self.language], markup=False)
+            else:
+                print(one[self.language], file=sys.stderr, flush=True)
 
     def take_seconds(self) -> dict[str, float]:
         """Seconds spent in each stage since this was last asked."""

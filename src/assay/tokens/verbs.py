@@ -111,7 +111,8 @@ def encode(request: Request, tokenizer: Path, out: Path) -> dict[str, Any]:
             remedy="train a tokenizer with assay tokenizer train, or take one whose id 0 is special",
         )  # fmt: skip
     with _working(out) as store, Progress(request.language, quiet=request.quiet) as progress:
-        _, texts = read(request.sources, request.options, store, progress.to, without=out)
+        sources, texts = read(request.sources, request.options, store, progress.to, without=out)
+        progress.notice(sources.notices)
 
         def make(folder: Path) -> dict[str, Any]:
             progress.stage("tokens", texts.summary["bytes"])
@@ -182,7 +183,8 @@ def run_compare(request: Request, tokenizers: list[Path], sample_bytes: int) -> 
     """
     encoders = {name: Encoder.load(path) for name, path in zip(_names(tokenizers), tokenizers, strict=True)}
     with tempfile.TemporaryDirectory(prefix="assay-") as folder, Progress(request.language, quiet=request.quiet) as bar:
-        _, texts = read(request.sources, request.options, Store(Path(folder)), bar.to)
+        sources, texts = read(request.sources, request.options, Store(Path(folder)), bar.to)
+        bar.notice(sources.notices)
         sample = _sample(texts, sample_bytes)
         bar.stage("compare", float(sample.n_bytes.sum()) * len(encoders))
         measured = {name: compare.measure(encoder, sample, bar.advance) for name, encoder in encoders.items()}

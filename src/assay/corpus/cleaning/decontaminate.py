@@ -26,6 +26,7 @@ from assay.corpus.cleaning import overlap
 from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.corpus.text import characters as ch
 from assay.errors import InputError, WorkError
+from assay.present.words import Both
 from assay.store import whole_file
 
 WORDS, CHARACTERS = 13, 20
@@ -63,8 +64,10 @@ many of the item's n-grams the document holds in all. `item` is the row of the i
 the item that the stretch begins with."""
 
 
-def read_items(uris: list[str], fields: Sequence[str], options: ReadOptions) -> tuple[pa.Table, dict[str, Any]]:
-    """The ITEMS of evaluation files, one for each row, and counts of what is in them.
+def read_items(
+    uris: list[str], fields: Sequence[str], options: ReadOptions
+) -> tuple[pa.Table, dict[str, Any], Sequence[Both]]:
+    """The ITEMS of evaluation files, one for each row, counts of what is in them, and what was noticed.
 
     Args:
         fields: that hold the text, joined by lines; none: the first usual name that is there.
@@ -80,7 +83,8 @@ def read_items(uris: list[str], fields: Sequence[str], options: ReadOptions) -> 
     ids: list[str] = []
     texts: list[str] = []
     try:
-        for batch in open_sources(uris, options).batches(report):
+        sources = open_sources(uris, options)
+        for batch in sources.batches(report):
             names = zip(batch.column("origin").to_pylist(), batch.column("ordinal").to_pylist(), strict=True)
             ids += [f"{origin}:{ordinal}" for origin, ordinal in names]
             texts += batch.column("text").to_pylist()
@@ -90,7 +94,7 @@ def read_items(uris: list[str], fields: Sequence[str], options: ReadOptions) -> 
     if not texts:
         what = f"the evaluation set is empty (rows without text: {report.empty}, broken: {report.bad_rows})"
         raise InputError(what, where=", ".join(uris), remedy="name files with items in them with --against")
-    return pa.table([ids, texts], schema=ITEMS), {"empty": report.empty, "bad_rows": report.bad_rows}
+    return pa.table([ids, texts], schema=ITEMS), {"empty": report.empty, "bad_rows": report.bad_rows}, sources.notices
 
 
 def indexed(items: pa.Table, shape: Shape) -> overlap.Index:

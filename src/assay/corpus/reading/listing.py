@@ -182,7 +182,11 @@ def _roots(uris: list[str], how: _How, skipped: list[Skipped]) -> list[Path]:
 
 def _root(uri: str) -> Path:
     if "://" in uri and not uri.startswith("file://"):
-        raise InputError("this kind of source is not known", where=shown(uri), remedy="name a file or a folder")
+        raise InputError(
+            "this kind of source is not known",
+            where=shown(uri),
+            remedy="name a file, a folder, hf://, s3:// or https://",
+        )
     if not uri.strip():
         raise InputError("a source is empty", where=repr(uri), remedy="name a file or a folder (is a variable unset?)")
     path = Path(uri.removeprefix("file://"))
