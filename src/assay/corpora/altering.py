@@ -33,6 +33,7 @@ from assay.corpus.altering.counting import overall, summed
 from assay.corpus.altering.damage import DEFECTS, PLANTED, Damage
 from assay.corpus.altering.parts import Alter, altered_part
 from assay.corpus.cleaning import decontaminate
+from assay.corpus.reading.source import ReadOptions
 from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.present.words import Both, both
@@ -204,7 +205,10 @@ def run_damage(request: Request, how: Damage, items: Items) -> dict[str, Any]:
         needs = DEFECTS[how.defect].needs
         if needs is None:
             return partial(damage.damaged, how=how), {}, [], []
-        pool = _hosts(texts, how, items, request, store) if needs == "items" else _pool(texts, how, store, progress)
+        if needs == "items":
+            pool = _hosts(texts, how, items, request.options, store, progress)
+        else:
+            pool = _pool(texts, how, store, progress)
         here = replace(how, pool=pool.files(".parquet")[0])
         return partial(damage.damaged, how=here), {"pool": pool.fingerprint}, [], []
 
@@ -242,13 +246,16 @@ def _pool(texts: Artifact, how: Damage, store: Store, progress: Progress) -> Art
     return made
 
 
-def _hosts(texts: Artifact, how: Damage, items: Items, request: Request, store: Store) -> Artifact:
+def _hosts(
+    texts: Artifact, how: Damage, items: Items, options: ReadOptions, store: Store, progress: Progress
+) -> Artifact:
     """The documents that evaluation items come into."""
     try:
-        table, _ = decontaminate.read_items(list(items.files), items.fields, request.options)
+        table, _, noticed = decontaminate.read_items(list(items.files), items.fields, options)
     except InputError as error:
         remedy = error.remedy.replace("--against", "--items")
         raise InputError(error.what, where=error.where, remedy=remedy) from error
+    progress.notice(noticed)
 
     def choose(folder: Path) -> dict[str, Any]:
         made = planted.hosts(texts.files(".parquet"), table, how.dose, how.copies, how.seed)

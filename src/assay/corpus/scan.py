@@ -216,7 +216,7 @@ class Scored:
     ray: str | None = None
 
     @property
-    def notices(self) -> list[Both]:
+    def notices(self) -> Sequence[Both]:
         """What was noticed of the sources, where they were read now."""
         return [] if self.sources is None else self.sources.notices
 
