@@ -82,7 +82,7 @@ def share_bar(share: float, text: str) -> Markup:
     """A share as a bar with its number beside it."""
     width = f"{max(0.0, min(share, 1.0)) * 100:.1f}%"
     return Markup(
-        '<span class="share"><span class="share-bar" aria-hidden="true"><i style="width:{}"></i></span>{}</span>'
+        '<span class="share"><span class="share-bar" aria-hidden="true"><i style="width:{}"></i></span><b>{}</b></span>'
     ).format(width, text)
 
 

@@ -187,7 +187,7 @@ def _margin(found: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]
     for side in ("kept", "dropped"):
         shown = [
             {
-                "value": both("portrait.margins.value", signal=rule["signal"], value=significant(one["value"], 4)),
+                "value": both("portrait.margins.value", signal=rule["signal"], value=_shown(one["value"])),
                 "source": text_of(found["sources"][one["g"]]),
                 "doc_id": one["doc_id"],
                 "text": one["text"][:_TEXT] + (" …" if one["cut"] else ""),
@@ -201,3 +201,8 @@ def _margin(found: Mapping[str, Any], rule: Mapping[str, Any]) -> dict[str, Any]
         share=part(rule["drops"], rule["asked"]),
     )  # fmt: skip
     return {"rule": rule["rule"], "about": about, "sides": sides}
+
+
+def _shown(value: float) -> str:
+    """Counts as they are, all else to four digits."""
+    return fixed(value, 0) if value == int(value) else significant(value, 4)
