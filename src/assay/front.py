@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
@@ -146,7 +147,7 @@ def evaluate(
     stride: int | None,
     device: str,
     level: float,
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -196,7 +197,7 @@ def _command() -> str:
 
 
 def corpus_scan(
-    *, sources: list[str], out: Path, ray: str | None, reading: dict[str, Any], language: str, as_json: bool
+    *, sources: list[str], out: Path, ray: str | None, reading: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay corpus scan`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
@@ -216,7 +217,7 @@ def corpus_select(
     words: list[Path],
     scores: list[str],
     device: str,
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -246,7 +247,7 @@ def corpus_dedup(
     out: Path,
     level: Any,
     options: dict[str, Any],
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -280,7 +281,7 @@ def corpus_privacy(
     action: Any,
     kinds: list[str],
     shown: bool,
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -300,7 +301,7 @@ def corpus_decontaminate(
     out: Path,
     against: dict[str, Any],
     report_only: bool,
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -315,7 +316,7 @@ def corpus_decontaminate(
 
 
 def corpus_clean(
-    *, sources: list[str], out: Path, cleaning: dict[str, Any], reading: dict[str, Any], language: str, as_json: bool
+    *, sources: list[str], out: Path, cleaning: dict[str, Any], reading: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay corpus clean`. `cleaning` are the fields of `Cleaning`, `reading` those of `ReadOptions`."""
     from assay.corpora import altering, told_altering, verbs
@@ -336,7 +337,7 @@ def corpus_damage(
     seed: int,
     given: dict[str, Any],
     items: tuple[list[str], list[str]],
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -360,7 +361,7 @@ def corpus_augment(
     vectors: Path | None,
     bound: float,
     mixture: dict[str, Any],
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -382,7 +383,7 @@ def corpus_profile(
     packs: list[str],
     title: str | None,
     license_: str,
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -397,7 +398,7 @@ def corpus_profile(
 
 
 def corpus_classifier(
-    *, good: list[str], bad: list[str], out: Path, bits: int, reading: dict[str, Any], language: str, as_json: bool
+    *, good: list[str], bad: list[str], out: Path, bits: int, reading: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay corpus classifier`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import curating, told_curating, verbs
@@ -414,7 +415,7 @@ def tokenizer_train(
     out: Path,
     learning: dict[str, Any],
     sample: str,
-    reading: dict[str, Any],
+    reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
@@ -431,7 +432,7 @@ def tokenizer_train(
 
 
 def tokenizer_encode(
-    *, tokenizer: Path, sources: list[str], out: Path, reading: dict[str, Any], language: str, as_json: bool
+    *, tokenizer: Path, sources: list[str], out: Path, reading: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay tokenizer encode`. `reading` are the fields of `ReadOptions`."""
     from assay.corpus.reading.source import ReadOptions
@@ -442,7 +443,7 @@ def tokenizer_encode(
 
 
 def tokenizer_compare(
-    *, tokenizers: list[Path], sources: list[str], sample: str, reading: dict[str, Any], language: str, as_json: bool
+    *, tokenizers: list[Path], sources: list[str], sample: str, reading: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay tokenizer compare`. `reading` are the fields of `ReadOptions`."""
     n_bytes = int(parse_size(sample, "sample"))

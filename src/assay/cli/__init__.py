@@ -16,7 +16,7 @@ import typer
 
 from assay import __version__
 from assay.cli import corpus, tokenizer
-from assay.cli.options import SOURCES, Debug, Encoding, Json, Lang, OnError, SourceField, TextField, reading
+from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
 from assay.errors import AssayError, InputError, Stopped, WorkError, interrupted
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ def _main(
 
 
 @app.command()
+@reads
 def study(
     sources: Annotated[
         list[str] | None,
@@ -64,10 +65,7 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder of the study; a rerun goes on from what is there.")] = Path("study"),
     recipe: Annotated[Path | None, typer.Option(help="YAML file.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override: key=value, e.g. train.seeds=5.")] = None,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
+    reading: Reading = NOTHING,
     lang: Annotated[
         Literal["en", "zh"], typer.Option(help="Language of progress and page; error lines are always English.")
     ] = "en",
@@ -92,10 +90,7 @@ def study(
 
     front.study(
         sources=sources, budget=budget, tokens=tokens, out=out, recipe=recipe, overrides=set_ or [],
-        options={
-            "corpus.source_field": source_field, "corpus.text_field": text_field,
-            "corpus.encoding": encoding, "corpus.on_error": on_error,
-        },
+        options={f"corpus.{name}": value for name, value in reading.items()},
         language=lang, explain=explain, as_json=json_,
     )  # fmt: skip
 
@@ -172,6 +167,7 @@ def train(
 
 
 @app.command("eval")
+@reads
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model directory.")],
     sources: Annotated[list[str] | None, typer.Argument(help=f"Text to predict. {SOURCES}.")] = None,
@@ -187,10 +183,7 @@ def evaluate(
         str, typer.Option(help="auto, cpu or cuda, for neural models; auto: a GPU where there is one, else cpu.")
     ] = "auto",
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -206,7 +199,7 @@ def evaluate(
 
     front.evaluate(
         model=model, sources=sources or [], words=words or [], window=window, stride=stride, device=device, level=level,
-        reading=reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
 
 

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
+from assay.cli.options import NOTHING, Debug, Json, Lang, Reading, reads
 
 Sources = Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan.")]
 Out = Annotated[Path, typer.Option(help="New or empty folder for the documents; a rerun goes on from what is there.")]
 
 
+@reads
 def corpus_clean(
     sources: Sources,
     out: Out,
@@ -44,11 +45,7 @@ def corpus_clean(
         bool,
         typer.Option("--spaces", help="Tidy spaces, U+3000, line ends and blank lines; drop zero-width characters."),
     ] = False,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -72,10 +69,11 @@ def corpus_clean(
             "script": script, "case": case, "digits": digits, "stop_words": languages, "rare_words": rare_words,
             "punctuation": punctuation, "spaces": spaces,
         },
-        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
 
 
+@reads
 def corpus_damage(
     sources: Sources,
     out: Out,
@@ -104,11 +102,7 @@ def corpus_damage(
     item_field: Annotated[
         list[str] | None, typer.Option(help="Field of an item that holds its text; repeated, they are joined.")
     ] = None,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -128,10 +122,11 @@ def corpus_damage(
         sources=sources, out=out, defect=defect, dose=dose, seed=seed,
         given={"copies": copies, "edits": edits, "order": order, "width": width},
         items=(items or [], item_field or []),
-        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
 
 
+@reads
 def corpus_augment(
     sources: Sources,
     out: Out,
@@ -149,11 +144,7 @@ def corpus_augment(
     ] = None,
     over: Annotated[Literal["source", "language"], typer.Option(help="What --temperature evens out.")] = "source",
     seed: Annotated[int, typer.Option(help="Another seed, other words and documents.")] = 0,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -174,5 +165,5 @@ def corpus_augment(
         augmentation={"drop": drop, "swap": swap, "synonyms": synonyms, "copies": copies, "seed": seed},
         vectors=vectors, bound=bound,
         mixture={"weights": weights, "temperature": temperature, "over": over},
-        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip

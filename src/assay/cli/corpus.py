@@ -9,18 +9,7 @@ import typer
 
 from assay.cli import altering, curating, profiling
 from assay.cli.curating import Device, Model, Threshold, Windows
-from assay.cli.options import (
-    SOURCES,
-    Debug,
-    Encoding,
-    Html,
-    Json,
-    Lang,
-    OnError,
-    SourceField,
-    TextField,
-    reading,
-)
+from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
 
 app = typer.Typer(
     help="Score a corpus once, then ask rules of it.", no_args_is_help=True,
@@ -29,17 +18,14 @@ app = typer.Typer(
 
 
 @app.command("scan")
+@reads
 def corpus_scan(
     sources: Annotated[list[str], typer.Argument(help=f"{SOURCES}.")],
     out: Annotated[Path, typer.Option(help="New or empty folder; a rerun goes on from what is there.")],
     ray: Annotated[
         str | None, typer.Option(help="Score on a Ray cluster: its address, auto or local; for the same rows.")
     ] = None,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -57,12 +43,13 @@ def corpus_scan(
     from assay import front
 
     front.corpus_scan(
-        sources=sources, out=out, ray=ray, reading=reading(source_field, text_field, encoding, on_error, html),
+        sources=sources, out=out, ray=ray, reading=reading,
         language=lang, as_json=json_,
     )  # fmt: skip
 
 
 @app.command("select")
+@reads
 def corpus_select(
     sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
@@ -82,11 +69,7 @@ def corpus_select(
         typer.Option(help="NAME=DIR: a classifier, or a model that predicts text; --where may ask about NAME."),
     ] = None,
     device: Annotated[str, typer.Option(help="Of --score: auto, cpu or cuda.")] = "auto",
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -110,11 +93,12 @@ def corpus_select(
     front.corpus_select(
         sources=sources, out=out, packs=pack or [], where=where or [], words=words or [], scores=score or [],
         device=device,
-        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
 
 
 @app.command("dedup")
+@reads
 def corpus_dedup(
     sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
@@ -157,11 +141,7 @@ def corpus_dedup(
     threshold: Threshold = None,
     windows: Windows = None,
     device: Device = None,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -191,11 +171,12 @@ def corpus_dedup(
             "min_words": min_words, "min_characters": min_characters, "model": model, "threshold": threshold,
             "windows": windows, "device": device,
         },
-        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
 
 
 @app.command("privacy")
+@reads
 def corpus_privacy(
     sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and the findings.")],
@@ -212,11 +193,7 @@ def corpus_privacy(
     show_text: Annotated[
         bool, typer.Option("--show-text", help="Write what is found beside its place. By default it is not repeated.")
     ] = False,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -234,11 +211,12 @@ def corpus_privacy(
 
     front.corpus_privacy(
         sources=sources, out=out, action=action, kinds=kinds or [], shown=show_text,
-        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
 
 
 @app.command("decontaminate")
+@reads
 def corpus_decontaminate(
     sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan.")],
     against: Annotated[
@@ -260,11 +238,7 @@ def corpus_decontaminate(
         int, typer.Option(min=2, max=200, help="Characters of an n-gram, in items of Chinese and other unspaced text.")
     ] = 20,
     shortest: Annotated[int, typer.Option(min=1, help="Items of fewer words (characters) are not looked for.")] = 5,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -286,7 +260,7 @@ def corpus_decontaminate(
             "files": against, "fields": tuple(item_field or ()), "shape": (words, characters, shortest),
             "threshold": threshold,
         },
-        report_only=action == "report", reading=reading(source_field, text_field, encoding, on_error, html),
+        report_only=action == "report", reading=reading,
         language=lang, as_json=json_,
     )  # fmt: skip
 

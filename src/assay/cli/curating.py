@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
+from assay.cli.options import NOTHING, Debug, Json, Lang, Reading, reads
 
 Model = Annotated[Path | None, typer.Option(help="semantic: an encoder's directory, whose vectors are compared.")]
 Threshold = Annotated[
@@ -19,16 +19,13 @@ Windows = Annotated[
 Device = Annotated[str | None, typer.Option(help="semantic: auto, cpu or cuda. Default auto.")]
 
 
+@reads
 def corpus_classifier(
     good: Annotated[list[str], typer.Option(help="Good documents: files, folders, a scan's folder. Repeatable.")],
     bad: Annotated[list[str], typer.Option(help="Bad documents, of the same languages and lengths. Repeatable.")],
     out: Annotated[Path, typer.Option(help="New or empty folder; the classifier is in its folder model.")],
     bits: Annotated[int, typer.Option(min=16, max=22, help="2^BITS buckets for n-grams.")] = 20,
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -45,6 +42,6 @@ def corpus_classifier(
     from assay import front
 
     front.corpus_classifier(
-        good=good, bad=bad, out=out, bits=bits, reading=reading(source_field, text_field, encoding, on_error, html),
+        good=good, bad=bad, out=out, bits=bits, reading=reading,
         language=lang, as_json=json_,
     )  # fmt: skip

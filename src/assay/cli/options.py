@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import typer
+
+_NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 SOURCES = "Files, folders, hf://datasets/OWNER/NAME, s3://BUCKET/PREFIX, https://, builtin:starter or builtin:python"
 SourceField = Annotated[str | None, typer.Option(help="Field of each row that names its source.")]
@@ -25,19 +31,30 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
-def reading(
-    source_field: str | None,
-    text_field: str | None,
-    encoding: str | None,
-    on_error: str | None,
-    html: str | None = None,
-) -> dict[str, str]:
-    """The options of reading that were given."""
-    options = {
-        "source_field": source_field,
-        "text_field": text_field,
-        "encoding": encoding,
-        "on_error": on_error,
-        "html": html,
-    }
-    return {name: value for name, value in options.items() if value is not None}
+Reading = Mapping[str, str]
+"""A verb's argument that stands for the options which say how sources are read: those that were given, by name."""
+NOTHING: Reading = MappingProxyType({})
+_HOW: dict[str, Any] = {
+    "source_field": SourceField, "text_field": TextField, "encoding": Encoding, "on_error": OnError, "html": Html,
+}  # fmt: skip
+_Verb = TypeVar("_Verb", bound=Callable[..., None])
+
+
+def reads(verb: _Verb) -> _Verb:
+    """The verb with these options in the place of its argument `reading`."""
+    own = inspect.signature(verb, eval_str=True)
+    how = [inspect.Parameter(name, _NAMED, default=None, annotation=option) for name, option in _HOW.items()]
+    parameters = [
+        part
+        for one in own.parameters.values()
+        for part in (how if one.name == "reading" else [one.replace(kind=_NAMED)])
+    ]
+
+    @functools.wraps(verb)
+    def typed(**given: Any) -> None:
+        reading = {name: value for name in _HOW if (value := given.pop(name)) is not None}
+        verb(**given, reading=reading)
+
+    typed.__dict__["__signature__"] = own.replace(parameters=parameters)
+    typed.__annotations__ = {one.name: one.annotation for one in parameters}
+    return cast(_Verb, typed)

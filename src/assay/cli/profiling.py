@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import Debug, Encoding, Html, Json, Lang, OnError, SourceField, TextField, reading
+from assay.cli.options import NOTHING, Debug, Json, Lang, Reading, reads
 
 
+@reads
 def corpus_profile(
     sources: Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan, scanned first.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the page, its numbers and the dataset card.")],
@@ -24,11 +25,7 @@ def corpus_profile(
     license_: Annotated[
         str, typer.Option("--license", help="Of the corpus, for the card: an identifier such as cc-by-4.0.")
     ] = "unknown",
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
-    html: Html = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -48,5 +45,5 @@ def corpus_profile(
 
     front.corpus_profile(
         sources=sources, out=out, packs=pack or [], title=title, license_=license_,
-        reading=reading(source_field, text_field, encoding, on_error, html), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli.options import SOURCES, Debug, Encoding, Json, Lang, OnError, SourceField, TextField, reading
+from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
 
 app = typer.Typer(
     help="Train tokenizers, encode text with them, and see what they make of it.", no_args_is_help=True,
@@ -16,6 +16,7 @@ app = typer.Typer(
 
 
 @app.command("train")
+@reads
 def tokenizer_train(
     sources: Annotated[list[str], typer.Argument(help=f"{SOURCES}.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for tokenizer.json and tokenizer_config.json.")],
@@ -35,10 +36,7 @@ def tokenizer_train(
         bool, typer.Option("--spaces", help="word: the text is cut into words by spaces already, as Penn Treebank is.")
     ] = False,
     sample: Annotated[str, typer.Option(help="Bytes of text to learn from, balanced over the sources.")] = "6M",
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -62,19 +60,17 @@ def tokenizer_train(
             "kind": kind, "vocabulary": vocabulary, "special": tuple(special or ()), "min_count": min_count,
             "lower": lower, "spaces": spaces,
         },
-        sample=sample, reading=reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+        sample=sample, reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
 
 
 @app.command("encode")
+@reads
 def tokenizer_encode(
     tokenizer: Annotated[Path, typer.Argument(help="A tokenizer.json, or a folder with one in it.")],
     sources: Annotated[list[str], typer.Argument(help=f"{SOURCES}.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the shards and spans.parquet of each split.")],
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -90,19 +86,17 @@ def tokenizer_encode(
 
     front.tokenizer_encode(
         tokenizer=tokenizer, sources=sources, out=out,
-        reading=reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
 
 
 @app.command("compare")
+@reads
 def tokenizer_compare(
     tokenizers: Annotated[list[Path], typer.Argument(help="tokenizer.json files, or folders with one in them.")],
     on: Annotated[list[str], typer.Option("--on", help=f"{SOURCES}. Repeatable.")],
     sample: Annotated[str, typer.Option(help="Bytes of text of each source, at most.")] = "4M",
-    source_field: SourceField = None,
-    text_field: TextField = None,
-    encoding: Encoding = None,
-    on_error: OnError = None,
+    reading: Reading = NOTHING,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -119,5 +113,5 @@ def tokenizer_compare(
 
     front.tokenizer_compare(
         tokenizers=tokenizers, sources=on, sample=sample,
-        reading=reading(source_field, text_field, encoding, on_error), language=lang, as_json=json_,
+        reading=reading, language=lang, as_json=json_,
     )  # fmt: skip
