@@ -32,6 +32,19 @@ def test_until_it_is_settled_the_folder_takes_a_corrected_study(tmp_path: Path) 
     assert space.path("study.json").read_bytes() == before
 
 
+def test_an_option_that_came_later_and_asks_for_nothing_is_no_difference(tmp_path: Path) -> None:
+    space = Workspace(tmp_path / "out", "training")
+    with space.enter({"recipe": {"train": {"seed": 1}}}, "first"):
+        space.settle(corpus="one")
+    with space.enter({"recipe": {"train": {"seed": 1, "find": False, "vectors": None}}}, "second"):
+        pass
+    with (
+        pytest.raises(InputError, match="train.find: null there, true here"),
+        space.enter({"recipe": {"train": {"seed": 1, "find": True}}}, "third"),
+    ):
+        pass
+
+
 def test_two_at_the_same_time(tmp_path: Path) -> None:
     with Workspace(tmp_path / "study").enter(ONE, "one"):
         refusal = "another run is working here -> wait for it, or choose another --out"

@@ -219,7 +219,8 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
     """What differs, key by key, those of a recipe last, named as `--set` does: `model.width: 16 there, 32 here`."""
     for key, value in sorted(here.items(), key=lambda item: item[0] == "recipe"):
         before = there.get(key)
-        if before == value:
+        later = key not in there and value in (None, False)  # an option that came since, and asks for nothing
+        if before == value or later:
             continue
         if isinstance(before, dict) and isinstance(value, dict):
             prefix = "" if key == "recipe" else f"{key}."
