@@ -39,7 +39,7 @@ def test_an_option_that_came_later_and_asks_for_nothing_is_no_difference(tmp_pat
     with space.enter({"recipe": {"train": {"seed": 1, "find": False, "vectors": None}}}, "second"):
         pass
     with (
-        pytest.raises(InputError, match="train.find: null there, true here"),
+        pytest.raises(InputError, match=r"train\.find: null there, true here"),
         space.enter({"recipe": {"train": {"seed": 1, "find": True}}}, "third"),
     ):
         pass

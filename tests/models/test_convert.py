@@ -111,9 +111,15 @@ def test_what_is_no_weights_is_told_and_nothing_written(tmp_path: Path) -> None:
         torch.save(content, folder / "model.pt")
         with pytest.raises(InputError, match=said):
             convert_pickled(folder, out)
-    (folder / "model.pt").write_bytes((folder / "model.pt").read_bytes()[:-40])
-    with pytest.raises(InputError, match="is not weights alone"):
-        convert_pickled(folder, out)
+    whole = (folder / "model.pt").read_bytes()
+    for cut, said in (
+        (whole[:-40], "damaged or cut off"),
+        (b"junk" + whole, "no file of PyTorch's"),
+        (b"", "is empty"),
+    ):
+        (folder / "model.pt").write_bytes(cut)
+        with pytest.raises(InputError, match=said):
+            convert_pickled(folder, out)
     torch.save({"w": torch.ones(2)}, folder / "model.pt")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="is a file and no folder"):

@@ -91,6 +91,11 @@ def _beside(source: Path) -> list[str]:
 
 
 def _load(file: Path) -> dict[str, Tensor]:
+    with file.open("rb") as opened:
+        head = opened.read(2)
+    if not head.startswith((b"PK", b"\x80")):  # an archive as PyTorch writes it, or a pickle
+        said = "is empty" if not head else "is no file of PyTorch's weights"
+        raise InputError(said, where=file, remedy="name a .bin or .pt file that torch.save wrote, or fetch it again")
     try:
         with warnings.catch_warnings(action="ignore"):  # of pickles that are not PyTorch's own
             found: Any = torch.load(file, map_location="cpu", weights_only=True)
@@ -120,5 +125,7 @@ def _in_short(error: Exception) -> str:
     text = str(error)
     if asked := re.search(r"GLOBAL ([\w.]+)", text):
         return f"it asks for {asked.group(1)}"
+    if "PytorchStreamReader" in text:
+        return "it is damaged or cut off"
     said = text.rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
     return re.split(r"\.\s|\n", said)[0]
