@@ -66,6 +66,26 @@ def binomial(hits: int, n: int, level: float = 0.9) -> tuple[float, float]:
     return low, high
 
 
+def memory(pid: int) -> float:
+    """PSS in bytes of a process and those that it started."""
+    total = 0.0
+    for one in [pid, *children(pid)]:
+        try:
+            text = Path(f"/proc/{one}/smaps_rollup").read_text()
+            total += 1024 * int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1])
+        except (OSError, StopIteration):
+            continue
+    return total
+
+
+def children(pid: int) -> list[int]:
+    try:
+        own = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [*own, *(one for child in own for one in children(child))]
+
+
 def study(source: str, out: Path, tokens: str, *settings: str, corpus_from: Path | None = None) -> dict[str, Any]:
     """Run `assay study` as a person would, and return its results.json.
 

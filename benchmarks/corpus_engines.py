@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from assay.corpus import documents
 from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.corpus.signals import scoring
-from common import store_result
+from common import memory, store_result
 
 ENGINES = ("threads", "processes", "daft", "daft-processes")
 SOURCES = ("mix-en", "mix-zh")
@@ -92,26 +92,6 @@ def measured(engine: str, data: Path, folder: Path, size: float) -> dict[str, An
     found = {"seconds": seconds, "mb_per_second": size / 1e6 / seconds, "peak_mb": peak / 1e6, **told}
     print(engine, found, file=sys.stderr, flush=True)
     return found
-
-
-def memory(pid: int) -> float:
-    """PSS in bytes of a process and those that it started."""
-    total = 0.0
-    for one in [pid, *children(pid)]:
-        try:
-            text = Path(f"/proc/{one}/smaps_rollup").read_text()
-            total += 1024 * int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1])
-        except (OSError, StopIteration):
-            continue
-    return total
-
-
-def children(pid: int) -> list[int]:
-    try:
-        own = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-    return [*own, *(one for child in own for one in children(child))]
 
 
 def run(engine: str, parts: list[Path], target: Path) -> None:

@@ -53,7 +53,19 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     speeds = {name: speed(given, name, language) for name, language in LANGUAGES.items()}
     sizes = [sized(given, gigabytes) for gigabytes in given.gigabytes]
-    store_result("corpus_speed", {"rounds": given.rounds, "speed": speeds, "memory": sizes})
+    store_result(
+        "corpus_speed",
+        {"rounds": given.rounds, "speed": speeds, "memory": sizes, "bytes_a_document": slope(sizes)},
+    )
+
+
+def slope(sizes: list[dict[str, Any]]) -> float | None:
+    """Memory of de-duplication that a further document takes, from the smallest and the largest corpus."""
+    if len(sizes) < 2:
+        return None
+    few, many = sizes[0], sizes[-1]
+    more = many["duplicates"]["peak_mb"] - few["duplicates"]["peak_mb"]
+    return float(1e6 * more / (many["documents_read"] - few["documents_read"]))
 
 
 def speed(given: argparse.Namespace, name: str, language: str) -> dict[str, Any]:
@@ -174,7 +186,7 @@ def sized(given: argparse.Namespace, gigabytes: float) -> dict[str, Any]:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "in").mkdir(parents=True)
     size, rows = repeated(given.data, folder / "in", gigabytes * 1e9)
-    found: dict[str, Any] = {"gigabytes": size / 1e9, "documents": rows}
+    found: dict[str, Any] = {"gigabytes": size / 1e9, "documents_read": rows}
     for name in ("documents", "signals", "duplicates"):
         command = [sys.executable, __file__, str(given.data), "--work", str(given.work), "--stage", name, str(folder)]
         began, peak = time.monotonic(), 0.0
@@ -186,7 +198,6 @@ def sized(given: argparse.Namespace, gigabytes: float) -> dict[str, Any]:
                 raise SystemExit(f"{name} failed")
         seconds = time.monotonic() - began
         found[name] = {"seconds": seconds, "mb_per_second": size / 1e6 / seconds, "peak_mb": peak / 1e6}
-    found["duplicates"]["bytes_a_document"] = found["duplicates"]["peak_mb"] * 1e6 / rows
     print(found, file=sys.stderr, flush=True)
     shutil.rmtree(folder)
     return found

@@ -43,7 +43,7 @@ def assay(*arguments: Any, timeout: float = 300) -> subprocess.CompletedProcess[
     return subprocess.run([ASSAY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False)
 
 
-def _heed_ctrl_c() -> None:
+def heed_ctrl_c() -> None:
     """Where the tests themselves run in the background, Ctrl-C is ignored, and what they start inherits that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -56,7 +56,7 @@ class Running:
         with log.open("w") as err:
             self.process = subprocess.Popen(
                 [ASSAY, *map(str, arguments)], stdout=subprocess.PIPE, stderr=err, start_new_session=True, text=True,
-                preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 (one system call, and no lock)
+                preexec_fn=heed_ctrl_c,  # noqa: PLW1509 (one system call, and no lock)
             )  # fmt: skip
 
     def wait_for(self, words: str, timeout: float = 120) -> None:

@@ -18,6 +18,7 @@ from far_away import Stand, served
 from assay.corpus.reading.remote import cache
 from assay.corpus.reading.source import ReadOptions, open_sources
 from assay.errors import InputError
+from command import heed_ctrl_c
 
 FETCH = """import sys
 from assay.corpus.reading.source import ReadOptions, open_sources
@@ -52,6 +53,7 @@ def start(server: Any, tmp_path: Path, path: str = "/a.jsonl") -> subprocess.Pop
     return subprocess.Popen(
         [sys.executable, "-c", FETCH, server.address + path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "ASSAY_CACHE": str(tmp_path / "cache")},
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 (one system call, and no lock)
     )  # fmt: skip
 
 
