@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ import pyarrow as pa
 
 from assay.corpus.text import characters as ch
 from assay.corpus.text.compiled import compiled
+from assay.corpus.text.kept import Arrays, kept
+from assay.store import file_digest
 
 STRETCH = 600
 """Characters looked at in each document."""
@@ -121,13 +124,6 @@ def _count_letters(points: Any, classes: Any, begins: Any, ends: Any, letters: A
         letters[k], unspaced[k] = every, some
 
 
-@lru_cache(maxsize=1)
-def _model() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    return LanguageIdentifier.from_model_file(MODEL_FILE)
-
-
 class _Automaton(NamedTuple):
     """py3langid's model as arrays: where each state's transitions begin, the next state of each byte there, the feature
     that a state emits (-1: none); the log-probability of each feature in each language, and of each language."""
@@ -142,16 +138,32 @@ class _Automaton(NamedTuple):
 
 
 @lru_cache(maxsize=1)
+def _model() -> Arrays:
+    """py3langid's model, unpacked once a machine: that takes a second and a half."""
+    from py3langid import langid
+
+    return kept("language", [1, file_digest(Path(langid.__file__).parent / langid.MODEL_FILE)], _unpacked)
+
+
+def _unpacked() -> Arrays:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    model = LanguageIdentifier.from_model_file(MODEL_FILE)
+    return {
+        "rows": np.asarray(model.tk_row, dtype=np.int64) << 8,
+        "moves": np.asarray(model.tk_nextmove).astype(np.int32),
+        "features": np.asarray(model.tk_output, dtype=np.int32),
+        "weights": np.asarray(model.nb_ptc, dtype=np.float32),
+        "priors": np.asarray(model.nb_pc, dtype=np.float32),
+        "labels": np.asarray(model.nb_classes),
+        "alike": np.asarray(list(model._alias_pairs), dtype=np.int64).reshape(-1, 2),
+    }
+
+
+@lru_cache(maxsize=1)
 def _automaton() -> _Automaton:
-    model = _model()
-    return _Automaton(
-        np.asarray(model.tk_row, dtype=np.int64) << 8,
-        np.asarray(model.tk_nextmove).astype(np.int32),
-        np.asarray(model.tk_output, dtype=np.int32),
-        np.asarray(model.nb_ptc, dtype=np.float32),
-        np.asarray(model.nb_pc, dtype=np.float32),
-        np.log1p(np.arange(STRETCH, dtype=np.float32)),
-    )
+    damped = np.log1p(np.arange(STRETCH, dtype=np.float32))
+    return _Automaton(**{name: _model()[name] for name in _Automaton._fields if name != "damped"}, damped=damped)
 
 
 def classify(texts: list[str]) -> npt.NDArray[np.object_]:
@@ -163,7 +175,7 @@ def classify(texts: list[str]) -> npt.NDArray[np.object_]:
 @lru_cache(maxsize=1)
 def labels() -> npt.NDArray[np.object_]:
     """The codes of the model's languages, in the order of its scores."""
-    return np.array(_model().nb_classes, dtype=object)
+    return _model()["labels"].astype(object)
 
 
 @lru_cache(maxsize=1)
@@ -215,7 +227,7 @@ def log_posteriors(
     count, visited = np.zeros(len(model.weights), dtype=np.int32), np.empty(len(model.weights), dtype=np.int32)
     features = np.empty(len(texts), dtype=np.int32)
     _score(emitted, offsets, model, count, visited, scores, features)
-    for first, other in _model()._alias_pairs:  # two columns of one language, kept as one
+    for first, other in _model()["alike"]:  # two columns of one language, kept as one
         scores[:, first] = np.maximum(scores[:, first], scores[:, other])
         scores[:, other] = _NO_SCORE
     return scores, features

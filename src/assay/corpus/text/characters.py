@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.corpus.text.compiled import compiled
+from assay.corpus.text.kept import Arrays, kept
 
 U8 = npt.NDArray[np.uint8]
 U32 = npt.NDArray[np.uint32]
@@ -110,7 +111,11 @@ _PLANES = [*range(0x40000), *range(0xE0000, 0xE1000)]
 
 
 @lru_cache(maxsize=1)
-def _tables() -> tuple[U8, U8]:
+def _tables() -> Arrays:
+    return kept("characters", [1, unicodedata.unidata_version, _NAMED], _made)
+
+
+def _made() -> Arrays:
     size = sys.maxunicode + 1
     classes = np.zeros(size, dtype=np.uint8)
     scripts = np.zeros(size, dtype=np.uint8)
@@ -134,29 +139,28 @@ def _tables() -> tuple[U8, U8]:
                     classes[point] |= UNSPACED
     for point in (0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x85):
         classes[point] = SPACE
+    lowered = np.arange(size, dtype=np.uint32)
+    for point in np.flatnonzero(classes & LETTER).tolist():
+        lower = chr(point).lower()
+        if len(lower) == 1:
+            lowered[point] = ord(lower)
     classes[0x80:] |= WIDE
-    return classes, scripts
+    return {"classes": classes, "scripts": scripts, "lowered": lowered}
 
 
 def classes() -> U8:
     """Class bits of every code point, from Unicode's general categories (symbols count as punctuation)."""
-    return _tables()[0]
+    return _tables()["classes"]
 
 
 def scripts() -> U8:
     """Script of every letter as an index into SCRIPTS, from the first word of its Unicode name."""
-    return _tables()[1]
+    return _tables()["scripts"]
 
 
-@lru_cache(maxsize=1)
 def lowered() -> U32:
     """Every code point in lower case, where that is one code point."""
-    table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
-    for point in np.flatnonzero(classes() & LETTER).tolist():
-        lower = chr(point).lower()
-        if len(lower) == 1:
-            table[point] = ord(lower)
-    return table
+    return _tables()["lowered"]
 
 
 @lru_cache(maxsize=1)
