@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from assay.corpus import documents
 from assay.curate import embed, semantic
@@ -64,9 +65,10 @@ def test_k_means_finds_nearly_all_and_nothing_else(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(semantic, "PER_CLUSTER", 100)
     values = bundles(2, 3000)
     vectors, rows, found = vectors_of(tmp_path, values), np.random.default_rng(1).permutation(3000), []
-    for name in ("a", "b"):
-        path = tmp_path / f"{name}.parquet"
-        told = semantic.write_pairs(vectors, rows, 0.9, path, lambda done, of: None, exact=10)
+    for threads in (1, 2):
+        path = tmp_path / f"{threads}.parquet"
+        with threadpool_limits(threads):
+            told = semantic.write_pairs(vectors, rows, 0.9, path, lambda done, of: None, exact=10)
         assert (told["exact"], told["clusters"]) == (False, 30)
         found.append(pairs_of(path))
     wanted = brute(values, 0.9)
