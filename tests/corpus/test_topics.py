@@ -62,6 +62,14 @@ def test_topics_are_the_same_with_any_number_of_threads() -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.filterwarnings("error")
+def test_documents_that_repeat_a_few_texts_have_topics_too() -> None:
+    words = [list(PLANTED[name]) for name in PLANTED for _ in range(60)]
+    found = t.topics(words, ["en"] * 240, [0] * 240, 1)
+    assert found is not None
+    assert [topic["documents"] for topic in found["topics"]] == [60] * 4
+
+
 def test_too_little_text_has_no_topics() -> None:
     assert t.topics([], [], [], 1) is None
     assert t.topics([["word"]], ["en"], [0], 1) is None

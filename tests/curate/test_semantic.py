@@ -77,6 +77,12 @@ def test_k_means_finds_nearly_all_and_nothing_else(tmp_path: Path, monkeypatch: 
     assert len(found[0]) > 0.97 * len(wanted)
 
 
+@pytest.mark.filterwarnings("error")
+def test_there_are_no_more_clusters_than_vectors_that_differ(tmp_path: Path) -> None:
+    values = np.repeat(bundles(3, 9)[:3], 200, axis=0)
+    assert len(semantic.centroids(vectors_of(tmp_path, values), np.arange(600), 8)) == 3
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_every_document_left_out_is_like_the_one_that_is_kept(tmp_path: Path, seed: int) -> None:
     values = bundles(seed, 300)

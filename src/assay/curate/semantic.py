@@ -133,7 +133,7 @@ def n_clusters(n: int) -> int:
 
 @one_thread()
 def centroids(vectors: Vectors, rows: ch.I64, count: int) -> F32:
-    """k-means of a sample: (count, width), of length one.
+    """k-means of a sample: (at most count, width), of length one.
 
     Rows stand in the order of document ids, which are hashes: every so many-th is a sample drawn by chance, and the
     first of them are where the centroids begin."""
@@ -141,8 +141,8 @@ def centroids(vectors: Vectors, rows: ch.I64, count: int) -> F32:
     from sklearn.preprocessing import normalize
 
     seen = vectors.of(rows[:: max(1, len(rows) // (count * _SAMPLE))])
-    begin = seen[np.linspace(0, len(seen) - 1, count).astype(int)]
-    found = KMeans(count, init=begin, n_init=1, max_iter=_ROUNDS).fit(seen)
+    begin = np.unique(seen[np.linspace(0, len(seen) - 1, count).astype(int)], axis=0)
+    found = KMeans(len(begin), init=begin, n_init=1, max_iter=_ROUNDS).fit(seen)
     return np.asarray(normalize(found.cluster_centers_))
 
 

@@ -141,7 +141,7 @@ def _clusters(places: F64) -> I64:
     """The cluster of each row: k-means, the best of several starts."""
     from sklearn.cluster import KMeans
 
-    k = int(np.clip(len(places) // 20, 2, TOPICS))
+    k = min(int(np.clip(len(places) // 20, 2, TOPICS)), len(np.unique(places, axis=0)))
     label = KMeans(k, n_init=_STARTS, random_state=SEED).fit_predict(places)
     return np.unique(label, return_inverse=True)[1].astype(np.int64)
 
