@@ -77,6 +77,14 @@ def test_k_means_finds_nearly_all_and_nothing_else(tmp_path: Path, monkeypatch: 
     assert len(found[0]) > 0.97 * len(wanted)
 
 
+def test_centres_are_the_same_with_any_number_of_threads(tmp_path: Path) -> None:
+    vectors, found = vectors_of(tmp_path, bundles(2, 9000)), []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(semantic.centroids(vectors, np.arange(9000), 100))
+    assert np.array_equal(*found)
+
+
 @pytest.mark.filterwarnings("error")
 def test_there_are_no_more_clusters_than_vectors_that_differ(tmp_path: Path) -> None:
     values = np.repeat(bundles(3, 9)[:3], 200, axis=0)
