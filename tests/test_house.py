@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = {
     "torch", "numpy", "scipy", "polars", "pyarrow", "duckdb", "tokenizers", "gigatoken", "py3langid", "jinja2",
-    "rjieba", "zstandard", "xxhash", "gensim",
+    "rjieba", "zstandard", "xxhash", "gensim", "sklearn",
 }  # fmt: skip  # pydantic is not among them: typer needs it to read a verb's options
 HELP_SECONDS = 0.5
 

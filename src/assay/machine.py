@@ -34,6 +34,16 @@ def cache_folder() -> Path:
 
 
 @contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, libraries compute with one thread: how scikit-learn's and BLAS's sums are rounded depends on how many."""
+    import sklearn  # noqa: F401  (what is loaded later would not be limited)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
+@contextlib.contextmanager
 def ctrl_c_later() -> Iterator[None]:
     """Within, a Ctrl-C waits: a worker that is half started would tell of it in words of its own.
 

@@ -7,9 +7,9 @@ import random
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from threadpoolctl import threadpool_limits
 
 from assay.corpus.portrait import topics as t
-from assay.corpus.portrait.tsne import gradient, joint, tsne
 
 PLANTED = {
     "sea": ["ship", "harbour", "sail", "captain", "wave", "anchor", "tide", "deck", "mast", "crew"],
@@ -53,6 +53,23 @@ def test_planted_topics_are_found_and_named_by_their_words() -> None:
     assert t.topics(words, languages, groups, 4) == found
 
 
+def test_topics_are_the_same_with_any_number_of_threads() -> None:
+    words, languages, groups = planted(100)  # more rows than k-means gives to one thread
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(t.topics(words, languages, groups, 4))
+    assert found[0] == found[1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_documents_that_repeat_a_few_texts_have_topics_too() -> None:
+    words = [list(PLANTED[name]) for name in PLANTED for _ in range(60)]
+    found = t.topics(words, ["en"] * 240, [0] * 240, 1)
+    assert found is not None
+    assert [topic["documents"] for topic in found["topics"]] == [60] * 4
+
+
 def test_too_little_text_has_no_topics() -> None:
     assert t.topics([], [], [], 1) is None
     assert t.topics([["word"]], ["en"], [0], 1) is None
@@ -88,38 +105,18 @@ def test_the_map_keeps_neighbours_better_than_main_directions_and_clouds_apart()
     points = _clouds()
     u, s, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     principal = u * s
-    at = tsne(principal)
+    at = t.mapped(principal)
     assert _kept(points, at) > _kept(points, principal[:, :2]) + 0.1
     label = np.repeat(np.arange(5), 40)
     nearest = np.argmin(cdist(at, at) + np.diag([np.inf] * 200), axis=1)
     assert (label[nearest] == label).all()
-    assert np.array_equal(tsne(principal), at)
+    assert np.array_equal(t.mapped(principal), at)
     assert np.abs(at).max() == pytest.approx(1)
 
 
-def test_chances_have_the_perplexity_asked_for_and_the_slope_is_that_of_the_divergence() -> None:
-    points = _clouds(8, 4)
-    wanted = joint(points, 5.0)
-    assert wanted.sum() == pytest.approx(1)
-    assert np.allclose(wanted, wanted.T)
-
-    def divergence(at: np.ndarray) -> float:
-        near = 1 / (1 + cdist(at, at, "sqeuclidean"))
-        np.fill_diagonal(near, 0)
-        share = near / near.sum()
-        held = wanted > 0
-        return float((wanted[held] * np.log(wanted[held] / share[held])).sum())
-
-    at = np.random.default_rng(1).standard_normal((40, 2))
-    slope = gradient(wanted, at)
-    for i, j in ((0, 0), (7, 1), (33, 0)):
-        step = np.zeros_like(at)
-        step[i, j] = 1e-6
-        assert slope[i, j] == pytest.approx((divergence(at + step) - divergence(at - step)) / 2e-6, rel=1e-4, abs=1e-8)
-
-
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 5])
-def test_few_points_have_a_map(n: int) -> None:
-    at = tsne(np.eye(5)[:n])
-    assert at.shape == (n, 2)
-    assert np.isfinite(at).all()
+def test_few_points_have_a_map_and_so_have_equal_ones(n: int) -> None:
+    for points in (np.eye(5)[:n], np.ones((n, 5))):
+        at = t.mapped(points)
+        assert at.shape == (n, 2)
+        assert np.isfinite(at).all()

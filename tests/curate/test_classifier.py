@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy import sparse, special
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from assay.corpus import documents
 from assay.corpus.signals import language
-from assay.curate import classifier, features, logistic
+from assay.curate import classifier, features
 from assay.errors import InputError
 
 GOOD = ["river", "mountain", "lantern", "quiet", "harvest", "winter", "letter", "window", "garden", "bridge"]
@@ -48,28 +50,44 @@ def made(good: Path, bad: Path) -> tuple[classifier.Classifier, features.Rows, p
     return classifier.fit(rows, table, 18), rows, table
 
 
-def test_weights_are_scikit_learns() -> None:
-    linear = pytest.importorskip("sklearn.linear_model")
+def drawn(documents: int, columns: int, held: int) -> tuple[features.Rows, pl.DataFrame]:
+    """Rows of values drawn by chance, the columns of which are one kind's rather than the other's."""
     draw = np.random.default_rng(0)
-    matrix = sparse.random_array((300, 80), density=0.2, rng=draw, format="csr")
-    good = matrix @ draw.normal(size=80) + draw.normal(size=300) > 0.4
-    for strength in (0.1, 1.0, 50.0):
-        mine = logistic.fit(matrix, good, strength, tolerance=1e-10)
-        exact = {"solver": "newton-cholesky", "tol": 1e-10, "max_iter": 1000}
-        theirs = linear.LogisticRegression(C=strength, class_weight="balanced", **exact).fit(matrix, good)
-        assert mine.weights == pytest.approx(theirs.coef_[0], abs=2e-5)
-        assert mine.bias == pytest.approx(theirs.intercept_[0], abs=2e-5)
-        assert mine.logits(matrix) == pytest.approx(theirs.decision_function(matrix), abs=1e-4)
-        # The tolerance that is used by default changes no prediction that anybody would see.
-        rough = special.expit(logistic.fit(matrix, good, strength).logits(matrix))
-        assert np.abs(rough - special.expit(mine.logits(matrix))).max() < 1e-3
+    matrix = sparse.random_array((documents, columns), density=held / columns, rng=draw, format="csr")
+    good = matrix @ draw.normal(size=columns) + draw.normal(size=documents) > 0.4
+    share = np.array(["train", "train", "calibration", "test"])[np.arange(documents) % 4]
+    table = pl.DataFrame({"good": good, "share": share, "language": ["en"] * documents})
+    buckets, values = matrix.indices.astype(np.int32), matrix.data.astype(np.float32)
+    return features.Rows(matrix.indptr.astype(np.int64), buckets, values, np.diff(matrix.indptr)), table
+
+
+def test_weights_are_those_of_an_exact_fit() -> None:
+    """Of another solver, which goes on until nothing changes."""
+    rows, table = drawn(800, 64, 12)
+    model = classifier.fit(rows, table, 6)
+    train = table["share"].to_numpy() == "train"
+    matrix, good = rows.of(train).matrix(64), table["good"].to_numpy()[train]
+    exact = LogisticRegression(C=model.strength, class_weight="balanced", solver="newton-cholesky", tol=1e-12)
+    exact.fit(matrix.toarray().astype(float), good)
+    mine = special.expit(matrix @ model.weights + model.bias)
+    assert np.abs(mine - exact.predict_proba(matrix.toarray())[:, 1]).max() < 1e-3
+
+
+def test_weights_are_the_same_with_any_number_of_threads() -> None:
+    rows, table = drawn(600, 1 << 15, 300)
+    made = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            made.append(classifier.fit(rows, table, 15))
+    assert np.array_equal(made[0].weights, made[1].weights)
+    assert (made[0].bias, made[0].calibration) == (made[1].bias, made[1].calibration)
 
 
 def test_platt_gives_back_the_scale_that_was_lost() -> None:
     draw = np.random.default_rng(1)
     true = draw.normal(size=20_000) * 2
     good = draw.random(20_000) < special.expit(true)
-    slope, shift = logistic.platt(5 * true - 3, good)
+    slope, shift = classifier.platt(5 * true - 3, good)
     assert slope == pytest.approx(0.2, rel=0.05)
     assert shift == pytest.approx(0.6, abs=0.1)
 

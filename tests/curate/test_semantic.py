@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from assay.corpus import documents
 from assay.curate import embed, semantic
@@ -64,15 +65,30 @@ def test_k_means_finds_nearly_all_and_nothing_else(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(semantic, "PER_CLUSTER", 100)
     values = bundles(2, 3000)
     vectors, rows, found = vectors_of(tmp_path, values), np.random.default_rng(1).permutation(3000), []
-    for name in ("a", "b"):
-        path = tmp_path / f"{name}.parquet"
-        told = semantic.write_pairs(vectors, rows, 0.9, path, lambda done, of: None, exact=10)
+    for threads in (1, 2):
+        path = tmp_path / f"{threads}.parquet"
+        with threadpool_limits(threads):
+            told = semantic.write_pairs(vectors, rows, 0.9, path, lambda done, of: None, exact=10)
         assert (told["exact"], told["clusters"]) == (False, 30)
         found.append(pairs_of(path))
     wanted = brute(values, 0.9)
     assert found[0] == found[1]
     assert found[0] <= wanted
     assert len(found[0]) > 0.97 * len(wanted)
+
+
+def test_centres_are_the_same_with_any_number_of_threads(tmp_path: Path) -> None:
+    vectors, found = vectors_of(tmp_path, bundles(2, 9000)), []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(semantic.centroids(vectors, np.arange(9000), 100))
+    assert np.array_equal(*found)
+
+
+@pytest.mark.filterwarnings("error")
+def test_there_are_no_more_clusters_than_vectors_that_differ(tmp_path: Path) -> None:
+    values = np.repeat(bundles(3, 9)[:3], 200, axis=0)
+    assert len(semantic.centroids(vectors_of(tmp_path, values), np.arange(600), 8)) == 3
 
 
 @pytest.mark.parametrize("seed", range(3))

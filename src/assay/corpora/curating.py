@@ -43,10 +43,10 @@ from assay.store import Artifact, Stage, Store, fingerprint
 from assay.train.world import device_of
 from assay.workspace import Workspace
 
-CLASSIFIER = Stage("classifier", 1)
+CLASSIFIER = Stage("classifier", 2)
 SCORES = Stage("scores", 1)
 EMBEDDINGS = Stage("embeddings", 1)
-PAIRS = Stage("pairs", 1)
+PAIRS = Stage("pairs", 2)
 GROUPS = Stage("groups", 1)
 SEMANTIC = Stage("semantic", 1)
 

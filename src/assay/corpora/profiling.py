@@ -37,7 +37,7 @@ from assay.workspace import Workspace
 
 PORTRAIT = Stage("portrait", 1)
 PACKED = Stage("packs", 1)
-WORDS = Stage("words", 1)
+WORDS = Stage("words", 2)
 EXAMPLES = Stage("examples", 1)
 PAGE, NUMBERS, CARD = "profile.html", "profile.json", "README.md"
 LINE, TEXT = 160, 320

@@ -1,9 +1,11 @@
 """A quality classifier: good against bad samples -> how likely a document is to be of the good kind.
 
     documents of both kinds -> without equal texts -> hashed n-grams (features) -> training, calibration and test share
-                            -> logistic regression (logistic); its strength and scale by the calibration share
+                            -> logistic regression; its strength and scale by the calibration share
                             -> model directory: config.json, model.safetensors, README.md
                             -> what the test share says of it, and the n-grams that tell most
+
+scikit-learn fits, by Newton's method: nothing is drawn by chance, and the same rows give the same weights.
 
 The recipe of GPT-3 (Brown et al. 2020), LLaMA and DCLM (Li et al. 2024). Shares are drawn by a hash of the text, so
 that nothing depends on the order of files, and texts that are cut into pieces stay on one side. A classifier takes
@@ -17,7 +19,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,10 @@ from scipy import special
 
 from assay.corpus import documents
 from assay.corpus.parts import in_order
-from assay.curate import features, logistic
+from assay.curate import features
 from assay.curate.features import Rows
 from assay.errors import InputError
+from assay.machine import one_thread
 from assay.metrics.ranking import auc, balanced_accuracy
 from assay.store import whole_file
 
@@ -45,6 +47,8 @@ MOST_BYTES = 64 << 20
 """Of text of each kind that is read; more changes little. Documents are taken in the order of a hash of their text."""
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 """The first that the calibration share finds no worse than the others is taken."""
+TOLERANCE = 1e-7
+"""The largest slope of the mean loss at which the work ends: no chance is then a thousandth off."""
 TEST, CALIBRATION = 0.2, 0.1
 _TEXTS = 40  # of a kind, from which on pieces of one text stay together
 _UNALIKE_LENGTHS = 0.75
@@ -203,29 +207,49 @@ class Classifier:
         return made
 
 
+@one_thread()
 def fit(rows: Rows, table: pl.DataFrame, bits: int, tell: Callable[[float], None] = lambda done: None) -> Classifier:
-    """The classifier of the training share. `tell` gets how many of STRENGTHS are done, at every step."""
+    """The classifier of the training share. `tell` gets how many of STRENGTHS are done."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+    from sklearn.utils.class_weight import compute_sample_weight
+
     good, share = table["good"].to_numpy(), table["share"].to_numpy()
-    train = share == "train"
-    own, checked = rows.of(train), rows.of(share == "calibration")
+    own, checked, kind = rows.of(share == "train"), rows.of(share == "calibration"), good[share == "calibration"]
     used = np.flatnonzero(np.bincount(own.buckets, minlength=1 << bits) >= _LEAST_DOCUMENTS)
-    matrix = own.matrix(1 << bits)[:, used]
-    best: tuple[float, float, npt.NDArray[np.float64], logistic.Fitted] | None = None
-    fitted: logistic.Fitted | None = None
+    matrix, held = (part.matrix(1 << bits)[:, used].astype(np.float64) for part in (own, checked))
+    made = LogisticRegression(solver="newton-cg", class_weight="balanced", tol=TOLERANCE, max_iter=200, warm_start=True)
+    best: tuple[float, float, npt.NDArray[np.float32], float] | None = None
     for done, strength in enumerate(STRENGTHS):
-        fitted = logistic.fit(matrix, good[train], strength, fitted, partial(tell, float(done)))
-        wide = np.zeros(1 << bits)
-        wide[used] = fitted.weights
-        loss = logistic.log_loss(checked.dot(wide) + fitted.bias, good[share == "calibration"])
+        tell(float(done))
+        made.set_params(C=strength).fit(matrix, good[share == "train"])
+        chance = made.predict_proba(held)[:, 1]
+        loss = log_loss(kind, chance, sample_weight=compute_sample_weight("balanced", kind))
         if best is None or loss < best[0]:
-            best = loss, strength, wide, fitted
+            best = loss, strength, made.coef_[0].astype(np.float32), float(made.intercept_[0])
     assert best is not None
-    _, strength, wide, fitted = best
-    weights = wide.astype(np.float32)
-    calibration = logistic.platt(checked.dot(weights) + fitted.bias, good[share == "calibration"])
+    _, strength, found, bias = best
+    weights = np.zeros(1 << bits, dtype=np.float32)
+    weights[used] = found
+    calibration = platt(checked.dot(weights) + bias, kind)
     counts = table.drop_nulls("language")["language"].value_counts(sort=True)
     common = counts.filter(pl.col("count") >= RARE_LANGUAGE * len(table))["language"]
-    return Classifier(weights, fitted.bias, calibration, tuple(sorted(common)), strength)
+    return Classifier(weights, bias, calibration, tuple(sorted(common)), strength)
+
+
+def platt(logits: npt.NDArray[np.float64], good: npt.NDArray[np.bool_]) -> tuple[float, float]:
+    """(slope, shift) that make expit(slope * logit + shift) the chance that a case is good, where both kinds are as
+    frequent (Platt 1999, with his targets, by which perfect scores do not become certainties: each case is a good one
+    in so far, and a bad one for the rest)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    n_good, n_bad = int(good.sum()), int((~good).sum())
+    target = np.where(good, (n_good + 1) / (n_good + 2), 1 / (n_bad + 2))
+    weight = compute_sample_weight("balanced", good) * np.stack([target, 1 - target])
+    made = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-9)
+    made.fit(np.tile(logits, 2)[:, None], np.repeat([True, False], len(good)), weight.ravel())
+    return float(made.coef_[0, 0]), float(made.intercept_[0])
 
 
 def judged(model: Classifier, rows: Rows, table: pl.DataFrame, level: float = 0.95) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from assay.corpus import documents
 from assay.corpus.text import characters as ch
 from assay.corpus.text.compiled import compiled
 from assay.curate.embed import F32, Vectors
+from assay.machine import one_thread
 from assay.store import whole_file
 
 THRESHOLD = 0.9
@@ -130,25 +131,19 @@ def n_clusters(n: int) -> int:
     return max(1, -(-n // PER_CLUSTER))
 
 
+@one_thread()
 def centroids(vectors: Vectors, rows: ch.I64, count: int) -> F32:
-    """Spherical k-means of a sample: (count, width), of length one.
+    """k-means of a sample: (at most count, width), of length one.
 
     Rows stand in the order of document ids, which are hashes: every so many-th is a sample drawn by chance, and the
     first of them are where the centroids begin."""
-    from scipy.sparse import csr_array
+    from sklearn.cluster import KMeans
+    from sklearn.preprocessing import normalize
 
-    step = max(1, len(rows) // (count * _SAMPLE))
-    seen = vectors.of(rows[::step])
-    centres = seen[np.linspace(0, len(seen) - 1, min(count, len(seen))).astype(int)].copy()
-    for _ in range(_ROUNDS):
-        nearest = np.concatenate(
-            [np.argmax(seen[i : i + _BLOCK] @ centres.T, axis=1) for i in range(0, len(seen), _BLOCK)]
-        )
-        cells = (np.ones(len(seen), np.float32), nearest, np.arange(len(seen) + 1))
-        sums = np.asarray(csr_array(cells, shape=(len(seen), len(centres))).T @ seen)
-        length = np.linalg.norm(sums, axis=1, keepdims=True)
-        centres = np.where(length > 0, sums / np.maximum(length, 1e-12), centres).astype(np.float32)
-    return centres
+    seen = vectors.of(rows[:: max(1, len(rows) // (count * _SAMPLE))])
+    begin = np.unique(seen[np.linspace(0, len(seen) - 1, count).astype(int)], axis=0)
+    found = KMeans(len(begin), init=begin, n_init=1, max_iter=_ROUNDS).fit(seen)
+    return np.asarray(normalize(found.cluster_centers_))
 
 
 def group(

@@ -3,7 +3,8 @@
     scores, which are positive (strata, groups) -> AUC = chance that a positive one is above a negative one
                                                 -> its percentiles where the cases are drawn again (Efron 1979)
 
-Ties count one half. With strata (of length, say) only pairs within one are compared.
+Ties count one half. With strata (of length, say) only pairs within one are compared: scikit-learn's roc_auc_score knows
+no strata, and sorts anew for each of the thousand times that cases are drawn; it is the oracle of the tests.
 """
 
 from __future__ import annotations
@@ -121,9 +122,8 @@ class _Layout:
 
 def wilson(hits: int, n: int, level: float = 0.95) -> tuple[float, float]:
     """Wilson's (1927) interval of a proportion."""
-    z = float(stats.norm.ppf(0.5 + level / 2))
-    centre, spread = hits + z * z / 2, z * float(np.sqrt(hits * (n - hits) / n + z * z / 4))
-    return (centre - spread) / (n + z * z), (centre + spread) / (n + z * z)
+    low, high = stats.binomtest(hits, n).proportion_ci(level, "wilson")
+    return float(low), float(high)
 
 
 def balanced_accuracy(

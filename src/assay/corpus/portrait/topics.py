@@ -3,10 +3,12 @@
     words of a sample -> TF-IDF (words in at least 5 documents, stop words aside) -> truncated SVD, 50 directions
         -> k-means of the directions (rows of length one, so that it goes by angle)
         -> topics, their words and shares; documents far from all centres belong to none
-        -> exact t-SNE of a smaller sample -> two coordinates a document
+        -> t-SNE of a smaller sample (van der Maaten and Hinton 2008) -> two coordinates a document
 
-All draws are seeded and the sample is in the order of ids, so that nothing depends on the order of files. A topic's
-words are those for which p log2(p / q) is largest: p is the share of its documents that hold the word, q that of all.
+scikit-learn does it. All draws are seeded, the sample is in the order of ids, and sums are those of one thread, so that
+nothing depends on the order of files or the number of cores. A topic's words are those for which p log2(p / q) is
+largest: p is the share of its documents that hold the word, q that of all. What the distances between far points of
+the map are, and how dense a cloud is, says nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.cluster.vq import kmeans2
-from scipy.sparse.linalg import svds
 
-from assay.corpus.portrait.tsne import tsne
+from assay.machine import one_thread
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -31,6 +31,7 @@ LEAST = 40
 TOPICS = 12
 """At most; one for every 20 documents where there are fewer."""
 DIRECTIONS = 50
+PERPLEXITY = 30.0
 SEED = 0
 NEAR = 0.35
 """The cosine between a document and the centre of its cluster below which it belongs to no topic."""
@@ -45,6 +46,7 @@ _FIRST_CHARACTER = 0x2E80  # of Chinese and its neighbours: a single one is a wo
 _SURE_LANGUAGE = 0.02  # share of the sample in a language from which on its stop words are left out
 
 
+@one_thread()
 def topics(
     words: Sequence[Sequence[str]], languages: Sequence[str], groups: Sequence[int], n_groups: int
 ) -> dict[str, Any] | None:
@@ -64,7 +66,7 @@ def topics(
         return None
     holds = holds[rows]
     group, language = np.asarray(groups)[rows], [languages[i] for i in rows.tolist()]
-    places = _directions(holds)
+    places = _places(holds)
     topic = _clusters(places)
     topic = _by_size(np.where(_cosines(places, topic) >= NEAR, topic, -1))
     present = (holds > 0).astype(np.float64)
@@ -81,7 +83,7 @@ def topics(
             }
         )
     shown = _spread(group, MAPPED)
-    at = tsne(places[shown])
+    at = mapped(places[shown])
     return {
         "documents": len(rows),
         "sources": np.bincount(group, minlength=n_groups).tolist(),
@@ -105,19 +107,18 @@ def _stop_words(languages: Sequence[str]) -> frozenset[str]:
 
 def _vocabulary(words: Sequence[Sequence[str]], without: frozenset[str]) -> tuple[list[str], sparse.csr_matrix]:
     """The terms, and how often each document holds each (documents x terms)."""
-    held = [Counter(word for word in own if word not in without and _names(word)) for own in words]
-    documents = Counter(word for own in held for word in own)
-    most = max(_LEAST_DOCUMENTS, _MOST_SHARE * len(words))
-    kept = [(word, n) for word, n in documents.items() if _LEAST_DOCUMENTS <= n <= most]
-    terms = sorted(word for word, _ in sorted(kept, key=lambda item: (-item[1], item[0]))[:_VOCABULARY])
-    place = {word: i for i, word in enumerate(terms)}
-    indptr, indices, data = [0], list[int](), list[int]()
-    for own in held:
-        row = sorted((place[word], n) for word, n in own.items() if word in place)
-        indices += [i for i, _ in row]
-        data += [n for _, n in row]
-        indptr.append(len(indices))
-    return terms, sparse.csr_matrix((np.array(data, dtype=np.float64), indices, indptr), shape=(len(held), len(terms)))
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    def naming(own: Sequence[str]) -> list[str]:
+        return [word for word in own if word not in without and _names(word)]
+
+    most = max(_LEAST_DOCUMENTS, int(_MOST_SHARE * len(words)))
+    counting = CountVectorizer(analyzer=naming, min_df=_LEAST_DOCUMENTS, max_df=most, max_features=_VOCABULARY)
+    try:
+        holds = counting.fit_transform(words)
+    except ValueError:  # it has no word for a vocabulary of none
+        return [], sparse.csr_matrix((len(words), 0))
+    return counting.get_feature_names_out().tolist(), holds
 
 
 def _names(word: str) -> bool:
@@ -125,35 +126,38 @@ def _names(word: str) -> bool:
     return word[0].isalpha() and (len(word) > 1 or ord(word) >= _FIRST_CHARACTER) and not _ELISIONS & set(word)
 
 
-def _directions(holds: sparse.csr_matrix) -> F64:
+def _places(holds: sparse.csr_matrix) -> F64:
     """The rows of TF-IDF (log counts, of length one) along their main directions, again of length one."""
-    n = holds.shape[0]
-    weight = np.log((1 + n) / (1 + np.bincount(holds.indices, minlength=holds.shape[1]))) + 1
-    made = holds.copy()
-    made.data = (1 + np.log(made.data)) * weight[made.indices]
-    made = sparse.diags_array(1 / np.maximum(sparse.linalg.norm(made, axis=1), 1e-12)) @ made
-    k = min(DIRECTIONS, min(made.shape) - 1)
-    start = np.random.default_rng(SEED).standard_normal(min(made.shape))
-    u, s, _ = svds(sparse.csr_matrix(made), k=k, v0=start)
-    order = np.argsort(-s, kind="stable")
-    found = u[:, order] * s[order]
-    found *= np.where(np.abs(found).max(axis=0) == found.max(axis=0), 1.0, -1.0)  # a direction has no sign of its own
-    length = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.asarray(np.round(found / np.maximum(length, 1e-12), 9))
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.preprocessing import normalize
+
+    weighed = TfidfTransformer(sublinear_tf=True).fit_transform(holds)
+    svd = TruncatedSVD(min(DIRECTIONS, min(holds.shape) - 1), algorithm="arpack", random_state=SEED)
+    return np.asarray(np.round(normalize(svd.fit_transform(weighed)), 9))
 
 
 def _clusters(places: F64) -> I64:
-    """The cluster of each row: k-means, the best of several seeded starts."""
-    k = int(np.clip(len(places) // 20, 2, TOPICS))
-    best, label = np.inf, np.zeros(len(places), dtype=np.int64)
-    for start in range(_STARTS):
-        centres, found = kmeans2(
-            places, k, iter=40, minit="++", rng=np.random.default_rng([SEED, start]), missing="warn"
-        )
-        loss = float(((places - centres[found]) ** 2).sum())
-        if loss < best - 1e-9:
-            best, label = loss, found.astype(np.int64)
+    """The cluster of each row: k-means, the best of several starts."""
+    from sklearn.cluster import KMeans
+
+    k = min(int(np.clip(len(places) // 20, 2, TOPICS)), len(np.unique(places, axis=0)))
+    label = KMeans(k, n_init=_STARTS, random_state=SEED).fit_predict(places)
     return np.unique(label, return_inverse=True)[1].astype(np.int64)
+
+
+@one_thread()
+def mapped(places: F64) -> F64:
+    """Two coordinates for each of some points (n x d, the columns by importance), about 0, at most 1 away: t-SNE."""
+    from sklearn.manifold import TSNE
+
+    n = len(places)
+    if n < 3:
+        return np.array([[-1.0, 0.0], [1.0, 0.0]])[:n] * (n - 1)
+    begin = places[:, :2] - places[:, :2].mean(axis=0)
+    begin *= 1e-4 / max(float(begin.std()), 1e-12)
+    at = TSNE(perplexity=min(PERPLEXITY, (n - 1) / 3), init=begin, random_state=SEED).fit_transform(places)
+    return np.asarray(at / max(float(np.abs(at).max()), 1e-12), dtype=np.float64)
 
 
 def _cosines(places: F64, label: I64) -> F64:
