@@ -197,15 +197,28 @@ def read_group(part: Path, group: int, columns: Sequence[str]) -> pa.RecordBatch
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
+_ID = 32  # hex digits of an id
+
+
 def uniform(doc_ids: pa.Array) -> npt.NDArray[np.float64]:
     """A stable number in [0, 1) for each document: the first 13 hex digits of its id as a fraction."""
-    joined = "".join(doc_ids.to_pylist())
-    digits = np.frombuffer(joined.encode("ascii"), dtype=np.uint8).reshape(-1, 32)[:, :13].astype(np.float64)
-    digits -= np.where(digits >= 97, 87, 48)  # "a" is 97 and means 10
-    return np.asarray(digits @ (16.0 ** -np.arange(1, 14)), dtype=np.float64)
+    return np.asarray(_digits(doc_ids)[:, :13].astype(np.float64) @ (16.0 ** -np.arange(1, 14)), dtype=np.float64)
 
 
 def keys(doc_ids: pa.Array) -> npt.NDArray[np.uint64]:
     """The first 64 bits of each id: what joins documents in memory at 8 bytes each."""
-    joined = b"".join(bytes.fromhex(value[:16]) for value in doc_ids.to_pylist())
-    return np.frombuffer(joined, dtype=">u8").astype(np.uint64)
+    digits = _digits(doc_ids)[:, :16]
+    octets = np.ascontiguousarray(digits[:, ::2] << 4 | digits[:, 1::2])
+    return octets.view(">u8").reshape(-1).astype(np.uint64)
+
+
+def _digits(doc_ids: pa.Array) -> npt.NDArray[np.uint8]:
+    """The hex digits of ids as numbers (documents x 32)."""
+    whole = doc_ids.combine_chunks() if isinstance(doc_ids, pa.ChunkedArray) else doc_ids
+    content = whole.cast(pa.large_string())
+    begin = content.offset
+    offsets = np.frombuffer(content.buffers()[1], dtype=np.int64)[begin : begin + len(content) + 1]
+    data = content.buffers()[2]
+    octets = np.frombuffer(memoryview(data)[offsets[0] : offsets[-1]] if data is not None else b"", dtype=np.uint8)
+    letters = octets.reshape(-1, _ID)
+    return letters - np.where(letters >= ord("a"), ord("a") - 10, ord("0")).astype(np.uint8)

@@ -36,6 +36,7 @@ THRESHOLD = 0.7
 """Documents whose shingle sets have at least this Jaccard similarity are near-duplicates."""
 _SET = 4096  # shingles kept per document when a pair is verified: exact below, an estimate (s.e. < .008) above
 _GROUP = 1 << 17  # candidate pairs that are in memory at a time
+_SORTING = "512MB"  # of rows that are sorted; what is more goes through files
 _ROUNDS = ((1, 1), (2, NEIGHBOURS))  # places apart in a bucket
 
 DUPLICATES = pa.schema(
@@ -65,7 +66,7 @@ def duplicates(
     `scratch` is a folder for band rows, sketches, pairs and what does not fit in memory; `progress` gets the bytes of
     text that are done.
     """
-    with duckdb.connect(config={"temp_directory": str(scratch / "spilled")}) as connection:
+    with duckdb.connect(config={"temp_directory": str(scratch / "spilled"), "memory_limit": _SORTING}) as connection:
         ids = connection.sql(
             "SELECT doc_id, min(doc_id) OVER (PARTITION BY content_hash) AS exact_cluster"
             " FROM read_parquet($1) ORDER BY doc_id",
