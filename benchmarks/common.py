@@ -66,13 +66,14 @@ def binomial(hits: int, n: int, level: float = 0.9) -> tuple[float, float]:
     return low, high
 
 
-def memory(pid: int) -> float:
-    """PSS in bytes of a process and those that it started."""
+def memory(pid: int, kind: str = "Pss") -> float:
+    """PSS in bytes of a process and those that it started; `kind` "Pss_Anon": without pages of files, which the kernel
+    takes back when it needs them."""
     total = 0.0
     for one in [pid, *children(pid)]:
         try:
             text = Path(f"/proc/{one}/smaps_rollup").read_text()
-            total += 1024 * int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1])
+            total += 1024 * int(next(line for line in text.splitlines() if line.startswith(f"{kind}:")).split()[1])
         except (OSError, StopIteration):
             continue
     return total

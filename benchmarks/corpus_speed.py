@@ -9,7 +9,8 @@ and writing included; datatrove and datasketch are timed without their imports. 
 the peers' one. Datatrove stops at the first rule that a document fails; ours asks all of them.
 
 Memory: scoring and de-duplicating corpora of so many gigabytes (the mixes again and again, each time with other
-letters damaged), stage by stage, each in a process of its own; the largest PSS of it and its children.
+letters damaged), stage by stage, each in a process of its own; the largest PSS of it and its children, and what
+of it is not pages of files (own).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def slope(sizes: list[dict[str, Any]]) -> float | None:
     if len(sizes) < 2:
         return None
     few, many = sizes[0], sizes[-1]
-    more = many["duplicates"]["peak_mb"] - few["duplicates"]["peak_mb"]
+    more = many["duplicates"]["peak_own_mb"] - few["duplicates"]["peak_own_mb"]
     return float(1e6 * more / (many["documents_read"] - few["documents_read"]))
 
 
@@ -189,15 +190,20 @@ def sized(given: argparse.Namespace, gigabytes: float) -> dict[str, Any]:
     found: dict[str, Any] = {"gigabytes": size / 1e9, "documents_read": rows}
     for name in ("documents", "signals", "duplicates"):
         command = [sys.executable, __file__, str(given.data), "--work", str(given.work), "--stage", name, str(folder)]
-        began, peak = time.monotonic(), 0.0
+        began, peak, own = time.monotonic(), 0.0, 0.0
         with subprocess.Popen(command) as process:
             while process.poll() is None:
-                peak = max(peak, memory(process.pid))
+                peak, own = max(peak, memory(process.pid)), max(own, memory(process.pid, "Pss_Anon"))
                 time.sleep(0.1)
             if process.returncode:
                 raise SystemExit(f"{name} failed")
         seconds = time.monotonic() - began
-        found[name] = {"seconds": seconds, "mb_per_second": size / 1e6 / seconds, "peak_mb": peak / 1e6}
+        found[name] = {
+            "seconds": seconds,
+            "mb_per_second": size / 1e6 / seconds,
+            "peak_mb": peak / 1e6,
+            "peak_own_mb": own / 1e6,
+        }
     print(found, file=sys.stderr, flush=True)
     shutil.rmtree(folder)
     return found
