@@ -345,6 +345,6 @@ def test_pickled_weights_are_converted_and_others_refused_in_one_line(say: Say, 
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "model"
     (tmp_path / "weights.pt").write_bytes(b"no weights")
-    assert "is not weights alone" in one_line(say("convert", "weights.pt", "--out", "other"))
+    assert "is no file of PyTorch" in one_line(say("convert", "weights.pt", "--out", "other"))
     assert not (tmp_path / "other").exists()
     assert "--out" in one_line(say("convert", "weights.pt"))
