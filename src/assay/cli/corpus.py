@@ -111,7 +111,7 @@ def corpus_dedup(
     ] = "near",
     keep: Annotated[
         Literal["first", "longest", "best"] | None,
-        typer.Option(help="exact, near: which document of a cluster stands for it. Default first."),
+        typer.Option(help="exact, near, semantic: which document of a cluster stands for it. Default first."),
     ] = None,
     by: Annotated[str | None, typer.Option(help="best: largest in this SQL expression over signals.")] = None,
     sentences: Annotated[
