@@ -15,7 +15,7 @@ import pytest
 import test_cli
 from assay import evaluation
 from assay.corpora import curating
-from assay.corpora.verbs import Request
+from assay.corpora.scanned import Request
 from assay.corpus import documents
 from assay.curate import classifier, perplexity, scores
 from assay.errors import Stopped

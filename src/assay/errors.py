@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 from pathlib import Path
 
@@ -50,3 +51,19 @@ class Stopped(AssayError):
     """The person asked to stop (Ctrl-C); what is done is kept and a rerun goes on from there."""
 
     exit_code = 130
+
+
+def needs(module: str, extra: str, what: str) -> None:
+    """See that a library is installed that reads something and comes with an extra.
+
+    Args:
+        what: it reads, such as "PDF files".
+
+    Raises:
+        InputError: it is not; the remedy says how to install it.
+    """
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        said = f"{what} are read by {module}, which is not installed"
+        raise InputError(said, remedy=f'pip install "assay[{extra}]"') from error

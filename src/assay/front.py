@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from assay import __version__
 from assay.errors import InputError
@@ -17,6 +17,9 @@ from assay.recipe.load import load, parse_duration, parse_quantity, parse_size
 from assay.recipe.pretrain import Estimator, PretrainRecipe
 from assay.recipe.study import StudyRecipe
 from assay.store import disk_errors, file_digest, fingerprint
+
+if TYPE_CHECKING:
+    from assay.corpora.scanned import Request
 
 DEFAULT_BUDGET = "10m"
 
@@ -196,14 +199,23 @@ def _command() -> str:
     return shlex.join(["assay", *sys.argv[1:]])
 
 
+def _corpus(
+    sources: list[str], out: Path, reading: Mapping[str, Any], language: str, *, as_json: bool, ray: str | None = None
+) -> Request:
+    """What every verb of `assay corpus` is given. `reading` are the fields of `ReadOptions`."""
+    from assay.corpora.scanned import Request
+    from assay.corpus.reading.source import ReadOptions
+
+    return Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json, ray=ray)
+
+
 def corpus_scan(
     *, sources: list[str], out: Path, ray: str | None, reading: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay corpus scan`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
-    from assay.corpus.reading.source import ReadOptions
 
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json, ray=ray)
+    request = _corpus(sources, out, reading, language, as_json=as_json, ray=ray)
     made = verbs.scan(request)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.scanned(made, language)))
 
@@ -224,11 +236,10 @@ def corpus_select(
     """`assay corpus select`. `reading` are the fields of `ReadOptions`."""
     from assay.corpora import told, verbs
     from assay.corpus.cleaning.rules import chosen
-    from assay.corpus.reading.source import ReadOptions
     from assay.corpus.signals import listed
 
     lists = listed.read(words)
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = _corpus(sources, out, reading, language, as_json=as_json)
     if scores:
         from assay.corpora import curating, told_curating
 
@@ -253,14 +264,13 @@ def corpus_dedup(
 ) -> None:
     """`assay corpus dedup`. `options` are those of some levels only, None where not given; `reading` are the fields of
     `ReadOptions`."""
-    from assay.corpora import spans, told, verbs
-    from assay.corpus.reading.source import ReadOptions
+    from assay.corpora import repeats, told, verbs
 
-    spans.see_that_options_fit(level, options)
+    repeats.see_that_options_fit(level, options)
     given = {name: value for name, value in options.items() if value is not None}
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
-    if level in spans.LEVELS:
-        made = spans.run(request, spans.Asked(level, **given))
+    request = _corpus(sources, out, reading, language, as_json=as_json)
+    if level in repeats.LEVELS:
+        made = repeats.run(request, repeats.Asked(level, **given))
         lines = told.cut(made, language)
     elif level == "semantic":
         from assay.corpora import curating, told_curating
@@ -286,11 +296,10 @@ def corpus_privacy(
     as_json: bool,
 ) -> None:
     """`assay corpus privacy`. `reading` are the fields of `ReadOptions`."""
-    from assay.corpora import cleaning, told, verbs
-    from assay.corpus.reading.source import ReadOptions
+    from assay.corpora import cleaning, told
 
     wanted = cleaning.kinds_of(kinds)
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = _corpus(sources, out, reading, language, as_json=as_json)
     made = cleaning.run_privacy(request, action, wanted, shown=shown)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.private(made, language)))
 
@@ -306,11 +315,10 @@ def corpus_decontaminate(
     as_json: bool,
 ) -> None:
     """`assay corpus decontaminate`. `against` are the fields of `Against`, `reading` those of `ReadOptions`."""
-    from assay.corpora import cleaning, told, verbs
-    from assay.corpus.reading.source import ReadOptions
+    from assay.corpora import cleaning, told
 
     wanted = cleaning.Against(**{**against, "shape": cleaning.Shape(*against["shape"])})
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = _corpus(sources, out, reading, language, as_json=as_json)
     made = cleaning.run_decontaminate(request, wanted, report_only=report_only)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.decontaminated(made, language)))
 
@@ -319,11 +327,10 @@ def corpus_clean(
     *, sources: list[str], out: Path, cleaning: dict[str, Any], reading: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay corpus clean`. `cleaning` are the fields of `Cleaning`, `reading` those of `ReadOptions`."""
-    from assay.corpora import altering, told_altering, verbs
-    from assay.corpus.reading.source import ReadOptions
+    from assay.corpora import altering, told_altering
 
     wanted = altering.Cleaning(**cleaning)
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = _corpus(sources, out, reading, language, as_json=as_json)
     made = altering.run_clean(request, wanted)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_altering.cleaned(made, language)))
 
@@ -343,12 +350,11 @@ def corpus_damage(
 ) -> None:
     """`assay corpus damage`. `given` are fields of `Damage`, `reading` those of `ReadOptions`; `items` files and fields
     of evaluation items."""
-    from assay.corpora import altering, told_altering, verbs
-    from assay.corpus.reading.source import ReadOptions
+    from assay.corpora import altering, told_altering
 
     planted = altering.Items(tuple(items[0]), tuple(items[1]))
     how = altering.how_of(defect, dose, seed, given, planted)
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = _corpus(sources, out, reading, language, as_json=as_json)
     made = altering.run_damage(request, how, planted)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_altering.damaged(made, language)))
 
@@ -367,11 +373,10 @@ def corpus_augment(
 ) -> None:
     """`assay corpus augment`. `augmentation` and `mixture` are the fields of `Augmentation` and `Mixture`, `reading`
     those of `ReadOptions`."""
-    from assay.corpora import altering, told_altering, verbs
-    from assay.corpus.reading.source import ReadOptions
+    from assay.corpora import altering, told_altering
 
     how, wanted = altering.Augmentation(**augmentation), altering.Mixture(**mixture)
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = _corpus(sources, out, reading, language, as_json=as_json)
     made = altering.run_augment(request, how, vectors, bound, wanted)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_altering.augmented(made, language)))
 
@@ -388,11 +393,10 @@ def corpus_profile(
     as_json: bool,
 ) -> None:
     """`assay corpus profile`. `reading` are the fields of `ReadOptions`."""
-    from assay.corpora import profiling, told, verbs
-    from assay.corpus.reading.source import ReadOptions
+    from assay.corpora import profiling, told
 
     wanted = profiling.Wanted(tuple(packs), title, license_)
-    request = verbs.Request(sources, out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = _corpus(sources, out, reading, language, as_json=as_json)
     made = profiling.run_profile(request, wanted)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told.profiled(made, language)))
 
@@ -401,10 +405,9 @@ def corpus_classifier(
     *, good: list[str], bad: list[str], out: Path, bits: int, reading: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay corpus classifier`. `reading` are the fields of `ReadOptions`."""
-    from assay.corpora import curating, told_curating, verbs
-    from assay.corpus.reading.source import ReadOptions
+    from assay.corpora import curating, told_curating
 
-    request = verbs.Request([*good, *bad], out, ReadOptions(**reading), _command(), language, quiet=as_json)
+    request = _corpus([*good, *bad], out, reading, language, as_json=as_json)
     made = curating.run_classifier(request, good, bad, bits)
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else told_curating.classified(made, language)))
 

@@ -9,8 +9,11 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 
 COMMIT = "c0ffee" * 6 + "c0ff"
 
@@ -161,3 +164,17 @@ def served(kind: type[Stand] = Stand) -> Iterator[Any]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def copied(root: Path, files: dict[str, bytes]) -> Path:
+    """The same files in a folder here."""
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def rows(*uris: str, **options: Any) -> list[dict[str, Any]]:
+    """The documents that URIs name."""
+    sources = open_sources(list(uris), ReadOptions(**options))
+    return [row for batch in sources.batches(ReadReport()) for row in batch.to_pylist()]

@@ -24,7 +24,7 @@ from assay.corpus.altering.classical import Cleaning, cleaned
 from assay.corpus.altering.edits import Texts, compared
 from assay.corpus.documents import DOCUMENTS
 from assay.corpus.text import words as w
-from assay.corpus.text.spans import spans
+from assay.corpus.text.cuts import spans
 from assay.errors import InputError
 
 ASSIGNED = st.characters(exclude_categories=("Cs", "Cn"))

@@ -28,10 +28,9 @@ def test_code_points_and_back(texts: list[str]) -> None:
 @given(TEXT, st.data())
 def test_equal_stretches_have_equal_hashes_and_others_do_not(text: str, data: st.DataObject) -> None:
     points, _ = ch.points_of(pa.array([text]))
-    rolling = ch.Rolling(points)
     spans = [data.draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text)))) for _ in range(2)]
     (a, b), (c, d) = (tuple(sorted(span)) for span in spans)
-    left, right = rolling.stretches(np.array([a, c]), np.array([b, d]))
+    left, right = ch.stretches(points, np.array([a, c]), np.array([b, d]))
     assert (left == right) == (text[a:b] == text[c:d])
 
 

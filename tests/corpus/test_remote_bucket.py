@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from far_away import copied, rows
 
 from assay.corpus.reading.remote import bucket, cache, opening
 from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
@@ -66,18 +67,6 @@ def store(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any
 def put(client: Any, files: dict[str, bytes], prefix: str = "my/corpus/") -> None:
     for name, data in files.items():
         client.put_object(Bucket="texts", Key=prefix + name, Body=data)
-
-
-def copied(root: Path, files: dict[str, bytes]) -> Path:
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root
-
-
-def rows(*uris: str, **options: Any) -> list[dict[str, Any]]:
-    sources = open_sources(list(uris), ReadOptions(**options))
-    return [row for batch in sources.batches(ReadReport()) for row in batch.to_pylist()]
 
 
 def test_a_prefix_is_read_as_a_local_copy_is(store: Any, tmp_path: Path) -> None:

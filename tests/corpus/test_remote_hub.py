@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from far_away import COMMIT, Hub, served
+from far_away import COMMIT, Hub, copied, rows, served
 
 from assay.corpus.reading.remote import cache, hub, opening
 from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
@@ -62,18 +62,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         own.files.update(FILES)
         monkeypatch.setenv("HF_ENDPOINT", own.address)
         yield own
-
-
-def copied(root: Path, files: dict[str, bytes]) -> Path:
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root
-
-
-def rows(*uris: str, **options: Any) -> list[dict[str, Any]]:
-    sources = open_sources(list(uris), ReadOptions(**options))
-    return [row for batch in sources.batches(ReadReport()) for row in batch.to_pylist()]
 
 
 def contents(server: Any) -> list[str]:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from far_away import Stand, served
+from far_away import Stand, rows, served
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,11 +37,6 @@ def server() -> Iterator[Any]:
     with served(Stand) as own:
         own.files["/some/texts.jsonl.gz"] = PACKED
         yield own
-
-
-def rows(*uris: str, **options: Any) -> list[dict[str, Any]]:
-    sources = open_sources(list(uris), ReadOptions(**options))
-    return [row for batch in sources.batches(ReadReport()) for row in batch.to_pylist()]
 
 
 def content_requests(server: Any) -> list[dict[str, str]]:

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from assay.corpora import neighbours
 from assay.corpora.cleaning import ending, texts_of
-from assay.corpora.verbs import Request, by_parts, in_sight
+from assay.corpora.scanned import Request, by_parts, in_sight
 from assay.corpus import documents
 from assay.corpus.altering import classical, damage, planted, pools, resample, vocabulary
 from assay.corpus.altering.augment import Augmentation, augmented
@@ -41,7 +41,7 @@ from assay.store import Artifact, Stage, Store, fingerprint
 from assay.workspace import Kind, Workspace
 
 ALTERED = Stage("kept", 1)
-COUNTED = Stage("words", 1)
+COUNTED = Stage("word_counts", 1)
 FREQUENT = Stage("frequent", 1)
 POOL = Stage("pool", 1)
 EVIDENCE = Stage("planted", 1)

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from assay import __version__
-from assay.corpora.verbs import Request, by_parts, in_sight, opened
+from assay.corpora.scanned import Request, by_parts, in_sight, opened
 from assay.corpus import documents
 from assay.corpus import scan as room
 from assay.corpus.cleaning import decontaminate, personal, privacy, select

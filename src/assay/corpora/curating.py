@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 
 from assay import __version__
 from assay.corpora import told_curating
-from assay.corpora.verbs import More, Request, by_parts, check_preference, decided, opened, run_select
+from assay.corpora.scanned import Request, by_parts, opened
+from assay.corpora.verbs import More, check_preference, decided, run_select
 from assay.corpus import documents
 from assay.corpus import scan as room
 from assay.corpus.cleaning.representatives import Keep, preferred, represent

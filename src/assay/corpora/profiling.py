@@ -23,7 +23,7 @@ from typing import Any
 from assay import __version__
 from assay.corpora import advice, card
 from assay.corpora.cleaning import findings
-from assay.corpora.verbs import Request, opened, reading_of, scored, told_of
+from assay.corpora.scanned import Request, opened, reading_of, scored, told_of
 from assay.corpus.cleaning import personal
 from assay.corpus.cleaning.rules import PACKS
 from assay.corpus.duplicates import dedup

@@ -10,11 +10,8 @@ given again to go on.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,52 +21,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay import __version__
+from assay.corpora.scanned import Request, by_parts, in_sight, opened, scored, told_of
 from assay.corpus import documents
 from assay.corpus import scan as room
 from assay.corpus.cleaning import rules, select
 from assay.corpus.cleaning.representatives import Keep, Level, represent
 from assay.corpus.cleaning.rules import Expression, Rule
-from assay.corpus.parts import Part, Task, done_by_parts
-from assay.corpus.reading.source import ReadOptions, Sources
 from assay.corpus.scan import Scored
 from assay.corpus.signals import listed
 from assay.errors import InputError
 from assay.present.progress import Progress
-from assay.store import Artifact, Stage, Store, disk_errors, fingerprint
-from assay.workspace import IDENTITIES, Kind, Workspace
+from assay.store import Artifact, Stage, Store, fingerprint
+from assay.workspace import Kind, Workspace
 
 DECISIONS = Stage("decisions", 1)
 CLUSTERED_STAGE = Stage("clustered", 1)
 KEPT = Stage("kept", 1)
 LISTED = Stage("listed", 1)
-_SKIPPED = 200  # files whose names are kept
-_PARTS = (room.DOCUMENTS, room.SIGNALS, room.DUPLICATES)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What all verbs are given.
-
-    Attributes:
-        sources: URIs; for `select` and `dedup` also the folder of a scan.
-        out: the folder to work in.
-        command: as typed.
-        language: of progress.
-        quiet: no progress.
-        ray: the address of a Ray cluster that scores documents, for the same rows.
-    """
-
-    sources: list[str]
-    out: Path
-    options: ReadOptions = field(default_factory=ReadOptions)
-    command: str = "assay corpus"
-    language: str = "en"
-    quiet: bool = False
-    ray: str | None = None
-
-    def identity(self) -> dict[str, Any]:
-        """What makes a work on these sources this one."""
-        return {"sources": self.sources, "options": asdict(self.options)}
 
 
 def scan(request: Request) -> dict[str, Any]:
@@ -231,21 +199,6 @@ def decided(
     }
 
 
-def in_sight(out: Path, folders: Sequence[Artifact], loose: Sequence[Artifact] = ()) -> None:
-    """The tables of artifacts in a folder named as their stage, or loose: links, or copies where the disk has none."""
-    places = {out / part.manifest["stage"] / path.name: path for part in folders for path in part.files(".parquet")}
-    places |= {out / path.name: path for part in loose for path in part.files(".parquet")}
-    with disk_errors(out):
-        for part in folders:
-            (out / part.manifest["stage"]).mkdir(exist_ok=True)
-        for place, path in places.items():
-            place.unlink(missing_ok=True)
-            try:
-                os.link(path, place)
-            except OSError:
-                shutil.copyfile(path, place)
-
-
 def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dict[str, Any]:
     """Keep one document of each cluster of duplicates, with the number of those that it stands for.
 
@@ -280,62 +233,6 @@ def check_preference(keep: Keep, by: str | None) -> None:
         raise InputError("--keep best and --by belong together", where="assay corpus dedup", remedy=remedy)
     if by is not None:
         rules.parsed(by, ())
-
-
-def told_of(sources: Sources) -> dict[str, Any]:
-    """What was said of the sources when they were opened: files and folders that are not read, and notices."""
-    listed = [[name, dict(why)] for name, why in sources.skipped[:_SKIPPED]]
-    return {"skipped": len(sources.skipped), "files": listed, "notices": [dict(notice) for notice in sources.notices]}
-
-
-def reading_of(folder: Path) -> tuple[list[str], dict[str, Any] | None]:
-    """The sources of a scan, and what `told_of` them; None where an older version has not kept it."""
-    identity = json.loads((folder / IDENTITIES["corpus"]).read_text(encoding="utf-8"))
-    return list(identity.get("sources", [])), identity.get("decided", {}).get("reading")
-
-
-def scored(request: Request, store: Store, progress: Progress) -> Scored:
-    """The corpus that sources name, read now."""
-    return room.scored(request.sources, request.options, store, progress.to, without=request.out, ray=request.ray)
-
-
-def opened(request: Request) -> Scored | None:
-    """The corpus of a scan's folder; None where the sources are none.
-
-    Raises:
-        InputError: the scan is not done, or damaged, or is named beside other sources.
-    """
-    folders = [Path(uri) for uri in request.sources if (Path(uri) / IDENTITIES["corpus"]).is_file()]
-    if not folders:
-        return None
-    folder = folders[0]
-    if len(request.sources) > 1:
-        remedy = "name the folder alone, or the sources that it was made from"
-        raise InputError("is the folder of a scan, and other sources are named too", where=folder, remedy=remedy)
-    again = f"run assay corpus scan with --out {folder} again"
-    try:
-        identity = json.loads((folder / IDENTITIES["corpus"]).read_text(encoding="utf-8"))
-        addresses: Mapping[str, str] = identity.get("decided", {}).get("artifacts", {})
-    except (ValueError, AttributeError) as error:
-        raise InputError("is damaged", where=folder / IDENTITIES["corpus"], remedy=again) from error
-    store = Store(folder / "artifacts")
-    parts = [store.at(stage, addresses[stage.name]) if stage.name in addresses else None for stage in _PARTS]
-    if parts[0] is None or None in parts:
-        raise InputError("the scan is not done, or was made by another version", where=folder, remedy=again)
-    return Scored(parts[0], store, lambda stage, done, total: None)
-
-
-def by_parts(
-    texts: Artifact, name: str, task: Task, folder: Path, stage: str, progress: Progress
-) -> list[dict[str, Any]]:
-    """A task done for every part of the documents; its files are named as theirs."""
-    sizes: list[int] = texts.summary["part_bytes"]
-    wanted = [
-        Part(part, part.name.replace(room.DOCUMENTS.name, name), size)
-        for part, size in zip(texts.files(".parquet"), sizes, strict=True)
-    ]
-    total = float(sum(sizes))
-    return done_by_parts(folder, wanted, task, lambda done: progress.to(stage, done, total))
 
 
 def _counted(texts: Artifact, words: listed.WordList, store: Store, progress: Progress) -> Artifact:

@@ -1,6 +1,6 @@
 """Augmentation: further copies of every document, with words dropped, swapped and replaced by similar ones.
 
-    documents -> words (`text.spans`) -> draws for each -> a similar word in its place; two neighbours swapped; dropped
+    documents -> words (`text.cuts`) -> draws for each -> a similar word in its place; two neighbours swapped; dropped
               -> copies behind the document, those that differ from it
 
 Which words are similar is said by a table that is handed in (`NEIGHBOURS`): this room knows no models. The operations
@@ -25,7 +25,7 @@ from assay.corpus.altering.counting import by_source, summed
 from assay.corpus.altering.edits import Bools, Texts, compared, draws, hits, in_rows, put_from, seeds, together
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
-from assay.corpus.text.spans import Spans, spans
+from assay.corpus.text.cuts import Spans, spans
 from assay.errors import InputError
 
 NEIGHBOURS = pa.schema(

@@ -189,7 +189,7 @@ def chain(points: ch.U32, offsets: ch.I64, order: int) -> Chain | None:
     ends = np.append(begins[1:], len(points))
     if len(begins) <= order:
         return None
-    hashes = ch.Rolling(points).stretches(begins, ends)
+    hashes = ch.stretches(points, begins, ends)
     states = np.zeros(len(begins) - order, dtype=np.uint64)
     for k in range(order):
         states = ch.mix(states * np.uint64(0x9E3779B97F4A7C55) + hashes[k : k + len(states)])

@@ -1,6 +1,6 @@
 """Words that are taken out of texts: stop words of a list, and words that a corpus holds seldom.
 
-    Texts -> words (`text.spans`) -> the hash of each -> in the list? seldom? -> the text without it
+    Texts -> words (`text.cuts`) -> the hash of each -> in the list? seldom? -> the text without it
 
     parts of documents -> hashes of words and how often each stands there, sorted, part by part
                        -> added up, a range of hashes at a time -> the hashes of words that are frequent enough
@@ -26,8 +26,8 @@ from assay.corpus.altering import chinese
 from assay.corpus.altering.edits import Bools, Texts
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
-from assay.corpus.text.compiled import BASE, compiled
-from assay.corpus.text.spans import Spans, spans
+from assay.corpus.text.compiled import BASE, compiled, place_among
+from assay.corpus.text.cuts import Spans, spans
 from assay.store import whole_file
 
 COUNTS = pa.schema([pa.field("word", pa.uint64(), nullable=False), pa.field("count", pa.int64(), nullable=False)])
@@ -69,11 +69,6 @@ def listed_form() -> ch.U32:
     return table
 
 
-@lru_cache(maxsize=1)
-def _as_it_stands() -> ch.U32:
-    return np.arange(0x110000, dtype=np.uint32)
-
-
 def without_stop_words(texts: Texts, wanted: tuple[str, ...]) -> Texts:
     """The texts without the stop words of some languages, in either case, and in either script of Chinese. `don't` is
     one, though it is two words."""
@@ -97,31 +92,7 @@ def without_rare_words(texts: Texts, frequent: ch.U64) -> Texts:
 
 def hashes(points: ch.U32, found: Spans, form: ch.U32 | None = None) -> ch.U64:
     """The hash of every word; `form` is a table of what each code point counts as."""
-    made = np.empty(len(found.begins), dtype=np.uint64)
-    _spell(points, _as_it_stands() if form is None else form, found.begins, found.ends, made)
-    return made
-
-
-@compiled
-def _spell(points: Any, form: Any, begins: Any, ends: Any, made: Any) -> None:
-    for i in range(len(begins)):
-        key = np.uint64(0)
-        for j in range(begins[i], ends[i]):
-            key = key * BASE + np.uint64(form[points[j]]) + np.uint64(1)
-        made[i] = key
-
-
-@compiled
-def _holds(keys: Any, key: Any) -> bool:
-    """Whether a key is among sorted ones."""
-    low, high = 0, len(keys)
-    while low < high:
-        middle = (low + high) // 2
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return bool(low < len(keys) and keys[low] == key)
+    return ch.stretches(points if form is None else form[points], found.begins, found.ends)
 
 
 @compiled
@@ -137,11 +108,11 @@ def _find_listed(points: Any, form: Any, begins: Any, ends: Any, offsets: Any, l
                 both = key
                 for j in range(begins[i + 1], ends[i + 1]):
                     both = both * BASE + np.uint64(form[points[j]]) + np.uint64(1)
-                if _holds(listed, both):
+                if place_among(listed, both) >= 0:
                     keep[i] = keep[i + 1] = False
                     i += 2
                     continue
-            keep[i] = not _holds(listed, key)
+            keep[i] = place_among(listed, key) < 0
             i += 1
 
 

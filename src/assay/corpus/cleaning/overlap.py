@@ -91,18 +91,7 @@ def _cut(points: Any, unspaced: Any, starts: Any, begins: Any, ends: Any, offset
 
 def _spelled(made: Units) -> ch.U64:
     """The hash of each unit."""
-    spelled = np.empty(len(made.begins), dtype=np.uint64)
-    _spell(made.points, made.begins, made.ends, spelled)
-    return spelled
-
-
-@compiled
-def _spell(points: Any, begins: Any, ends: Any, spelled: Any) -> None:
-    for k in range(len(begins)):
-        one = np.uint64(0)
-        for i in range(begins[k], ends[k]):
-            one = one * BASE + np.uint64(points[i])
-        spelled[k] = mixed(one)
+    return ch.mix(ch.stretches(made.points, made.begins, made.ends))
 
 
 def _hashes(spelled: ch.U64, offsets: ch.I64, width: int) -> ch.U64:

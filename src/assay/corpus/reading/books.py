@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from assay.corpus.reading import decode, html
-from assay.errors import InputError
+from assay.errors import InputError, needs
 
 _LARGEST_FILE = 256 << 20  # bytes on disk
 _LARGEST_DIRECTORY = 16 << 20  # bytes of an archive's list of members: read as a whole
@@ -45,11 +45,7 @@ def needs_pdf() -> None:
     Raises:
         InputError: pypdf is not installed; the remedy says how to install it.
     """
-    try:
-        import pypdf  # noqa: F401
-    except ImportError as error:
-        what = "PDF files are read by pypdf, which is not installed"
-        raise InputError(what, remedy='pip install "assay[pdf]"') from error
+    needs("pypdf", "pdf", "PDF files")
 
 
 def epub(raw: decode.Raw, problem: decode.Problem) -> Iterator[str]:

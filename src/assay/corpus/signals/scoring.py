@@ -24,7 +24,7 @@ from assay.corpus.signals import tongues as tongues_
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
 from assay.corpus.text.compiled import Seen, compiled, seen
-from assay.corpus.text.spans import by_dictionary, end_to_end, mostly_unspaced
+from assay.corpus.text.cuts import by_dictionary, end_to_end, mostly_unspaced
 
 _GROUPS = (composition_.NAMES, quality_.NAMES, lines_.NAMES, repetition_.NAMES, program_.NAMES)
 NAMES = (*(name for group in _GROUPS for name in group), *tongues_.NAMES)

@@ -2,7 +2,7 @@
 
     Arrow text column -> one uint32 array of code points + document offsets
                       -> look-up tables over all of Unicode (class, script, folded form)
-                      -> sums per document, rolling hashes, segments gathered in a new order
+                      -> sums per document, hashes of stretches, segments gathered in a new order
                       -> an Arrow text column again
 
 Everything is a pure function and works on whole batches: no loop over documents or characters.
@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.corpus.text.compiled import compiled
+from assay.corpus.text.compiled import BASE, compiled
 from assay.corpus.text.kept import Arrays, kept
 
 U8 = npt.NDArray[np.uint8]
@@ -202,65 +202,24 @@ def mix(values: U64) -> U64:
     return x ^ (x >> np.uint64(31))
 
 
-@lru_cache(maxsize=1)
-def _scattered() -> U64:
-    return mix(np.arange(sys.maxunicode + 1, dtype=np.uint64))
+def stretches(points: U32, begins: I64, ends: I64) -> U64:
+    """One 64-bit hash for each [begin, end): equal text gives equal hashes, wherever it stands.
+
+    The polynomial in BASE of code points and one, modulo 2^64 (Karp and Rabin 1987). Its low bits are poor: `mix`
+    before they are used alone.
+    """
+    made = np.empty(len(begins), dtype=np.uint64)
+    _spell(points, begins, ends, made)
+    return made
 
 
-def scatter(values: U64) -> U64:
-    """A cheaper bijection than `mix`, for values that are hashes already."""
-    x = values * np.uint64(0xD6E8FEB86659FD93)
-    x ^= x >> np.uint64(32)
-    return x
-
-
-_BASE = 0x9E3779B97F4A7C55  # odd, so that it has an inverse modulo 2^64
-_CHUNK = 1 << 16
-
-
-@lru_cache(maxsize=1)
-def _powers() -> tuple[U64, U64]:
-    inverse = pow(_BASE, -1, 1 << 64)
-    up = np.full(_CHUNK, _BASE, dtype=np.uint64)
-    down = np.full(_CHUNK, inverse, dtype=np.uint64)
-    up[0] = down[0] = 1
-    return np.cumprod(up, dtype=np.uint64), np.cumprod(down, dtype=np.uint64)
-
-
-def _power(count: int, which: int) -> U64:
-    """base^i (which 0) or base^-i (which 1) for i < count, modulo 2^64."""
-    table = _powers()[which]
-    if count <= _CHUNK:
-        return table[:count]
-    step = pow(_BASE if which == 0 else pow(_BASE, -1, 1 << 64), _CHUNK, 1 << 64)
-    blocks = np.full(-(-count // _CHUNK), step, dtype=np.uint64)
-    blocks[0] = 1
-    return (np.cumprod(blocks, dtype=np.uint64)[:, None] * table[None, :]).reshape(-1)[:count]
-
-
-class Rolling:
-    """Polynomial hashes (Karp and Rabin 1987, modulo 2^64, over scattered code points) of any stretch at
-    once."""
-
-    def __init__(self, points: U32) -> None:
-        self.total = np.zeros(len(points) + 1, dtype=np.uint64)
-        values = _scattered()[points]
-        values *= _power(len(points), 0)
-        np.cumsum(values, out=self.total[1:], dtype=np.uint64)
-        self._down = _power(len(points) + 1, 1)
-
-    def stretches(self, begins: I64, ends: I64) -> U64:
-        """One 64-bit hash for each [begin, end): equal text gives equal hashes, wherever it stands."""
-        return scatter(self.values(begins, ends))
-
-    def values(self, begins: I64, ends: I64) -> U64:
-        """The polynomial of each [begin, end), of its first code point on."""
-        return (self.total[ends] - self.total[begins]) * self._down[begins]
-
-    def windows(self, width: int) -> U64:
-        """The hash of every window of `width` code points, in order; windows may cross documents."""
-        count = max(0, len(self.total) - width)
-        return scatter((self.total[width : width + count] - self.total[:count]) * self._down[:count])
+@compiled
+def _spell(points: Any, begins: Any, ends: Any, made: Any) -> None:
+    for k in range(len(begins)):
+        key = np.uint64(0)
+        for i in range(begins[k], ends[k]):
+            key = key * BASE + np.uint64(points[i]) + np.uint64(1)
+        made[k] = key
 
 
 def ranges(begins: I64, lengths: I64) -> I64:

@@ -124,6 +124,19 @@ def met(table: Seen, key: Any, mask: Any) -> bool:
 
 
 @inlined
+def place_among(keys: Any, key: Any) -> int:
+    """The place of a key in a sorted array, or -1."""
+    low, high = 0, len(keys)
+    while low < high:
+        middle = (low + high) // 2
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(keys) and keys[low] == key else -1
+
+
+@inlined
 def mixed(key: Any) -> Any:
     """A bijection of 64-bit words that scatters them (the finaliser of splitmix64)."""
     x = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.corpus.text import characters as ch
-from assay.corpus.text.compiled import BASE, INVERSE, compiled, inlined, mixed
+from assay.corpus.text.compiled import BASE, INVERSE, compiled, inlined, mixed, place_among
 
 U16 = npt.NDArray[np.uint16]
 
@@ -389,14 +389,7 @@ def in_list(points: Any, begin: int, end: int, codes: Any) -> int:
         if points[i] > 0x7F:
             return -1
         code = code << np.uint64(8) | np.uint64(points[i])
-    low, high = 0, len(codes)
-    while low < high:
-        middle = (low + high) // 2
-        if codes[middle] < code:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(codes) and codes[low] == code else -1
+    return place_among(codes, code)
 
 
 def jieba_lengths(text: str) -> ch.I64:

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from assay.corpus.reading.remote import objects
 from assay.corpus.reading.remote.objects import Holding, Object, Unreached
 from assay.corpus.reading.remote.web import Web, refused
-from assay.errors import AssayError, InputError
+from assay.errors import AssayError, InputError, needs
 from assay.present.words import both
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -32,19 +32,6 @@ class Named(NamedTuple):
     repository: str
     revision: str
     path: str
-
-
-def needs() -> None:
-    """Whether data sets of the hub can be read.
-
-    Raises:
-        InputError: huggingface_hub is not installed; the remedy says how to install it.
-    """
-    try:
-        import huggingface_hub  # noqa: F401
-    except ImportError as error:
-        what = "data sets of the hub are read by huggingface_hub, which is not installed"
-        raise InputError(what, remedy='pip install "assay[hub]"') from error
 
 
 def named(uri: str) -> Named:
@@ -75,7 +62,7 @@ def holding(uri: str) -> Holding:
         InputError: no such data set, revision or file, or not allowed.
         Unreached: no answer.
     """
-    needs()
+    needs("huggingface_hub", "hub", "data sets of the hub")
     wanted = named(uri)
     path, pattern = objects.without_glob(wanted.path)
     root = (*wanted.repository.split("/"), *filter(None, path.split("/")))

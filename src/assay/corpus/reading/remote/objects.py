@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -67,9 +67,6 @@ class Holding:
     objects: tuple[Object, ...]
     place: Place
     notices: tuple[Both, ...] = field(default=())
-
-
-Opened = Callable[[str], Holding]
 
 
 def no_file_name(name: str) -> bool:

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from assay.corpora.cleaning import CLEANED, ending, texts_of, written
-from assay.corpora.verbs import Request, in_sight
+from assay.corpora.scanned import Request, in_sight
 from assay.corpus import documents
 from assay.corpus.cleaning import stretches
 from assay.corpus.duplicates import spans, substrings
