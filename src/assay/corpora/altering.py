@@ -12,7 +12,7 @@ by part: a rerun goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,37 +70,57 @@ class Mixture:
         return not self.weights and self.temperature is None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What is done to batches, once what that takes of the whole corpus is there.
+
+    Attributes:
+        alter: the function of a batch.
+        needs: fingerprints of what it depends on beside the documents, by name.
+        notices: what is to be said.
+    """
+
+    alter: Alter
+    needs: Mapping[str, str] = field(default_factory=dict)
+    notices: Sequence[Both] = ()
+
+
+Prepare = Callable[[Artifact, Store, Progress], Prepared]
+"""Of the documents, with the store and the progress of the work."""
+
+
 def _altered(
     request: Request,
     kind: Kind,
     asked: Mapping[str, Any],
-    prepare: Callable[[Artifact, Store, Progress], tuple[Alter, dict[str, str], list[Artifact], list[Both]]],
+    prepare: Prepare,
     schema: pa.Schema = documents.DOCUMENTS,
 ) -> dict[str, Any]:
-    """Alter a corpus in a folder. `prepare` makes what the work needs of the whole corpus, and gives the function of a
-    batch, what of other stages it depends on, further artifacts to be put in sight, and notices."""
+    """Alter a corpus in a folder."""
     space = Workspace(request.out, kind)
     progress = Progress(request.language, quiet=request.quiet)
     with space.at_work({**request.identity(), **asked}, request.command, progress):
         texts = texts_of(request, space, progress)
-        alter, needs, loose, notices = prepare(texts, space.store, progress)
+        ready = prepare(texts, space.store, progress)
 
         def make(folder: Path) -> dict[str, Any]:
-            task = partial(altered_part, alter=alter, schema=schema)
+            task = partial(altered_part, alter=ready.alter, schema=schema)
             counts = by_parts(texts, ALTERED.name, task, folder, kind, progress)
             return {"sources": dict(sorted(summed(count["sources"] for count in counts).items()))}
 
-        inputs = {"documents": texts.fingerprint, **needs}
+        inputs = {"documents": texts.fingerprint, **ready.needs}
         made = space.store.build(ALTERED, inputs, {kind: dict(asked)}, make, resumed=True)
+        loose = []
         if schema is PLANTED:
             evidence = partial(_evidence, made.files(".parquet"))
-            loose = [*loose, space.store.build(EVIDENCE, {"kept": made.fingerprint}, {}, evidence)]
+            loose.append(space.store.build(EVIDENCE, {"kept": made.fingerprint}, {}, evidence))
         space.settle(documents=texts.fingerprint)
         in_sight(request.out, [made], loose)
     sources = made.summary["sources"]
     total = overall(sources)
+    notices = list(ready.notices)
     if not total["kept"]:
-        notices = [*notices, both("corpus.notice.nothing_left")]
+        notices.append(both("corpus.notice.nothing_left"))
     return {**total, "sources": sources, **asked, "notices": notices, **ending(request, [made])}
 
 
@@ -118,15 +138,13 @@ def run_clean(request: Request, options: Cleaning) -> dict[str, Any]:
         raise InputError("nothing is asked for", where="assay corpus clean", remedy=remedy)
     found: dict[str, Any] = {}
 
-    def prepare(
-        texts: Artifact, store: Store, progress: Progress
-    ) -> tuple[Alter, dict[str, str], list[Artifact], list[Both]]:
+    def prepare(texts: Artifact, store: Store, progress: Progress) -> Prepared:
         if not options.rare_words:
-            return partial(classical.cleaned_with, options=options, frequent=None), {}, [], []
+            return Prepared(partial(classical.cleaned_with, options=options, frequent=None))
         rare = _frequent(texts, options, store, progress)
         found.update(rare.summary)
         alter = partial(classical.cleaned_with, options=options, frequent=rare.file("frequent.npy"))
-        return alter, {"frequent": rare.fingerprint}, [], []
+        return Prepared(alter, {"frequent": rare.fingerprint})
 
     made = _altered(request, "cleaning", {"cleaning": _plain(asdict(options))}, prepare)
     if not made["changed"] and not made["emptied"]:
@@ -199,18 +217,16 @@ def run_damage(request: Request, how: Damage, items: Items) -> dict[str, Any]:
         InputError: bad input, the corpus lacks what the defect needs, or the folder holds something else.
     """
 
-    def prepare(
-        texts: Artifact, store: Store, progress: Progress
-    ) -> tuple[Alter, dict[str, str], list[Artifact], list[Both]]:
+    def prepare(texts: Artifact, store: Store, progress: Progress) -> Prepared:
         needs = DEFECTS[how.defect].needs
         if needs is None:
-            return partial(damage.damaged, how=how), {}, [], []
+            return Prepared(partial(damage.damaged, how=how))
         if needs == "items":
             pool = _hosts(texts, how, items, request.options, store, progress)
         else:
             pool = _pool(texts, how, store, progress)
         here = replace(how, pool=pool.files(".parquet")[0])
-        return partial(damage.damaged, how=here), {"pool": pool.fingerprint}, [], []
+        return Prepared(partial(damage.damaged, how=here), {"pool": pool.fingerprint})
 
     asked = {"damage": {name: value for name, value in asdict(how).items() if name != "pool"}}
     if items.files:
@@ -250,11 +266,7 @@ def _hosts(
     texts: Artifact, how: Damage, items: Items, options: ReadOptions, store: Store, progress: Progress
 ) -> Artifact:
     """The documents that evaluation items come into."""
-    try:
-        table, _, noticed = decontaminate.read_items(list(items.files), items.fields, options)
-    except InputError as error:
-        remedy = error.remedy.replace("--against", "--items")
-        raise InputError(error.what, where=error.where, remedy=remedy) from error
+    table, _, noticed = decontaminate.read_items(list(items.files), items.fields, options, "--items")
     progress.notice(noticed)
 
     def choose(folder: Path) -> dict[str, Any]:
@@ -296,9 +308,7 @@ def run_augment(
     _asked_for(how, vectors, bound, mixture)
     times: dict[str, float] = {}
 
-    def prepare(
-        texts: Artifact, store: Store, progress: Progress
-    ) -> tuple[Alter, dict[str, str], list[Artifact], list[Both]]:
+    def prepare(texts: Artifact, store: Store, progress: Progress) -> Prepared:
         needs: dict[str, str] = {}
         here, notices = how, list[Both]()
         if vectors is not None:
@@ -314,7 +324,7 @@ def run_augment(
         alter = partial(
             _augmented, how=here, times=by_label, label=mixture.over, weights=weights, mixed=not mixture.nothing
         )
-        return alter, needs, [], notices
+        return Prepared(alter, needs, notices)
 
     asked: dict[str, Any] = {
         "augmentation": {name: value for name, value in asdict(how).items() if name != "neighbours"},

@@ -65,13 +65,14 @@ the item that the stretch begins with."""
 
 
 def read_items(
-    uris: list[str], fields: Sequence[str], options: ReadOptions
+    uris: list[str], fields: Sequence[str], options: ReadOptions, option: str = "--against"
 ) -> tuple[pa.Table, dict[str, Any], Sequence[Both]]:
     """The ITEMS of evaluation files, one for each row, counts of what is in them, and what was noticed.
 
     Args:
         fields: that hold the text, joined by lines; none: the first usual name that is there.
         options: encoding, and what a bad row does.
+        option: what names the files on the command line.
 
     Raises:
         InputError: bad input, or there are no items.
@@ -93,7 +94,7 @@ def read_items(
         raise InputError(error.what, where=error.where, remedy=remedy) from error
     if not texts:
         what = f"the evaluation set is empty (rows without text: {report.empty}, broken: {report.bad_rows})"
-        raise InputError(what, where=", ".join(uris), remedy="name files with items in them with --against")
+        raise InputError(what, where=", ".join(uris), remedy=f"name files with items in them with {option}")
     return pa.table([ids, texts], schema=ITEMS), {"empty": report.empty, "bad_rows": report.bad_rows}, sources.notices
 
 

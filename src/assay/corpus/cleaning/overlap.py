@@ -12,7 +12,6 @@ for whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,18 +49,13 @@ class Units:
         return np.diff(self.offsets)
 
 
-@lru_cache(maxsize=1)
-def _unspaced() -> U8:
-    return ((ch.classes() & ch.UNSPACED) > 0).astype(np.uint8)
-
-
 def units(text: pa.Array) -> Units:
     """The units of a column of texts."""
     points, starts = ch.points_of(text)
     points = ch.folded()[points]
     begins, ends = np.empty(len(points), dtype=np.int64), np.empty(len(points), dtype=np.int64)
     offsets = np.empty(len(starts), dtype=np.int64)
-    n = _cut(points, _unspaced(), starts, begins, ends, offsets)
+    n = _cut(points, ch.unspaced(), starts, begins, ends, offsets)
     return Units(points, begins[:n], ends[:n], offsets, starts)
 
 
@@ -156,7 +150,7 @@ def index(items: pa.Array, words: int, characters: int, least: int) -> Index:
     made = units(items)
     counts = made.counts
     owner = np.repeat(np.arange(len(counts)), counts)
-    single = np.bincount(owner, _unspaced()[made.points[made.begins]], minlength=len(counts))
+    single = np.bincount(owner, ch.unspaced()[made.points[made.begins]], minlength=len(counts))
     full = np.where(2 * single > counts, characters, words)
     width = np.where(counts >= max(least, 1), np.minimum(counts, full), 0)
     found: list[tuple[ch.U64, ch.I64, ch.I64]] = []

@@ -81,7 +81,7 @@ def judge(corpus: Ordered, rows: ch.I64, words: int, characters: int, out: Path)
     """
     edges = _edges_of(corpus, rows)
     left = np.zeros((len(corpus), 4), dtype=np.int64)
-    _measure(corpus.text, corpus.offsets, rows, edges, ch.folded(), _unspaced(), left)
+    _measure(corpus.text, corpus.offsets, rows, edges, ch.folded(), ch.unspaced(), left)
     affected = np.diff(edges) > 0
     short = left[:, 0] / words + left[:, 1] / characters < 1
     keep = ~(affected & short)
@@ -92,10 +92,6 @@ def judge(corpus: Ordered, rows: ch.I64, words: int, characters: int, out: Path)
             columns = [corpus.hex_ids(which), pa.array(keep[which]), pa.array(left[which, 3])]
             writer.write_batch(pa.record_batch(columns, schema=DECISIONS))
     return _summary(corpus, rows, affected, keep, left[:, 2])
-
-
-def _unspaced() -> npt.NDArray[np.bool_]:
-    return (ch.classes() & ch.UNSPACED) > 0
 
 
 def _edges_of(corpus: Ordered, rows: ch.I64) -> ch.I64:

@@ -37,15 +37,10 @@ def shingles(text: pa.Array) -> tuple[ch.U64, ch.I64]:
     points, offsets = ch.points_of(text)
     folded, ends = np.empty(len(points), dtype=np.uint32), np.empty(len(offsets), dtype=np.int64)
     widths, made = np.empty(len(offsets) - 1, dtype=np.int64), np.empty(len(offsets), dtype=np.int64)
-    _fold(points, offsets, ch.folded(), _unspaced(), folded, ends, widths, made)
+    _fold(points, offsets, ch.folded(), ch.unspaced(), folded, ends, widths, made)
     hashes = np.empty(made[-1], dtype=np.uint64)
     _roll(points, offsets, folded, ends, widths, made, hashes)
     return hashes, made
-
-
-@lru_cache(maxsize=1)
-def _unspaced() -> npt.NDArray[np.uint8]:
-    return ((ch.classes() & ch.UNSPACED) > 0).astype(np.uint8)
 
 
 @compiled

@@ -153,6 +153,12 @@ def classes() -> U8:
     return _tables()["classes"]
 
 
+@lru_cache(maxsize=1)
+def unspaced() -> U8:
+    """1 for every letter of a script that puts no spaces between words, else 0."""
+    return ((classes() & UNSPACED) > 0).astype(np.uint8)
+
+
 def scripts() -> U8:
     """Script of every letter as an index into SCRIPTS, from the first word of its Unicode name."""
     return _tables()["scripts"]
