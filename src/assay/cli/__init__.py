@@ -16,7 +16,7 @@ import typer
 
 from assay import __version__
 from assay.cli import corpus, tokenizer
-from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
+from assay.cli.options import NOTHING, PLAIN, SOURCES, Answer, Debug, Json, Lang, Reading, reads
 from assay.errors import AssayError, InputError, Stopped, WorkError, interrupted
 
 app = typer.Typer(
@@ -184,9 +184,7 @@ def evaluate(
     ] = "auto",
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """How well a model predicts a text, or how well word vectors answer tests, with intervals.
 
@@ -199,7 +197,7 @@ def evaluate(
 
     front.evaluate(
         model=model, sources=sources or [], words=words or [], window=window, stride=stride, device=device, level=level,
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip
 
 

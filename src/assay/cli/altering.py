@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli.options import NOTHING, Debug, Json, Lang, Reading, reads
+from assay.cli.options import NOTHING, PLAIN, Answer, Reading, reads
 
 Sources = Annotated[list[str], typer.Argument(help="The folder of a scan; or sources as of scan.")]
 Out = Annotated[Path, typer.Option(help="New or empty folder for the documents; a rerun goes on from what is there.")]
@@ -46,9 +46,7 @@ def corpus_clean(
         typer.Option("--spaces", help="Tidy spaces, U+3000, line ends and blank lines; drop zero-width characters."),
     ] = False,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Clean text character by character and word by word, in one fixed order; says what each step changed.
 
@@ -69,7 +67,7 @@ def corpus_clean(
             "script": script, "case": case, "digits": digits, "stop_words": languages, "rare_words": rare_words,
             "punctuation": punctuation, "spaces": spaces,
         },
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip
 
 
@@ -103,9 +101,7 @@ def corpus_damage(
         list[str] | None, typer.Option(help="Field of an item that holds its text; repeated, they are joined.")
     ] = None,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Plant a defect in a share of a corpus, for experiments; says which documents and what was done to each.
 
@@ -122,7 +118,7 @@ def corpus_damage(
         sources=sources, out=out, defect=defect, dose=dose, seed=seed,
         given={"copies": copies, "edits": edits, "order": order, "width": width},
         items=(items or [], item_field or []),
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip
 
 
@@ -145,9 +141,7 @@ def corpus_augment(
     over: Annotated[Literal["source", "language"], typer.Option(help="What --temperature evens out.")] = "source",
     seed: Annotated[int, typer.Option(help="Another seed, other words and documents.")] = 0,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Add altered copies of documents, or resample: some text several times, some not at all.
 
@@ -165,5 +159,5 @@ def corpus_augment(
         augmentation={"drop": drop, "swap": swap, "synonyms": synonyms, "copies": copies, "seed": seed},
         vectors=vectors, bound=bound,
         mixture={"weights": weights, "temperature": temperature, "over": over},
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip

@@ -9,7 +9,7 @@ import typer
 
 from assay.cli import altering, curating, profiling
 from assay.cli.curating import Device, Model, Threshold, Windows
-from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
+from assay.cli.options import NOTHING, PLAIN, SOURCES, Answer, Reading, reads
 
 app = typer.Typer(
     help="Score a corpus once, then ask rules of it.", no_args_is_help=True,
@@ -26,9 +26,7 @@ def corpus_scan(
         str | None, typer.Option(help="Score on a Ray cluster: its address, auto or local; for the same rows.")
     ] = None,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Read a corpus and score every document: signals, language, exact and near duplicates.
 
@@ -43,8 +41,7 @@ def corpus_scan(
     from assay import front
 
     front.corpus_scan(
-        sources=sources, out=out, ray=ray, reading=reading,
-        language=lang, as_json=json_,
+        sources=sources, out=out, ray=ray, reading=reading, **answer,
     )  # fmt: skip
 
 
@@ -70,9 +67,7 @@ def corpus_select(
     ] = None,
     device: Annotated[str, typer.Option(help="Of --score: auto, cpu or cuda.")] = "auto",
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Keep the documents that rules let pass, and tell what each rule drops: alone, and that no other does.
 
@@ -93,7 +88,7 @@ def corpus_select(
     front.corpus_select(
         sources=sources, out=out, packs=pack or [], where=where or [], words=words or [], scores=score or [],
         device=device,
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip
 
 
@@ -142,9 +137,7 @@ def corpus_dedup(
     windows: Windows = None,
     device: Device = None,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Keep one document of each cluster of duplicates; or remove from documents what stands earlier in the corpus.
 
@@ -171,7 +164,7 @@ def corpus_dedup(
             "min_words": min_words, "min_characters": min_characters, "model": model, "threshold": threshold,
             "windows": windows, "device": device,
         },
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip
 
 
@@ -194,9 +187,7 @@ def corpus_privacy(
         bool, typer.Option("--show-text", help="Write what is found beside its place. By default it is not repeated.")
     ] = False,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Find personal data and secrets: e-mail, telephones, IDs, bank cards, addresses, keys; mask, drop or report.
 
@@ -211,7 +202,7 @@ def corpus_privacy(
 
     front.corpus_privacy(
         sources=sources, out=out, action=action, kinds=kinds or [], shown=show_text,
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip
 
 
@@ -239,9 +230,7 @@ def corpus_decontaminate(
     ] = 20,
     shortest: Annotated[int, typer.Option(min=1, help="Items of fewer words (characters) are not looked for.")] = 5,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Find evaluation items in a corpus by n-grams of 13 words, with the place of each; drop documents that hold some.
 
@@ -260,8 +249,7 @@ def corpus_decontaminate(
             "files": against, "fields": tuple(item_field or ()), "shape": (words, characters, shortest),
             "threshold": threshold,
         },
-        report_only=action == "report", reading=reading,
-        language=lang, as_json=json_,
+        report_only=action == "report", reading=reading, **answer,
     )  # fmt: skip
 
 

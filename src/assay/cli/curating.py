@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import NOTHING, Debug, Json, Lang, Reading, reads
+from assay.cli.options import NOTHING, PLAIN, Answer, Reading, reads
 
 Model = Annotated[Path | None, typer.Option(help="semantic: an encoder's directory, whose vectors are compared.")]
 Threshold = Annotated[
@@ -26,9 +26,7 @@ def corpus_classifier(
     out: Annotated[Path, typer.Option(help="New or empty folder; the classifier is in its folder model.")],
     bits: Annotated[int, typer.Option(min=16, max=22, help="2^BITS buckets for n-grams.")] = 20,
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Learn what good documents are from samples of good and bad ones, for `select --score`.
 
@@ -42,6 +40,5 @@ def corpus_classifier(
     from assay import front
 
     front.corpus_classifier(
-        good=good, bad=bad, out=out, bits=bits, reading=reading,
-        language=lang, as_json=json_,
+        good=good, bad=bad, out=out, bits=bits, reading=reading, **answer,
     )  # fmt: skip

@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 
 import typer
 
-_NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
-
 SOURCES = "Files, folders, hf://datasets/OWNER/NAME, s3://BUCKET/PREFIX, https://, builtin:starter or builtin:python"
 SourceField = Annotated[str | None, typer.Option(help="Field of each row that names its source.")]
 TextField = Annotated[str | None, typer.Option(help="Field that holds the text.")]
@@ -33,27 +31,34 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 Reading = Mapping[str, str]
 """A verb's argument that stands for the options which say how sources are read: those that were given, by name."""
+Answer = Mapping[str, Any]
+"""One that stands for those which say how the verb answers: `language` and `as_json`, as `front` takes them."""
 NOTHING: Reading = MappingProxyType({})
+PLAIN: Answer = MappingProxyType({"language": "en", "as_json": False})
 _HOW: dict[str, Any] = {
     "source_field": SourceField, "text_field": TextField, "encoding": Encoding, "on_error": OnError, "html": Html,
 }  # fmt: skip
+_ANSWER: dict[str, tuple[Any, Any]] = {"lang": (Lang, "en"), "json_": (Json, False), "debug": (Debug, False)}
+_NAMED = inspect.Parameter.POSITIONAL_OR_KEYWORD
 _Verb = TypeVar("_Verb", bound=Callable[..., None])
 
 
 def reads(verb: _Verb) -> _Verb:
-    """The verb with these options in the place of its argument `reading`."""
+    """The verb with the options that all who read sources share, in the places of `reading` and `answer`."""
     own = inspect.signature(verb, eval_str=True)
-    how = [inspect.Parameter(name, _NAMED, default=None, annotation=option) for name, option in _HOW.items()]
-    parameters = [
-        part
-        for one in own.parameters.values()
-        for part in (how if one.name == "reading" else [one.replace(kind=_NAMED)])
-    ]
+    shared = {
+        "reading": [inspect.Parameter(name, _NAMED, default=None, annotation=one) for name, one in _HOW.items()],
+        "answer": [inspect.Parameter(n, _NAMED, default=d, annotation=one) for n, (one, d) in _ANSWER.items()],
+    }
+    parameters = [one for name, parameter in own.parameters.items() for one in shared.get(name, [parameter])]
 
     @functools.wraps(verb)
     def typed(**given: Any) -> None:
-        reading = {name: value for name in _HOW if (value := given.pop(name)) is not None}
-        verb(**given, reading=reading)
+        given["reading"] = {name: value for name in _HOW if (value := given.pop(name)) is not None}
+        if "answer" in own.parameters:
+            lang, json_, _ = (given.pop(name) for name in _ANSWER)  # `debug` is for the command as a whole
+            given["answer"] = {"language": lang, "as_json": json_}
+        verb(**given)
 
     typed.__dict__["__signature__"] = own.replace(parameters=parameters)
     typed.__annotations__ = {one.name: one.annotation for one in parameters}

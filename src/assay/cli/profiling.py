@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from assay.cli.options import NOTHING, Debug, Json, Lang, Reading, reads
+from assay.cli.options import NOTHING, PLAIN, Answer, Reading, reads
 
 
 @reads
@@ -26,9 +26,7 @@ def corpus_profile(
         str, typer.Option("--license", help="Of the corpus, for the card: an identifier such as cc-by-4.0.")
     ] = "unknown",
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Show what a corpus is: sizes, languages, quality, rules at their bounds, duplicates, topics, personal data.
 
@@ -45,5 +43,5 @@ def corpus_profile(
 
     front.corpus_profile(
         sources=sources, out=out, packs=pack or [], title=title, license_=license_,
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip

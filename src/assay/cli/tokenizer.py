@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
+from assay.cli.options import NOTHING, PLAIN, SOURCES, Answer, Reading, reads
 
 app = typer.Typer(
     help="Train tokenizers, encode text with them, and see what they make of it.", no_args_is_help=True,
@@ -37,9 +37,7 @@ def tokenizer_train(
     ] = False,
     sample: Annotated[str, typer.Option(help="Bytes of text to learn from, balanced over the sources.")] = "6M",
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Learn a tokenizer from the training text of a corpus.
 
@@ -60,7 +58,7 @@ def tokenizer_train(
             "kind": kind, "vocabulary": vocabulary, "special": tuple(special or ()), "min_count": min_count,
             "lower": lower, "spaces": spaces,
         },
-        sample=sample, reading=reading, language=lang, as_json=json_,
+        sample=sample, reading=reading, **answer,
     )  # fmt: skip
 
 
@@ -71,9 +69,7 @@ def tokenizer_encode(
     sources: Annotated[list[str], typer.Argument(help=f"{SOURCES}.")],
     out: Annotated[Path, typer.Option(help="New or empty folder for the shards and spans.parquet of each split.")],
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """Encode documents into flat shards of token ids.
 
@@ -86,7 +82,7 @@ def tokenizer_encode(
 
     front.tokenizer_encode(
         tokenizer=tokenizer, sources=sources, out=out,
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip
 
 
@@ -97,9 +93,7 @@ def tokenizer_compare(
     on: Annotated[list[str], typer.Option("--on", help=f"{SOURCES}. Repeatable.")],
     sample: Annotated[str, typer.Option(help="Bytes of text of each source, at most.")] = "4M",
     reading: Reading = NOTHING,
-    lang: Lang = "en",
-    json_: Json = False,
-    debug: Debug = False,
+    answer: Answer = PLAIN,
 ) -> None:
     """What tokenizers make of the same text: compression by source and language, unknown words, Chinese characters.
 
@@ -113,5 +107,5 @@ def tokenizer_compare(
 
     front.tokenizer_compare(
         tokenizers=tokenizers, sources=on, sample=sample,
-        reading=reading, language=lang, as_json=json_,
+        reading=reading, **answer,
     )  # fmt: skip
