@@ -175,6 +175,14 @@ def evaluate(
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else lines))
 
 
+def law_fit(*, asked: Mapping[str, Any], language: str, as_json: bool) -> None:
+    """`assay law fit`. `asked` are the fields of `fits.laws.Request`."""
+    from assay.fits import laws, told
+
+    found = laws.run(laws.Request(**asked))
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.law(found, language)))
+
+
 def doctor_env(*, as_json: bool) -> None:
     """`assay doctor env`."""
     from assay import doctor

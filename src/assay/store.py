@@ -114,6 +114,19 @@ class Store:
         shutil.rmtree(path)
         return None
 
+    def all(self, stage: Stage) -> list[Artifact]:
+        """All artifacts of a stage, in the order of their addresses; damaged ones are said and passed over."""
+        found = []
+        place = self.root / stage.name
+        for path in sorted(place.iterdir()) if place.is_dir() else ():
+            if (damage := damage_of(path)) is not None:
+                log.warning("%s: %s; passed over", path, damage)
+                continue
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            if manifest.get("stage_version") == stage.version:
+                found.append(Artifact(path, manifest))
+        return found
+
     def build(
         self,
         stage: Stage,

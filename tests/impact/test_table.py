@@ -46,5 +46,5 @@ def test_what_is_no_table_of_numbers_is_told_with_its_line(tmp_path: Path, conte
 
 def test_the_line_of_a_bad_cell_is_told(tmp_path: Path) -> None:
     path = written(tmp_path, "N,loss\n1,2\n3,-\n")
-    with pytest.raises(InputError, match="runs.csv:3"):
+    with pytest.raises(InputError, match=r"runs\.csv:3"):
         table.numbers(table.read(path), "loss", path)

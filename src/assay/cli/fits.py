@@ -2,7 +2,69 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from assay.cli.options import Debug, Json, Lang
 
 law = typer.Typer(help="How the loss falls with parameters and data, from any table of runs.", no_args_is_help=True)
 mixture = typer.Typer(help="Loss as a function of the mixture of sources, and the best mixture.", no_args_is_help=True)
+
+
+@law.command("fit")
+def law_fit(
+    tables: Annotated[list[Path], typer.Argument(help="A CSV with a row a run, or folders of finished studies.")],
+    n: Annotated[str | None, typer.Option("--n", help="Column of parameters.")] = None,
+    d: Annotated[str | None, typer.Option("--d", help="Column of training tokens.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Column of the loss: nats or bits, any one.")] = None,
+    unique: Annotated[
+        str | None, typer.Option(help="Column of unique tokens, where text was repeated: fits what an epoch is worth.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Column that names what belongs together: a trunk, a seed. Drawn whole.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(help="Column that names groups; each gets a law of its own.")] = None,
+    holdout: Annotated[
+        str | None, typer.Option(help="Rows to predict instead of fitting, as a condition: 'N > 2e9'.")
+    ] = None,
+    leave_out_worst: Annotated[
+        int | None,
+        typer.Option(
+            help="Leave out so many runs of the highest loss. Default: runs beyond 5 standard deviations, told."
+        ),
+    ] = None,
+    tied: Annotated[bool, typer.Option("--tied", help="One exponent for both terms.")] = False,
+    floor: Annotated[float | None, typer.Option(help="The loss that no model falls below, where it is known.")] = None,
+    predict: Annotated[list[str] | None, typer.Option(help="A run to predict: N=7e9,D=1.4e12. Repeatable.")] = None,
+    target: Annotated[float | None, typer.Option(help="A loss: how many tokens does it need?")] = None,
+    at: Annotated[float | None, typer.Option(help="Parameters of the model for --target; default the largest.")] = None,
+    flops: Annotated[float | None, typer.Option(help="A budget of training FLOPs: which N and D are best?")] = None,
+    level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.9,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 500,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Fit L = E + A N^-alpha + B D^-beta to a table of runs, and say what follows and how far it can be trusted.
+
+    \b
+    Examples:
+      assay law fit runs.csv --n N --d D --loss loss
+      assay law fit runs.csv --n N --d D --loss loss --holdout "N * D > 1e20" --tied
+      assay law fit runs.csv --n N --d D --loss loss --flops 1e23 --predict N=7e9,D=2e12
+      assay law fit runs.csv --d tokens --loss bpb --target 0.9
+      assay law fit study/ --target 2.1
+    """
+    from assay import front
+
+    front.law_fit(
+        asked={
+            "tables": tables, "n": n, "d": d, "loss": loss, "unique": unique, "cluster": cluster, "group": group,
+            "holdout": holdout, "leave_out": leave_out_worst, "tied": tied, "floor": floor,
+            "predictions": tuple(predict or ()), "target": target, "at": at, "flops": flops, "level": level,
+            "draws": draws,
+        },
+        language=lang, as_json=json_,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ import numpy as np
 from assay.impact import design, doses
 from assay.impact.claims import Claim
 from assay.impact.design import Cell
-from assay.impact.laws import WINDOWS, SizeLaw
+from assay.impact.laws.size import WINDOWS, SizeLaw
 from assay.impact.measure import MEAN, Difference, Measurements, seed_interval
 from assay.impact.plan import Plan
 from assay.impact.predictions import Registered, outcome, size_law

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from assay.impact.laws import tokens_for
+from assay.impact.laws.size import tokens_for
 from assay.impact.measure import Difference, Measurements
 
 

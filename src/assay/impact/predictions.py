@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from assay.impact import design, mixtures
 from assay.impact.claims import Prediction
-from assay.impact.laws import SizeLaw, fit_size_law
+from assay.impact.laws.size import SizeLaw, fit_size_law
 from assay.impact.measure import Difference, Measurements
 from assay.impact.mixtures import MixtureModel
 from assay.impact.plan import Plan

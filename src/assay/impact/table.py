@@ -84,3 +84,29 @@ def columns(table: pl.DataFrame, names: Sequence[str], path: Path) -> F64:
     Raises: as `numbers`.
     """
     return np.stack([numbers(table, name, path) for name in names], axis=1)
+
+
+def truth(table: pl.DataFrame, expression: str, option: str) -> npt.NDArray[np.bool_]:
+    """(rows,) for which an SQL expression over the columns is true; a column of numbers is compared as numbers.
+
+    Raises:
+        InputError: it cannot be read, asks about no column that there is, or is no condition.
+    """
+    where, remedy = f"{option} {expression}", 'write a condition on columns, such as "N > 2e9"'
+    try:
+        made = pl.sql_expr(expression)
+        asks = made.meta.root_names()
+        typed = table.with_columns(_typed(table[name]) for name in asks if name in table.columns)
+        found = typed.select(made.alias("found"))["found"]
+    except Exception as error:  # Polars has several kinds, all with their text
+        said = " ".join(str(error).split())[:120]
+        raise InputError(f"cannot be read as a condition ({said})", where=where, remedy=remedy) from error
+    if found.dtype != pl.Boolean or len(found) != table.height:
+        raise InputError("is no condition on the rows", where=where, remedy=remedy)
+    return found.fill_null(False).to_numpy()
+
+
+def _typed(column: pl.Series) -> pl.Series:
+    """The column as numbers where all of it are."""
+    made = column.cast(pl.Float64, strict=False)
+    return column if made.null_count() > column.null_count() else made

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 
-from assay.impact import laws
-from assay.impact.laws import BETAS, fit, fit_size_law, tokens_for
+from assay.impact.laws import size as laws
+from assay.impact.laws.size import BETAS, fit, fit_size_law, tokens_for
 
 SIZES = 50_000 * 2 ** (np.arange(7) / 2)
 

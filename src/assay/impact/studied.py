@@ -1,0 +1,63 @@
+"""The runs of finished studies as a table, as if somebody had published them: what `assay law fit STUDY` reads.
+
+One row a run of the natural cell (the corpus as it is): N, D, U, seed, trunk, and bits per byte on the eval text: the
+mean over sources (`bpb`) and each (`bpb:SOURCE`). Losses on other text or of another tokenizer are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from assay.errors import InputError
+from assay.impact.design import NATURAL
+from assay.ledger import JOB, Ledger
+from assay.store import Store
+
+LOSS = "bpb"
+_RUNS = f"""
+    SELECT r.run_id, r.seed, r.trunk, r.N, r.D, r.U, r.tokenizer, r.evaluation_set, l.source,
+        arg_max(l.nll / ln(2) / l.n_bytes, l.step) AS bpb
+    FROM losses l JOIN runs r USING (run_id)
+    WHERE l.split = 'eval' AND r.status = 'done' AND r.cell = '{NATURAL}' AND l.n_bytes > 0
+    GROUP BY ALL ORDER BY r.run_id, l.source"""
+
+
+def runs(folders: Sequence[Path]) -> pl.DataFrame:
+    """All columns as text (`table`), one row a run.
+
+    Raises:
+        InputError: a folder holds no finished run, or studies are not comparable.
+    """
+    tables: list[pl.DataFrame] = []
+    made_by: dict[str, tuple[str, Path]] = {}
+    for folder in folders:
+        found = _of(folder)
+        for what in ("tokenizer", "evaluation_set"):
+            name = what.replace("_", " ")
+            for value in found[what].unique().to_list():
+                if made_by.setdefault(what, (value, folder))[0] != value:
+                    raise InputError(
+                        f"has another {name} than {made_by[what][1]}", where=folder,
+                        remedy="losses are compared on the same text and tokens alone: fit each study by itself",
+                    )  # fmt: skip
+        tables.append(found.with_columns(study=pl.lit(folder.name)))
+    every = pl.concat(tables, how="diagonal")
+    columns = ["study", "run_id", "seed", "trunk", "N", "D", "U", LOSS]
+    columns += [name for name in every.columns if name.startswith(f"{LOSS}:")]
+    return every.select(pl.col(columns).cast(pl.String))
+
+
+def _of(folder: Path) -> pl.DataFrame:
+    store = Store(folder / "artifacts")
+    parts = store.all(JOB)
+    rows = Ledger(store).query(parts, _RUNS)
+    if rows.is_empty():
+        remedy = "name the folder of a study that has run, or a CSV"
+        raise InputError("holds no finished runs of a study", where=folder, remedy=remedy)
+    keys = ["run_id", "seed", "trunk", "N", "D", "U", "tokenizer", "evaluation_set"]
+    wide = rows.pivot("source", index=keys, values="bpb")
+    sources = [name for name in wide.columns if name not in keys]
+    return wide.with_columns(pl.mean_horizontal(sources).alias(LOSS)).rename({s: f"{LOSS}:{s}" for s in sources})
