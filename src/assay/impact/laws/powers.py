@@ -41,6 +41,7 @@ OUTLIER = 5.0
 MOST_OUTLIERS = 0.1  # of the runs
 _LEAST_FOR_OUTLIERS = 20  # runs, for their median to tell what is usual
 _TURNS = 8  # of leaving out and fitting again
+_EXACT, _DRAWN = (1e-13, 1000), (1e-5, 200)  # tolerance and steps of the fit, and of a bootstrap draw
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ def fit(runs: Runs, form: Form, *, draws: int = 500, outliers: bool = True, seed
     for _ in range(_TURNS):
         centre = _centre(runs.at(kept), form)
         residuals = np.log(runs.loss) - np.log(centre.predict(runs)[0])
-        scale = float(np.median(np.abs(residuals[kept]))) / 0.6745
+        scale = _scale(residuals[kept], len(form.free))
         usual = np.abs(residuals) <= OUTLIER * max(scale, 1e-12)
         few = len(runs) - usual.sum() <= MOST_OUTLIERS * len(runs) and len(runs) >= _LEAST_FOR_OUTLIERS
         if not outliers or not few or (usual == kept).all():
@@ -208,17 +209,23 @@ def fit(runs: Runs, form: Form, *, draws: int = 500, outliers: bool = True, seed
         kept = usual
     own = runs.at(kept)
     noise = float((residuals[kept] ** 2).sum() / max(1, len(own) - len(form.free))) ** 0.5
-    theta = _refined(
-        np.repeat(centre.theta, draws, axis=0), own, form, centre.units, _resampled(own.cluster, draws, seed), 1e-8
-    )
+    weights = _resampled(own.cluster, draws, seed)
+    theta = _refined(np.repeat(centre.theta, draws, axis=0), own, form, centre.units, weights, *_DRAWN)
     return Fit(centre, replace(centre, theta=theta), runs, kept, residuals, scale, noise)
+
+
+def _scale(residuals: F64, free: int) -> float:
+    """Standard deviation by the median. A fit of almost absolute values goes through as many runs as it has free
+    numbers: these say nothing."""
+    n = len(residuals)
+    return float(np.quantile(np.abs(residuals), (free + 0.5 * max(0, n - free)) / n)) / 0.6745
 
 
 def _centre(runs: Runs, form: Form) -> Law:
     units = (float(np.exp(np.log(runs.n).mean())), float(np.exp(np.log(runs.d).mean())))
     starts = _starts(runs, form, units)
     weights = np.ones((len(starts), len(runs)))
-    refined = _refined(starts, runs, form, units, weights, 1e-13)
+    refined = _refined(starts, runs, form, units, weights, *_EXACT)
     inputs, logs = _inputs(runs, units), np.log(runs.loss)
     best = int(np.argmin(_objective(np.log(sum(_terms(refined, inputs)[:3])) - logs, weights)))
     return Law(form, refined[best : best + 1], units)
@@ -274,7 +281,7 @@ def _objective(residuals: F64, weights: F64) -> F64:
 
 
 def _refined(
-    theta: F64, runs: Runs, form: Form, units: tuple[float, float], weights: F64, tolerance: float, most: int = 1000
+    theta: F64, runs: Runs, form: Form, units: tuple[float, float], weights: F64, tolerance: float, most: int
 ) -> F64:
     """Minimise the objective for all rows at once.
 
@@ -283,7 +290,7 @@ def _refined(
 
     Args:
         theta: (draws, 6) starts.  weights: (draws, runs).
-        tolerance: a draw is done when three steps in a row have lowered its objective by less than this share.
+        tolerance: a draw is done when three steps that lowered its objective did so by less than this share.
     """
     inputs, logs, back = _inputs(runs, units), np.log(runs.loss), form.map
     free = np.linalg.lstsq(back, (theta - form.offset).T, rcond=None)[0].T
@@ -313,7 +320,7 @@ def _refined(
         gain = np.where(better, (value[active] - after) / np.maximum(value[active], 1e-300), 0.0)
         found[active[better]], value[active[better]] = new[better], after[better]
         damping[active] = np.clip(np.where(better, damping[active] / 5, damping[active] * 4), 1e-10, 1e8)
-        quiet[active] = np.where(gain > tolerance, 0, quiet[active] + 1)
+        quiet[active] = np.where(gain > tolerance, 0, quiet[active] + better)
         active = active[(quiet[active] < 3) & (damping[active] < 1e8)]
         if not len(active):
             break
