@@ -175,11 +175,12 @@ def evaluate(
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else lines))
 
 
-def law_fit(*, asked: Mapping[str, Any], language: str, as_json: bool) -> None:
+def law_fit(*, asked: Mapping[str, Any], out: Path | None, language: str, as_json: bool) -> None:
     """`assay law fit`. `asked` are the fields of `fits.laws.Request`."""
     from assay.fits import laws, told
 
-    found = laws.run(laws.Request(**asked))
+    request = laws.Request(**asked)
+    found = laws.run(request) if out is None else laws.written(request, out, _command(), language)
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.law(found, language)))
 
 

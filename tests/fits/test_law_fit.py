@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,40 @@ def test_values_that_no_law_takes_are_told_with_their_line(tmp_path: Path) -> No
 def test_far_answers_come_with_a_warning(tmp_path: Path) -> None:
     found = laws.run(request(table(tmp_path), predictions=["N=1e10,D=1e11"]))
     assert any("100 times the largest run" in one["en"] for one in found["warnings"])
+
+
+# The page
+
+
+@pytest.mark.parametrize("group", [None, "seed"])
+def test_the_page_shows_everything_and_asks_nobody(tmp_path: Path, group: str | None) -> None:
+    asked = request(
+        table(tmp_path, seeds=3), holdout="params * tokens > 1e16", predictions=["N=1e9,D=1e10"], flops=1e18,
+        target=1.2, group=group,
+    )  # fmt: skip
+    found = laws.written(asked, tmp_path / "out", "assay law fit runs.csv", "zh")
+    whole = json.loads((tmp_path / "out" / "law.json").read_text(encoding="utf-8"))
+    page = Path(found["page"]).read_text(encoding="utf-8")
+    groups = whole["groups"] if group else {"": whole}
+    assert "view" not in found and all("view" in one for one in groups.values())
+    figures = 3 if group else 4  # a group's runs are too few for past forecasts
+    assert page.count("<figure") == figures * len(groups) and "{" not in re.sub(
+        r"<(style|script)>.*?</\1>", "", page, flags=re.S
+    )
+    assert not re.search(r'(src|href)="https?:', page) and '<html lang="zh-CN">' in page
+    data = re.search(r'href="data:application/json;base64,([^"]+)"', page)
+    assert data and json.loads(base64.b64decode(data[1])) == whole
+    for one in groups.values():
+        assert len(one["view"]["held_out"]["loss"]) == len(one["holdout"])
+        assert all(curve["best_loss"] == min(curve["loss"]) for curve in one["view"]["budgets"])
+    with pytest.raises(InputError):
+        laws.written(request(asked.tables[0], group=group), tmp_path / "out", "assay law fit", "en")
+
+
+@pytest.mark.parametrize("columns", [{"d": None}, {"n": None}])
+def test_laws_of_one_quantity_have_a_page_too(tmp_path: Path, columns: dict[str, Any]) -> None:
+    found = laws.written(request(table(tmp_path), **columns), tmp_path / "out", "assay law fit", "en")
+    assert Path(found["page"]).read_text(encoding="utf-8").count("<figure") == 2
 
 
 # Studies

@@ -43,6 +43,9 @@ def law_fit(
     flops: Annotated[float | None, typer.Option(help="A budget of training FLOPs: which N and D are best?")] = None,
     level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.9,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 500,
+    out: Annotated[
+        Path | None, typer.Option(help="New or empty folder for a page and the whole answer as JSON.")
+    ] = None,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -55,7 +58,7 @@ def law_fit(
       assay law fit runs.csv --n N --d D --loss loss --holdout "N * D > 1e20" --tied
       assay law fit runs.csv --n N --d D --loss loss --flops 1e23 --predict N=7e9,D=2e12
       assay law fit runs.csv --d tokens --loss bpb --target 0.9
-      assay law fit study/ --target 2.1
+      assay law fit study/ --target 2.1 --out law
     """
     from assay import front
 
@@ -66,5 +69,5 @@ def law_fit(
             "predictions": tuple(predict or ()), "target": target, "at": at, "flops": flops, "level": level,
             "draws": draws,
         },
-        language=lang, as_json=json_,
+        out=out, language=lang, as_json=json_,
     )  # fmt: skip

@@ -22,12 +22,15 @@ import polars as pl
 
 from assay import __version__
 from assay.errors import InputError
+from assay.fits import views
 from assay.impact import studied, table
 from assay.impact.laws import forecast, powers, uses
 from assay.impact.laws.powers import FORMS, Fit, Form, Runs
 from assay.present.numbers import compact
 from assay.present.words import Both, both
-from assay.store import file_digest, fingerprint
+from assay.report import law as report
+from assay.store import file_digest, fingerprint, write_json_atomic
+from assay.workspace import Workspace
 
 _VANISHED = 0.01  # of the loss: a floor below it is none
 _MUCH_BETTER = 0.8  # of the past error of the form that was asked for
@@ -70,11 +73,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Fitted:
-    """One group: what was fitted, and what was found of it."""
+    """One group: its law, the answer, and what a page draws of it (`views.view`)."""
 
     made: Fit
-    past: forecast.Past
     answer: dict[str, Any] = field(repr=False)
+    view: dict[str, Any] = field(repr=False)
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -112,6 +115,25 @@ def groups(request: Request) -> dict[str, Fitted]:
         place = Path(f"{where}, {request.group} {name}")
         found[name] = _fitted(runs.at(own), held_out[own], own, request, place)
     return found
+
+
+def written(request: Request, out: Path, command: str, language: str) -> dict[str, Any]:
+    """Fit, answer, and write `law.json` and `law.html` (with what the page draws) into a folder.
+
+    Raises:
+        InputError: as `run`; or the folder holds something else.
+    """
+    found = groups(request)
+    answer = answered(request, found)
+    space = Workspace(out, "law")
+    with space.enter({"fingerprint": answer["fingerprint"]}, command):
+        drawn = {name: {**one.answer, "view": one.view} for name, one in found.items()}
+        whole = {**answer, "groups": drawn} if request.group is not None else {**answer, **drawn[""]}
+        write_json_atomic(out / "law.json", whole)
+        title = ", ".join(path.name for path in request.tables)
+        page = report.write(whole, title, command, out, language)
+        space.settle(table=answer["fingerprint"])
+    return {**answer, "out": str(out), "page": str(page)}
 
 
 def answered(request: Request, found: Mapping[str, Fitted]) -> dict[str, Any]:
@@ -230,7 +252,7 @@ def _fitted(
         **_asked(made, past, request),
     }  # fmt: skip
     answer["warnings"] = [dict(one) for one in _warnings(made, past, forms, answer)]
-    return Fitted(made, past, answer)
+    return Fitted(made, answer, views.view(made, past, runs.at(held_out), request.level))
 
 
 def _suffices(runs: Runs, form: Form, where: Path) -> None:
@@ -373,19 +395,19 @@ def _prediction(text: str, form: Form) -> tuple[float, float, float | None]:
 def _warnings(made: Fit, past: forecast.Past, forms: list[dict[str, Any]], answer: Mapping[str, Any]) -> list[Both]:
     found: list[Both] = []
     if not len(past.error):
-        found.append(both("law.warning.no_past", n=forecast.LEAST_RUNS * len(made.centre.form.free)))
+        found.append(both("lawfit.warning.no_past", n=forecast.LEAST_RUNS * len(made.centre.form.free)))
     own, *others = forms
     better = [one for one in others if one["past_error"] is not None and own["past_error"] is not None]
     if better and better[0]["past_error"] < _MUCH_BETTER * own["past_error"]:
         a, b = (f"{100 * one['past_error']:.2g}" for one in (own, better[0]))
-        found.append(both("law.warning.better_form", model=better[0]["model"], a=a, b=b))
+        found.append(both("lawfit.warning.better_form", model=better[0]["model"], a=a, b=b))
     if made.centre.form.has("E") and made.centre.form.fixed_floor is None:
         usual = float(np.median(made.runs.loss))
         vanished = float((made.draws.parameters["E"] < _VANISHED * usual).mean())
         if vanished > 0.05:
-            found.append(both("law.warning.no_floor", share=f"{100 * vanished:.0f}"))
+            found.append(both("lawfit.warning.no_floor", share=f"{100 * vanished:.0f}"))
     beyond = [one["beyond"] for one in answer.get("predictions", [])]
     beyond += [answer[key]["beyond"] for key in ("optimum", "more_data") if answer.get(key, {}).get("beyond")]
     if beyond and max(beyond) > forecast.FAR:
-        found.append(both("law.warning.far", times=compact(max(beyond)), far=f"{forecast.FAR:g}"))
+        found.append(both("lawfit.warning.far", times=compact(max(beyond)), far=f"{forecast.FAR:g}"))
     return found

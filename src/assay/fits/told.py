@@ -19,17 +19,18 @@ def law(found: Mapping[str, Any], language: str) -> list[str]:
     lines = []
     for name, one in found["groups"].items():
         lines += [f"== {name}", *_law(one, language), ""]
-    return lines[:-1]
+    return [*lines, found["page"]] if "page" in found else lines[:-1]
 
 
 def _law(found: Mapping[str, Any], language: str) -> list[str]:
-    lines = [say("law.model", language, model=found["model"], n=found["n_points"])]
+    lines = [say("lawfit.model", language, model=found["model"], n=found["n_points"])]
     lines += _left_out(found["left_out"], language)
     lines += ["", *_parameters(found, language), "", *_forecasts(found, language)]
     for part in (_held_out, _predictions, _optimum, _more_data):
         if told := part(found, language):
             lines += ["", *told]
-    return [*lines, *(["", *(one[language] for one in found["warnings"])] if found["warnings"] else [])]
+    lines += ["", *(one[language] for one in found["warnings"])] if found["warnings"] else []
+    return [*lines, found["page"]] if "page" in found else lines
 
 
 def _left_out(rows: Sequence[Mapping[str, Any]], language: str) -> list[str]:
@@ -40,7 +41,7 @@ def _left_out(rows: Sequence[Mapping[str, Any]], language: str) -> list[str]:
             continue
         named = ", ".join(str(row["row"]) for row in own[:_SHOWN]) + (", ..." if len(own) > _SHOWN else "")
         farthest = max((abs(row["deviations"]) for row in own if row["deviations"] is not None), default=0.0)
-        lines.append(say(f"law.left_out.{why}", language, n=len(own), rows=named, deviations=fixed(farthest, 0)))
+        lines.append(say(f"lawfit.left_out.{why}", language, n=len(own), rows=named, deviations=fixed(farthest, 0)))
     return lines
 
 
@@ -50,17 +51,17 @@ def _parameters(found: Mapping[str, Any], language: str) -> list[str]:
          _between(found["intervals"][name])]
         for name, value in found["parameters"].items()
     ]  # fmt: skip
-    heads = [say(f"law.column.{key}", language) for key in ("parameter", "value", "standard_error", "interval")]
-    return plain_table(say("law.caption.parameters", language, level=percent(found["level"])), heads, rows)
+    heads = [say(f"lawfit.column.{key}", language) for key in ("parameter", "value", "standard_error", "interval")]
+    return plain_table(say("lawfit.caption.parameters", language, level=percent(found["level"])), heads, rows)
 
 
 def _forecasts(found: Mapping[str, Any], language: str) -> list[str]:
     rows = [[one["model"], percent(one["past_error"])] for one in found["forms"]]
-    heads = [say(f"law.column.{key}", language) for key in ("model", "past_error")]
-    lines = plain_table(say("law.caption.forms", language), heads, rows)
+    heads = [say(f"lawfit.column.{key}", language) for key in ("model", "past_error")]
+    lines = plain_table(say("lawfit.caption.forms", language), heads, rows)
     return [
         *lines,
-        say("law.noise", language, noise=percent(found["noise"]), misfit=percent(found["past_forecasts"]["misfit"])),
+        say("lawfit.noise", language, noise=percent(found["noise"]), misfit=percent(found["past_forecasts"]["misfit"])),
     ]
 
 
@@ -69,7 +70,7 @@ def _held_out(found: Mapping[str, Any], language: str) -> list[str]:
     if not rows:
         return []
     line = say(
-        "law.held_out", language, n=len(rows), level=percent(found["level"]), coverage=percent(found["coverage"]),
+        "lawfit.held_out", language, n=len(rows), level=percent(found["level"]), coverage=percent(found["coverage"]),
         width=percent(found["mean_relative_width"]), error=percent(found["mean_abs_relative_error"]),
         plain=percent(found["uncalibrated"]["coverage"]), narrow=percent(found["uncalibrated"]["mean_relative_width"]),
     )  # fmt: skip
@@ -79,8 +80,8 @@ def _held_out(found: Mapping[str, Any], language: str) -> list[str]:
         [str(row["row"]), compact(row["N"]), compact(row["D"]), significant(row["loss"], 4), *_estimated(row)]
         for row in rows
     ]
-    heads = [say(f"law.column.{key}", language) for key in ("row", "N", "D", "loss", "predicted", "interval")]
-    return [line, *plain_table(say("law.caption.held_out", language), heads, cells)]
+    heads = [say(f"lawfit.column.{key}", language) for key in ("row", "N", "D", "loss", "predicted", "interval")]
+    return [line, *plain_table(say("lawfit.caption.held_out", language), heads, cells)]
 
 
 def _estimated(row: Mapping[str, Any]) -> tuple[str, str]:
@@ -91,11 +92,11 @@ def _predictions(found: Mapping[str, Any], language: str) -> list[str]:
     if not found.get("predictions"):
         return []
     rows = [[compact(row["N"]), compact(row["D"]), *_estimated(row)] for row in found["predictions"]]
-    heads = [say(f"law.column.{key}", language) for key in ("N", "D", "predicted", "interval")]
-    lines = plain_table(say("law.caption.predictions", language), heads, rows, texts=0)
+    heads = [say(f"lawfit.column.{key}", language) for key in ("N", "D", "predicted", "interval")]
+    lines = plain_table(say("lawfit.caption.predictions", language), heads, rows, texts=0)
     run = found["next_run"]
     told = say(
-        "law.next_run", language, n=compact(run["n"]), d=compact(run["d"]), flops=significant(run["flops"]),
+        "lawfit.next_run", language, n=compact(run["n"]), d=compact(run["d"]), flops=significant(run["flops"]),
         removes=percent(run["removes"]),
     )  # fmt: skip
     return [*lines, told]
@@ -107,11 +108,11 @@ def _optimum(found: Mapping[str, Any], language: str) -> list[str]:
         return []
     parts = ("n", "d", "tokens_per_parameter", "loss")
     rows = [
-        [say(f"law.best.{name}", language), _amount(best[name]["value"]), _between(best[name]["interval"])]
+        [say(f"lawfit.best.{name}", language), _amount(best[name]["value"]), _between(best[name]["interval"])]
         for name in parts
     ]
-    heads = [say(f"law.column.{key}", language) for key in ("best", "value", "interval")]
-    return plain_table(say("law.caption.optimum", language, flops=significant(best["flops"])), heads, rows)
+    heads = [say(f"lawfit.column.{key}", language) for key in ("best", "value", "interval")]
+    return plain_table(say("lawfit.caption.optimum", language, flops=significant(best["flops"])), heads, rows)
 
 
 def _more_data(found: Mapping[str, Any], language: str) -> list[str]:
@@ -119,13 +120,17 @@ def _more_data(found: Mapping[str, Any], language: str) -> list[str]:
     if not asked:
         return []
     tokens, n = asked["tokens"], compact(asked["n"]) if asked["n"] > 1 else None
-    who = say("law.more.of", language, n=n) if n else say("law.more.any", language)
+    who = say("lawfit.more.of", language, n=n) if n else say("lawfit.more.any", language)
     values = {"target": significant(asked["target"], 4), "who": who, "share": percent(asked["reachable"])}
     if tokens["value"] is None:
-        return [say("law.more.out_of_reach", language, **values)]
+        return [say("lawfit.more.out_of_reach", language, **values)]
     return [
         say(
-            "law.more.needs", language, tokens=_amount(tokens["value"]), interval=_between(tokens["interval"]), **values
+            "lawfit.more.needs",
+            language,
+            tokens=_amount(tokens["value"]),
+            interval=_between(tokens["interval"]),
+            **values,
         )
     ]
 
