@@ -21,22 +21,24 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from assay import __version__
+from assay.corpus.altering.damage import DEFECTS
 from assay.corpus.reading.listing import too_little_told
 from assay.corpus.reading.source import ReadOptions, identity_of, title_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
-from assay.impact import baseline, design, jobs, predictions
+from assay.impact import baseline, design, jobs, plant, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
-from assay.impact.plant import ALIGNED, damaged_documents
 from assay.impact.results import Cost, StudyResults
 from assay.ledger import Ledger
 from assay.machine import cores
@@ -274,8 +276,11 @@ class _Study:
             s: max(1, corpus.train_bytes(s)) * x / self._chars(corpus, s) for s, x in prepared.tokens.per_byte.items()
         }
         for defect in defects:
-            batches = damaged_documents(defect, corpus, plan, self.recipe.design, per_char, self.recipe.seed)
-            streams[defect] = self._stream(prepared, defect, batches)
+            pool, unchanged = plant.donors(defect, corpus, plan, self.store, self.recipe.seed), Counter[str]()
+            batches = plant.damaged_documents(
+                defect, corpus, plan, self.recipe.design, per_char, self.recipe.seed, pool, unchanged
+            )
+            streams[defect] = self._stream(prepared, defect, batches, partial(_spared, unchanged))
             self.progress.advance(1)
         evaluation = {}
         for split in ("eval", "test"):
@@ -294,7 +299,9 @@ class _Study:
         chinese = next(p["languages"] for p in corpus.profile if p["source"] == source).get("zh", 0.0)
         return max(1.0, corpus.train_bytes(source) / (1 + 2 * chinese))
 
-    def _stream(self, prepared: Prepared, name: str, batches: Any) -> Artifact:
+    def _stream(
+        self, prepared: Prepared, name: str, batches: Any, told: Callable[[], Mapping[str, Any]] = dict
+    ) -> Artifact:
         plan = prepared.plan
         config: dict[str, Any] = {"sources": list(plan.natural)}
         if name not in ("eval", "test"):
@@ -309,7 +316,7 @@ class _Study:
             }
         return prepare.stream(
             batches, prepared.tokens, self.store, name, config, {"corpus": prepared.corpus.fingerprint},
-            aligned=name in ALIGNED, whole=prepared.corpus.whole_texts,
+            aligned=name in DEFECTS and plant.aligned(name), whole=prepared.corpus.whole_texts, told=told,
         )  # fmt: skip
 
     # Runs
@@ -414,6 +421,10 @@ class _Study:
             tokens_per_second=sums["tokens"] / max(1e-9, sums["busy"]) * workers,
             device=both("fact.device", n=workers, dtype=prepared.plan.shape.dtype),
         )
+
+
+def _spared(unchanged: Counter[str]) -> dict[str, Any]:
+    return {"unchanged": dict(unchanged)}
 
 
 def summary(results: StudyResults, out: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import html
 import math
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from corpus_texts import batch_of, chinese, english
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.corpus import documents
 from assay.corpus.altering import boilerplate, damage, defects, distortions, edits, planted, pools
 from assay.corpus.altering.damage import DEFECTS, PLANTED, Damage, damaged
 from assay.corpus.documents import DOCUMENTS
@@ -50,7 +52,7 @@ def made_pools(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     part = folder / "documents.parquet"
     pq.write_table(pa.Table.from_batches([CORPUS]), part)
     for label in ("language", "source"):
-        table = pools.gathered([part], label, 0, lambda done: None)  # type: ignore[arg-type]
+        table = pools.gathered(partial(documents.read, [part]), label, 0, lambda done: None)  # type: ignore[arg-type]
         pq.write_table(table, folder / f"{label}.parquet")
     pq.write_table(planted.hosts([part], ITEMS, 1.0, 4, 0), folder / "items.parquet")
     return {name: folder / f"{name}.parquet" for name in ("language", "source", "items")}
@@ -368,12 +370,16 @@ def test_a_pool_does_not_depend_on_the_order_of_files(tmp_path: Path, monkeypatc
     for i in range(6):
         pq.write_table(pa.Table.from_batches([CORPUS.slice(10 * i, 10)]), tmp_path / f"{i}")
     there, back = (
-        pools.gathered([tmp_path / f"{i}" for i in order], "source", 1, lambda done: None, 6000)
+        pools.gathered(
+            partial(documents.read, [tmp_path / f"{i}" for i in order]), "source", 1, lambda done: None, 6000
+        )
         for order in (range(6), range(5, -1, -1))
     )
     assert there.equals(back)
     assert 4 < len(there) < 20
-    other = pools.gathered([tmp_path / f"{i}" for i in range(6)], "source", 2, lambda done: None, 6000)
+    other = pools.gathered(
+        partial(documents.read, [tmp_path / f"{i}" for i in range(6)]), "source", 2, lambda done: None, 6000
+    )
     assert not other.equals(there)
 
 

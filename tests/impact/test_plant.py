@@ -6,17 +6,23 @@ import itertools
 import json
 import random
 import re
+from collections import Counter
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from assay.corpus.altering.damage import DEFECTS
 from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
+from assay.errors import InputError
 from assay.impact.plan import Plan, SourceText, choose_shape, make_plan
-from assay.impact.plant import COPIED_CHARS, damaged_documents
-from assay.recipe.study import StudyRecipe
+from assay.impact.plant import COPIED_CHARS, damaged_documents, donors
+from assay.present.words import say
+from assay.recipe.study import Defect, StudyRecipe
 from assay.store import Store
 
 RECIPE = StudyRecipe()
@@ -99,3 +105,50 @@ def test_documents_and_places_are_random(corpus: Corpus, plan: Plan) -> None:
             word = next(w for w in text.split() if re.fullmatch(r"long\d+x\d{6}", w))
             places.append(whole.index(word) / (len(whole) - COPIED_CHARS))
     assert np.quantile(places, 0.2) < 0.5 < np.quantile(places, 0.8)
+
+
+def test_the_recipe_knows_every_defect_of_training_text() -> None:
+    assert set(get_args(Defect)) == {name for name, one in DEFECTS.items() if one.unit != "items"}
+    for name in get_args(Defect):
+        for language in ("en", "zh"):
+            assert say(f"doses.name.{name}", language) and say(f"statement.change.{name}", language, dose="5%")
+            assert say(f"planted.{name}", language, copies=8, edit_rate="3%", rate="10%")
+
+
+@pytest.mark.parametrize("defect", [name for name in get_args(Defect) if not DEFECTS[name].adds])
+def test_a_damaged_stream_stands_for_the_clean_one_document_by_document(
+    defect: str, corpus: Corpus, plan: Plan, tmp_path: Path
+) -> None:
+    def clean() -> list[tuple[str, str, str]]:
+        columns = ["doc_id", "source", "text"]
+        batches = corpus.read("train", columns, sources=list(plan.natural), below=plan.pool_share)
+        return [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
+
+    store, held_out = Store(tmp_path), {row["text"] for batch in corpus.read("eval") for row in batch.to_pylist()}
+    if defect == "wrong_language":
+        with pytest.raises(InputError, match=r"design\.defects"):
+            donors(defect, corpus, plan, store, 0)
+        return
+    unchanged = Counter[str]()
+    pool = donors(defect, corpus, plan, store, 0)
+    made = [
+        (row["parent_id"] or row["doc_id"], row["source"], row["text"])
+        for batch in damaged_documents(defect, corpus, plan, RECIPE.design, {}, 0, pool, unchanged)
+        for row in batch.to_pylist()
+    ]
+    before = clean()
+    assert [row[:2] for row in made] == [row[:2] for row in before]
+    same = Counter(row[1] for row, old in zip(made, before, strict=True) if row[2] == old[2])
+    assert same == unchanged
+    nothing = {"mojibake", "lower_case", "unpunctuated"}  # words of ASCII in lower case, no mark between them
+    assert (sum(same.values()) == len(before)) == (defect in nothing), defect
+    text = "\n".join(row[2] for row in made)
+    assert not any(word in text for whole in held_out for word in whole.split()[:3]), "held-out text came in"
+
+
+def test_exact_duplicates_are_whole_copies_of_passages(corpus: Corpus, plan: Plan) -> None:
+    per_char = dict.fromkeys(SOURCES, PER_CHAR)
+    batches = damaged_documents("exact_duplicates", corpus, plan, RECIPE.design, per_char, 0)
+    texts = [text for batch in batches for text in batch.column("text").to_pylist()]
+    groups = np.array(texts, dtype=object).reshape(-1, RECIPE.design.copies)
+    assert (groups == groups[:, :1]).all() and len(set(texts)) == len(groups)

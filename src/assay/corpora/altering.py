@@ -26,7 +26,7 @@ from assay.corpora import neighbours
 from assay.corpora.cleaning import ending, texts_of
 from assay.corpora.scanned import Request, by_parts, in_sight
 from assay.corpus import documents
-from assay.corpus.altering import classical, damage, planted, pools, resample, vocabulary
+from assay.corpus.altering import classical, damage, planted, resample, vocabulary
 from assay.corpus.altering.augment import Augmentation, augmented
 from assay.corpus.altering.classical import Cleaning
 from assay.corpus.altering.counting import overall, summed
@@ -43,7 +43,6 @@ from assay.workspace import Kind, Workspace
 ALTERED = Stage("kept", 1)
 COUNTED = Stage("word_counts", 1)
 FREQUENT = Stage("frequent", 1)
-POOL = Stage("pool", 1)
 EVIDENCE = Stage("planted", 1)
 NEAREST = Stage("neighbours", 1)
 _TOLD = ("doc_id", "parent_id", "source", "defect", "what", "removed", "added")
@@ -239,27 +238,14 @@ def run_damage(request: Request, how: Damage, items: Items) -> dict[str, Any]:
 
 def _pool(texts: Artifact, how: Damage, store: Store, progress: Progress) -> Artifact:
     """Documents that others take text from."""
-    label: pools.Label = "language" if DEFECTS[how.defect].needs == "language" else "source"
-    size = pools.CHAIN_BYTES if how.defect == "markov_text" else pools.POOL_BYTES
     total, done = float(texts.summary["bytes"]), [0.0]
 
     def tell(more: float) -> None:
         done[0] += more
         progress.to("pool", min(done[0], total), total)
 
-    def gather(folder: Path) -> dict[str, Any]:
-        table = pools.gathered(texts.files(".parquet"), label, how.seed, tell, size)
-        pq.write_table(table, folder / "pool.parquet", compression="zstd")
-        return {"documents": len(table), "labels": sorted(set(table.column("label").to_pylist()))}
-
-    inputs, config = {"documents": texts.fingerprint}, {"label": label, "seed": how.seed, "bytes": size}
-    made = store.build(POOL, inputs, config, gather)
-    known = [name for name in made.summary["labels"] if name not in pools.UNKNOWN]
-    if how.defect.startswith("wrong_") and len(known) < 2:
-        what = f"the corpus has text of one {label} alone ({', '.join(known) or 'none that is known'})"
-        remedy = f"name sources of another {label} beside it"
-        raise InputError(what, where=f"--defect {how.defect}", remedy=remedy)
-    return made
+    read = partial(documents.read, texts.files(".parquet"))
+    return damage.pool(read, how, store, {"documents": texts.fingerprint}, tell, f"--defect {how.defect}")
 
 
 def _hosts(
@@ -275,7 +261,7 @@ def _hosts(
         return {"planted": len(made)}
 
     inputs = {"documents": texts.fingerprint, "items": fingerprint(table.to_pydict())}
-    return store.build(POOL, inputs, {"dose": how.dose, "copies": how.copies, "seed": how.seed}, choose)
+    return store.build(damage.POOL, inputs, {"dose": how.dose, "copies": how.copies, "seed": how.seed}, choose)
 
 
 def _evidence(parts: Sequence[Path], folder: Path) -> dict[str, Any]:

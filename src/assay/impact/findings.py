@@ -6,7 +6,7 @@ ledger + evaluation sets -> measurements -> analysis -> drafts -> claims -> Stud
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +24,7 @@ from assay.impact.results import Cost, Sample, SourceProfile, StudyResults
 from assay.impact.statements import decide
 from assay.ledger import Ledger
 from assay.models.decoder import proxy
+from assay.present.numbers import percent
 from assay.present.words import Both, both
 from assay.recipe.study import StudyRecipe
 from assay.store import Artifact, Store, fingerprint
@@ -34,6 +35,7 @@ from assay.train.job import JobInputs
 SAMPLES = 2  # documents shown at each end of a source
 LEAST_SAMPLE_BYTES = 100
 SAMPLE_CHARS = 1200
+NOTED_SPARED = 0.1  # of the training text, that a defect leaves as it is
 _EPOCHS = """SELECT cell, entry.key, entry.value
     FROM (SELECT DISTINCT ON (cell) cell, epochs FROM runs ORDER BY cell, D, seed),
          unnest(map_entries(epochs)) AS t(entry)"""
@@ -146,9 +148,22 @@ def _notices(finished: Finished, measured: Measurements) -> list[dict[str, str]]
     notices, natural = [], finished.prepared.plan.natural
     if unmeasured := sorted(set(natural) - set(measured.sources)):
         notices.append(both("notice.no_eval", value=", ".join(unmeasured)))
+    for defect, stream in finished.inputs.streams.items():
+        if share := _spared(stream, natural):
+            notices.append(both("notice.spared", value=both(f"doses.name.{defect}"), share=percent(share)))
     if len(natural) == 1 and "distribution" in finished.recipe.design.axes:
         notices.append(both("notice.one_source"))
     return notices
+
+
+def _spared(stream: Artifact, natural: Mapping[str, float]) -> float:
+    """The share of the training text, by documents of each source, in which a defect found nothing to damage; 0 where
+    that is little."""
+    unchanged, sources = stream.summary.get("unchanged", {}), stream.summary["sources"]
+    share = sum(
+        weight * unchanged.get(source, 0) / max(1, sources[source]["documents"]) for source, weight in natural.items()
+    )
+    return share if share >= NOTED_SPARED else 0.0
 
 
 def _fingerprints(finished: Finished) -> dict[str, str]:

@@ -1,28 +1,54 @@
 """Damage for the dose cells: altered copies of the study's training pool, encoded as token streams of their own.
 
-character_noise   every document of the pool, damaged, in the same order: a damaged row stands for its clean one
-near_duplicates   edited copies of passages of a few random documents, as many as the highest dose reads; every seed
-                  has documents of its own
+    duplicates     copies (near_duplicates: edited) of passages of a few random documents, as many as the highest dose
+                   reads; every seed has documents of its own
+    all others     every document of the pool, damaged, in the same order: a damaged row stands for its clean one
+
+What each defect does is the corpus room's affair (`corpus.altering.damage`). Donors of text, where one needs them, are
+documents of the pool, so that held-out text stays unseen.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from assay.corpus import documents
-from assay.corpus.altering import defects
+from assay.corpus.altering import damage
+from assay.corpus.altering.damage import DEFECTS, Damage
 from assay.corpus.scan import Corpus
 from assay.impact.plan import Plan
 from assay.recipe.study import DesignRecipe
+from assay.store import Store, fingerprint
 from assay.tokens.sampler import splitmix64
 
 COPIED_CHARS = 1_500  # of a copied document: enough documents are copied even where documents are books
-ALIGNED = ("character_noise",)  # defects whose stream holds every document of the pool, in the same order
 _COPIED_AT_ONCE = 256  # documents
+
+
+def aligned(defect: str) -> bool:
+    """Whether its stream holds every document of the pool, in the same order."""
+    return not DEFECTS[defect].adds
+
+
+def donors(defect: str, corpus: Corpus, plan: Plan, store: Store, seed: int) -> Path | None:
+    """The file of documents that a defect takes text from; None where it needs none.
+
+    Raises:
+        InputError: the corpus has none of another language, or source.
+    """
+    if DEFECTS[defect].needs is None:
+        return None
+    read = partial(corpus.read, "train", sources=list(plan.natural), below=plan.pool_share)
+    inputs = {"corpus": corpus.fingerprint, "pool_share": fingerprint(plan.pool_share)}
+    how = Damage(defect, 1.0, seed)
+    return damage.pool(read, how, store, inputs, lambda done: None, "design.defects").file("pool.parquet")
 
 
 def damaged_documents(
@@ -32,23 +58,32 @@ def damaged_documents(
     design: DesignRecipe,
     tokens_per_char: dict[str, float],
     seed: int,
+    pool: Path | None = None,
+    unchanged: Counter[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of altered copies (`doc_id`, `source`, `text`, ... of the documents contract).
 
     Args:
-        tokens_per_char: of each source, to size the near-duplicates.
+        tokens_per_char: of each source, to size the duplicates.
+        pool: what `donors` gave.
+        unchanged: gets how many documents of each source the defect found nothing to damage in.
     """
-    if defect == "character_noise":
-        for batch in corpus.read("train", sources=list(plan.natural), below=plan.pool_share):
-            yield defects.character_noise(batch, design.noise_rate, seed)
-    elif defect == "near_duplicates":
+    kind = DEFECTS[defect]
+    edits = design.edit_rate if "edits" in kind.uses else 0.0
+    how = Damage(defect, design.noise_rate if kind.unit == "characters" else 1.0, seed, design.copies, edits, pool=pool)
+    if kind.adds:
         for parents in _parents(corpus, plan, design, tokens_per_char, seed):
-            copies = defects.near_duplicates(parents, design.copies, design.edit_rate, seed)
+            copies, _ = kind.make(parents, how)
             # A document's copies stand together, so that equal parts of the stream are copies of different documents.
             order = np.arange(len(copies)).reshape(design.copies, len(parents)).T.ravel()
             yield copies.take(pa.array(order))
-    else:
-        raise ValueError(f"no defect {defect!r}")
+        return
+    for batch in corpus.read("train", sources=list(plan.natural), below=plan.pool_share):
+        made, _ = kind.make(batch, how)
+        if unchanged is not None:
+            same = batch.filter(pc.equal(batch.column("text"), made.column("text")))
+            unchanged.update(same.column("source").to_pylist())
+        yield made
 
 
 def _parents(

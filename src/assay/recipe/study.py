@@ -46,20 +46,32 @@ class TrainRecipe(Section):
     workers: int | None = Field(None, ge=1, description="processes of the fleet; one a core when not given")
 
 
+Defect = Literal[
+    "near_duplicates", "exact_duplicates", "character_noise", "misread", "shuffle_words", "boilerplate", "html_residue",
+    "mojibake", "truncated", "hard_wrapped", "unpunctuated", "lower_case", "joined", "wrong_language", "wrong_source",
+    "markov_text",
+]  # fmt: skip
+"""Those of the corpus room (`corpus.altering.damage`) that damage training text."""
+
+
 class DesignRecipe(Section):
     """The questions, and how finely they are asked."""
 
     axes: tuple[Literal["size", "quality", "distribution"], ...] = Field(
         ("size", "quality", "distribution"), min_length=1, description="which questions to ask"
     )
-    defects: tuple[Literal["near_duplicates", "character_noise"], ...] = Field(
+    defects: tuple[Defect, ...] = Field(
         ("near_duplicates", "character_noise"), min_length=1, description="damages whose dose-response is measured"
     )
     doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.25, 0.5), min_length=1, description="shares of the training text that are damaged"
     )
-    noise_rate: float = Field(0.1, gt=0, lt=1, description="share of characters altered in a damaged document")
-    copies: int = Field(8, ge=1, description="near-copies of each copied document at the highest dose")
+    noise_rate: float = Field(
+        0.1, gt=0, lt=1, description="share of characters altered in a damaged document (character_noise, misread)"
+    )
+    copies: int = Field(
+        8, ge=1, description="copies of each copied passage at the highest dose (both kinds of duplicates)"
+    )
     edit_rate: float = Field(0.03, ge=0, lt=1, description="share of words altered in a near-copy")
     upweight: float = Field(3.0, gt=1, description="factor on a source's odds in its up-weighted mixture")
     size_branches: int = Field(

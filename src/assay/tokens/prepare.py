@@ -6,7 +6,7 @@ corpus --balanced sample--> tokenizer --> streams (a split, or a damaged copy of
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,7 @@ def stream(
     *,
     aligned: bool = False,
     whole: Collection[str] = (),
+    told: Callable[[], Mapping[str, Any]] = dict,
 ) -> Artifact:
     """Encode documents, or find them encoded; see `pack.encode_stream`.
 
@@ -133,15 +134,15 @@ def stream(
         name: of the split, or of the defect.
         config: holds `sources`, and what else decides which documents these are.
         inputs: fingerprints of what they come from, the tokenizer aside.
+        told: what the summary says besides, once all batches were read.
     """
-    return store.build(
-        STREAM,
-        {**inputs, "tokenizer": tokens.artifact.fingerprint},
-        {"stream": name, **config},
-        lambda folder: encode_stream(
-            batches, tokens.encoder, folder, name, config["sources"], aligned=aligned, whole=whole
-        ),
-    )
+
+    def make(folder: Path) -> dict[str, Any]:
+        sources = config["sources"]
+        summary = encode_stream(batches, tokens.encoder, folder, name, sources, aligned=aligned, whole=whole)
+        return {**summary, **told()}
+
+    return store.build(STREAM, {**inputs, "tokenizer": tokens.artifact.fingerprint}, {"stream": name, **config}, make)
 
 
 def evaluation_set(held_out: Artifact, encoder: Encoder, store: Store, row_tokens: int, budget: int) -> Artifact:

@@ -10,13 +10,14 @@ corpus of text has none.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from assay.corpus import documents
 from assay.corpus.altering import boilerplate, defects, distortions, planted, pools
@@ -24,6 +25,7 @@ from assay.corpus.altering.counting import by_source
 from assay.corpus.altering.distortions import Told
 from assay.corpus.altering.edits import Bools, Texts, compared, in_rows, seeds, share
 from assay.errors import InputError
+from assay.store import Artifact, Stage, Store
 
 Unit = Literal["documents", "characters", "items"]
 Needs = Literal["language", "source", "items"]
@@ -169,6 +171,44 @@ DEFECTS: dict[str, Defect] = {
     "markov_text": Defect("documents", _markov, "language", uses=("order",)),
     "contamination": Defect("items", _contaminated, "items", uses=("copies",)),
 }  # fmt: skip
+
+
+POOL = Stage("pool", 1)
+
+
+def pool(
+    read: Callable[[list[str]], Iterator[pa.RecordBatch]],
+    how: Damage,
+    store: Store,
+    inputs: Mapping[str, str],
+    tell: Callable[[float], None],
+    where: str,
+) -> Artifact:
+    """The documents that a defect takes text from, or find them gathered: `pool.parquet`.
+
+    Args:
+        read, tell: as `pools.gathered` takes them.
+        inputs: fingerprints of what is read.
+        where: what asked for the defect, for an error.
+
+    Raises:
+        InputError: all text is of one label, and that of another is wanted.
+    """
+    label: pools.Label = "language" if DEFECTS[how.defect].needs == "language" else "source"
+    size = pools.CHAIN_BYTES if how.defect == "markov_text" else pools.POOL_BYTES
+
+    def gather(folder: Path) -> dict[str, Any]:
+        table = pools.gathered(read, label, how.seed, tell, size)
+        pq.write_table(table, folder / "pool.parquet", compression="zstd")
+        return {"documents": len(table), "labels": sorted(set(table.column("label").to_pylist()))}
+
+    made = store.build(POOL, inputs, {"label": label, "seed": how.seed, "bytes": size}, gather)
+    known = [name for name in made.summary["labels"] if name not in pools.UNKNOWN]
+    if how.defect.startswith("wrong_") and len(known) < 2:
+        what = f"the corpus has text of one {label} alone ({', '.join(known) or 'none that is known'})"
+        remedy = f"name sources of another {label} beside it"
+        raise InputError(what, where=where, remedy=remedy)
+    return made
 
 
 def damaged(batch: pa.RecordBatch, how: Damage) -> tuple[pa.RecordBatch, dict[str, Any]]:

@@ -9,7 +9,7 @@ that every process can hold it: in a large corpus a donor's text comes in again 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.corpus import documents
 from assay.corpus.altering.distortions import Told
 from assay.corpus.altering.edits import draw, put_from, put_together, seeds, share, tokens, told_by
 from assay.corpus.text import characters as ch
@@ -41,21 +40,26 @@ UNKNOWN = ("und", "zxx")
 
 
 def gathered(
-    parts: Sequence[Path], label: Label, seed: int, tell: Callable[[float], None], size: int = POOL_BYTES
+    read: Callable[[list[str]], Iterator[pa.RecordBatch]],
+    label: Label,
+    seed: int,
+    tell: Callable[[float], None],
+    size: int = POOL_BYTES,
 ) -> pa.Table:
     """The pool: rows of POOL by label, in each in a random order.
 
     Args:
+        read: batches of documents with some columns; asked twice.
         size: bytes of text, over all labels.
         tell: gets the bytes of data that are read.
     """
     names: set[str] = set()
-    for batch in documents.read(parts, [label]):
+    for batch in read([label]):
         names |= set(pc.unique(batch.column(label)).to_pylist()) - {None}
     most = max(LEAST_BYTES, size // max(1, len(names)))
     found: dict[str, pl.DataFrame] = {}
     held: dict[str, int] = {}
-    for batch in documents.read(parts, ["doc_id", label, "text", "n_bytes"]):
+    for batch in read(["doc_id", label, "text", "n_bytes"]):
         frame = pl.DataFrame(pa.table(batch)).rename({label: "label"}).drop_nulls("label")
         keys = seeds(batch.filter(pc.is_valid(batch.column(label))).column("doc_id"), seed)
         frame = frame.with_columns(key=pl.Series(keys, dtype=pl.UInt64))
