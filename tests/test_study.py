@@ -68,7 +68,8 @@ def test_the_answer_has_the_keys_that_programs_rely_on(finished: tuple[Path, dic
         "fingerprint",
     }  # fmt: skip
     assert answer["out"] == str(out)
-    assert answer["predictions"] == {"registered": 2, "tested": 2, "hits": answer["predictions"]["hits"]}
+    # A larger run and a mixture, each of the mean and of both sources.
+    assert answer["predictions"] == {"registered": 6, "tested": 6, "hits": answer["predictions"]["hits"]}
     assert answer["n_claims"] == len(json.loads(Path(answer["claims"]).read_text(encoding="utf-8"))) > 5
     assert Path(answer["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert 0 < answer["tokens"] <= 850_000
@@ -140,6 +141,30 @@ def test_the_baseline_is_an_ngram_model_of_what_each_run_reads(finished: tuple[P
     ]
     assert curve[0]["bpb"] > curve[1]["bpb"] > curve[2]["bpb"]  # more text, better counts
     assert curve[1]["bpb"] == pytest.approx(found["rows"][0]["bpb"])
+
+
+def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(texts: Path, tmp_path: Path) -> None:
+    more = (
+        "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates]", "design.doses=[0.8]",
+        "design.held_out_doses=[0.4]", "design.held_out_mixtures=2", "corpus.on_error=skip",
+    )  # fmt: skip
+    options = [word for word in TINY if "axes" not in word]
+    command = ["study", texts, *options, "--tokens", "1.3M", *(f"--set={pair}" for pair in more)]
+    done = assay(*command, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    claims = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
+    predicted = [claim for claim in claims if claim["prediction"]]
+    about = ("dose:shuffle_words:0.4", "dose:exact_duplicates:0.4", "mixture", "mixture-2")
+    wanted = {f"prediction:{name}{of}" for name in about for of in ("", "@letters", "@numbers")}
+    assert {claim["id"] for claim in predicted} == wanted
+    for claim in predicted:
+        low, high = claim["prediction"]["interval"]
+        assert claim["outcome"]["verdict"] == ("hit" if low <= claim["outcome"]["value"] <= high else "miss")
+    assert not any("0.4" in claim["id"] for claim in claims if not claim["prediction"])
+    views = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["doses"]
+    assert [[point["held_out"] for point in view["points"]] for view in views] == [[True, False]] * 2
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "8 more, of each source on its own" in page and "另有 8 条" in page
 
 
 def test_explain_trains_nothing_and_the_study_follows_its_plan(

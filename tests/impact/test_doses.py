@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from assay.impact.doses import tokens_lost
+from assay.impact.doses import MISFIT, between, tokens_lost
 from assay.impact.measure import Difference
 
 SIZES = [250, 354, 500, 707, 1000, 1414, 2000]
@@ -48,3 +48,14 @@ def test_an_upper_bound_off_the_curve_is_all_of_the_tokens() -> None:
 
 def test_a_run_that_is_worse_than_the_smallest_clean_one_is_off_the_curve() -> None:
     assert lost(0.8, 0.01) is None
+
+
+def test_a_dose_between_two_lies_on_the_line_and_one_beyond_is_less_sure() -> None:
+    effects = [Difference(value, 0.003, 0.004, 1e6) for value in (0.10, 0.16)]
+    value, low, high = between([0.25, 0.5], effects, 0.375, 0.9, 0.001**2)
+    assert value == pytest.approx(0.13)
+    half = 1.6448536 * np.sqrt(0.005**2 + (MISFIT * 0.13) ** 2 + 0.001**2)
+    assert (low, high) == (pytest.approx(0.13 - half), pytest.approx(0.13 + half))
+    assert between([0.25, 0.5], effects, 0.1, 0.9, 0.0)[0] == pytest.approx(0.04)
+    beyond = between([0.25, 0.5], effects, 0.75, 0.9, 0.0)
+    assert beyond[0] == pytest.approx(0.24) and beyond[2] - beyond[1] > 1.9 * (high - low)

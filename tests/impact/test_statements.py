@@ -22,7 +22,7 @@ def draft(name: str, p: float) -> Draft:
 
 def predicted(name: str, p: float) -> Draft:
     prediction = Prediction(value=2.0, interval=(1.9, 2.1))
-    sentence = predicted_sentence("larger", prediction, 2.05, tokens="4M")
+    sentence = predicted_sentence("larger", prediction, 2.05, tokens="4M", where="here")
     return Draft(
         name, "prediction", "larger", difference(p), [], prediction=prediction, measured=2.05, sentence=sentence
     )

@@ -115,7 +115,7 @@ class Analysis:
         return doses.tokens_lost(self.measured, design.NATURAL, self.sizes, self.run_tokens, effect, level)
 
     def _quality(self) -> list[Draft]:
-        own = [cell for cell in self.cells if cell.defect]
+        own = [cell for cell in self.cells if cell.defect and cell.fitted]
         highest = {cell.defect: max(c.dose for c in own if c.defect == cell.defect) for cell in own}
         return [
             Draft(
@@ -166,29 +166,38 @@ class Analysis:
         drafts = []
         for entry in self.registered:
             measured, difference = outcome(entry, self.tested)
-            larger = entry.cell == design.LARGER
-            if larger:
-                values: dict[str, Any] = {"tokens": tokens_text(entry.tokens)}
-            else:
-                weights = next(cell.weights for cell in self.cells if cell.name == entry.cell)
-                values = {"mixture": ", ".join(f"{s} {percent(w)}" for s, w in weights.items())}
-            key = "larger" if larger else "held_out_mixture"
+            cell = next((cell for cell in self.cells if cell.name == entry.cell), None)
+            where = (
+                both("statement.test.all") if entry.target == MEAN else both("statement.test.one", source=entry.target)
+            )
+            key, about, values = self._about(entry, cell)
             prediction = entry.prediction()
             drafts.append(
                 Draft(
-                    id=f"prediction:{'size' if larger else 'mixture'}",
+                    id=f"prediction:{about}" + (f"@{entry.target}" if entry.target else ""),
                     kind="prediction",
                     question=key,
                     difference=difference,
                     evidence=[f"{design.NATURAL}@{entry.reference_tokens}", f"{entry.cell}@{entry.tokens}"],
-                    headline=True,
+                    headline=entry.target == MEAN,
                     registered_at=entry.registered_at,
                     prediction=prediction,
                     measured=measured,
-                    sentence=predicted_sentence(key, prediction, measured, **values),
+                    target=entry.target,
+                    sentence=predicted_sentence(key, prediction, measured, where=where, **values),
                 )
             )
         return drafts
+
+    def _about(self, entry: Registered, cell: Cell | None) -> tuple[str, str, dict[str, Any]]:
+        """What a prediction is about: the words for it, its id, the values that the words want."""
+        if cell is None:
+            return "larger", "size", {"tokens": tokens_text(entry.tokens)}
+        if cell.defect:
+            words = change(cell.defect, dose=percent(cell.dose))
+            return "held_out_dose", f"dose:{cell.name}", {"change": words}
+        mixture = ", ".join(f"{source} {percent(share)}" for source, share in cell.weights.items())
+        return "held_out_mixture", cell.name.replace(design.HELD_OUT_MIX, "mixture"), {"mixture": mixture}
 
     # Views
 
@@ -230,7 +239,7 @@ class Analysis:
         grid = np.geomspace(self.sizes[-max(WINDOWS)], farthest, 48)
         points = [self._point(size, 0, False) for size in self.sizes]
         prediction = None
-        entry = next((e for e in self.registered if e.cell == design.LARGER), None)
+        entry = next((e for e in self.registered if e.cell == design.LARGER and e.target == MEAN), None)
         if entry is not None:
             level_on_eval = self._point(entry.reference_tokens, 0, False).bpb
             prediction = tuple(level_on_eval + x for x in entry.change)
@@ -274,6 +283,7 @@ class Analysis:
                     dose=cell.dose,
                     effect=self._effect(self.effects[cell.name][0], f"quality:{cell.name}" in supported),
                     tokens_lost=self._lost(cell),
+                    held_out=not cell.fitted,
                 )
                 for cell in own
             ]

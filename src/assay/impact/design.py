@@ -6,7 +6,8 @@ as their mixtures allow, the order of their data, so every comparison with the `
     natural                   the corpus as it is: baseline of every comparison, and the trunk of the size law
     DEFECT:DOSE               a share of the training text replaced by damaged copies
     uniform, up:SOURCE        every source alike; one source's odds raised
-    mix:held-out              a mixture that no fit has seen
+    mix:held-out, ...         mixtures that no fit has seen
+    DEFECT:DOSE               likewise, where the dose is a held-out one
 """
 
 from __future__ import annotations
@@ -74,10 +75,13 @@ def upweighted(natural: dict[str, float], source: str, factor: float, most: floa
     return {s: raised if s == source else w * rest for s, w in natural.items()}
 
 
-def held_out(natural: dict[str, float], factor: float, most: dict[str, float], seed: int) -> dict[str, float]:
+def held_out(
+    natural: dict[str, float], factor: float, most: dict[str, float], seed: int, number: int = 0
+) -> dict[str, float]:
     """A mixture inside the range of the up-weighted ones: every source's share is multiplied by its own random
-    factor between factor^-0.6 and factor^0.8."""
-    draws = np.random.default_rng([seed, len(natural)]).uniform(-0.6, 0.8, len(natural))
+    factor between factor^-0.6 and factor^0.8; another one for every `number`."""
+    seeds = [seed, len(natural), *([number] if number else [])]
+    draws = np.random.default_rng(seeds).uniform(-0.6, 0.8, len(natural))
     weights = {s: w * factor**u for (s, w), u in zip(sorted(natural.items()), draws, strict=True)}
     weights = normalised(weights)
     # As far towards it as every source stays within its up-weighted share (which its cap limits, too).
@@ -91,18 +95,24 @@ def distance(a: dict[str, float], b: dict[str, float]) -> float:
     return 0.5 * sum(abs(a[s] - b[s]) for s in a)
 
 
-def quality_cells(natural: dict[str, float], defects: tuple[str, ...], doses: tuple[float, ...]) -> list[Cell]:
+def quality_cells(
+    natural: dict[str, float],
+    defects: tuple[str, ...],
+    doses: tuple[float, ...],
+    held_out_doses: tuple[float, ...] = (),
+) -> list[Cell]:
+    """Each defect at each dose; those at held-out doses are not fitted."""
     return [
-        Cell(damaged(defect, dose), "quality", natural, defect=defect, dose=dose)
+        Cell(damaged(defect, dose), "quality", natural, defect=defect, dose=dose, fitted=dose in doses)
         for defect in dict.fromkeys(defects)
-        for dose in sorted(doses)
+        for dose in sorted({*doses, *held_out_doses})
     ]
 
 
 def distribution_cells(
-    natural: dict[str, float], sources: list[str], factor: float, most: dict[str, float], seed: int
+    natural: dict[str, float], sources: list[str], factor: float, most: dict[str, float], seed: int, held: int = 1
 ) -> list[Cell]:
-    """Uniform (where it is another mixture), one up-weighted mixture for each of `sources`, one held out.
+    """Uniform (where it is another mixture), one up-weighted mixture for each of `sources`, so many held out.
 
     Args:
         most: the largest share of each source that its text allows without being read too often.
@@ -116,6 +126,8 @@ def distribution_cells(
         if distance(weights, natural) >= NOTICEABLE / 2:
             cells.append(Cell(up(source), "distribution", weights, source=source))
     if any(cell.source for cell in cells):
-        mixture = held_out(natural, factor, most, seed)
-        cells.append(Cell(HELD_OUT_MIX, "distribution", mixture, fitted=False))
+        for number in range(held):
+            name = HELD_OUT_MIX + (f"-{number + 1}" if number else "")
+            mixture = held_out(natural, factor, most, seed, number)
+            cells.append(Cell(name, "distribution", mixture, fitted=False))
     return cells

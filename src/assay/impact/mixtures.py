@@ -53,15 +53,18 @@ class MixtureModel:
         effective = weights @ (shares / self.natural) ** GAMMA
         return self.slopes * np.log(np.maximum(effective, 1e-3)) / GAMMA
 
-    def predict(self, shares: np.ndarray, level: float, other_var: float = 0.0) -> tuple[float, float, float]:
-        """Predicted change of the mean over targets against natural: value, low, high.
+    def predict(
+        self, shares: np.ndarray, level: float, other_var: float = 0.0, target: int | None = None
+    ) -> tuple[float, float, float]:
+        """Predicted change of one target, or of the mean over all (None), against natural: value, low, high.
 
         Args:
             shares: (sources,).
             other_var: variance of what is compared with (the new runs' seeds, the held-out documents).
         """
-        each = self.changes(shares, self.weights)
-        spread = self.changes(shares, self.draws).mean(axis=-1).var()
+        own = slice(None) if target is None else slice(target, target + 1)
+        each = self.changes(shares, self.weights)[own]
+        spread = self.changes(shares, self.draws)[:, own].mean(axis=-1).var()
         misfit = MISFIT**2 * (each**2).sum() / len(each) ** 2
         half = float(stats.t.ppf(0.5 + level / 2, self.df)) * float(spread + misfit + other_var) ** 0.5
         value = float(each.mean())

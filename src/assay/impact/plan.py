@@ -195,7 +195,8 @@ def _cost(rung: tuple[int, int, int, int]) -> int:
 def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tuple[int, int, int, int]:
     rungs = list(dict.fromkeys(_rung(recipe, rung) for rung in LADDER))
     base = rungs[0]
-    n_cells = n_sources + 3 + len(recipe.design.defects) * len(recipe.design.doses)
+    doses = len({*recipe.design.doses, *recipe.design.held_out_doses})
+    n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
     for rung in reversed(rungs[1:]):
         run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (n_cells + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
@@ -328,10 +329,11 @@ def _cells(
 ) -> list[Cell]:
     axes, cells = recipe.design.axes, []
     if "quality" in axes:
-        cells += design.quality_cells(natural, recipe.design.defects, doses)
+        cells += design.quality_cells(natural, recipe.design.defects, doses, recipe.design.held_out_doses)
     if "distribution" in axes and len(natural) > 1:
         factor = recipe.design.upweight
-        cells += design.distribution_cells(natural, targets, factor, most, recipe.seed)
+        held = recipe.design.held_out_mixtures
+        cells += design.distribution_cells(natural, targets, factor, most, recipe.seed, held)
     return cells
 
 

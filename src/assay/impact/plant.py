@@ -91,7 +91,7 @@ def _parents(
 ) -> Iterator[pa.RecordBatch]:
     """The passages that are copied: of each source as many random documents (COPIED_CHARS of each, from a random
     place) as make up, with their copies, the text that the highest dose replaces in the runs of all seeds."""
-    replaced = max(design.doses) * plan.run_steps * plan.step_tokens * plan.parts
+    replaced = max(*design.doses, *design.held_out_doses, 0.0) * plan.run_steps * plan.step_tokens * plan.parts
     least = COPIED_CHARS * plan.parts
     wanted = {
         source: max(least, share * replaced / design.copies / tokens_per_char[source])

@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict
 
 from assay.impact import design, mixtures
 from assay.impact.claims import Prediction
+from assay.impact.design import Cell
+from assay.impact.doses import between
 from assay.impact.laws.size import SizeLaw, fit_size_law
-from assay.impact.measure import Difference, Measurements
+from assay.impact.measure import MEAN, Difference, Measurements
 from assay.impact.mixtures import MixtureModel
 from assay.impact.plan import Plan
 from assay.store import write_json_atomic
@@ -29,6 +31,7 @@ class Registered(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cell: str
+    target: str = MEAN  # the source whose text it is about; MEAN: the mean over all
     tokens: int
     reference_tokens: int
     anchor: float  # bpb of the reference run on test text, mean over seeds
@@ -41,10 +44,10 @@ class Registered(BaseModel):
         return Prediction(value=value, interval=(low, high))
 
 
-def size_law(plan: Plan, measured: Measurements) -> SizeLaw:
-    """The law of the mean over sources, on the trunk's branches."""
+def size_law(plan: Plan, measured: Measurements, target: int = 0) -> SizeLaw:
+    """The law of one target (0: the mean over sources), on the trunk's branches."""
     sizes = np.array([steps * plan.step_tokens for steps in plan.branch_steps])
-    losses = np.stack([measured.bpb(design.NATURAL, int(size))[:, 0] for size in sizes], axis=1)
+    losses = np.stack([measured.bpb(design.NATURAL, int(size))[:, target] for size in sizes], axis=1)
     return fit_size_law(sizes.astype(float), losses)
 
 
@@ -73,29 +76,49 @@ def mixture_model(plan: Plan, measured: Measurements) -> MixtureModel:
 
 
 def register(path: Path, plan: Plan, measured: Measurements, anchors: Measurements, level: float) -> list[Registered]:
-    """Fit, predict, and write the predictions to `path` before any run that tests them.
+    """Fit, predict, and write the predictions to `path` before any run that tests them: of every held-out run one for
+    each source's text and one for their mean.
 
     Args:
         measured: eval losses of the fitted runs.
         anchors: test losses of the reference runs.
     """
-    law = size_law(plan, measured)
-    registered = []
-    for cell in plan.predictions:
-        if cell == design.LARGER:
-            registered.append(_larger(plan, measured, anchors, law, level))
-        else:
-            registered.append(_mixture(cell, plan, measured, anchors, level))
+    registered, at = [], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    cells = {cell.name: cell for cell in plan.cell_list()}
+    model = mixture_model(plan, measured) if any(_is_mixture(cells.get(name)) for name in plan.predictions) else None
+    run_tokens = plan.run_steps * plan.step_tokens
+    for name in plan.predictions:
+        for target, of in enumerate(measured.targets):
+            tokens, reference = run_tokens, run_tokens
+            if name == design.LARGER:
+                tokens, reference = plan.held_out_steps * plan.step_tokens, plan.branch_steps[-1] * plan.step_tokens
+                change = _larger(plan, measured, target, level)
+            elif model is not None and _is_mixture(cells[name]):
+                change = _mixture(cells[name], plan, measured, model, target, level)
+            else:
+                change = _dose(cells[name], plan, measured, target, level)
+            anchor = float(anchors.bpb(design.NATURAL, reference, "test")[:, target].mean())
+            registered.append(
+                Registered(
+                    cell=name,
+                    target=of,
+                    tokens=tokens,
+                    reference_tokens=reference,
+                    anchor=anchor,
+                    change=change,
+                    level=level,
+                    registered_at=at,
+                )
+            )
     write_json_atomic(path, [entry.model_dump(mode="json") for entry in registered])
     return registered
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def _is_mixture(cell: Cell | None) -> bool:
+    return cell is not None and cell.axis == "distribution"
 
 
-def _larger(plan: Plan, measured: Measurements, anchors: Measurements, law: SizeLaw, level: float) -> Registered:
-    tokens = plan.held_out_steps * plan.step_tokens
+def _larger(plan: Plan, measured: Measurements, target: int, level: float) -> tuple[float, float, float]:
     sizes = [steps * plan.step_tokens for steps in plan.branch_steps]
     reference = sizes[-1]
     half = min(sizes, key=lambda size: abs(size - reference / 2))
@@ -103,46 +126,49 @@ def _larger(plan: Plan, measured: Measurements, anchors: Measurements, law: Size
     # fitted on one set and is tested on the other.
     documents, _ = measured.document_variance((design.NATURAL, reference), (design.NATURAL, half))
     # The seeds of the run that tests the law are noisy, too: as much as those of a doubling that was seen.
-    seeds = measured.along_trunk(design.NATURAL, [half, reference])[0].se_seeds ** 2
-    return Registered(
-        cell=design.LARGER,
-        tokens=tokens,
-        reference_tokens=reference,
-        anchor=float(anchors.bpb(design.NATURAL, reference, "test")[:, 0].mean()),
-        change=law.change(tokens, reference, level, float(2 * documents[0] + seeds)),
-        level=level,
-        registered_at=_now(),
-    )
+    seeds = measured.along_trunk(design.NATURAL, [half, reference])[target].se_seeds ** 2
+    tokens = plan.held_out_steps * plan.step_tokens
+    return size_law(plan, measured, target).change(tokens, reference, level, float(2 * documents[target] + seeds))
 
 
-def _mixture(name: str, plan: Plan, measured: Measurements, anchors: Measurements, level: float) -> Registered:
-    run_tokens = plan.run_steps * plan.step_tokens
-    model = mixture_model(plan, measured)
-    cell = next(cell for cell in plan.cell_list() if cell.name == name)
+def _mixture(
+    cell: Cell, plan: Plan, measured: Measurements, model: MixtureModel, target: int, level: float
+) -> tuple[float, float, float]:
     fitted = [c.name for c in plan.cell_list() if c.axis == "distribution" and c.fitted]
-    seeds = np.mean([measured.differences(fitted, design.NATURAL, run_tokens)[c][0].se_seeds ** 2 for c in fitted])
-    documents = 2 * np.mean(
-        [measured.document_variance((c, run_tokens), (design.NATURAL, run_tokens))[0][0] for c in fitted]
-    )
     shares = np.array([cell.weights[s] for s in sorted(plan.natural)])
-    return Registered(
-        cell=name,
-        tokens=run_tokens,
-        reference_tokens=run_tokens,
-        anchor=float(anchors.bpb(design.NATURAL, run_tokens, "test")[:, 0].mean()),
-        change=model.predict(shares, level, float(seeds + documents)),
-        level=level,
-        registered_at=_now(),
-    )
+    own = None if target == 0 else target - 1
+    return model.predict(shares, level, _other_variance(fitted, plan, measured, target), own)
+
+
+def _dose(cell: Cell, plan: Plan, measured: Measurements, target: int, level: float) -> tuple[float, float, float]:
+    """The effect at a held-out dose, from those of the same defect that were measured."""
+    own = sorted((c for c in plan.cell_list() if c.defect == cell.defect and c.fitted), key=lambda c: c.dose)
+    every = [c.name for c in plan.cell_list() if c.defect and c.fitted]
+    effects = measured.differences(every, design.NATURAL, plan.run_steps * plan.step_tokens)
+    found = [effects[c.name][target] for c in own]
+    others = _other_variance([c.name for c in own], plan, measured, target)
+    return between([c.dose for c in own], found, cell.dose, level, others)
+
+
+def _other_variance(cells: list[str], plan: Plan, measured: Measurements, target: int) -> float:
+    """What the seeds of a new run and the choice of other documents add: as much as they did to these cells. The
+    change was fitted on one set of documents and is tested on another."""
+    run_tokens = plan.run_steps * plan.step_tokens
+    effects = measured.differences(cells, design.NATURAL, run_tokens)
+    seeds = np.mean([effects[name][target].se_seeds ** 2 for name in cells])
+    documents = [
+        measured.document_variance((name, run_tokens), (design.NATURAL, run_tokens))[0][target] for name in cells
+    ]
+    return float(seeds + 2 * np.mean(documents))
 
 
 def outcome(entry: Registered, tested: Measurements) -> tuple[float, Difference]:
     """What the test runs measured on test text: bpb (mean over seeds), and the change against the reference."""
     cell = design.NATURAL if entry.cell == design.LARGER else entry.cell
     here, there = (cell, entry.tokens), (design.NATURAL, entry.reference_tokens)
-    losses = tested.bpb(*here, "test")
+    losses, target = tested.bpb(*here, "test"), tested.targets.index(entry.target)
     change = losses - tested.bpb(*there, "test")
-    return float(losses[:, 0].mean()), tested.between(change, here, there, "test")[0]
+    return float(losses[:, target].mean()), tested.between(change, here, there, "test")[target]
 
 
 def load(content: list[dict[str, Any]]) -> list[Registered]:

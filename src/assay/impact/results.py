@@ -98,10 +98,11 @@ class DosePoint(_Value):
     dose: float  # share of the training text that is damaged
     effect: Effect
     tokens_lost: tuple[float, float, float] | None  # share of the training tokens: value, low, high; None: off curve
+    held_out: bool = False  # no fit has seen it
 
 
 class DoseView(_Value):
-    defect: str  # "near_duplicates" | "character_noise"
+    defect: str
     points: list[DosePoint]
     note: dict[str, str]  # language -> what exactly was planted
 

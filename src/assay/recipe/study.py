@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from assay.recipe.sections import CorpusRecipe, Section
 from assay.store import fingerprint
@@ -66,6 +66,10 @@ class DesignRecipe(Section):
     doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.25, 0.5), min_length=1, description="shares of the training text that are damaged"
     )
+    held_out_doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (), description="doses that no fit sees: the effect of each defect there is predicted, then measured"
+    )
+    held_out_mixtures: int = Field(1, ge=1, le=16, description="mixtures that no fit sees, predicted, then measured")
     noise_rate: float = Field(
         0.1, gt=0, lt=1, description="share of characters altered in a damaged document (character_noise, misread)"
     )
@@ -81,6 +85,12 @@ class DesignRecipe(Section):
     false_discovery_rate: float = Field(
         0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims"
     )
+
+    @model_validator(mode="after")
+    def _held_out_of_the_fit(self) -> Self:
+        if both := set(self.doses) & set(self.held_out_doses):
+            raise ValueError(f"dose {min(both):g} is in doses and in held_out_doses; take it out of one")
+        return self
 
 
 class StudyRecipe(Section):

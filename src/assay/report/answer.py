@@ -11,7 +11,7 @@ from markupsafe import Markup
 from assay.impact.claims import Claim, Text
 from assay.impact.results import StudyResults
 from assay.present.numbers import NONE, compact, durations, estimate, moment, percent, significant
-from assay.present.parts import Content, Ids, badge, said, spans, tile
+from assay.present.parts import Content, Ids, badge, fold, said, spans, tile
 from assay.present.plots import strip
 from assay.present.tables import Column, table
 from assay.present.words import both
@@ -182,9 +182,11 @@ def _correction(results: StudyResults) -> Markup:
 
 
 def _predictions(results: StudyResults, ids: Ids) -> Markup | None:
-    rows: list[list[Content]] = [_prediction(claim) for claim in results.claims if claim.prediction]
-    if not rows:
+    claims = sorted((claim for claim in results.claims if claim.prediction), key=lambda claim: not claim.headline)
+    if not claims:
         return None
+    first = sum(claim.headline for claim in claims) or len(claims)
+    rows: list[list[Content]] = [_prediction(claim) for claim in claims]
     missing = 1 - results.level
     every = round(1 / missing) if missing > 1e-6 else 0
     caption = (
@@ -194,7 +196,17 @@ def _predictions(results: StudyResults, ids: Ids) -> Markup | None:
     )
     names = ("what", "outcome", "predicted", "measured", "picture")
     columns = [Column(both(f"predictions.{name}"), number=name in ("predicted", "measured")) for name in names]
-    return table(caption, columns, rows, ident=ids.new("predictions-caption"), kind="predictions", stack=True)
+    ident = ids.new("predictions-caption")
+    shown = table(caption, columns, rows[:first], ident=ident, kind="predictions", stack=True)
+    if first == len(rows):
+        return shown
+    tested = [claim.outcome for claim in claims[first:] if claim.outcome]
+    hits = sum(outcome.verdict == "hit" for outcome in tested)
+    more = both("predictions.more", n=len(rows) - first, hits=hits)
+    rest = table(
+        more, columns, rows[first:], ident=ids.new("predictions-more"), kind="predictions", stack=True, quiet=True
+    )
+    return shown + fold(more, rest)
 
 
 def _prediction(claim: Claim) -> list[Content]:

@@ -27,6 +27,8 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
         Key("dot", "accent", both("doses.key_supported")),
         Key("ring", "accent", both("doses.key_not")),
     ]
+    if any(point.held_out for dose in held for point in dose.points):
+        keys.append(Key("diamond", "warm", both("doses.key_held_out")))
     return {
         "legend": legend(keys),
         "defects": [
@@ -50,13 +52,17 @@ def _figure(dose: DoseView, level: float, ids: Ids) -> Markup:
     drawing = plot(
         Axis(both("doses.x"), form=percent, include=(0.0,)),
         Axis(both("doses.y"), include=(0.0,)),
-        [Series([_point(point) for point in points], "accent", "dot", line=True)],
+        [
+            Series([_point(point) for point in points if not point.held_out], "accent", "dot", line=True),
+            Series([_point(point) for point in points if point.held_out], "warm", "diamond"),
+        ],
         ident=ident,
         baseline=0.0,
         sizes=[PANEL],
     )
-    harmed = sum(bool(point.effect.supported) for point in points)
-    about = both("doses.about", level=percent(level), harmed=harmed, n=len(points))
+    fitted = [point for point in points if not point.held_out]
+    harmed = sum(bool(point.effect.supported) for point in fitted)
+    about = both("doses.about", level=percent(level), harmed=harmed, n=len(fitted))
     return figure(drawing, title=_name(dose), about=about, ident=ident)
 
 
@@ -64,7 +70,8 @@ def _point(point: DosePoint) -> Point:
     effect = point.effect
     value, interval = estimate(effect.estimate, effect.interval, signed=True)
     tip = both("doses.tip", dose=percent(point.dose), value=value, interval=interval)
-    return Point(point.dose, effect.estimate, *effect.interval, tip=tip, hollow=not effect.supported)
+    hollow = not effect.supported and not point.held_out
+    return Point(point.dose, effect.estimate, *effect.interval, tip=tip, hollow=hollow)
 
 
 def _table(dose: DoseView, ids: Ids) -> Markup:
@@ -78,7 +85,9 @@ def _table(dose: DoseView, ids: Ids) -> Markup:
     for point in sorted(dose.points, key=lambda point: point.dose):
         effect = point.effect
         value, interval = estimate(effect.estimate, effect.interval, signed=True)
-        verdict = verdict_badge("supported" if effect.supported else "indistinguishable")
+        verdict: Content = verdict_badge("supported" if effect.supported else "indistinguishable")
+        if point.held_out:
+            verdict = both("doses.held_out")
         change = Markup("{}<small>{}</small>").format(value, interval)
         rows.append([percent(point.dose), verdict, change, _lost(point)])
     caption = both("doses.caption", defect=_name(dose))
