@@ -38,7 +38,7 @@ from assay.errors import InputError
 from assay.impact import baseline, design, jobs, plant, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
-from assay.impact.plan import Plan, Shape, SourceText, choose_shape, make_plan
+from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan
 from assay.impact.results import Cost, StudyResults
 from assay.ledger import Ledger
 from assay.machine import cores
@@ -58,7 +58,7 @@ from assay.train.optimizers import OptimizerConfig
 from assay.train.probe import Probe
 from assay.workspace import Workspace
 
-SHAPE, PLAN = Stage("shape", 2), Stage("plan", 3)
+SHAPE, PLAN = Stage("shape", 2), Stage("plan", 4)
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05
 LEAST_TRAINING_SECONDS = 5.0
@@ -122,7 +122,9 @@ def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, st
     Raises: as `run`.
     """
     with _opened(request, quiet=quiet) as study, study.fleet:
-        plan = study.prepare().plan
+        prepared = study.prepare()
+        plan, less = prepared.plan, study.halved(prepared)
+    spent = ", ".join(f"{axis} {share:.0%}" for axis, share in costs(request.recipe, plan).items() if share)
     cells = ", ".join(cell.name for cell in plan.cell_list())
     shares = ", ".join(f"{source} {share:.1%}" for source, share in plan.natural.items())
     return [
@@ -131,7 +133,27 @@ def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, st
         ("cells", cells, f"besides {design.NATURAL}; each with {len(plan.seeds)} seeds"),
         ("predictions", ", ".join(plan.predictions) or "none", "registered before the runs that test them"),
         ("planned_tokens", f"{plan.planned_tokens:,}", "training tokens that the fleet will compute"),
+        ("costs", spent, "share of these that each question takes; the size trunk is the baseline of all"),
+        ("half_budget", _less(plan, less), "what half the budget would change"),
     ]
+
+
+def _less(plan: Plan, less: Plan | None) -> str:
+    """What a smaller plan lacks."""
+    if less is None:
+        return "no study: too small for the fewest seeds and the shortest runs"
+    gone = [cell.name for cell in plan.cell_list() if cell.name not in {other.name for other in less.cell_list()}]
+    parts = [f"without {', '.join(gone)}" if gone else "all cells stay"]
+    for name, now, then in (
+        ("seeds", len(plan.seeds), len(less.seeds)),
+        ("run_tokens", plan.run_steps * plan.step_tokens, less.run_steps * less.step_tokens),
+        ("held-out tokens a source", plan.eval_tokens, less.eval_tokens),
+    ):
+        if now != then:
+            parts.append(f"{name} {then:,} instead of {now:,}")
+    if plan.detectable and less.detectable:
+        parts.append(f"detectable effect {less.detectable:.2g} instead of {plan.detectable:.2g} bpb")
+    return "; ".join(parts)
 
 
 @contextlib.contextmanager
@@ -200,6 +222,10 @@ class _Study:
         plan = Plan.model_validate_json(made.file("plan.json").read_text(encoding="utf-8"))
         write_json_atomic(self.space.path("plan.json"), plan.model_dump(mode="json"))
         return Prepared(corpus, tokens, plan, made)
+
+    def halved(self, prepared: Prepared) -> Plan | None:
+        """The plan that half the budget would have paid for; None where it pays for none."""
+        return halved(self.recipe, prepared.plan, self._texts(prepared.corpus, prepared.tokens.per_byte))
 
     def _scan(self) -> Corpus:
         c = self.recipe.corpus

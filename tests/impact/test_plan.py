@@ -16,6 +16,8 @@ from assay.impact.plan import (
     Shape,
     SourceText,
     choose_shape,
+    costs,
+    halved,
     make_plan,
 )
 from assay.recipe.load import load
@@ -195,3 +197,23 @@ def test_more_seeds_than_the_corpus_feeds_are_refused_with_the_remedy() -> None:
     with pytest.raises(InputError, match="a study of 8 seeds needs") as caught:
         plan(1e8, [3e5, 3e5], recipe)
     assert "fewer train.seeds" in caught.value.remedy
+
+
+def test_what_each_question_costs_and_what_half_the_budget_would_change() -> None:
+    found = plan(2e7, [3e7, 2e7, 1e7])
+    shares = costs(RECIPE, found)
+    assert sum(shares.values()) == pytest.approx(1, abs=0.01)
+    train = RECIPE.train
+    for axis, share in shares.items():
+        jobs_of = [*jobs.cells(found, train, 2048, fitted=True), *jobs.cells(found, train, 2048, fitted=False)]
+        own = sum(job.tokens for job in jobs_of if job.axis == axis)
+        if axis != "size":
+            assert share == pytest.approx(own / found.planned_tokens, rel=1e-3)
+    less = halved(RECIPE, found, texts([3e7, 2e7, 1e7]))
+    assert less is not None and less.planned_tokens < 0.6 * found.planned_tokens
+    assert less.detectable is not None and found.detectable is not None and less.detectable > found.detectable
+    assert less == plan(1e7, [3e7, 2e7, 1e7]).model_copy(update={"shape": less.shape, "why": less.why})
+    poor = plan(2.2e6, [3e7])
+    while (less := halved(RECIPE, poor, texts([3e7]))) is not None:
+        poor = less
+    assert poor.planned_tokens > 0

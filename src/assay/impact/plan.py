@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from assay.errors import InputError
-from assay.impact import design
+from assay.impact import design, power
 from assay.impact.design import Cell
 from assay.present.numbers import compact
 from assay.present.words import both
@@ -84,6 +84,7 @@ class Plan(_Value):
     cells: list[dict[str, Any]]
     predictions: list[str]
     planned_tokens: int
+    detectable: float | None = None  # bpb: the smallest effect that a claim is expected to find; see `power`
     notices: list[dict[str, str]]
     why: list[tuple[str, str, str]]
 
@@ -287,13 +288,45 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     predictions = [design.LARGER] if "size" in recipe.design.axes else []
     predictions += [cell.name for cell in cells if not cell.fitted]
     planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
+    run, rate = run_steps * step_tokens, recipe.design.false_discovery_rate
+    found = power.detectable(run, seeds, _claims(cells, recipe, len(texts)), rate)
+    reason = (
+        f"smallest effect that a claim is expected to find, by past studies' scatter at {run:,} tokens, {seeds} seeds"
+    )
+    why.append(("detectable", f"{found:.2g} bpb", reason))
     return Plan(
         shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
         seeds=[recipe.seed * 1000 + i for i in range(seeds)], parts=seeds, natural=natural, run_steps=run_steps,
         branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
         eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
-        predictions=predictions, planned_tokens=planned, notices=notices, why=why,
+        predictions=predictions, planned_tokens=planned, detectable=found, notices=notices, why=why,
     )  # fmt: skip
+
+
+def _claims(cells: list[Cell], recipe: StudyRecipe, n_sources: int) -> int:
+    """Tests that are corrected together."""
+    fitted = [cell for cell in cells if cell.fitted]
+    mixtures = sum(cell.axis == "distribution" for cell in fitted) * (n_sources + 1)
+    size = n_sources + 1 if "size" in recipe.design.axes else 0
+    return max(1, size + mixtures + sum(cell.axis == "quality" for cell in fitted))
+
+
+def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
+    """The share of the training tokens that each question takes. The trunk serves size alone where that is asked, but
+    one run of it is every other question's baseline."""
+    cells, seeds = plan.cell_list(), len(plan.seeds) * plan.step_tokens
+    by = {axis: plan.run_steps * sum(cell.axis == axis for cell in cells) for axis in ("quality", "distribution")}
+    trunk = _planned_tokens(recipe, [], plan.run_steps, plan.branch_steps, plan.held_out_steps)
+    return {axis: steps * seeds / plan.planned_tokens for axis, steps in {"size": trunk, **by}.items()}
+
+
+def halved(recipe: StudyRecipe, plan: Plan, texts: list[SourceText]) -> Plan | None:
+    """The plan of half the budget; None where that pays for no study."""
+    shape = plan.shape.model_copy(update={"total_tokens": plan.shape.total_tokens // 2, "why": []})
+    try:
+        return make_plan(recipe, shape, texts)
+    except InputError:
+        return None
 
 
 def _too_small(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> InputError:
