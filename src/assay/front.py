@@ -184,6 +184,15 @@ def law_fit(*, asked: Mapping[str, Any], out: Path | None, language: str, as_jso
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.law(found, language)))
 
 
+def calibration(*, folders: list[Path], out: Path | None, language: str, as_json: bool) -> None:
+    """`assay calibration`."""
+    from assay.fits import calibration as room
+    from assay.fits import told
+
+    found = room.run(folders) if out is None else room.written(folders, out, _command(), language)
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.calibration(found, language)))
+
+
 def doctor_env(*, as_json: bool) -> None:
     """`assay doctor env`."""
     from assay import doctor

@@ -203,6 +203,26 @@ def evaluate(
     )  # fmt: skip
 
 
+@app.command()
+def calibration(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of studies, or folders that hold such.")],
+    out: Annotated[Path | None, typer.Option(help="New or empty folder for a page and all numbers as JSON.")] = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """How often what studies predicted held: 50, 80 and 90 % intervals, over all their registered predictions.
+
+    \b
+    Examples:
+      assay calibration studies/
+      assay calibration study-1 study-2 --out calibration --lang zh
+    """
+    from assay import front
+
+    front.calibration(folders=folders, out=out, language=lang, as_json=json_)
+
+
 @doctor_app.command("env")
 def doctor_env(
     json_: Json = False,

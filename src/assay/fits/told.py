@@ -1,4 +1,4 @@
-"""What `assay law fit` says on a terminal, in English or Chinese."""
+"""What `assay law fit` and `assay calibration` say on a terminal, in English or Chinese."""
 
 from __future__ import annotations
 
@@ -20,6 +20,23 @@ def law(found: Mapping[str, Any], language: str) -> list[str]:
     for name, one in found["groups"].items():
         lines += [f"== {name}", *_law(one, language), ""]
     return [*lines, found["page"]] if "page" in found else lines[:-1]
+
+
+def calibration(found: Mapping[str, Any], language: str) -> list[str]:
+    """How often intervals held, by what was predicted."""
+    heads = [
+        say(f"calibration.column.{name}", language) for name in ("kind", "level", "n", "studies", "held", "interval")
+    ]
+    rows = [
+        [
+            say(f"calibration.kind.{row['kind'] or 'all'}", language),
+            percent(row["level"]), str(row["n"]), str(row["studies"]), percent(row["held"]),
+            "[" + ", ".join(percent(end) for end in row["interval"]) + "]",
+        ]
+        for row in found["table"]
+    ]  # fmt: skip
+    lines = plain_table(say("calibration.caption", language), heads, rows)
+    return [*lines, found["page"]] if "page" in found else lines
 
 
 def _law(found: Mapping[str, Any], language: str) -> list[str]:

@@ -170,11 +170,11 @@ class Analysis:
             where = (
                 both("statement.test.all") if entry.target == MEAN else both("statement.test.one", source=entry.target)
             )
-            key, about, values = self._about(entry, cell)
+            key, values = self._about(entry, cell)
             prediction = entry.prediction()
             drafts.append(
                 Draft(
-                    id=f"prediction:{about}" + (f"@{entry.target}" if entry.target else ""),
+                    id=entry.claim,
                     kind="prediction",
                     question=key,
                     difference=difference,
@@ -189,15 +189,13 @@ class Analysis:
             )
         return drafts
 
-    def _about(self, entry: Registered, cell: Cell | None) -> tuple[str, str, dict[str, Any]]:
-        """What a prediction is about: the words for it, its id, the values that the words want."""
+    def _about(self, entry: Registered, cell: Cell | None) -> tuple[str, dict[str, Any]]:
+        """The words for what a prediction is about, and the values that they want."""
         if cell is None:
-            return "larger", "size", {"tokens": tokens_text(entry.tokens)}
+            return "larger", {"tokens": tokens_text(entry.tokens)}
         if cell.defect:
-            words = change(cell.defect, dose=percent(cell.dose))
-            return "held_out_dose", f"dose:{cell.name}", {"change": words}
-        mixture = ", ".join(f"{source} {percent(share)}" for source, share in cell.weights.items())
-        return "held_out_mixture", cell.name.replace(design.HELD_OUT_MIX, "mixture"), {"mixture": mixture}
+            return "held_out_dose", {"change": change(cell.defect, dose=percent(cell.dose))}
+        return "held_out_mixture", {"mixture": ", ".join(f"{s} {percent(share)}" for s, share in cell.weights.items())}
 
     # Views
 

@@ -8,6 +8,7 @@ is the change, on documents that no fit has seen.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ from assay.impact.mixtures import MixtureModel
 from assay.impact.plan import Plan
 from assay.store import write_json_atomic
 
+Predict = Callable[[float], tuple[float, float, float]]
+"""The interval of a change at some level: value, low, high."""
+BANDS = (0.5, 0.8, 0.9)
+"""Levels that every prediction is registered at besides its own, for calibration over many studies."""
+
 
 class Registered(BaseModel):
     """One prediction as it was written down."""
@@ -37,7 +43,16 @@ class Registered(BaseModel):
     anchor: float  # bpb of the reference run on test text, mean over seeds
     change: tuple[float, float, float]  # value, low, high
     level: float
+    bands: tuple[tuple[float, float, float], ...] = ()  # of the change: level, low, high, for each of BANDS
     registered_at: str
+
+    @property
+    def claim(self) -> str:
+        """The id of the claim that it becomes."""
+        about = "size" if self.cell == design.LARGER else f"dose:{self.cell}"
+        if self.cell.startswith(design.HELD_OUT_MIX):
+            about = self.cell.replace(design.HELD_OUT_MIX, "mixture")
+        return f"prediction:{about}" + (f"@{self.target}" if self.target else "")
 
     def prediction(self) -> Prediction:
         value, low, high = (self.anchor + x for x in self.change)
@@ -90,13 +105,14 @@ def register(path: Path, plan: Plan, measured: Measurements, anchors: Measuremen
     for name in plan.predictions:
         for target, of in enumerate(measured.targets):
             tokens, reference = run_tokens, run_tokens
+            predict: Predict
             if name == design.LARGER:
                 tokens, reference = plan.held_out_steps * plan.step_tokens, plan.branch_steps[-1] * plan.step_tokens
-                change = _larger(plan, measured, target, level)
+                predict = _larger(plan, measured, target)
             elif model is not None and _is_mixture(cells[name]):
-                change = _mixture(cells[name], plan, measured, model, target, level)
+                predict = _mixture(cells[name], plan, measured, model, target)
             else:
-                change = _dose(cells[name], plan, measured, target, level)
+                predict = _dose(cells[name], plan, measured, target)
             anchor = float(anchors.bpb(design.NATURAL, reference, "test")[:, target].mean())
             registered.append(
                 Registered(
@@ -105,7 +121,8 @@ def register(path: Path, plan: Plan, measured: Measurements, anchors: Measuremen
                     tokens=tokens,
                     reference_tokens=reference,
                     anchor=anchor,
-                    change=change,
+                    change=predict(level),
+                    bands=tuple((one, *predict(one)[1:]) for one in BANDS),
                     level=level,
                     registered_at=at,
                 )
@@ -118,7 +135,7 @@ def _is_mixture(cell: Cell | None) -> bool:
     return cell is not None and cell.axis == "distribution"
 
 
-def _larger(plan: Plan, measured: Measurements, target: int, level: float) -> tuple[float, float, float]:
+def _larger(plan: Plan, measured: Measurements, target: int) -> Predict:
     sizes = [steps * plan.step_tokens for steps in plan.branch_steps]
     reference = sizes[-1]
     half = min(sizes, key=lambda size: abs(size - reference / 2))
@@ -128,26 +145,26 @@ def _larger(plan: Plan, measured: Measurements, target: int, level: float) -> tu
     # The seeds of the run that tests the law are noisy, too: as much as those of a doubling that was seen.
     seeds = measured.along_trunk(design.NATURAL, [half, reference])[target].se_seeds ** 2
     tokens = plan.held_out_steps * plan.step_tokens
-    return size_law(plan, measured, target).change(tokens, reference, level, float(2 * documents[target] + seeds))
+    law, others = size_law(plan, measured, target), float(2 * documents[target] + seeds)
+    return lambda level: law.change(tokens, reference, level, others)
 
 
-def _mixture(
-    cell: Cell, plan: Plan, measured: Measurements, model: MixtureModel, target: int, level: float
-) -> tuple[float, float, float]:
+def _mixture(cell: Cell, plan: Plan, measured: Measurements, model: MixtureModel, target: int) -> Predict:
     fitted = [c.name for c in plan.cell_list() if c.axis == "distribution" and c.fitted]
     shares = np.array([cell.weights[s] for s in sorted(plan.natural)])
-    own = None if target == 0 else target - 1
-    return model.predict(shares, level, _other_variance(fitted, plan, measured, target), own)
+    others, own = _other_variance(fitted, plan, measured, target), None if target == 0 else target - 1
+    return lambda level: model.predict(shares, level, others, own)
 
 
-def _dose(cell: Cell, plan: Plan, measured: Measurements, target: int, level: float) -> tuple[float, float, float]:
+def _dose(cell: Cell, plan: Plan, measured: Measurements, target: int) -> Predict:
     """The effect at a held-out dose, from those of the same defect that were measured."""
     own = sorted((c for c in plan.cell_list() if c.defect == cell.defect and c.fitted), key=lambda c: c.dose)
     every = [c.name for c in plan.cell_list() if c.defect and c.fitted]
     effects = measured.differences(every, design.NATURAL, plan.run_steps * plan.step_tokens)
     found = [effects[c.name][target] for c in own]
     others = _other_variance([c.name for c in own], plan, measured, target)
-    return between([c.dose for c in own], found, cell.dose, level, others)
+    doses = [c.dose for c in own]
+    return lambda level: between(doses, found, cell.dose, level, others)
 
 
 def _other_variance(cells: list[str], plan: Plan, measured: Measurements, target: int) -> float:
