@@ -63,6 +63,7 @@ def _help(*verb: str) -> str:
         ("doctor", "env"),
         ("tokenizer",),
         ("tokenizer", "train"),
+        ("mixture", "fit"),
     ],
 )
 def test_help_imports_nothing_heavy(verb: tuple[str, ...]) -> None:

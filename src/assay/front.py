@@ -475,3 +475,28 @@ def tokenizer_compare(
     request = verbs.Request(sources, ReadOptions(**reading), language, quiet=as_json)
     found = verbs.run_compare(request, tokenizers, n_bytes)
     _answer(*([json.dumps(verbs.answer(found), ensure_ascii=False)] if as_json else told.tables(found, language)))
+
+
+def mixture_fit(
+    *,
+    tables: tuple[Path, Path],
+    test: tuple[Path | None, Path | None],
+    target: str,
+    natural: str | None,
+    key: str | None,
+    caps: list[str],
+    kl: float,
+    level: float,
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay mixture fit`. `tables` and `test` are tables of mixtures and of losses."""
+    from assay.fits import mixtures, told_mixtures
+
+    if (test[0] is None) != (test[1] is None):
+        what = "one of --test-mixtures and --test-losses is given alone"
+        raise InputError(what, where="assay mixture fit", remedy="give both, or neither")
+    tested = None if test[0] is None or test[1] is None else (test[0], test[1])
+    request = mixtures.Request(*tables, tested, target, natural, key, tuple(caps), kl, level)
+    found = mixtures.fit(request)
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told_mixtures.told(found, language)))
