@@ -28,6 +28,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from assay import __version__
 from assay.corpus.altering.damage import DEFECTS
 from assay.corpus.reading.listing import too_little_told
@@ -35,7 +37,7 @@ from assay.corpus.reading.source import ReadOptions, identity_of, title_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
-from assay.impact import baseline, design, jobs, plant, predictions
+from assay.impact import baseline, design, filters, jobs, plant, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan
@@ -205,27 +207,34 @@ class _Study:
             corpus, self.store, Learning(vocabulary=shape.vocabulary), self.recipe.tokens.sample_bytes
         )
         texts = self._texts(corpus, tokens.per_byte)
+        found = [filters.decided(name, corpus, self.store) for name in dict.fromkeys(self.recipe.design.filters)]
+        kept = {one.name: one.kept for one in found}
 
         def make(folder: Path) -> None:
             with too_little_told(self.request.sources, corpus.skipped):
-                plan = make_plan(self.recipe, shape, texts)
+                plan = make_plan(self.recipe, shape, texts, kept)
             (folder / "plan.json").write_text(plan.model_dump_json(indent=1), encoding="utf-8")
 
         # The shape is an input by value: what the budget buys is part of the plan's address.
         made = self.store.build(
             PLAN,
             {"corpus": corpus.fingerprint, "tokenizer": tokens.artifact.fingerprint},
-            {"recipe": self.recipe.identity(), "shape": shape.model_dump(mode="json")},
+            {
+                "recipe": self.recipe.identity(),
+                "shape": shape.model_dump(mode="json"),
+                **({"kept": kept} if kept else {}),
+            },
             make,
         )
         self.space.check(plan=made.fingerprint)
         plan = Plan.model_validate_json(made.file("plan.json").read_text(encoding="utf-8"))
         write_json_atomic(self.space.path("plan.json"), plan.model_dump(mode="json"))
-        return Prepared(corpus, tokens, plan, made)
+        return Prepared(corpus, tokens, plan, made, found)
 
     def halved(self, prepared: Prepared) -> Plan | None:
         """The plan that half the budget would have paid for; None where it pays for none."""
-        return halved(self.recipe, prepared.plan, self._texts(prepared.corpus, prepared.tokens.per_byte))
+        texts = self._texts(prepared.corpus, prepared.tokens.per_byte)
+        return halved(self.recipe, prepared.plan, texts, prepared.kept)
 
     def _scan(self) -> Corpus:
         c = self.recipe.corpus
@@ -290,8 +299,10 @@ class _Study:
 
     def _tokens(self, prepared: Prepared) -> JobInputs:
         plan, corpus = prepared.plan, prepared.corpus
-        defects = list(dict.fromkeys(cell.defect for cell in plan.cell_list() if cell.defect))
-        self.progress.stage("tokens", 4 + len(defects))
+        cells = plan.cell_list()
+        defects = list(dict.fromkeys(cell.defect for cell in cells if cell.axis == "quality" and cell.defect))
+        chosen = {cell.name for cell in cells if cell.axis == "filter"}
+        self.progress.stage("tokens", 4 + len(defects) + len(chosen))
         streams = {
             "train": self._stream(
                 prepared, "train", corpus.read("train", sources=list(plan.natural), below=plan.pool_share)
@@ -308,6 +319,13 @@ class _Study:
             )
             streams[defect] = self._stream(prepared, defect, batches, partial(_spared, unchanged))
             self.progress.advance(1)
+        for number, one in enumerate(prepared.filters):
+            if design.filtered(one.name) in chosen:
+                batches = filters.kept_documents(one, corpus, plan)
+                streams[f"filter-{number}"] = self._chosen(prepared, f"filter-{number}", batches, one)
+                batches = filters.dropped_at_random(one, corpus, plan, self.recipe.seed)
+                streams[f"drop-{number}"] = self._chosen(prepared, f"drop-{number}", batches, one)
+                self.progress.advance(2)
         evaluation = {}
         for split in ("eval", "test"):
             held_out = self._stream(prepared, split, corpus.read(split, sources=list(plan.natural)))
@@ -344,6 +362,14 @@ class _Study:
             batches, prepared.tokens, self.store, name, config, {"corpus": prepared.corpus.fingerprint},
             aligned=name in DEFECTS and plant.aligned(name), whole=prepared.corpus.whole_texts, told=told,
         )  # fmt: skip
+
+    def _chosen(self, prepared: Prepared, name: str, batches: Iterator[pa.RecordBatch], of: filters.Filter) -> Artifact:
+        """The stream of what a filter keeps, or of its control."""
+        plan = prepared.plan
+        config = {"sources": list(plan.natural), "pool_share": plan.pool_share, "seed": self.recipe.seed}
+        inputs = {"corpus": prepared.corpus.fingerprint, "decisions": of.decisions.fingerprint}
+        whole = prepared.corpus.whole_texts
+        return prepare.stream(batches, prepared.tokens, self.store, name, config, inputs, whole=whole)
 
     # Runs
 

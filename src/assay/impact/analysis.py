@@ -14,7 +14,7 @@ import numpy as np
 
 from assay.impact import design, doses
 from assay.impact.claims import Claim
-from assay.impact.design import Cell
+from assay.impact.design import Cell, dropped, filtered
 from assay.impact.laws.size import WINDOWS, SizeLaw
 from assay.impact.measure import MEAN, Difference, Measurements, seed_interval
 from assay.impact.plan import Plan
@@ -25,6 +25,7 @@ from assay.impact.results import (
     DosePoint,
     DoseView,
     Effect,
+    FilterRow,
     LawView,
     MixtureRow,
     MixtureView,
@@ -71,14 +72,23 @@ class Analysis:
 
     @cached_property
     def effects(self) -> dict[str, list[Difference]]:
-        """Of each cell, one difference a target (the mean over sources first)."""
-        return self.measured.differences([cell.name for cell in self.cells], design.NATURAL, self.run_tokens)
+        """Of each cell, one difference a target (the mean over sources first): against natural, what a filter keeps
+        against as much kept at random."""
+        names = {filtered(name): dropped(name) for name in self.filters}
+        bases = {cell.name: names.get(cell.name, design.NATURAL) for cell in self.cells}
+        return self.measured.differences(list(bases), bases, self.run_tokens)
+
+    @cached_property
+    def filters(self) -> list[str]:
+        """Names of the filters that were compared."""
+        there = {cell.name for cell in self.cells}
+        return [name for name in self.design.filters if filtered(name) in there]
 
     # Claims
 
     def drafts(self) -> list[Draft]:
         """All claims of the study, before the correction for their number."""
-        return [*self._size(), *self._quality(), *self._distribution(), *self._predictions()]
+        return [*self._size(), *self._quality(), *self._filters(), *self._distribution(), *self._predictions()]
 
     @cached_property
     def _doublings(self) -> list[int]:
@@ -115,7 +125,7 @@ class Analysis:
         return doses.tokens_lost(self.measured, design.NATURAL, self.sizes, self.run_tokens, effect, level)
 
     def _quality(self) -> list[Draft]:
-        own = [cell for cell in self.cells if cell.defect and cell.fitted]
+        own = [cell for cell in self.cells if cell.axis == "quality" and cell.fitted]
         highest = {cell.defect: max(c.dose for c in own if c.defect == cell.defect) for cell in own}
         return [
             Draft(
@@ -129,6 +139,22 @@ class Analysis:
                 tokens_lost=self._lost(cell),
             )
             for cell in own
+        ]
+
+    def _filters(self) -> list[Draft]:
+        return [
+            Draft(
+                id=f"filter:{name}" + (f"@{target}" if target else ""),
+                kind="quality",
+                question="filter",
+                difference=difference,
+                evidence=[dropped(name), filtered(name)],
+                headline=target == MEAN,
+                change=change("filter", filter=name),
+                target=target,
+            )
+            for name in self.filters
+            for target, difference in zip(self.measured.targets, self.effects[filtered(name)], strict=True)
         ]
 
     def _distribution(self) -> list[Draft]:
@@ -268,7 +294,7 @@ class Analysis:
     def dose_views(self, claims: Sequence[Claim]) -> list[DoseView]:
         supported = {claim.id for claim in claims if claim.verdict == "supported"}
         views = []
-        for defect in dict.fromkeys(cell.defect for cell in self.cells if cell.defect):
+        for defect in dict.fromkeys(cell.defect for cell in self.cells if cell.axis == "quality"):
             own = [cell for cell in self.cells if cell.defect == defect]
             note = both(
                 f"planted.{defect}",
@@ -287,6 +313,29 @@ class Analysis:
             ]
             views.append(DoseView(defect=str(defect), points=points, note=note))
         return views
+
+    def filter_views(self, claims: Sequence[Claim], kept: dict[str, dict[str, float]]) -> list[FilterRow]:
+        """What each filter does, against as much text kept at random and against the corpus as it is.
+
+        Args:
+            kept: filter -> source -> share of its training text that it keeps.
+        """
+        supported = {claim.id for claim in claims if claim.verdict == "supported"}
+        names = [filtered(name) for name in self.filters]
+        whole = self.measured.differences(names, design.NATURAL, self.run_tokens) if names else {}
+        return [
+            FilterRow(
+                name=name,
+                kept=kept[name],
+                share=sum(self.plan.natural[source] * kept[name][source] for source in self.plan.natural),
+                effects={
+                    target: self._effect(effect, f"filter:{name}" + (f"@{target}" if target else "") in supported)
+                    for target, effect in zip(self.measured.targets, self.effects[filtered(name)], strict=True)
+                },
+                against_natural=self._effect(whole[filtered(name)][0], None),
+            )
+            for name in self.filters
+        ]
 
     def mixture_view(self, claims: Sequence[Claim], epochs: dict[str, dict[str, float]]) -> MixtureView | None:
         """The heat map's numbers.

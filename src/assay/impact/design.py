@@ -5,6 +5,7 @@ as their mixtures allow, the order of their data, so every comparison with the `
 
     natural                   the corpus as it is: baseline of every comparison, and the trunk of the size law
     DEFECT:DOSE               a share of the training text replaced by damaged copies
+    filter:NAME, drop:NAME    what a filter keeps; as much text kept at random (`filters`)
     uniform, up:SOURCE        every source alike; one source's odds raised
     mix:held-out, ...         mixtures that no fit has seen
     DEFECT:DOSE               likewise, where the dose is a held-out one
@@ -17,11 +18,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-Axis = Literal["size", "quality", "distribution"]
+Axis = Literal["size", "quality", "distribution", "filter"]
 NATURAL = "natural"
 UNIFORM = "uniform"
 HELD_OUT_MIX = "mix:held-out"
 LARGER = "natural:larger"
+KEEPS_LEAST, KEEPS_MOST = 0.02, 0.995  # of the text: what keeps less, or more, is no filter to compare
 NOTICEABLE = 0.05  # a mixture whose shares differ less than this in all (half the L1 distance) is not another one
 
 
@@ -107,6 +109,33 @@ def quality_cells(
         for defect in dict.fromkeys(defects)
         for dose in sorted({*doses, *held_out_doses})
     ]
+
+
+def filtered(name: str) -> str:
+    """Name of the cell that reads what a filter keeps."""
+    return f"filter:{name}"
+
+
+def dropped(name: str) -> str:
+    """Name of the cell that reads as much text, kept at random."""
+    return f"drop:{name}"
+
+
+def filter_cells(natural: dict[str, float], kept: dict[str, dict[str, float]]) -> list[Cell]:
+    """A cell for each filter and its control, both with the mixture that the filter leaves; they read streams
+    `filter-I` and `drop-I`, numbered in the order of `kept`.
+
+    Args:
+        kept: filter -> source -> share of its text that is kept.
+    """
+    cells = []
+    for number, (name, shares) in enumerate(kept.items()):
+        if not KEEPS_LEAST < sum(natural[s] * shares[s] for s in natural) < KEEPS_MOST:
+            continue
+        weights = normalised({s: natural[s] * shares[s] for s in natural})
+        for cell, stream in ((filtered(name), "filter"), (dropped(name), "drop")):
+            cells.append(Cell(cell, "filter", weights, defect=f"{stream}-{number}", dose=1.0))
+    return cells
 
 
 def distribution_cells(

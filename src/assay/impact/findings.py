@@ -17,6 +17,7 @@ from assay import __version__
 from assay.corpus.scan import Corpus
 from assay.impact import baseline, design
 from assay.impact.analysis import Analysis
+from assay.impact.filters import Filter
 from assay.impact.measure import Measurements
 from assay.impact.plan import Plan
 from assay.impact.predictions import Registered
@@ -49,6 +50,12 @@ class Prepared:
     tokens: Tokenized
     plan: Plan
     plan_artifact: Artifact
+    filters: list[Filter]
+
+    @property
+    def kept(self) -> dict[str, dict[str, float]]:
+        """Filter -> source -> share of its training text that is kept."""
+        return {one.name: one.kept for one in self.filters}
 
 
 @dataclass(frozen=True)
@@ -122,6 +129,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         baseline=baseline.view(measured, plan, recipe.design.level),
         law=analysis.law_view(),
         doses=analysis.dose_views(claims),
+        filters=analysis.filter_views(claims, prepared.kept),
         mixtures=analysis.mixture_view(claims, _epochs(finished)),
         samples=_samples(finished, measured),
         cost=cost,

@@ -13,7 +13,7 @@ few seeds explain, each counts for itself (an empirical Bayes prior; Smyth 2004)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -156,19 +156,21 @@ class Measurements:
         return np.concatenate([[by_source.sum() / len(by_source) ** 2], by_source]), np.concatenate([[df_mean], df])
 
     def differences(
-        self, cells: list[str], baseline: str, tokens: int, split: Split = "eval"
+        self, cells: list[str], baseline: str | Mapping[str, str], tokens: int, split: Split = "eval"
     ) -> dict[str, list[Difference]]:
-        """Of each cell against the baseline at the same number of tokens: one difference a target.
+        """Of each cell against the baseline (one for all, or each its own) at the same number of tokens: one difference
+        a target.
 
         The variance over seeds of a target's paired differences is pooled over the cells and shrunk to: each
         cell's own counts with its S - 1 degrees of freedom, the pooled one with those of `_pooled_weight`.
         """
-        base, n = self.bpb(baseline, tokens, split), len(self.seeds)
-        changes = [self.bpb(cell, tokens, split) - base for cell in cells]
+        bases = {cell: baseline if isinstance(baseline, str) else baseline[cell] for cell in cells}
+        n = len(self.seeds)
+        changes = [self.bpb(cell, tokens, split) - self.bpb(bases[cell], tokens, split) for cell in cells]
         variances, df = _shrunk(np.stack([change.var(axis=0, ddof=1) for change in changes]), n - 1, SHARED_BASELINE)
         result = {}
         for cell, change, variance in zip(cells, changes, variances, strict=True):
-            documents = self.document_variance((cell, tokens), (baseline, tokens), split)
+            documents = self.document_variance((cell, tokens), (bases[cell], tokens), split)
             result[cell] = self._judged(change.mean(axis=0), variance / n, documents, df)
         return result
 

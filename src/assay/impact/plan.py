@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from assay.errors import InputError
 from assay.impact import design, power
 from assay.impact.design import Cell
-from assay.present.numbers import compact
+from assay.present.numbers import compact, percent
 from assay.present.words import both
 from assay.recipe.study import StudyRecipe
 
@@ -198,6 +198,7 @@ def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tupl
     base = rungs[0]
     doses = len({*recipe.design.doses, *recipe.design.held_out_doses})
     n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
+    n_cells += 2 * len(recipe.design.filters)
     for rung in reversed(rungs[1:]):
         run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (n_cells + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
@@ -226,8 +227,13 @@ class SourceText:
     documents: int
 
 
-def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Plan:
+def make_plan(
+    recipe: StudyRecipe, shape: Shape, texts: list[SourceText], kept: dict[str, dict[str, float]] | None = None
+) -> Plan:
     """Cells, seeds and run sizes.
+
+    Args:
+        kept: filter -> source -> share of its training text that it keeps.
 
     Raises:
         InputError: the budget cannot pay for the smallest design, or the corpus cannot feed it.
@@ -240,7 +246,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
 
     while True:
-        cells = _cells(recipe, natural, targets, doses, {s: 1.0 for s in natural})
+        cells = _cells(recipe, natural, targets, doses, {s: 1.0 for s in natural}, kept)
         eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, shape, cells, seeds, len(texts))
         run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
         if run_tokens >= _least_run_tokens(recipe):
@@ -254,6 +260,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
             targets = targets[:-1]
         else:
             raise _too_small(recipe, shape, cells, seeds, len(texts))
+    notices += _idle_filters(cells, natural, kept or {})
     if len(targets) < len(texts):
         notices.append(_notice("sources", str(len(texts) - len(targets))))
     if recipe.train.seeds is None:
@@ -273,7 +280,7 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     run_steps = round(run_tokens / step_tokens)
     part = total / seeds  # each seed reads its own documents
     most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
-    cells = _cells(recipe, natural, targets, doses, most)
+    cells = _cells(recipe, natural, targets, doses, most, kept)
     branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
     held_out_steps = round(HELD_OUT_SIZE * run_steps)
     pool_share = _pool_shares(cells, texts, seeds, held_out_steps * step_tokens, run_steps * step_tokens)
@@ -288,12 +295,9 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     predictions = [design.LARGER] if "size" in recipe.design.axes else []
     predictions += [cell.name for cell in cells if not cell.fitted]
     planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
-    run, rate = run_steps * step_tokens, recipe.design.false_discovery_rate
-    found = power.detectable(run, seeds, _claims(cells, recipe, len(texts)), rate)
-    reason = (
-        f"smallest effect that a claim is expected to find, by past studies' scatter at {run:,} tokens, {seeds} seeds"
-    )
-    why.append(("detectable", f"{found:.2g} bpb", reason))
+    claims, rate = _claims(cells, recipe, len(texts)), recipe.design.false_discovery_rate
+    found = power.detectable(run_steps * step_tokens, seeds, claims, rate)
+    why.append(("detectable", f"{found:.2g} bpb", "smallest effect that a claim should find, by past studies' scatter"))
     return Plan(
         shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
         seeds=[recipe.seed * 1000 + i for i in range(seeds)], parts=seeds, natural=natural, run_steps=run_steps,
@@ -303,10 +307,20 @@ def make_plan(recipe: StudyRecipe, shape: Shape, texts: list[SourceText]) -> Pla
     )  # fmt: skip
 
 
+def _idle_filters(
+    cells: list[Cell], natural: dict[str, float], kept: dict[str, dict[str, float]]
+) -> list[dict[str, str]]:
+    """Notices of filters that keep next to all, or next to nothing, and so have no cell."""
+    idle = [name for name in kept if design.filtered(name) not in {cell.name for cell in cells}]
+    shares = {name: sum(natural[s] * kept[name][s] for s in natural) for name in idle}
+    return [_notice("filter", name, share=percent(share)) for name, share in shares.items()]
+
+
 def _claims(cells: list[Cell], recipe: StudyRecipe, n_sources: int) -> int:
     """Tests that are corrected together."""
     fitted = [cell for cell in cells if cell.fitted]
     mixtures = sum(cell.axis == "distribution" for cell in fitted) * (n_sources + 1)
+    mixtures += sum(cell.axis == "filter" for cell in fitted) // 2 * (n_sources + 1)
     size = n_sources + 1 if "size" in recipe.design.axes else 0
     return max(1, size + mixtures + sum(cell.axis == "quality" for cell in fitted))
 
@@ -315,16 +329,21 @@ def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
     """The share of the training tokens that each question takes. The trunk serves size alone where that is asked, but
     one run of it is every other question's baseline."""
     cells, seeds = plan.cell_list(), len(plan.seeds) * plan.step_tokens
-    by = {axis: plan.run_steps * sum(cell.axis == axis for cell in cells) for axis in ("quality", "distribution")}
+    by = {
+        axis: plan.run_steps * sum(cell.axis == axis for cell in cells)
+        for axis in ("quality", "distribution", "filter")
+    }
     trunk = _planned_tokens(recipe, [], plan.run_steps, plan.branch_steps, plan.held_out_steps)
     return {axis: steps * seeds / plan.planned_tokens for axis, steps in {"size": trunk, **by}.items()}
 
 
-def halved(recipe: StudyRecipe, plan: Plan, texts: list[SourceText]) -> Plan | None:
+def halved(
+    recipe: StudyRecipe, plan: Plan, texts: list[SourceText], kept: dict[str, dict[str, float]] | None = None
+) -> Plan | None:
     """The plan of half the budget; None where that pays for no study."""
     shape = plan.shape.model_copy(update={"total_tokens": plan.shape.total_tokens // 2, "why": []})
     try:
-        return make_plan(recipe, shape, texts)
+        return make_plan(recipe, shape, texts, kept)
     except InputError:
         return None
 
@@ -359,8 +378,10 @@ def _cells(
     targets: list[str],
     doses: tuple[float, ...],
     most: dict[str, float],
+    kept: dict[str, dict[str, float]] | None,
 ) -> list[Cell]:
     axes, cells = recipe.design.axes, []
+    cells += design.filter_cells(natural, kept or {})
     if "quality" in axes:
         cells += design.quality_cells(natural, recipe.design.defects, doses, recipe.design.held_out_doses)
     if "distribution" in axes and len(natural) > 1:

@@ -107,6 +107,16 @@ class DoseView(_Value):
     note: dict[str, str]  # language -> what exactly was planted
 
 
+class FilterRow(_Value):
+    """What a filter keeps, and what that does to each source's text and the mean ("")."""
+
+    name: str
+    kept: dict[str, float]  # share of each source's training text
+    share: float  # of all training text
+    effects: dict[str, Effect]  # against as much text kept at random
+    against_natural: Effect  # of the mean, against the corpus as it is
+
+
 class MixtureRow(_Value):
     """One mixture, its shares per source, and its effect on each source's text and on the mean ("")."""
 
@@ -174,6 +184,7 @@ class StudyResults(_Value):
     baseline: Baseline
     law: LawView | None
     doses: list[DoseView]
+    filters: list[FilterRow] = []
     mixtures: MixtureView | None
     samples: list[Sample]
     cost: Cost

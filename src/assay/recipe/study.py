@@ -70,6 +70,9 @@ class DesignRecipe(Section):
         (), description="doses that no fit sees: the effect of each defect there is predicted, then measured"
     )
     held_out_mixtures: int = Field(1, ge=1, le=16, description="mixtures that no fit sees, predicted, then measured")
+    filters: tuple[str, ...] = Field(
+        (), description="filters whose effect is measured: rule packs or rules joined by +, or SQL over signals"
+    )
     noise_rate: float = Field(
         0.1, gt=0, lt=1, description="share of characters altered in a damaged document (character_noise, misread)"
     )

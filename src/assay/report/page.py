@@ -16,7 +16,7 @@ from assay.present.numbers import compact, moment
 from assay.present.page import environment
 from assay.present.parts import Ids
 from assay.present.words import LANGUAGES, both
-from assay.report import answer, corpus, costs, curves, doses, mixtures, samples
+from assay.report import answer, corpus, costs, curves, doses, filters, mixtures, samples
 
 SECTIONS = (
     "answer",
@@ -24,6 +24,7 @@ SECTIONS = (
     "curves",
     "law",
     "doses",
+    "filters",
     "mixtures",
     "samples",
     "claims",
@@ -66,6 +67,7 @@ def render(results: StudyResults, language: str = "en") -> str:
             curves=curves.learning(results, ids),
             law=curves.law(results, ids),
             doses=doses.view(results, ids),
+            filters=filters.view(results, ids),
             mixtures=mixtures.view(results, ids),
             samples=samples.view(results, ids),
             cost=costs.cost(results, ids),
@@ -91,5 +93,5 @@ def _name(section: str) -> dict[str, str]:
 
 def _has(results: StudyResults, section: str) -> bool:
     """Whether a section is in the page: a study without doses, curves or samples leaves theirs out."""
-    held = {"curves": results.curves, "doses": results.doses, "samples": results.samples}
+    held = {"curves": results.curves, "doses": results.doses, "filters": results.filters, "samples": results.samples}
     return bool(held.get(section, True))
