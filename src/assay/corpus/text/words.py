@@ -7,8 +7,8 @@ datatrove), whose rules for English are followed here for all text with spaces b
 whitespace; punctuation comes off either end of what is between two spaces, mark by mark, `...` as one; the rest is cut
 around a hyphen, comma or colon between letters, and before `'s`, `n't` and the like.
 
-Documents mostly in a script without spaces are cut by jieba's dictionary (`rjieba`), Chinese characters elsewhere are
-words of their own. What differs from spaCy are exceptions that only a list can hold (smileys, `10km`, `gonna`).
+Documents mostly in a script without spaces are cut by jieba's dictionary (`dictionary`), Chinese characters elsewhere
+are words of their own. What differs from spaCy are exceptions that only a list can hold (smileys, `10km`, `gonna`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.corpus.text import characters as ch
+from assay.corpus.text import dictionary as dictionary_
 from assay.corpus.text.compiled import BASE, INVERSE, compiled, inlined, mixed, place_among
 
 U16 = npt.NDArray[np.uint16]
@@ -193,6 +194,15 @@ def take(points: Any, table: Any, lengths: Any, begin: int, words: Words) -> int
             n = _add(words, begin, begin + length, n)
         begin += length
     return n
+
+
+@compiled
+def by_dictionary(
+    points: Any, table: Any, known: dictionary_.Dictionary, begin: int, end: int, spare: dictionary_.Room, words: Words
+) -> int:  # fmt: skip
+    """Cut the document [begin, end) by jieba's dictionary; returns the number of its words."""
+    n = dictionary_.cut(points, begin, end, known, spare)
+    return take(points, table, spare.lengths[:n], begin, words)
 
 
 @inlined
@@ -392,19 +402,13 @@ def in_list(points: Any, begin: int, end: int, codes: Any) -> int:
     return place_among(codes, code)
 
 
-def jieba_lengths(text: str) -> ch.I64:
-    """The lengths in characters of the pieces that jieba's dictionary cuts a text into, spaces among them."""
-    import rjieba
-
-    return np.fromiter(map(len, rjieba.cut(text)), dtype=np.int64)
-
-
 def pieces(text: str) -> ch.I64:
     """The lengths in characters of the words of one text, and of what stands between them: as `signals` cuts it."""
     points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     kind = kinds()[points]
     if np.count_nonzero(kind & HAN) > UNSPACED_SHARE * np.count_nonzero(kind & ALPHA):
-        return jieba_lengths(text)
+        spare = dictionary_.room(len(points))
+        return spare.lengths[: dictionary_.cut(points, 0, len(points), dictionary_.dictionary(), spare)]
     words = room(len(points))
     n = cut(points, kinds(), lists(), 0, len(points), words)
     edges = np.unique(np.concatenate([[0, len(points)], words.begins[:n], words.ends[:n]]))
