@@ -101,12 +101,7 @@ def test_hashes_of_ngrams(words: list[str], data: st.DataObject) -> None:
     w.spell(points, w.kinds(), room, n)
     spans = [sorted((data.draw(st.integers(0, n)), data.draw(st.integers(0, n)))) for _ in range(2)]
     (a, b), (c, d) = spans
-
-    def of(sums: np.ndarray, down: np.ndarray, first: int, beyond: int) -> int:
-        with np.errstate(over="ignore"):  # modulo 2^64
-            return int((sums[beyond] - sums[first]) * down[first]) if first < n else 0
-
-    joined = of(room.joined, room.joined_down, a, b) == of(room.joined, room.joined_down, c, d)
+    joined = w.joined_hash(room, a, b) == w.joined_hash(room, c, d)
     assert joined == ("".join(words[a:b]) == "".join(words[c:d]))
-    listed = of(room.listed, room.listed_down, a, b) == of(room.listed, room.listed_down, c, d)
+    listed = w.listed_hash(room, a, b) == w.listed_hash(room, c, d)
     assert listed == (words[a:b] == words[c:d])

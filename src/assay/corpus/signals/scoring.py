@@ -58,10 +58,10 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
         points, offsets, table, ch.classes(), w.lists(), dictionary.dictionary(), quality_.stop_words(),
         lines_.phrases(), program_.table(), unspaced, pieces is not None, lengths, cuts, dictionary.room(most),
         w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
-        np.empty(composition_.MOST, dtype=np.int64), program_.room(), rows,
+        repetition_.room(most), np.empty(composition_.MOST, dtype=np.int64), program_.room(), rows,
     )  # fmt: skip
     found = dict(zip((name for group in _GROUPS for name in group), rows.T, strict=True))
-    found |= tongues_.tongues(text, points, offsets)
+    found |= tongues_.tongues(points, offsets)
     made = [
         pa.array(found[name].astype(np.int32 if name in COUNTS else np.float32), from_pandas=True) for name in NAMES
     ]
@@ -72,8 +72,8 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
 def _measure(
     points: Any, offsets: Any, table: Any, classes: Any, lists: w.Lists, chinese: dictionary.Dictionary,
     listed: quality_.StopWords, phrases: lines_.Phrases, known: program_.Table, unspaced: Any, given: bool,
-    lengths: Any, cuts: Any, way: dictionary.Room, words: w.Words, spare: w.Words, line: Any, seen: Seen, counts: Any,
-    found: Any, rows: Any,
+    lengths: Any, cuts: Any, way: dictionary.Room, words: w.Words, spare: w.Words, line: Any, seen: Seen,
+    grams: repetition_.Grams, counts: Any, found: Any, rows: Any,
 ) -> None:  # fmt: skip
     for d in range(len(offsets) - 1):
         begin, end = offsets[d], offsets[d + 1]
@@ -88,5 +88,5 @@ def _measure(
         composition_.composition(points, classes, table, begin, end, unspaced[d], seen, counts, row[0:_A])
         quality_.quality(points, table, begin, end, words, n, listed, row[_A:_B])
         lines_.lines(points, table, lists, begin, end, words, n, seen, phrases, line, spare, row[_B:_C])
-        repetition_.repetition(points, table, begin, end, words, n, seen, row[_C:_D])
+        repetition_.repetition(points, table, begin, end, words, n, seen, grams, row[_C:_D])
         program_.program(points, table, known, begin, end, found, row[_D:_E])
