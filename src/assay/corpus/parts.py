@@ -219,9 +219,8 @@ def behind(work: Callable[[_In], Any], items: Iterable[_In]) -> None:
     with ThreadPoolExecutor(1) as pool:
         before: Future[Any] | None = None
         for item in items:
-            made = pool.submit(work, item)
             if before is not None:
                 before.result()
-            before = made
+            before = pool.submit(work, item)
         if before is not None:
             before.result()

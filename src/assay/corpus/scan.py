@@ -301,7 +301,7 @@ def _signals(parts: list[Path], sizes: list[int], folder: Path, *, tell: Progres
 
 
 def _score(part: Path, target: Path, threads: int) -> dict[str, Any]:
-    """The signals of one part of the documents, by slices: even work for all threads, in arrays that the cache holds."""
+    """The signals of one part of the documents, by slices: even work for threads, in arrays that the cache holds."""
     rows = 0
     batches = documents.read([part], ["doc_id", "text"])
     pieces = (piece for batch in batches for piece in ch.slices(batch, _SLICE))

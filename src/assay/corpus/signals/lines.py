@@ -14,7 +14,8 @@ import numpy as np
 from assay.corpus.signals.quality import bare, line_end, next_line, three_dots
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
-from assay.corpus.text.compiled import BASE, Seen, compiled, fresh, inlined, met
+from assay.corpus.text.compiled import Seen, compiled, fresh, inlined, met
+from assay.corpus.text.rows import Rows
 
 COUNTS = ("c4_sentences", "lorem_ipsum", "curly_brackets")
 NAMES = (
@@ -64,15 +65,15 @@ def phrases() -> Phrases:
 
 @compiled
 def lines(
-    points: Any, table: Any, lists: w.Lists, begin: int, end: int, words: w.Words, n: int, seen: Seen,
-    phrases: Phrases, line: Any, spare: w.Words, row: Any,
+    points: Any, table: Any, lists: w.Lists, begin: int, end: int, words: w.Words, n: int, rows: Rows, m: int,
+    seen: Seen, phrases: Phrases, line: Any, spare: w.Words, row: Any,
 ) -> None:  # fmt: skip
-    """Fill `row` with the signals of NAMES for the document [begin, end), which has n words.
+    """Fill `row` with the signals of NAMES for the document [begin, end), which has n words and m lines.
 
     `line` and `spare` are room for a line without its citations, and for its words."""
     row[:] = 0.0
     _c4(points, table, lists, begin, end, words, n, phrases, line, spare, row[0:4])
-    _others(points, table, begin, end, words, n, seen, phrases, row[4:11])
+    _others(points, table, begin, end, words, n, rows, m, seen, phrases, row[4:11])
 
 
 @compiled
@@ -282,43 +283,39 @@ def _sentences(words: w.Words, table: Any, first: int, beyond: int) -> int:
 
 @compiled
 def _others(
-    points: Any, table: Any, begin: int, end: int, words: w.Words, n: int, seen: Seen, phrases: Phrases, row: Any
-) -> None:
-    newlines = 0
-    for i in range(begin, end):
-        newlines += points[i] == w.NEWLINE
-    mask = fresh(seen, newlines + 1)
+    points: Any, table: Any, begin: int, end: int, words: w.Words, n: int, rows: Rows, m: int, seen: Seen,
+    phrases: Phrases, row: Any,
+) -> None:  # fmt: skip
+    newlines = m - 1
+    mask = fresh(seen, m)
     number = ended = short = again = chars = loud = flagged = 0
     word = 0
-    i = begin
-    while i < end:
-        start = i
-        key = np.uint64(0)
+    start = begin
+    for k in range(m):
+        stop = rows.ends[k]
         capitals = digits = 0
-        while i < end and points[i] != w.NEWLINE:
+        for i in range(start, stop):
             kind = table[points[i]]
             capitals += kind & (w.UPPER | w.LOWER) == w.UPPER
             digits += kind & w.DIGIT > 0
-            key = key * BASE + np.uint64(points[i]) + np.uint64(1)
-            i += 1
-        first, beyond = bare(points, table, start, i)
+        first, beyond = bare(points, table, start, stop)
         own = word
-        while word < n and words.begins[word] < i:
+        while word < n and words.begins[word] < stop:
             word += 1
         if first < beyond:
             number += 1
-            chars += i - start
-            ended += table[points[i - 1]] & w.TERMINAL > 0
-            short += i - start <= SHORT_LINE
-            if met(seen, key, mask):
-                again += i - start
+            chars += stop - start
+            ended += table[points[stop - 1]] & w.TERMINAL > 0
+            short += stop - start <= SHORT_LINE
+            if met(seen, rows.keys[k], mask):
+                again += stop - start
             size = beyond - first
             shouted = 2 * capitals > size
             loud += shouted
             count = word - own
             if shouted or digits == size or count <= 1 or _calls(points, first, beyond, phrases, count, digits):
                 flagged += count
-        i += 1
+        start = stop + 1
     row[0], row[1] = ended / max(number, 1), short / max(number, 1)
     row[2], row[3] = again / max(end - begin - newlines, 1), newlines / max(n, 1)
     row[4], row[5], row[6] = chars / max(number, 1), loud / max(number, 1), flagged / max(n, 1)

@@ -18,7 +18,8 @@ import numpy as np
 
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
-from assay.corpus.text.compiled import BASE, Seen, compiled, fresh, holds, inlined, met, number_at, place_of, put
+from assay.corpus.text.compiled import Seen, compiled, fresh, holds, inlined, met, number_at, place_of, put, spelled
+from assay.corpus.text.rows import Rows
 
 TOP, DUPLICATED = (2, 3, 4), (5, 6, 7, 8, 9, 10)
 NAMES = (
@@ -47,88 +48,80 @@ def room(chars: int) -> Grams:
 
 @compiled
 def repetition(
-    points: Any, table: Any, begin: int, end: int, words: w.Words, n: int, seen: Seen, grams: Grams, row: Any
+    points: Any, table: Any, begin: int, end: int, words: w.Words, n: int, rows: Rows, m: int, seen: Seen, grams: Grams,
+    row: Any,
 ) -> None:  # fmt: skip
-    """Fill `row` with the signals of NAMES for the document [begin, end), which has n words."""
+    """Fill `row` with the signals of NAMES for the document [begin, end), which has n words and m lines."""
     row[:] = 0.0
     if begin == end:
         return
-    _lines(points, begin, end, seen, row[0:2])
+    _lines(begin, end, rows, m, seen, row[0:2])
     first, beyond = begin, end
     while first < beyond and table[points[first]] & w.SPACE:
         first += 1
     while beyond > first and table[points[beyond - 1]] & w.SPACE:
         beyond -= 1
-    _paragraphs(points, first, beyond, end - begin, seen, row[2:4])
+    _paragraphs(points, first, beyond, end - begin, rows, m, seen, row[2:4])
     top = 4
     several = -1
     for size in range(_FIRST_TOP, _LAST_TOP + 1):
         several = _group(words, n, size, False, grams.places, several, seen, grams)
         row[top + size - _FIRST_TOP] = _top(words, n, size, several, grams) / (end - begin)
     duplicated = top + _LAST_TOP - _FIRST_TOP + 1
-    among = -1
+    among = _begun(words, n, _FIRST, seen, grams)
     for size in range(_FIRST, _LAST + 1):
         several = _group(words, n, size, True, grams.begun, among, seen, grams)
         if several == 0:  # no n-gram stands here twice, so no longer one does
             return
         row[duplicated + size - _FIRST] = _duplicated(words, size, several, grams) / (end - begin)
-        if size == _FIRST:
-            among = _begun(words, n, size + 1, seen, grams)
     several = _group(words, n, _LAST, False, grams.places, several, seen, grams)
     row[duplicated + _LAST - _FIRST + 1] = several / (n - _LAST + 1)
 
 
 @compiled
-def _lines(points: Any, begin: int, end: int, seen: Seen, row: Any) -> None:
+def _lines(begin: int, end: int, rows: Rows, m: int, seen: Seen, row: Any) -> None:
     """The shares of repeated lines: of lines, of characters. Newlines at the beginning or the end make an empty line
     each (`re.split("\\n+", text)`)."""
-    newlines = 0
-    for i in range(begin, end):
-        newlines += points[i] == w.NEWLINE
-    mask = fresh(seen, newlines + 1)
+    mask = fresh(seen, m)
     lines = again = chars = 0
-    i = begin
-    while i <= end:
-        start = i
-        key = np.uint64(0)
-        while i < end and points[i] != w.NEWLINE:
-            key = key * BASE + np.uint64(points[i]) + np.uint64(1)
-            i += 1
-        lines += 1
-        if met(seen, key, mask):
-            again += 1
-            chars += i - start
-        if i == end:
-            break
-        while i < end and points[i] == w.NEWLINE:
-            i += 1
+    start = begin
+    for k in range(m):
+        stop = rows.ends[k]
+        if stop > start or k == 0 or k == m - 1:
+            lines += 1
+            if met(seen, rows.keys[k], mask):
+                again += 1
+                chars += stop - start
+        start = stop + 1
     row[0], row[1] = again / lines, chars / (end - begin)
 
 
 @compiled
-def _paragraphs(points: Any, begin: int, end: int, whole: int, seen: Seen, row: Any) -> None:
+def _paragraphs(
+    points: Any, begin: int, end: int, whole: int, rows: Rows, m: int, seen: Seen, row: Any
+) -> None:  # fmt: skip
     """The shares of repeated paragraphs of the stripped text [begin, end): of paragraphs, of `whole` characters."""
-    if begin == end:
-        return
-    pairs = 0
-    for i in range(begin, end - 1):
-        pairs += points[i] == w.NEWLINE and points[i + 1] == w.NEWLINE
-    mask = fresh(seen, pairs + 1)
+    mask = fresh(seen, m)
     paragraphs = again = chars = 0
-    i = begin
-    while i < end:
-        start = i
-        key = np.uint64(0)
-        while i < end and not (points[i] == w.NEWLINE and i + 1 < end and points[i + 1] == w.NEWLINE):
-            key = key * BASE + np.uint64(points[i]) + np.uint64(1)
-            i += 1
+    start = begin
+    for k in range(m):
+        stop = rows.ends[k]
+        last = stop >= end
+        if stop < start or not (last or rows.ends[k + 1] == stop + 1):
+            continue
+        stop = min(stop, end)
         paragraphs += 1
-        if met(seen, key, mask):
+        if last and paragraphs == 1:  # alone
+            return
+        if met(seen, spelled(points, start, stop), mask):
             again += 1
-            chars += i - start
-        while i < end and points[i] == w.NEWLINE:
-            i += 1
-    row[0], row[1] = again / paragraphs, chars / whole
+            chars += stop - start
+        if last:
+            break
+        start = stop
+        while points[start] == w.NEWLINE:
+            start += 1
+    row[0], row[1] = again / max(paragraphs, 1), chars / whole
 
 
 @compiled
@@ -173,7 +166,7 @@ def _begun(words: w.Words, n: int, size: int, seen: Seen, grams: Grams) -> int:
     Equal characters may be cut into words at other places, so that shorter n-grams say nothing. But they begin with the
     same characters: as many as four words have, or they are fewer in all.
     """
-    same, width, total = grams.same, 4 * words.chars[n] // n, words.chars[n]
+    same, width, total = grams.same, 4 * words.chars[n] // max(n, 1), words.chars[n]
     mask = fresh(seen, n)
     count = n - size + 1
     for i in range(count):

@@ -23,6 +23,7 @@ from assay.corpus.signals import repetition as repetition_
 from assay.corpus.signals import tongues as tongues_
 from assay.corpus.text import characters as ch
 from assay.corpus.text import dictionary
+from assay.corpus.text import rows as rows_
 from assay.corpus.text import words as w
 from assay.corpus.text.compiled import Seen, compiled, seen
 from assay.corpus.text.cuts import end_to_end, mostly_unspaced
@@ -57,7 +58,7 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
     _measure(
         points, offsets, table, ch.classes(), w.lists(), dictionary.dictionary(), quality_.stop_words(),
         lines_.phrases(), program_.table(), unspaced, pieces is not None, lengths, cuts, dictionary.room(most),
-        w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
+        w.room(most), rows_.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
         repetition_.room(most), np.empty(composition_.MOST, dtype=np.int64), program_.room(), rows,
     )  # fmt: skip
     found = dict(zip((name for group in _GROUPS for name in group), rows.T, strict=True))
@@ -72,8 +73,8 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
 def _measure(
     points: Any, offsets: Any, table: Any, classes: Any, lists: w.Lists, chinese: dictionary.Dictionary,
     listed: quality_.StopWords, phrases: lines_.Phrases, known: program_.Table, unspaced: Any, given: bool,
-    lengths: Any, cuts: Any, way: dictionary.Room, words: w.Words, spare: w.Words, line: Any, seen: Seen,
-    grams: repetition_.Grams, counts: Any, found: Any, rows: Any,
+    lengths: Any, cuts: Any, way: dictionary.Room, words: w.Words, ruled: rows_.Rows, spare: w.Words, line: Any,
+    seen: Seen, grams: repetition_.Grams, counts: Any, found: Any, rows: Any,
 ) -> None:  # fmt: skip
     for d in range(len(offsets) - 1):
         begin, end = offsets[d], offsets[d + 1]
@@ -84,9 +85,10 @@ def _measure(
         else:
             n = w.cut(points, table, lists, begin, end, words)
         w.spell(points, table, words, n)
+        m = rows_.rows(points, begin, end, ruled)
         row = rows[d]
         composition_.composition(points, classes, table, begin, end, unspaced[d], seen, counts, row[0:_A])
         quality_.quality(points, table, begin, end, words, n, listed, row[_A:_B])
-        lines_.lines(points, table, lists, begin, end, words, n, seen, phrases, line, spare, row[_B:_C])
-        repetition_.repetition(points, table, begin, end, words, n, seen, grams, row[_C:_D])
+        lines_.lines(points, table, lists, begin, end, words, n, ruled, m, seen, phrases, line, spare, row[_B:_C])
+        repetition_.repetition(points, table, begin, end, words, n, ruled, m, seen, grams, row[_C:_D])
         program_.program(points, table, known, begin, end, found, row[_D:_E])

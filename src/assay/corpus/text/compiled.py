@@ -24,6 +24,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 BASE = np.uint64(0x9E3779B97F4A7C55)
 """Of the polynomial hashes (Karp and Rabin 1987), modulo 2^64."""
+_POWERS = tuple(np.uint64(pow(int(BASE), power, 1 << 64)) for power in range(1, 5))
+_ONES = np.uint64(sum(pow(int(BASE), power, 1 << 64) for power in range(4)) % (1 << 64))
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -124,6 +126,21 @@ def met(table: Seen, key: Any, mask: Any) -> bool:
     if not before:
         put(table, at, key, 0)
     return before
+
+
+@inlined
+def spelled(points: Any, begin: int, end: int) -> Any:
+    """The hash of [begin, end): the polynomial in BASE of code points and one, four of them at a step."""
+    key = np.uint64(0)
+    i = begin
+    while i + 4 <= end:
+        first = np.uint64(points[i]) * _POWERS[2] + np.uint64(points[i + 1]) * _POWERS[1]
+        key = key * _POWERS[3] + (first + np.uint64(points[i + 2]) * BASE + np.uint64(points[i + 3]) + _ONES)
+        i += 4
+    while i < end:
+        key = key * BASE + np.uint64(points[i]) + np.uint64(1)
+        i += 1
+    return key
 
 
 @inlined

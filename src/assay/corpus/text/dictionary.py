@@ -56,9 +56,10 @@ class Dictionary(NamedTuple):
 
 
 class Room(NamedTuple):
-    """For a document: the best log-probability from each character on, the end of its word there, the states before
-    each, and the lengths of the pieces."""
+    """For a document: the node of each character and the next, the best log-probability from each on, the end of its
+    word there, the states before each, and the lengths of the pieces."""
 
+    pairs: npt.NDArray[np.int32]
     best: npt.NDArray[np.float64]
     after: npt.NDArray[np.int64]
     states: npt.NDArray[np.uint8]
@@ -68,7 +69,9 @@ class Room(NamedTuple):
 def room(chars: int) -> Room:
     """Room for a document of so many characters."""
     after, lengths = (np.empty(chars + 1, dtype=np.int64) for _ in range(2))
-    return Room(np.empty(chars + 1), after, np.empty(chars + 1, dtype=np.uint8), lengths)
+    return Room(
+        np.empty(chars + 1, dtype=np.int32), np.empty(chars + 1), after, np.empty(chars + 1, dtype=np.uint8), lengths
+    )
 
 
 @lru_cache(maxsize=1)
@@ -173,23 +176,25 @@ def _add(room: Room, length: int, n: int) -> int:
 @compiled
 def _cut_run(points: Any, begin: int, end: int, known: Dictionary, room: Room, n: int) -> int:
     """The likeliest way, found from its end; of two that are equal the one with the longer word."""
-    best, after = room.best, room.after
+    best, after, pairs = room.best, room.after, room.pairs
+    for i in range(begin, end):  # apart: memory is waited for at many places at once
+        node = known.roots[points[i]]
+        pairs[i - begin] = _next(known, node, points[i + 1]) if node and i + 1 < end else 0
     best[end - begin] = 0.0
     for i in range(end - 1, begin - 1, -1):
         at = i - begin
         most, beyond = known.weights[0] + best[at + 1], at + 1
         any_word = False
-        node = np.int64(known.roots[points[i]])
-        j = i + 1
+        node, stop = np.int64(known.roots[points[i]]), at + 1
         while node:
             if node < len(known.weights):
-                here = known.weights[node] + best[j - begin]
+                here = known.weights[node] + best[stop]
                 if not any_word or here >= most:
-                    most, beyond, any_word = here, j - begin, True
-            if j == end:
+                    most, beyond, any_word = here, stop, True
+            if stop == end - begin:
                 break
-            node = _next(known, node, points[j])
-            j += 1
+            node = np.int64(pairs[at]) if stop == at + 1 else _next(known, node, points[begin + stop])
+            stop += 1
         best[at], after[at] = most, beyond
     single = i = 0
     while i < end - begin:
