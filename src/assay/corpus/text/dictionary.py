@@ -56,10 +56,9 @@ class Dictionary(NamedTuple):
 
 
 class Room(NamedTuple):
-    """For a document: the node of each character and the next, the best log-probability from each on, the end of its
-    word there, the states before each, and the lengths of the pieces."""
+    """For a document: the best log-probability from each character on, the end of its word there, the states before
+    each, and the lengths of the pieces."""
 
-    pairs: npt.NDArray[np.int32]
     best: npt.NDArray[np.float64]
     after: npt.NDArray[np.int64]
     states: npt.NDArray[np.uint8]
@@ -69,9 +68,7 @@ class Room(NamedTuple):
 def room(chars: int) -> Room:
     """Room for a document of so many characters."""
     after, lengths = (np.empty(chars + 1, dtype=np.int64) for _ in range(2))
-    return Room(
-        np.empty(chars + 1, dtype=np.int32), np.empty(chars + 1), after, np.empty(chars + 1, dtype=np.uint8), lengths
-    )
+    return Room(np.empty(chars + 1), after, np.empty(chars + 1, dtype=np.uint8), lengths)
 
 
 @lru_cache(maxsize=1)
@@ -104,6 +101,7 @@ def _made(words: Path, *model: Path) -> Arrays:
 
 
 def _trie(words: dict[str, int]) -> Arrays:
+    words = dict(sorted(words.items(), key=lambda word: -word[1]))  # what is often asked for side by side
     begun = {word[:size] for word in words for size in range(1, len(word))}
     nodes = {text: number for number, text in enumerate([*words, *sorted(begun - words.keys())], 1)}
     roots = np.zeros(_TABLE, dtype=np.int32)
@@ -176,10 +174,7 @@ def _add(room: Room, length: int, n: int) -> int:
 @compiled
 def _cut_run(points: Any, begin: int, end: int, known: Dictionary, room: Room, n: int) -> int:
     """The likeliest way, found from its end; of two that are equal the one with the longer word."""
-    best, after, pairs = room.best, room.after, room.pairs
-    for i in range(begin, end):  # apart: memory is waited for at many places at once
-        node = known.roots[points[i]]
-        pairs[i - begin] = _next(known, node, points[i + 1]) if node and i + 1 < end else 0
+    best, after = room.best, room.after
     best[end - begin] = 0.0
     for i in range(end - 1, begin - 1, -1):
         at = i - begin
@@ -193,7 +188,7 @@ def _cut_run(points: Any, begin: int, end: int, known: Dictionary, room: Room, n
                     most, beyond, any_word = here, stop, True
             if stop == end - begin:
                 break
-            node = np.int64(pairs[at]) if stop == at + 1 else _next(known, node, points[begin + stop])
+            node = _next(known, node, points[begin + stop])
             stop += 1
         best[at], after[at] = most, beyond
     single = i = 0
