@@ -45,7 +45,7 @@ SIGNALS = Stage("signals", 5)
 DUPLICATES = Stage("duplicates", 3)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
-_SLICE = 1 << 20  # bytes of text that are scored at a time
+_SLICE = 1 << 21  # bytes of text that are scored at a time
 
 
 @dataclass(frozen=True)
