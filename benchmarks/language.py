@@ -65,15 +65,17 @@ def main() -> None:
     store_result("language", result)
 
 
+def posteriors(texts: list[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    points, offsets = ch.points_of(pa.array(texts))
+    return language.log_posteriors(points, offsets[:-1], offsets[1:])
+
+
 class Scored:
     """Windows with what the model says of them."""
 
     def __init__(self, windows: list[labelled.Window]) -> None:
         self.windows = windows
-        parts = [
-            language.log_posteriors([window.text for window in windows[i : i + 2000]])
-            for i in range(0, len(windows), 2000)
-        ]
+        parts = [posteriors([window.text for window in windows[i : i + 2000]]) for i in range(0, len(windows), 2000)]
         self.scores = np.concatenate([scores for scores, _ in parts])
         self.features = np.concatenate([features for _, features in parts])
         self.best = language.standard()[self.scores.argmax(axis=1)]
@@ -388,7 +390,7 @@ def cost(data: Path) -> dict[str, Any]:
         points, offsets = ch.points_of(batch.column("text"))
         work: dict[str, Callable[[], object]] = {
             "annotate": lambda batch=batch: language.annotate(batch),
-            "tongues": lambda b=batch, p=points, o=offsets: tongues.tongues(b.column("text"), p, o),
+            "tongues": lambda p=points, o=offsets: tongues.tongues(p, o),
             "signals": lambda batch=batch: scoring.signals(batch),
         }
         made[name] = {"chars": round(float(np.mean([len(text) for text in texts])))} | {

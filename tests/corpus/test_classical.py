@@ -158,7 +158,7 @@ def test_phrases_decide_and_japanese_is_left_alone() -> None:
 def test_words_of_a_batch_are_those_of_each_text() -> None:
     texts = [english(1), chinese(2), "", "Don't use e.g. this-one... 中文 mixed.", "  \n"]
     column = pa.array(texts)
-    found = spans(column, *Texts(column).points)
+    found = spans(*Texts(column).points)
     got = []
     begin = 0
     for i, text in enumerate(texts):
@@ -204,7 +204,7 @@ def test_rare_words_are_those_that_a_counter_finds(
     kept, counts = vocabulary.frequent([tmp_path / "words-0.parquet", tmp_path / "words-1.parquet"], rows, 3)
 
     column = pa.array(texts)
-    found = spans(column, *Texts(column).points)
+    found = spans(*Texts(column).points)
     joined = "".join(texts)
     words = [joined[a:b] for a, b, k in zip(found.begins, found.ends, found.kinds, strict=True) if k & w.WORD]
     counter = Counter(words)
@@ -215,7 +215,7 @@ def test_rare_words_are_those_that_a_counter_finds(
 
     left = made(partial(vocabulary.without_rare_words, frequent=kept), *texts)
     column = pa.array(left[:6])  # Chinese may be cut otherwise once words are gone
-    found = spans(column, *Texts(column).points)
+    found = spans(*Texts(column).points)
     joined = "".join(left[:6])
     assert not {joined[a:b] for a, b in zip(found.begins, found.ends, strict=True)} & rare
     assert left[-2:] == ["unique, unique!" if "unique" not in rare else ", !", ""]

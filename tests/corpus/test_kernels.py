@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import py3langid
 import pyarrow as pa
-from corpus_texts import batch_of
+from corpus_texts import batch_of, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,8 +53,8 @@ def test_language_and_script_of_real_sentences() -> None:
 
 def test_the_batched_classifier_answers_as_the_library() -> None:
     texts = [*REAL.values(), *(v[: len(v) // 2] for v in REAL.values()), "SHOUTING IN CAPITALS IS RUDE"]
-    assert language.classify(texts).tolist() == [py3langid.classify(text)[0] for text in texts]
-    assert language.classify(["\u2500", texts[0]]).tolist() == ["und", "en"]
+    assert language.classify(*places(texts)).tolist() == [py3langid.classify(text)[0] for text in texts]
+    assert language.classify(*places(["\u2500", texts[0]])).tolist() == ["und", "en"]
 
 
 def test_a_bounded_stretch_from_the_middle_decides() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from assay.corpus.parts import LEDGER, Part, done_by_parts, in_order
+from assay.corpus.parts import LEDGER, Part, behind, done_by_parts, in_order
 from assay.errors import WorkError
 from assay.store import Stage, Store, whole_file
 
@@ -163,3 +163,16 @@ def test_in_order() -> None:
     assert list(made) == [i * i for i in range(1, 50)]
     assert list(in_order(work, iter([2, 3]), 1)) == [4, 9]
     assert json.dumps(list(in_order(work, iter([]), 2))) == "[]"
+
+
+def test_behind_does_all_in_turn_and_tells_of_what_fails() -> None:
+    done: list[int] = []
+    behind(done.append, range(20))
+    assert done == list(range(20))
+
+    def work(i: int) -> None:
+        done.append(1 // (3 - i))
+
+    with pytest.raises(ZeroDivisionError):
+        behind(work, range(20))
+    assert len(done) == 23

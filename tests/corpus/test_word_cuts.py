@@ -6,11 +6,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import rjieba
+from corpus_texts import chinese
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.corpus.text import characters as ch
+from assay.corpus.text import dictionary
 from assay.corpus.text import words as w
+from assay.corpus.text.cuts import spans
 
 
 def cut(text: str) -> list[str]:
@@ -60,12 +63,31 @@ def test_a_word_depends_on_nothing_beyond_a_space(text: str, space: str) -> None
     assert cut(f"word{space}{text}{space}word") == ["word", *cut(text), "word"]
 
 
+def by_dictionary(text: str) -> list[str]:
+    points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    room = dictionary.room(len(points))
+    n = dictionary.cut(points, 0, len(points), dictionary.dictionary(), room)
+    ends = np.cumsum(room.lengths[:n]).tolist()
+    return [text[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_chinese_is_cut_as_jieba_cuts_it(seed: int) -> None:
+    text = chinese(seed, 2000)
+    assert by_dictionary(text) == rjieba.cut(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="常在我们中国人是的了不一二三迢遰龦鿖㐀𠀀a9-._+%# ，\r\n🎉", max_size=30))
+def test_rare_characters_names_and_marks_are_cut_as_jieba_cuts_them(text: str) -> None:
+    assert by_dictionary(text) == rjieba.cut(text)
+
+
 def test_text_without_spaces_is_cut_by_the_dictionary() -> None:
     text = "我用 Python 写了\n三个程序。"
-    points, _ = ch.points_of(pa.array([text]))
-    words = w.room(len(points))
-    n = w.take(points, w.kinds(), w.jieba_lengths(text), 0, words)
-    made = [text[a:b] for a, b in zip(words.begins[:n].tolist(), words.ends[:n].tolist(), strict=True)]
+    points, offsets = ch.points_of(pa.array([text]))
+    words = spans(points, offsets)
+    made = [text[a:b] for a, b in zip(words.begins.tolist(), words.ends.tolist(), strict=True)]
     assert made == [word for word in rjieba.cut(text) if word.strip()]
 
 
@@ -79,12 +101,7 @@ def test_hashes_of_ngrams(words: list[str], data: st.DataObject) -> None:
     w.spell(points, w.kinds(), room, n)
     spans = [sorted((data.draw(st.integers(0, n)), data.draw(st.integers(0, n)))) for _ in range(2)]
     (a, b), (c, d) = spans
-
-    def of(sums: np.ndarray, down: np.ndarray, first: int, beyond: int) -> int:
-        with np.errstate(over="ignore"):  # modulo 2^64
-            return int((sums[beyond] - sums[first]) * down[first]) if first < n else 0
-
-    joined = of(room.joined, room.joined_down, a, b) == of(room.joined, room.joined_down, c, d)
+    joined = w.joined_hash(room, a, b) == w.joined_hash(room, c, d)
     assert joined == ("".join(words[a:b]) == "".join(words[c:d]))
-    listed = of(room.listed, room.listed_down, a, b) == of(room.listed, room.listed_down, c, d)
+    listed = w.listed_hash(room, a, b) == w.listed_hash(room, c, d)
     assert listed == (words[a:b] == words[c:d])

@@ -27,6 +27,7 @@ from assay.corpus import scan as room
 from assay.corpus.cleaning import rules, select
 from assay.corpus.cleaning.representatives import Keep, Level, represent
 from assay.corpus.cleaning.rules import Expression, Rule
+from assay.corpus.parts import behind
 from assay.corpus.scan import Scored
 from assay.corpus.signals import listed
 from assay.errors import InputError
@@ -249,7 +250,10 @@ def _write(texts: list[Path], decided: Artifact, folder: Path, progress: Progres
     table = decided.file("decisions.parquet")
     more = [pq.read_schema(table).field(name) for name in select.DECIDED if name in pq.read_schema(table).names]
     with documents.PartsWriter(folder, "kept", pa.schema([*documents.DOCUMENTS, *more])) as writer:
-        for batch in select.kept(texts, table):
+
+        def write(batch: pa.RecordBatch) -> None:
             writer.write(batch)
             progress.advance(batch.nbytes)
+
+        behind(write, select.kept(texts, table))
     return {"documents": writer.rows}

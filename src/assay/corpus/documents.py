@@ -183,6 +183,18 @@ def read(
                 yield from table.combine_chunks().to_batches(max_chunksize=batch_rows)
 
 
+def grouped(batches: Iterable[pa.RecordBatch], rows: int = 1 << 13) -> Iterator[pa.Table]:
+    """Small batches together, so many rows or a little more: what is worth a row group."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(one.num_rows for one in waiting) >= rows:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
+
+
 def group_sizes(part: Path) -> list[float]:
     """The bytes of data in each row group of a part: a few MB, a unit of slow work that can be gone on with."""
     with pq.ParquetFile(part) as file:

@@ -16,7 +16,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -212,3 +212,15 @@ def in_order(work: Callable[[_In], _Out], items: Iterator[_In], threads: int) ->
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def behind(work: Callable[[_In], Any], items: Iterable[_In]) -> None:
+    """Have `work` done with each item in turn, by a thread, while the next one is made."""
+    with ThreadPoolExecutor(1) as pool:
+        before: Future[Any] | None = None
+        for item in items:
+            if before is not None:
+                before.result()
+            before = pool.submit(work, item)
+        if before is not None:
+            before.result()

@@ -25,12 +25,13 @@ import pyarrow.parquet as pq
 
 from assay.corpus import documents, profile, split
 from assay.corpus.duplicates import candidates, dedup, shingles
-from assay.corpus.parts import Part, done_by_parts, in_order
+from assay.corpus.parts import Part, behind, done_by_parts, in_order
 from assay.corpus.reading.builtin import Choice
 from assay.corpus.reading.listing import too_little_told
 from assay.corpus.reading.source import ReadOptions, ReadReport, Sources, open_sources
 from assay.corpus.signals import language, scoring
 from assay.corpus.split import SplitOptions
+from assay.corpus.text import characters as ch
 from assay.errors import InputError
 from assay.machine import cores
 from assay.present.words import Both, both
@@ -44,6 +45,7 @@ SIGNALS = Stage("signals", 5)
 DUPLICATES = Stage("duplicates", 3)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
+_SLICE = 1 << 21  # bytes of text that are scored at a time
 
 
 @dataclass(frozen=True)
@@ -278,8 +280,7 @@ def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]
     report, total = ReadReport(), float(sources.n_bytes)
     batches = sources.batches(report, lambda done: tell("documents", done, total))
     with documents.PartsWriter(folder, "documents", documents.DOCUMENTS) as writer:
-        for batch in in_order(language.annotate, batches, cores()):
-            writer.write(batch)
+        behind(writer.write, in_order(language.annotate, batches, cores()))
     if not report.documents:
         if report.places:
             what = f"no documents are left, all were skipped as broken; the first: {report.places[0]}"
@@ -300,12 +301,13 @@ def _signals(parts: list[Path], sizes: list[int], folder: Path, *, tell: Progres
 
 
 def _score(part: Path, target: Path, threads: int) -> dict[str, Any]:
-    """The signals of one part of the documents."""
+    """The signals of one part of the documents, by slices: even work for threads, in arrays that the cache holds."""
     rows = 0
     batches = documents.read([part], ["doc_id", "text"])
+    pieces = (piece for batch in batches for piece in ch.slices(batch, _SLICE))
     with whole_file(target) as path, documents.opened(path, scoring.SIGNALS) as writer:
-        for made in in_order(scoring.signals, batches, threads):
-            writer.write_batch(made)
+        for made in documents.grouped(in_order(scoring.signals, pieces, threads)):
+            writer.write_table(made, row_group_size=made.num_rows)
             rows += made.num_rows
     return {"documents": rows}
 

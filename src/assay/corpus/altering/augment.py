@@ -114,7 +114,7 @@ def augmented(batch: pa.RecordBatch, how: Augmentation) -> tuple[pa.RecordBatch,
         rows = [np.arange(len(part))]
         alike = np.zeros(len(part), dtype=np.int64)
         before = Texts(part.column("text"))
-        found = spans(before.column, *before.points)
+        found = spans(*before.points)
         for copy in range(how.copies):
             after = Texts(points=_edited(before, found, _seeds(part, how, copy), how))
             changed, _, _ = compared(before, after)

@@ -73,7 +73,7 @@ def without_stop_words(texts: Texts, wanted: tuple[str, ...]) -> Texts:
     """The texts without the stop words of some languages, in either case, and in either script of Chinese. `don't` is
     one, though it is two words."""
     points, offsets = texts.points
-    found = spans(texts.column, points, offsets)
+    found = spans(points, offsets)
     keep = np.ones(len(found.begins), dtype=bool)
     _find_listed(points, listed_form(), found.begins, found.ends, found.offsets, stop_words(wanted), keep)
     return without(texts, found, keep)
@@ -82,7 +82,7 @@ def without_stop_words(texts: Texts, wanted: tuple[str, ...]) -> Texts:
 def without_rare_words(texts: Texts, frequent: ch.U64) -> Texts:
     """The texts without words that are not among the `frequent` ones (sorted hashes). Punctuation marks stay."""
     points, offsets = texts.points
-    found = spans(texts.column, points, offsets)
+    found = spans(points, offsets)
     spelt = hashes(points, found)
     at = np.searchsorted(frequent, spelt)
     known = at < len(frequent)
@@ -177,7 +177,7 @@ def count_part(part: Path, target: Path, threads: int, *, prepared: Callable[[Te
         for piece in ch.slices(batch):
             texts = prepared(Texts(piece.column("text")))
             points, offsets = texts.points
-            words = spans(texts.column, points, offsets)
+            words = spans(points, offsets)
             spelt, counts = np.unique(hashes(points, words)[(words.kinds & w.WORD) > 0], return_counts=True)
             found.append(pl.DataFrame({"word": spelt, "count": counts.astype(np.int64)}))
         table = pl.concat(found).group_by("word").agg(pl.col("count").sum())

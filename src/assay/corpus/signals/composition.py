@@ -12,7 +12,7 @@ import numpy as np
 
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
-from assay.corpus.text.compiled import BASE, Seen, compiled, fresh, holds, place_of, put
+from assay.corpus.text.compiled import BASE, Seen, compiled, fresh, holds, number_at, place_of, put
 
 COUNTS = ("n_chars", "n_visible")
 NAMES = (
@@ -80,8 +80,8 @@ def _windows(points: Any, begin: int, end: int, width: int, seen: Seen, counts: 
             put(seen, at, key, 1)
             kinds += 1
             continue
-        count = seen.numbers[at]
-        seen.numbers[at] = count + 1
+        count = number_at(seen, at)
+        put(seen, at, key, count + 1)
         repeated += 2 if count == 1 else 1
         if count < MOST - 1:  # counts[c] is how many kinds stand here exactly c times; the last one sums up
             counts[count] -= count > 1

@@ -12,6 +12,7 @@ posterior takes every feature for a witness of its own, which they are not, sinc
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +34,7 @@ LEAST_LETTERS = 10
 """With fewer letters than this (4 where the script puts no spaces) a document's language is "und"."""
 _KANA_SHARE = 0.1  # of letters: ordinary Japanese has about a half, Chinese none
 _LANES = 8  # texts that the automaton reads at a time
+_WHOLE = 1 << 40  # more bytes than any text has
 _NO_SCORE = np.float32(-1.0e30)
 TEMPERATURE = (0.38, 0.59)
 """a and b: the log-posterior of a text in which n different features occur is divided by a n^b, or
@@ -44,7 +46,7 @@ def annotate(batch: pa.RecordBatch) -> pa.RecordBatch:
     """A documents batch with its `language` and `script` columns filled in."""
     middle = stretches(batch.column("text"))
     points, offsets = ch.points_of(middle)
-    filled = {"script": script(points, offsets), "language": language(middle, points, offsets)}
+    filled = {"script": script(points, offsets), "language": language(points, offsets)}
     columns = [filled.get(name, batch.column(name)) for name in batch.schema.names]
     return pa.record_batch(columns, schema=batch.schema)
 
@@ -57,6 +59,12 @@ def stretches(text: pa.Array) -> pa.Array:
     )
     made = frame.select(pl.col("text").str.slice(pl.col("start"), STRETCH)).to_series().to_arrow()
     return made.cast(pa.large_string())
+
+
+def middles(offsets: ch.I64) -> tuple[ch.I64, ch.I64]:
+    """Where these `stretches` begin and end in the code points of the documents."""
+    begins = offsets[:-1] + np.maximum(np.diff(offsets) - STRETCH, 0) // 2
+    return begins, np.minimum(begins + STRETCH, offsets[1:])
 
 
 def script(points: ch.U32, offsets: ch.I64) -> pa.Array:
@@ -89,12 +97,12 @@ def _script_counts(points: ch.U32, offsets: ch.I64) -> npt.NDArray[np.int64]:
 _AS_ZH = {"wuu": "zh", "lzh": "zh"}
 
 
-def language(text: pa.Array, points: ch.U32, offsets: ch.I64) -> pa.Array:
+def language(points: ch.U32, offsets: ch.I64) -> pa.Array:
     """py3langid's code ("en", "zh", ...) for each document; "und" where there are too few letters to tell."""
-    chosen = np.flatnonzero(tellable(points, offsets[:-1], offsets[1:]))
-    texts = text.to_pylist()
-    found = np.full(len(texts), "und", dtype=object)
-    found[chosen] = classify([texts[i] for i in chosen])
+    begins, ends = offsets[:-1], offsets[1:]
+    chosen = np.flatnonzero(tellable(points, begins, ends))
+    found = np.full(len(begins), "und", dtype=object)
+    found[chosen] = classify(points, begins[chosen], ends[chosen])
     for code, standard in _AS_ZH.items():
         found[found == code] = standard
     return pa.array(found, pa.string())
@@ -128,47 +136,79 @@ class _Automaton(NamedTuple):
     """py3langid's model as arrays: where each state's transitions begin, the next state of each byte there, the feature
     that a state emits (-1: none); the log-probability of each feature in each language, and of each language."""
 
-    rows: npt.NDArray[np.int64]
-    moves: npt.NDArray[np.int32]
+    rows: npt.NDArray[np.uint32]
+    moves: npt.NDArray[np.uint32]
     features: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
+    weights: npt.NDArray[Any]
+    """In parts of `unit`: whole numbers of two bytes, for their rows are what waits for memory."""
+    unit: npt.NDArray[np.float32]
     priors: npt.NDArray[np.float32]
     damped: npt.NDArray[np.float32]
-    """log(1 + count), for small counts."""
+    """log(1 + count), for small counts, times `unit`."""
+    forms: ch.U8
 
 
 @lru_cache(maxsize=1)
 def _model() -> Arrays:
-    """py3langid's model, unpacked once a machine: that takes a second and a half."""
+    """py3langid's model, unpacked once a machine: that takes two seconds."""
     from py3langid import langid
 
-    return kept("language", [1, file_digest(Path(langid.__file__).parent / langid.MODEL_FILE)], _unpacked)
+    digest = file_digest(Path(langid.__file__).parent / langid.MODEL_FILE)
+    return kept("language", [2, digest, unicodedata.unidata_version], _unpacked)
+
+
+_UNIT = 2.0**-9
 
 
 def _unpacked() -> Arrays:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     model = LanguageIdentifier.from_model_file(MODEL_FILE)
+    weights = np.asarray(model.nb_ptc, dtype=np.float32)
+    parts = np.round(weights / _UNIT).astype(np.int16)
+    whole = np.array_equal(parts * np.float32(_UNIT), weights)
     return {
-        "rows": np.asarray(model.tk_row, dtype=np.int64) << 8,
-        "moves": np.asarray(model.tk_nextmove).astype(np.int32),
+        "rows": np.asarray(model.tk_row, dtype=np.uint32) << 8,
+        "moves": np.asarray(model.tk_nextmove).astype(np.uint32),
         "features": np.asarray(model.tk_output, dtype=np.int32),
-        "weights": np.asarray(model.nb_ptc, dtype=np.float32),
+        "weights": parts if whole else weights,
+        "unit": np.array([_UNIT if whole else 1.0], dtype=np.float32),
         "priors": np.asarray(model.nb_pc, dtype=np.float32),
         "labels": np.asarray(model.nb_classes),
         "alike": np.asarray(list(model._alias_pairs), dtype=np.int64).reshape(-1, 2),
+        "forms": _forms(),
     }
+
+
+_LOW, _CASED, _ODD = 1, 2, 4
+
+
+def _forms() -> ch.U8:
+    """Of every code point: a small letter; a capital; what Unicode's composed form (NFC) may write otherwise, alone or
+    after another."""
+    table = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
+    table[0x1100:0x1200] |= _ODD  # parts of Korean syllables
+    for point in range(len(table)):
+        char = chr(point)
+        table[point] |= _LOW if char.islower() else _CASED if char.isupper() or char.istitle() else 0
+        if unicodedata.combining(char) or not unicodedata.is_normalized("NFC", char):
+            table[point] |= _ODD
+        parts = unicodedata.decomposition(char).split()
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            table[int(parts[1], 16)] |= _ODD
+    return table
 
 
 @lru_cache(maxsize=1)
 def _automaton() -> _Automaton:
-    damped = np.log1p(np.arange(STRETCH, dtype=np.float32))
-    return _Automaton(**{name: _model()[name] for name in _Automaton._fields if name != "damped"}, damped=damped)
+    model = _model()
+    damped = np.log1p(np.arange(STRETCH, dtype=np.float32)) * model["unit"]
+    return _Automaton(**{name: model[name] for name in _Automaton._fields if name != "damped"}, damped=damped)
 
 
-def classify(texts: list[str]) -> npt.NDArray[np.object_]:
-    """The language code of each text, as `py3langid.classify` gives it; "und" where it sees nothing."""
-    scores, features = log_posteriors(texts)
+def classify(points: ch.U32, begins: ch.I64, ends: ch.I64) -> npt.NDArray[np.object_]:
+    """The language code of each text [begin, end), as `py3langid.classify` gives it; "und" where it sees nothing."""
+    scores, features = log_posteriors(points, begins, ends)
     return np.where(features > 0, labels()[scores.argmax(axis=1)], "und")
 
 
@@ -185,15 +225,16 @@ def standard() -> npt.NDArray[np.int64]:
     return np.array([codes.index(_AS_ZH.get(code, code)) for code in codes])
 
 
-def judged(texts: list[str], most: int | None = None) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float32]]:
-    """The label of each text, as documents have it ("und" where the model sees nothing), and its `certainty` (NaN).
+def judged(
+    points: ch.U32, begins: ch.I64, ends: ch.I64, most: int = _WHOLE
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float32]]:
+    """The label of each text [begin, end), as documents have it ("und" where the model sees nothing), and its
+    `certainty` (NaN).
 
     Args:
         most: look at so many bytes of each text only.
     """
-    if not texts:
-        return labels()[:0], np.empty(0, dtype=np.float32)
-    scores, features = log_posteriors(texts, most)
+    scores, features = log_posteriors(points, begins, ends, most)
     best = standard()[scores.argmax(axis=1)]
     seen = features > 0
     return np.where(seen, labels()[best], "und"), np.where(seen, certainty(scores, features, best), np.float32(np.nan))
@@ -212,55 +253,102 @@ def certainty(
 
 
 def log_posteriors(
-    texts: list[str], most: int | None = None
+    points: ch.U32, begins: ch.I64, ends: ch.I64, most: int = _WHOLE
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:  # fmt: skip
-    """The model's log-posterior of every language for each text, up to a constant, and how many different features it
-    saw there (0: the scores say nothing)."""
-    plain = (unicodedata.normalize("NFC", text.lower() if text.isupper() else text) for text in texts)
-    data = [text.encode("utf-8")[:most] for text in plain]  # the model reads bytes: half a character does no harm
-    offsets = np.cumsum([0, *map(len, data)])
+    """The model's log-posterior of every language for each text [begin, end), up to a constant, and how many different
+    features it saw there (0: the scores say nothing)."""
     model = _automaton()
-    octets = np.frombuffer(b"".join(data), dtype=np.uint8)
+    octets, firsts, beyonds = _as_read(points, begins, ends, most, model.forms)
     emitted = np.empty(len(octets), dtype=np.int32)
-    _run(octets, offsets, model, np.empty(_LANES, dtype=np.int64), emitted)
-    scores = np.empty((len(texts), len(model.priors)), dtype=np.float32)
-    count, visited = np.zeros(len(model.weights), dtype=np.int32), np.empty(len(model.weights), dtype=np.int32)
-    features = np.empty(len(texts), dtype=np.int32)
-    _score(emitted, offsets, model, count, visited, scores, features)
+    _run(octets, firsts, beyonds, model, np.empty(_LANES, dtype=np.uint32), emitted)
+    scores = np.empty((len(begins), len(model.priors)), dtype=np.float32)
+    count, visited = (np.zeros(len(model.weights) + extra, dtype=np.int32) for extra in (0, 3))
+    features = np.empty(len(begins), dtype=np.int32)
+    _score(emitted, firsts, beyonds, model, count, visited, np.empty(4, dtype=np.float32), scores, features)
     for first, other in _model()["alike"]:  # two columns of one language, kept as one
         scores[:, first] = np.maximum(scores[:, first], scores[:, other])
         scores[:, other] = _NO_SCORE
     return scores, features
 
 
+def _as_read(
+    points: ch.U32, begins: ch.I64, ends: ch.I64, most: int, forms: ch.U8
+) -> tuple[ch.U8, ch.I64, ch.I64]:  # fmt: skip
+    """The bytes that the model reads of each text, end to end, and where each one's are: composed, and small if all of
+    it is in capitals. Half a character at the end does no harm."""
+    octets = np.empty(int(np.minimum(4 * (ends - begins), most + 3).sum()), dtype=np.uint8)
+    firsts, beyonds, odd = np.empty_like(begins), np.empty_like(begins), np.empty(len(begins), dtype=bool)
+    size = _encode(points, begins, ends, most, forms, octets, firsts, beyonds, odd)
+    more = []
+    for k in np.flatnonzero(odd).tolist():
+        text = points[begins[k] : ends[k]].astype("<u4", copy=False).tobytes().decode("utf-32-le")
+        made = unicodedata.normalize("NFC", text.lower() if text.isupper() else text).encode("utf-8")[:most]
+        firsts[k], beyonds[k] = size, size + len(made)
+        size += len(made)
+        more.append(made)
+    rest = np.frombuffer(b"".join(more), dtype=np.uint8)
+    return np.append(octets[: size - len(rest)], rest), firsts, beyonds
+
+
 @compiled
-def _run(octets: Any, offsets: Any, model: _Automaton, states: Any, emitted: Any) -> None:
+def _encode(
+    points: Any, begins: Any, ends: Any, most: int, forms: Any, octets: Any, firsts: Any, beyonds: Any, odd: Any
+) -> int:  # fmt: skip
+    """UTF-8 of texts that the model reads as they stand; the others, which are left out, are `odd`."""
+    n = 0
+    for k in range(len(begins)):
+        firsts[k] = n
+        some = np.uint8(0)
+        for i in range(begins[k], ends[k]):
+            point = points[i]
+            some |= forms[point]
+            if n - firsts[k] >= most:
+                continue
+            if point < 0x80:
+                octets[n] = point
+                n += 1
+                continue
+            size = 2 if point < 0x800 else 3 if point < 0x10000 else 4
+            for j in range(size - 1, 0, -1):
+                octets[n + j] = 0x80 | point & 0x3F
+                point >>= np.uint32(6)
+            octets[n] = (0xF00 >> size) & 0xFF | point
+            n += size
+        odd[k] = some & _ODD or some & (_LOW | _CASED) == _CASED
+        n = firsts[k] if odd[k] else min(n, firsts[k] + most)
+        beyonds[k] = n
+    return n
+
+
+@compiled
+def _run(octets: Any, firsts: Any, beyonds: Any, model: _Automaton, states: Any, emitted: Any) -> None:
     """The feature that the automaton emits at each byte, or -1. It waits for memory at every step, so that some texts
     take theirs side by side."""
-    for first in range(0, len(offsets) - 1, len(states)):
-        beyond = min(first + len(states), len(offsets) - 1)
+    for first in range(0, len(firsts), len(states)):
+        count = min(len(states), len(firsts) - first)
         longest = 0
-        for d in range(first, beyond):
-            states[d - first] = 0
-            longest = max(longest, offsets[d + 1] - offsets[d])
+        for k in range(count):
+            states[k] = 0
+            longest = max(longest, beyonds[first + k] - firsts[first + k])
         for step in range(longest):
-            for d in range(first, beyond):
-                i = offsets[d] + step
-                if i < offsets[d + 1]:
-                    state = model.moves[model.rows[states[d - first]] + octets[i]]
-                    states[d - first] = state
+            for k in range(count):
+                i = firsts[first + k] + step
+                if i < beyonds[first + k]:
+                    state = model.moves[model.rows[states[k]] + octets[i]]
+                    states[k] = state
                     emitted[i] = model.features[state]
 
 
 @compiled
 def _score(
-    emitted: Any, offsets: Any, model: _Automaton, count: Any, visited: Any, scores: Any, features: Any
+    emitted: Any, firsts: Any, beyonds: Any, model: _Automaton, count: Any, visited: Any, four: Any, scores: Any,
+    features: Any,
 ) -> None:  # fmt: skip
     """The log-posterior of every language for each text, and how many different features occur. `count` and `visited`
-    are room for a number a feature; `count` is zero before and after."""
-    for d in range(len(offsets) - 1):
+    are room for a number a feature, `four` for as many; `count` is zero before and after."""
+    for d in range(len(firsts)):
         n = 0
-        for i in range(offsets[d], offsets[d + 1]):
+        for i in range(firsts[d], beyonds[d]):
             feature = emitted[i]
             if feature >= 0:
                 if count[feature] == 0:
@@ -271,10 +359,19 @@ def _score(
         for language in range(len(row)):
             row[language] = model.priors[language]
         features[d] = n
-        for i in range(n):
-            feature = visited[i]
-            times = count[feature]
-            weight = model.damped[times] if times < len(model.damped) else np.float32(np.log1p(np.float32(times)))
-            count[feature] = 0
+        visited[n : n + 3] = 0  # with no weight
+        for i in range(0, n, 4):  # four rows of weights on their way at once, added one after another
+            for k in range(4):
+                feature = visited[i + k]
+                times = count[feature] if i + k < n else 0
+                small = times < len(model.damped)
+                four[k] = model.damped[times] if small else np.float32(np.log1p(np.float32(times))) * model.unit[0]
+                count[feature] = 0
+            a, b, c, e = four[0], four[1], four[2], four[3]
+            of_a, of_b = model.weights[visited[i]], model.weights[visited[i + 1]]
+            of_c, of_e = model.weights[visited[i + 2]], model.weights[visited[i + 3]]
             for language in range(len(row)):
-                row[language] += weight * model.weights[feature, language]
+                value = row[language] + a * np.float32(of_a[language])
+                value += b * np.float32(of_b[language])
+                value += c * np.float32(of_c[language])
+                row[language] = value + e * np.float32(of_e[language])

@@ -14,7 +14,8 @@ import numpy as np
 from assay.corpus.signals.quality import bare, line_end, next_line, three_dots
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
-from assay.corpus.text.compiled import BASE, Seen, compiled, fresh, inlined, met
+from assay.corpus.text.compiled import Seen, compiled, fresh, inlined, met
+from assay.corpus.text.rows import Rows
 
 COUNTS = ("c4_sentences", "lorem_ipsum", "curly_brackets")
 NAMES = (
@@ -35,35 +36,44 @@ COUNTED = (b"like", b"share", b"comment", b"retweet", b"repl", b"view", b"follow
 CALLS = (b"sign-in", b"sign in", b"read more", b"read more...", b"items in cart", b"log in", b"click here")
 _PHRASES = (LOREM, SCRIPT, *POLICY, *COUNTED, *CALLS)
 _POLICY, _COUNTED, _CALLS = (2, 8), (8, 15), (15, 22)
+_BEGUN = 7  # letters of each of the first eight phrases that are looked for at once
 
 
 class Phrases(NamedTuple):
-    """The phrases above, in lower case, end to end."""
+    """The phrases above, in lower case, end to end.
+
+    `begun` are a bit for each of the first _BEGUN letters of those that C4 looks for: of every ASCII character, where
+    in them it stands (Baeza-Yates and Gonnet 1992); [128] are the bits of their first letters, [129] of the last."""
 
     letters: ch.U8
     offsets: ch.I64
-    opening: ch.U8
-    """Of every ASCII character whether a phrase begins with it."""
+    begun: ch.U64
 
 
 def phrases() -> Phrases:
-    opening = np.zeros(128, dtype=np.uint8)
-    opening[[phrase[0] for phrase in _PHRASES]] = 1
+    begun = np.zeros(130, dtype=np.uint64)
+    for number, phrase in enumerate(_PHRASES[: _POLICY[1]]):
+        for place, letter in enumerate(phrase[:_BEGUN]):
+            bit = np.uint64(1 << (number * _BEGUN + place))
+            for either in {letter, ord(chr(letter).upper())}:
+                begun[either] |= bit
+            for end, mark in ((0, 128), (_BEGUN - 1, 129)):
+                begun[mark] |= bit if place == end else np.uint64(0)
     lengths = [len(phrase) for phrase in _PHRASES]
-    return Phrases(np.frombuffer(b"".join(_PHRASES), dtype=np.uint8), np.cumsum([0, *lengths]), opening)
+    return Phrases(np.frombuffer(b"".join(_PHRASES), dtype=np.uint8), np.cumsum([0, *lengths]), begun)
 
 
 @compiled
 def lines(
-    points: Any, table: Any, lists: w.Lists, begin: int, end: int, words: w.Words, n: int, seen: Seen,
-    phrases: Phrases, line: Any, spare: w.Words, row: Any,
+    points: Any, table: Any, lists: w.Lists, begin: int, end: int, words: w.Words, n: int, rows: Rows, m: int,
+    seen: Seen, phrases: Phrases, line: Any, spare: w.Words, row: Any,
 ) -> None:  # fmt: skip
-    """Fill `row` with the signals of NAMES for the document [begin, end), which has n words.
+    """Fill `row` with the signals of NAMES for the document [begin, end), which has n words and m lines.
 
     `line` and `spare` are room for a line without its citations, and for its words."""
     row[:] = 0.0
     _c4(points, table, lists, begin, end, words, n, phrases, line, spare, row[0:4])
-    _others(points, table, begin, end, words, n, seen, phrases, row[4:11])
+    _others(points, table, begin, end, words, n, rows, m, seen, phrases, row[4:11])
 
 
 @compiled
@@ -83,51 +93,74 @@ def _c4(
         while last < n and words.begins[last] < beyond:
             last += 1
         number += 1
-        chunks, longest, cited = _chunks(points, table, first, beyond)
-        if chunks >= 3 and longest <= _LONGEST_WORD:
+        if _may_count(points, table, first, beyond):
+            cited, bracket = _brackets(points, first, beyond)
             if cited:
                 length = _without_citations(points, first, beyond, line)
                 passes = _ends_well(line, 0, length)
                 bracket = _holds_point(line, 0, length, w.BRACE)
-                found = 0
-                if passes:
-                    count = w.cut(line, table, lists, 0, length, spare)
-                    w.spell(line, table, spare, count)
-                    found = _sentences(spare, table, 0, count)
             else:
                 passes = _ends_well(points, first, beyond)
-                bracket = _holds_point(points, first, beyond, w.BRACE)
-                found = _sentences(words, table, word, last) if passes else 0
             if passes:
-                which = _first_of(points, first, beyond, phrases, 0, _POLICY[1])
+                which = _policy(points, first, beyond, phrases)
                 if which == 0:
                     lorem += 1
                 elif which > 1 and bracket:
                     curly += 1
                 elif which == _POLICY[1]:
                     kept += 1
-                    sentences += found
+                    if cited:
+                        count = w.cut(line, table, lists, 0, length, spare)
+                        w.spell(line, table, spare, count)
+                        sentences += _sentences(spare, table, 0, count)
+                    else:
+                        sentences += _sentences(words, table, word, last)
         word = last
         i = next_line(points, stop, end)
     row[0], row[1], row[2], row[3] = sentences, lorem, curly, kept / max(number, 1)
 
 
 @inlined
-def _chunks(points: Any, table: Any, begin: int, end: int) -> tuple[int, int, bool]:
-    """What stands between spaces: how many, the characters of the longest; and whether there may be a citation."""
-    count = longest = size = 0
-    cited = False
-    for i in range(begin, end):
+def _may_count(points: Any, table: Any, begin: int, end: int) -> bool:
+    """Whether a line ends in a mark, or in a citation behind which one may stand, and what stands between its spaces is
+    three pieces or more, none of them too long."""
+    if begin == end or not (_is_mark(points[end - 1]) or points[end - 1] == w.CLOSE):
+        return False
+    count = size = 0
+    i = begin
+    while i < end and (count < 3 or end - begin > _LONGEST_WORD):
         if table[points[i]] & w.SPACE:
             size = 0
-            continue
-        count += size == 0
-        size += 1
-        longest = max(longest, size)
-        if points[i] == w.OPEN and i + 1 < end:
+        else:
+            count += size == 0
+            size += 1
+            if size > _LONGEST_WORD:
+                return False
+        i += 1
+    return count >= 3
+
+
+@inlined
+def _brackets(points: Any, begin: int, end: int) -> tuple[bool, bool]:
+    """Whether there may be a citation, and whether there is a curly bracket."""
+    opened = curly = 0
+    for i in range(begin, end):
+        opened += points[i] == w.OPEN
+        curly += points[i] == w.BRACE
+    cited = False
+    if opened:
+        for i in range(begin, end - 1):
             after = points[i + 1]
-            cited |= 0x30 <= after <= 0x39 or after == w.CLOSE or after == 0x65 or after == 0x63
-    return count, longest, cited
+            inside = 0x30 <= after <= 0x39 or after == w.CLOSE or after == 0x65 or after == 0x63
+            cited |= points[i] == w.OPEN and inside
+    return cited, curly > 0
+
+
+@inlined
+def _is_mark(point: Any) -> bool:
+    return bool(
+        point == w.DOT or point == w.QUESTION or point == w.EXCLAMATION or point == w.QUOTE or point == w.APOSTROPHE
+    )
 
 
 @inlined
@@ -135,9 +168,7 @@ def _ends_well(points: Any, begin: int, end: int) -> bool:
     """Whether a line ends in one of . ? ! " ' and not in three dots."""
     if begin == end:
         return False
-    last = points[end - 1]
-    mark = last == w.DOT or last == w.QUESTION or last == w.EXCLAMATION or last == w.QUOTE or last == w.APOSTROPHE
-    return bool(mark and not three_dots(points, begin, end))
+    return bool(_is_mark(points[end - 1]) and not three_dots(points, begin, end))
 
 
 @inlined
@@ -165,18 +196,31 @@ def _stands_at(points: Any, at: int, end: int, phrases: Phrases, which: int) -> 
 
 
 @compiled
-def _first_of(points: Any, begin: int, end: int, phrases: Phrases, first: int, beyond: int) -> int:
-    """The first in the list of the phrases [first, beyond) that stand in [begin, end); `beyond` where none does."""
-    found = beyond
+def _policy(points: Any, begin: int, end: int, phrases: Phrases) -> int:
+    """The first in the list of C4's phrases that stands in [begin, end); how many they are where none does."""
+    found = _POLICY[1]
+    begun = phrases.begun
+    state = np.uint64(0)
     for i in range(begin, end):
-        letter = _lower(points[i])
-        if letter > 0x7F or not phrases.opening[letter]:
-            continue
-        for which in range(first, found):
-            if letter == phrases.letters[phrases.offsets[which]] and _stands_at(points, i, end, phrases, which):
-                found = which
-                break
+        point = points[i]
+        state = (state << np.uint64(1) | begun[128]) & begun[point] if point < 128 else np.uint64(0)
+        if state & begun[129]:
+            at = i + 1 - _BEGUN
+            for which in range(found):
+                if _stands_at(points, at, end, phrases, which):
+                    found = which
+                    break
     return found
+
+
+@compiled
+def _counts(points: Any, begin: int, end: int, phrases: Phrases) -> bool:
+    """Whether one of the words that stand behind numbers is in [begin, end)."""
+    for i in range(begin, end):
+        for which in range(_COUNTED[0], _COUNTED[1]):
+            if _stands_at(points, i, end, phrases, which):
+                return True
+    return False
 
 
 @compiled
@@ -239,43 +283,39 @@ def _sentences(words: w.Words, table: Any, first: int, beyond: int) -> int:
 
 @compiled
 def _others(
-    points: Any, table: Any, begin: int, end: int, words: w.Words, n: int, seen: Seen, phrases: Phrases, row: Any
-) -> None:
-    newlines = 0
-    for i in range(begin, end):
-        newlines += points[i] == w.NEWLINE
-    mask = fresh(seen, newlines + 1)
+    points: Any, table: Any, begin: int, end: int, words: w.Words, n: int, rows: Rows, m: int, seen: Seen,
+    phrases: Phrases, row: Any,
+) -> None:  # fmt: skip
+    newlines = m - 1
+    mask = fresh(seen, m)
     number = ended = short = again = chars = loud = flagged = 0
     word = 0
-    i = begin
-    while i < end:
-        start = i
-        key = np.uint64(0)
+    start = begin
+    for k in range(m):
+        stop = rows.ends[k]
         capitals = digits = 0
-        while i < end and points[i] != w.NEWLINE:
+        for i in range(start, stop):
             kind = table[points[i]]
             capitals += kind & (w.UPPER | w.LOWER) == w.UPPER
             digits += kind & w.DIGIT > 0
-            key = key * BASE + np.uint64(points[i]) + np.uint64(1)
-            i += 1
-        first, beyond = bare(points, table, start, i)
+        first, beyond = bare(points, table, start, stop)
         own = word
-        while word < n and words.begins[word] < i:
+        while word < n and words.begins[word] < stop:
             word += 1
         if first < beyond:
             number += 1
-            chars += i - start
-            ended += table[points[i - 1]] & w.TERMINAL > 0
-            short += i - start <= SHORT_LINE
-            if met(seen, key, mask):
-                again += i - start
+            chars += stop - start
+            ended += table[points[stop - 1]] & w.TERMINAL > 0
+            short += stop - start <= SHORT_LINE
+            if met(seen, rows.keys[k], mask):
+                again += stop - start
             size = beyond - first
             shouted = 2 * capitals > size
             loud += shouted
             count = word - own
             if shouted or digits == size or count <= 1 or _calls(points, first, beyond, phrases, count, digits):
                 flagged += count
-        i += 1
+        start = stop + 1
     row[0], row[1] = ended / max(number, 1), short / max(number, 1)
     row[2], row[3] = again / max(end - begin - newlines, 1), newlines / max(n, 1)
     row[4], row[5], row[6] = chars / max(number, 1), loud / max(number, 1), flagged / max(n, 1)
@@ -284,7 +324,7 @@ def _others(
 @compiled
 def _calls(points: Any, begin: int, end: int, phrases: Phrases, count: int, digits: int) -> bool:
     """Whether a short line counts something, or begins or ends with a call on the reader."""
-    if count == 2 and digits > 0 and _first_of(points, begin, end, phrases, _COUNTED[0], _COUNTED[1]) < _COUNTED[1]:
+    if count == 2 and digits > 0 and _counts(points, begin, end, phrases):
         return True
     if count > _SHORT:
         return False

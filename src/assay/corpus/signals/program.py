@@ -111,43 +111,62 @@ def evidence(points: Any, kinds: Any, known: Table, begin: int, first: int, beyo
     operators = joined = symbols = visible = 0
     words = han = prose = 0
     letter = False
-    for i in range(first, beyond):
+    i = first
+    while i < beyond:
+        start = i
+        while i < beyond and kinds[points[i]] & (w.ALPHA | w.HAN) == w.ALPHA:
+            i += 1
+        if i > start:  # letters
+            visible += i - start
+            han = 0
+            letter = True
+            if i == beyond or points[i] == _BLANK:
+                words += 1
+                prose += words % _RUN == 0
+            continue
         point = points[i]
-        bits = _bits(point, known)
-        before = points[i - 1] if i > first else _BLANK
-        after = points[i + 1] if i + 1 < beyond else _BLANK
         visible += kinds[point] & w.SPACE == 0
-        symbols += bits & _SYMBOL > 0
-        if point == w.EQUALS:
-            triple = after == w.EQUALS and i + 2 < beyond and points[i + 2] == w.EQUALS
-            operators += before != w.EQUALS and not triple  # lines of === are no code
-        elif point == w.GREATER:
-            operators += before == w.MINUS and (i - 1 == first or points[i - 2] != w.MINUS)
-        elif point == _AND or point == _OR:
-            operators += before == point and after != point and (i - 1 == first or points[i - 2] != point)
-        elif point == _UNDER or point == w.DOT or point == w.COLON:
-            if point == w.COLON:
-                before = points[i - 2] if before == w.COLON and i - 2 >= first else _BLANK
-            names = _bits(before, known) & _bits(after, known) & _NAME > 0
-            joined += names and not kinds[after] & w.DIGIT
-        kind = kinds[point]
-        if kind & w.HAN:
+        symbols += _bits(point, known) & _SYMBOL > 0
+        operator, joint = _sign(points, kinds, known, first, beyond, i)
+        operators += operator
+        joined += joint
+        i += 1
+        if kinds[point] & w.HAN:
             han += 1
             prose += han % _RUN == 0
             words, letter = 0, False
             continue
         han = 0
-        if kind & w.ALPHA or (letter and point == w.APOSTROPHE):
-            letter = True
-            if after == _BLANK:
+        if letter and point == w.APOSTROPHE:
+            if i == beyond or points[i] == _BLANK:
                 words += 1
                 prose += words % _RUN == 0
         else:
-            if point != _BLANK or not letter:
-                words = 0
+            words = words if letter and point == _BLANK else 0
             letter = False
     found[4], found[5] = min(operators, _MOST), min(joined, _MOST)
     found[6], found[7] = _DENSE * symbols >= visible, min(prose, _PROSE)
+
+
+@inlined
+def _sign(points: Any, kinds: Any, known: Table, first: int, beyond: int, i: int) -> tuple[bool, bool]:
+    """Whether an operator is at a place, or a mark that joins names."""
+    point = points[i]
+    before = points[i - 1] if i > first else _BLANK
+    after = points[i + 1] if i + 1 < beyond else _BLANK
+    if point == w.EQUALS:
+        triple = after == w.EQUALS and i + 2 < beyond and points[i + 2] == w.EQUALS
+        return before != w.EQUALS and not triple, False  # lines of === are no code
+    if point == w.GREATER:
+        return before == w.MINUS and (i - 1 == first or points[i - 2] != w.MINUS), False
+    if point == _AND or point == _OR:
+        return before == point and after != point and (i - 1 == first or points[i - 2] != point), False
+    if point == _UNDER or point == w.DOT or point == w.COLON:
+        if point == w.COLON:
+            before = points[i - 2] if before == w.COLON and i - 2 >= first else _BLANK
+        names = _bits(before, known) & _bits(after, known) & _NAME > 0
+        return False, names and not kinds[after] & w.DIGIT
+    return False, False
 
 
 @inlined

@@ -75,11 +75,11 @@ def quality(points: Any, table: Any, begin: int, end: int, words: w.Words, n: in
     for i in range(n):
         kind = words.kinds[i]
         alpha += kind & w.ALPHA > 0
+        at = _place(listed, words.hashes[i])
         if kind & w.WORD:
             real += 1
             length += words.ends[i] - words.begins[i]
-            common += _place(listed, words.lowered[i]) >= 0
-        at = _place(listed, words.hashes[i])
+            common += (at if words.lowered[i] == words.hashes[i] else _place(listed, words.lowered[i])) >= 0
         number = listed.numbers[at] if at >= 0 else np.int64(-1)
         if 0 <= number < _ENGLISH:
             english |= np.uint64(1) << np.uint64(number)

@@ -22,9 +22,11 @@ from assay.corpus.signals import quality as quality_
 from assay.corpus.signals import repetition as repetition_
 from assay.corpus.signals import tongues as tongues_
 from assay.corpus.text import characters as ch
+from assay.corpus.text import dictionary
+from assay.corpus.text import rows as rows_
 from assay.corpus.text import words as w
 from assay.corpus.text.compiled import Seen, compiled, seen
-from assay.corpus.text.cuts import by_dictionary, end_to_end, mostly_unspaced
+from assay.corpus.text.cuts import end_to_end, mostly_unspaced
 
 _GROUPS = (composition_.NAMES, quality_.NAMES, lines_.NAMES, repetition_.NAMES, program_.NAMES)
 NAMES = (*(name for group in _GROUPS for name in group), *tongues_.NAMES)
@@ -52,15 +54,15 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
     table, most = w.kinds(), int(np.diff(offsets).max(initial=0))
     unspaced = np.empty(len(text), dtype=bool)
     mostly_unspaced(points, table, offsets, unspaced)
-    cut = unspaced if pieces is None else np.ones(len(text), dtype=bool)
-    lengths, cuts = by_dictionary(text, unspaced) if pieces is None else end_to_end(pieces)
+    lengths, cuts = end_to_end(pieces or [])
     _measure(
-        points, offsets, table, ch.classes(), w.lists(), quality_.stop_words(), lines_.phrases(), program_.table(),
-        unspaced, cut, lengths, cuts, w.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
-        np.empty(composition_.MOST, dtype=np.int64), program_.room(), rows,
+        points, offsets, table, ch.classes(), w.lists(), dictionary.dictionary(), quality_.stop_words(),
+        lines_.phrases(), program_.table(), unspaced, pieces is not None, lengths, cuts, dictionary.room(most),
+        w.room(most), rows_.room(most), w.room(most), np.empty(most, dtype=np.uint32), seen(most + 1),
+        repetition_.room(most), np.empty(composition_.MOST, dtype=np.int64), program_.room(), rows,
     )  # fmt: skip
     found = dict(zip((name for group in _GROUPS for name in group), rows.T, strict=True))
-    found |= tongues_.tongues(text, points, offsets)
+    found |= tongues_.tongues(points, offsets)
     made = [
         pa.array(found[name].astype(np.int32 if name in COUNTS else np.float32), from_pandas=True) for name in NAMES
     ]
@@ -69,20 +71,24 @@ def signals(batch: pa.RecordBatch, pieces: Sequence[ch.I64] | None = None) -> pa
 
 @compiled
 def _measure(
-    points: Any, offsets: Any, table: Any, classes: Any, lists: w.Lists, listed: quality_.StopWords,
-    phrases: lines_.Phrases, known: program_.Table, unspaced: Any, cut: Any, lengths: Any, cuts: Any, words: w.Words,
-    spare: w.Words, line: Any, seen: Seen, counts: Any, found: Any, rows: Any,
+    points: Any, offsets: Any, table: Any, classes: Any, lists: w.Lists, chinese: dictionary.Dictionary,
+    listed: quality_.StopWords, phrases: lines_.Phrases, known: program_.Table, unspaced: Any, given: bool,
+    lengths: Any, cuts: Any, way: dictionary.Room, words: w.Words, ruled: rows_.Rows, spare: w.Words, line: Any,
+    seen: Seen, grams: repetition_.Grams, counts: Any, found: Any, rows: Any,
 ) -> None:  # fmt: skip
     for d in range(len(offsets) - 1):
         begin, end = offsets[d], offsets[d + 1]
-        if cut[d]:
+        if given:
             n = w.take(points, table, lengths[cuts[d] : cuts[d + 1]], begin, words)
+        elif unspaced[d]:
+            n = w.by_dictionary(points, table, chinese, begin, end, way, words)
         else:
             n = w.cut(points, table, lists, begin, end, words)
         w.spell(points, table, words, n)
+        m = rows_.rows(points, begin, end, ruled)
         row = rows[d]
         composition_.composition(points, classes, table, begin, end, unspaced[d], seen, counts, row[0:_A])
         quality_.quality(points, table, begin, end, words, n, listed, row[_A:_B])
-        lines_.lines(points, table, lists, begin, end, words, n, seen, phrases, line, spare, row[_B:_C])
-        repetition_.repetition(points, table, begin, end, words, n, seen, row[_C:_D])
+        lines_.lines(points, table, lists, begin, end, words, n, ruled, m, seen, phrases, line, spare, row[_B:_C])
+        repetition_.repetition(points, table, begin, end, words, n, ruled, m, seen, grams, row[_C:_D])
         program_.program(points, table, known, begin, end, found, row[_D:_E])

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from assay.corpus.signals import language
 from assay.corpus.text import characters as ch
@@ -38,48 +37,42 @@ SURE = 0.9
 """A window's label counts from this certainty on."""
 _SIMPLIFIED, _TRADITIONAL, _KANA, _LETTER, _HAN = 1, 2, 4, 8, 16
 _HAN_SHARE, _KANA_SHARE = 1 / 3, 0.1  # of letters, for text to be Chinese: Japanese has its own simplified characters
+_FIRST = 0x2E80  # the first character of Chinese
 _NO_LANGUAGE = ("und", "zxx")
 
 
-def tongues(text: pa.Array, points: ch.U32, offsets: ch.I64) -> dict[str, npt.NDArray[np.float64]]:
-    """The signals of NAMES of a text column, of which points and offsets are `characters.points_of`; NaN for null."""
-    labels, score = _of_stretches(text)
-    old = np.empty(len(text))
+def tongues(points: ch.U32, offsets: ch.I64) -> dict[str, npt.NDArray[np.float64]]:
+    """The signals of NAMES of the documents of `characters.points_of`; NaN for null."""
+    labels, score = _of_stretches(points, offsets)
+    old = np.empty(len(labels))
     _traditional(points, offsets, forms(), old)
     return {
         "language_score": score,
-        "second_language_share": _second(text, points, offsets, labels),
+        "second_language_share": _second(points, offsets, labels),
         "traditional": old,
     }
 
 
-def _of_stretches(text: pa.Array) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float64]]:
+def _of_stretches(points: ch.U32, offsets: ch.I64) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.float64]]:
     """The label of each document, and its certainty."""
-    middle = language.stretches(text)
-    points, offsets = ch.points_of(middle)
-    chosen = np.flatnonzero(language.tellable(points, offsets[:-1], offsets[1:]))
-    texts = middle.to_pylist()
-    labels, score = np.full(len(texts), "und", dtype=object), np.full(len(texts), np.nan)
-    labels[chosen], score[chosen] = language.judged([texts[i] for i in chosen])
+    begins, ends = language.middles(offsets)
+    chosen = np.flatnonzero(language.tellable(points, begins, ends))
+    labels, score = np.full(len(begins), "und", dtype=object), np.full(len(begins), np.nan)
+    labels[chosen], score[chosen] = language.judged(points, begins[chosen], ends[chosen])
     return labels, score
 
 
-def _second(
-    text: pa.Array, points: ch.U32, offsets: ch.I64, labels: npt.NDArray[np.object_]
-) -> npt.NDArray[np.float64]:  # fmt: skip
+def _second(points: ch.U32, offsets: ch.I64, labels: npt.NDArray[np.object_]) -> npt.NDArray[np.float64]:
     owner, begins = windows(np.diff(offsets))
     owner, begins = (chosen[labels[owner] != "und"] for chosen in (owner, begins))
-    first = offsets[owner] + begins
-    letters, _ = language.letters_in(points, first, first + WINDOW)
-    told = language.tellable(points, first, first + WINDOW)
+    begins += offsets[owner]
+    letters, _ = language.letters_in(points, begins, begins + WINDOW)
+    told = language.tellable(points, begins, begins + WINDOW)
     owner, begins, letters = owner[told], begins[told], letters[told]
-    wanted = set(owner.tolist())
-    texts = {i: text[i].as_py() for i in wanted}
-    pieces = [texts[i][begin : begin + WINDOW] for i, begin in zip(owner.tolist(), begins.tolist(), strict=True)]
-    found, sure = language.judged(pieces, _BYTES)
+    found, sure = language.judged(points, begins, begins + WINDOW, _BYTES)
     other = (found != labels[owner]) & (sure >= SURE) & ~np.isin(found, _NO_LANGUAGE)
-    every = np.bincount(owner, letters, len(text))
-    return np.where(every > 0, np.bincount(owner, letters * other, len(text)) / np.maximum(every, 1), np.nan)
+    every = np.bincount(owner, letters, len(labels))
+    return np.where(every > 0, np.bincount(owner, letters * other, len(labels)) / np.maximum(every, 1), np.nan)
 
 
 def windows(lengths: ch.I64) -> tuple[ch.I64, ch.I64]:
@@ -124,6 +117,12 @@ def _converts(name: str) -> set[int]:
 def _traditional(points: Any, offsets: Any, forms: Any, shares: Any) -> None:
     for d in range(len(offsets) - 1):
         letters = han = kana = simple = old = 0
+        last = np.uint32(0)
+        for i in range(offsets[d], offsets[d + 1]):
+            last = max(last, points[i])
+        if last < _FIRST:
+            shares[d] = np.nan
+            continue
         for i in range(offsets[d], offsets[d + 1]):
             form = forms[points[i]]
             letters += form & _LETTER > 0

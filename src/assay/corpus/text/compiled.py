@@ -24,7 +24,9 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 BASE = np.uint64(0x9E3779B97F4A7C55)
 """Of the polynomial hashes (Karp and Rabin 1987), modulo 2^64."""
-INVERSE = np.uint64(pow(int(BASE), -1, 1 << 64))
+_POWERS = tuple(np.uint64(pow(int(BASE), power, 1 << 64)) for power in range(1, 5))
+_ONES = np.uint64(sum(pow(int(BASE), power, 1 << 64) for power in range(4)) % (1 << 64))
+_SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def _folder() -> str:
@@ -63,54 +65,57 @@ def inlined(function: _F) -> _F:
 
 
 class Seen(NamedTuple):
-    """Keys and a number for each, in open addressing; emptied by a tick of the clock."""
+    """Keys and a number below 2^32 for each, in open addressing; emptied by a tick of the clock.
 
-    keys: npt.NDArray[np.uint64]
-    numbers: npt.NDArray[np.int64]
-    stamps: npt.NDArray[np.int64]
-    clock: npt.NDArray[np.int64]
+    A cell is a key, and the time at which it was put there with its number: side by side, for they are asked together.
+    """
+
+    cells: npt.NDArray[np.uint64]
+    clock: npt.NDArray[np.uint64]
 
 
 def seen(most: int) -> Seen:
     """Room for `most` keys."""
     size = 1 << max(4, (2 * most).bit_length())
-    keys, numbers, stamps = (
-        np.zeros(size, dtype=np.uint64),
-        np.zeros(size, dtype=np.int64),
-        np.zeros(size, dtype=np.int64),
-    )
-    return Seen(keys, numbers, stamps, np.zeros(1, dtype=np.int64))
+    return Seen(np.zeros(2 * size, dtype=np.uint64), np.zeros(1, dtype=np.uint64))
 
 
 @inlined
 def fresh(table: Seen, count: int) -> Any:
     """Forget all keys. Returns a mask of the places to use for so many: few, so that they stay in the cache."""
-    table.clock[0] += 1
+    table.clock[0] += np.uint64(1)
     size = 16
     while size < 2 * count:
         size *= 2
-    return np.uint64(size - 1)
+    return np.uint64(2 * size - 2)
 
 
 @inlined
 def place_of(table: Seen, key: Any, mask: Any) -> Any:
     """Where a key is, or is to be put: `holds` tells which."""
-    at = mixed(key) & mask
-    while table.stamps[at] == table.clock[0] and table.keys[at] != key:
-        at = (at + np.uint64(1)) & mask
+    at = (key * _SPREAD) >> np.uint64(31) & mask  # the upper bits of a product depend on all of the key (Knuth 6.4)
+    while table.cells[at + np.uint64(1)] >> np.uint64(32) == table.clock[0] and table.cells[at] != key:
+        at = (at + np.uint64(2)) & mask
     return at
 
 
 @inlined
 def holds(table: Seen, at: Any) -> bool:
     """Whether a key is at this place."""
-    return bool(table.stamps[at] == table.clock[0])
+    return bool(table.cells[at + np.uint64(1)] >> np.uint64(32) == table.clock[0])
+
+
+@inlined
+def number_at(table: Seen, at: Any) -> Any:
+    """The number of the key at this place."""
+    return np.int64(table.cells[at + np.uint64(1)] & np.uint64(0xFFFFFFFF))
 
 
 @inlined
 def put(table: Seen, at: Any, key: Any, number: Any) -> None:
     """Put a key and its number at the place that `place_of` gave."""
-    table.keys[at], table.numbers[at], table.stamps[at] = key, number, table.clock[0]
+    table.cells[at] = key
+    table.cells[at + np.uint64(1)] = table.clock[0] << np.uint64(32) | np.uint64(number)
 
 
 @inlined
@@ -121,6 +126,21 @@ def met(table: Seen, key: Any, mask: Any) -> bool:
     if not before:
         put(table, at, key, 0)
     return before
+
+
+@inlined
+def spelled(points: Any, begin: int, end: int) -> Any:
+    """The hash of [begin, end): the polynomial in BASE of code points and one, four of them at a step."""
+    key = np.uint64(0)
+    i = begin
+    while i + 4 <= end:
+        first = np.uint64(points[i]) * _POWERS[2] + np.uint64(points[i + 1]) * _POWERS[1]
+        key = key * _POWERS[3] + (first + np.uint64(points[i + 2]) * BASE + np.uint64(points[i + 3]) + _ONES)
+        i += 4
+    while i < end:
+        key = key * BASE + np.uint64(points[i]) + np.uint64(1)
+        i += 1
+    return key
 
 
 @inlined

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
 from assay.corpus.text import characters as ch
+from assay.corpus.text import dictionary as dictionary_
 from assay.corpus.text import words as w
 from assay.corpus.text.compiled import compiled
 
@@ -28,15 +27,17 @@ class Spans(NamedTuple):
     offsets: ch.I64
 
 
-def spans(text: pa.Array, points: ch.U32, offsets: ch.I64) -> Spans:
-    """The words of every document; `points` and `offsets` are `characters.points_of` the text."""
+def spans(points: ch.U32, offsets: ch.I64) -> Spans:
+    """The words of every document of `characters.points_of`."""
     unspaced = np.empty(len(offsets) - 1, dtype=bool)
     mostly_unspaced(points, w.kinds(), offsets, unspaced)
-    lengths, cuts = by_dictionary(text, unspaced)
     begins, ends = (np.empty(len(points), dtype=np.int64) for _ in range(2))
     kinds, places = np.empty(len(points), dtype=np.uint16), np.zeros(len(offsets), dtype=np.int64)
-    room = w.room(int(np.diff(offsets).max(initial=0)))
-    n = _spans(points, offsets, w.kinds(), w.lists(), unspaced, lengths, cuts, room, begins, ends, kinds, places)
+    most = int(np.diff(offsets).max(initial=0))
+    n = _spans(
+        points, offsets, w.kinds(), w.lists(), dictionary_.dictionary(), unspaced, dictionary_.room(most), w.room(most),
+        begins, ends, kinds, places,
+    )  # fmt: skip
     return Spans(begins[:n].copy(), ends[:n].copy(), kinds[:n].copy(), places)
 
 
@@ -51,15 +52,6 @@ def mostly_unspaced(points: Any, table: Any, offsets: Any, unspaced: Any) -> Non
         unspaced[d] = han > w.UNSPACED_SHARE * letters
 
 
-def by_dictionary(text: pa.Array, chosen: npt.NDArray[np.bool_]) -> tuple[ch.I64, ch.I64]:
-    """The lengths of the pieces that jieba cuts the chosen documents into, none for the others, and where each
-    document's begin."""
-    nothing = np.empty(0, dtype=np.int64)
-    return end_to_end(
-        [w.jieba_lengths(value.as_py()) if by else nothing for value, by in zip(text, chosen, strict=True)]
-    )
-
-
 def end_to_end(pieces: Sequence[ch.I64]) -> tuple[ch.I64, ch.I64]:
     """The lengths of all documents' pieces, and where each document's begin in them."""
     return np.concatenate([np.empty(0, dtype=np.int64), *pieces]), np.cumsum([0, *map(len, pieces)])
@@ -67,13 +59,13 @@ def end_to_end(pieces: Sequence[ch.I64]) -> tuple[ch.I64, ch.I64]:
 
 @compiled
 def _spans(
-    points: Any, offsets: Any, table: Any, lists: w.Lists, unspaced: Any, lengths: Any, cuts: Any, words: w.Words,
-    begins: Any, ends: Any, kinds: Any, places: Any,
+    points: Any, offsets: Any, table: Any, lists: w.Lists, known: dictionary_.Dictionary, unspaced: Any,
+    spare: dictionary_.Room, words: w.Words, begins: Any, ends: Any, kinds: Any, places: Any,
 ) -> int:  # fmt: skip
     n = 0
     for d in range(len(offsets) - 1):
         if unspaced[d]:
-            m = w.take(points, table, lengths[cuts[d] : cuts[d + 1]], offsets[d], words)
+            m = w.by_dictionary(points, table, known, offsets[d], offsets[d + 1], spare, words)
         else:
             m = w.cut(points, table, lists, offsets[d], offsets[d + 1], words)
         for i in range(m):

@@ -7,8 +7,8 @@ datatrove), whose rules for English are followed here for all text with spaces b
 whitespace; punctuation comes off either end of what is between two spaces, mark by mark, `...` as one; the rest is cut
 around a hyphen, comma or colon between letters, and before `'s`, `n't` and the like.
 
-Documents mostly in a script without spaces are cut by jieba's dictionary (`rjieba`), Chinese characters elsewhere are
-words of their own. What differs from spaCy are exceptions that only a list can hold (smileys, `10km`, `gonna`).
+Documents mostly in a script without spaces are cut by jieba's dictionary (`dictionary`), Chinese characters elsewhere
+are words of their own. What differs from spaCy are exceptions that only a list can hold (smileys, `10km`, `gonna`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from assay.corpus.text import characters as ch
-from assay.corpus.text.compiled import BASE, INVERSE, compiled, inlined, mixed, place_among
+from assay.corpus.text import dictionary as dictionary_
+from assay.corpus.text.compiled import BASE, compiled, inlined, mixed, place_among
 
 U16 = npt.NDArray[np.uint16]
 
@@ -65,6 +66,7 @@ ABBREVIATIONS = """
 """Words that keep their full stop."""
 SPECIAL = {"cannot": 3, "Cannot": 3, "gonna": 3, "gotta": 3, "and/or": 6}
 """Words that are cut after so many characters."""
+_SPECIAL = min(map(len, SPECIAL)), max(map(len, SPECIAL))
 _LONGEST = 8  # characters of a word in these lists
 UNSPACED_SHARE = 1 / 3
 """Of the letters in a document, from which on it is cut by the dictionary."""
@@ -112,8 +114,9 @@ class Words(NamedTuple):
     """Room for the words of one document: [begin, end) in the code points, the kinds of characters in each, hashes of
     what it says, as it stands and in lower case (of ASCII).
 
-    `joined` and `listed` are sums from which the hash of any n-gram is had by one product, see `joined_hash` and
-    `listed_hash`; `joined_down` and `listed_down` are what they are multiplied by."""
+    `chars` is the number of characters of all words before one, `listed` the hash of these words, `joined` that of so
+    many characters of words, `powers` those of BASE: the hash of any n-gram is had by one product, see `joined_hash`
+    and `listed_hash`."""
 
     begins: ch.I64
     ends: ch.I64
@@ -121,28 +124,39 @@ class Words(NamedTuple):
     hashes: ch.U64
     lowered: ch.U64
     joined: ch.U64
-    joined_down: ch.U64
     listed: ch.U64
-    listed_down: ch.U64
+    chars: ch.I64
+    powers: ch.U64
 
 
 def room(chars: int) -> Words:
     """Room for the words of a document of so many characters."""
-    begins, ends = (np.empty(chars + 1, dtype=np.int64) for _ in range(2))
-    a, b, c, d, e, f = (np.empty(chars + 1, dtype=np.uint64) for _ in range(6))
-    return Words(begins, ends, np.empty(chars + 1, dtype=np.uint16), a, b, c, d, e, f)
+    begins, ends, sizes = (np.empty(chars + 1, dtype=np.int64) for _ in range(3))
+    hashes, lowered, joined, listed = (np.empty(chars + 1, dtype=np.uint64) for _ in range(4))
+    powers = np.full(chars + 1, BASE)
+    powers[0] = 1
+    np.cumprod(powers, out=powers)
+    return Words(
+        begins, ends, np.empty(chars + 1, dtype=np.uint16), hashes, lowered, joined, listed, sizes, powers
+    )  # fmt: skip
 
 
 @inlined
 def joined_hash(words: Words, first: int, beyond: int) -> Any:
     """The hash of the characters of the words [first, beyond), wherever one ends and the next begins."""
-    return (words.joined[beyond] - words.joined[first]) * words.joined_down[first]
+    return chars_hash(words, words.chars[first], words.chars[beyond])
+
+
+@inlined
+def chars_hash(words: Words, first: int, beyond: int) -> Any:
+    """The hash of characters of the words, counted without what stands between words."""
+    return words.joined[beyond] - words.joined[first] * words.powers[beyond - first]
 
 
 @inlined
 def listed_hash(words: Words, first: int, beyond: int) -> Any:
     """The hash of the words [first, beyond), one after another."""
-    return (words.listed[beyond] - words.listed[first]) * words.listed_down[first]
+    return words.listed[beyond] - words.listed[first] * words.powers[beyond - first]
 
 
 class Lists(NamedTuple):
@@ -176,10 +190,17 @@ def cut(points: Any, table: Any, lists: Lists, begin: int, end: int, words: Word
         if table[points[i]] & SPACE:
             i += 1
             continue
-        stop = i + 1
+        stop, some = i, np.uint16(0)
         while stop < end and not table[points[stop]] & SPACE:
+            some |= table[points[stop]]
             stop += 1
-        n = _cut_chunk(points, table, lists, i, stop, words, n)
+        if some & (PREFIX | SUFFIX | JOINT | ICON):
+            n = _cut_chunk(points, table, lists, i, stop, words, n)
+        else:  # nothing to cut at
+            which = _special(points, i, stop, lists)
+            middle = stop if which < 0 else i + lists.cuts[which]
+            n = _add(words, i, middle, n)
+            n = _add(words, middle, stop, n) if middle < stop else n
         i = stop
     return n
 
@@ -195,6 +216,15 @@ def take(points: Any, table: Any, lengths: Any, begin: int, words: Words) -> int
     return n
 
 
+@compiled
+def by_dictionary(
+    points: Any, table: Any, known: dictionary_.Dictionary, begin: int, end: int, spare: dictionary_.Room, words: Words
+) -> int:  # fmt: skip
+    """Cut the document [begin, end) by jieba's dictionary; returns the number of its words."""
+    n = dictionary_.cut(points, begin, end, known, spare)
+    return take(points, table, spare.lengths[:n], begin, words)
+
+
 @inlined
 def _add(words: Words, begin: int, end: int, n: int) -> int:
     words.begins[n], words.ends[n] = begin, end
@@ -204,26 +234,27 @@ def _add(words: Words, begin: int, end: int, n: int) -> int:
 @compiled
 def spell(points: Any, table: Any, words: Words, n: int) -> None:
     """Fill in the kinds and hashes of n words."""
-    up = down = words_up = words_down = np.uint64(1)
-    words.joined[0] = words.listed[0] = 0
+    words.joined[0] = words.listed[0] = words.chars[0] = 0
+    joined = np.uint64(0)
+    m = 0
     for i in range(n):
+        begin, end = words.begins[i], words.ends[i]
         kind = np.uint16(0)
-        plain = low = np.uint64(0)
-        words.joined_down[i], words.listed_down[i] = down, words_down
-        joined = words.joined[i]
-        for j in range(words.begins[i], words.ends[i]):
-            point = np.uint64(points[j])
-            kind |= table[point]
-            plain = plain * BASE + point + np.uint64(1)
-            low = low * BASE + (point | np.uint64(_CASE) if 0x41 <= point <= 0x5A else point) + np.uint64(1)
-            joined += (point + np.uint64(1)) * up
-            up *= BASE
-            down *= INVERSE
+        first = joined
+        for j in range(begin, end):
+            kind |= table[points[j]]
+            joined = joined * BASE + np.uint64(points[j]) + np.uint64(1)
+            m += 1
+            words.joined[m] = joined
+        plain = low = joined - first * words.powers[end - begin]
+        if kind & UPPER:
+            low = np.uint64(0)
+            for j in range(begin, end):
+                point = np.uint64(points[j])
+                low = low * BASE + (point | np.uint64(_CASE) if 0x41 <= point <= 0x5A else point) + np.uint64(1)
         words.kinds[i], words.hashes[i], words.lowered[i] = kind, plain, low
-        words.joined[i + 1] = joined
-        words.listed[i + 1] = words.listed[i] + mixed(plain) * words_up
-        words_up *= BASE
-        words_down *= INVERSE
+        words.listed[i + 1] = words.listed[i] * BASE + mixed(plain)
+        words.chars[i + 1] = m
 
 
 @inlined
@@ -305,7 +336,7 @@ def _cut_inside(points: Any, table: Any, lists: Lists, begin: int, end: int, wor
         return n
     if points[end - 1] == DOT and in_list(points, begin, end - 1, lists.abbreviations) >= 0:
         return _add(words, begin, end, n)
-    which = in_list(points, begin, end, lists.special)
+    which = _special(points, begin, end, lists)
     if which >= 0:
         middle = begin + lists.cuts[which]
         n = _add(words, begin, middle, n)
@@ -380,6 +411,11 @@ def _contraction(points: Any, table: Any, begin: int, at: int, end: int) -> bool
 
 
 @inlined
+def _special(points: Any, begin: int, end: int, lists: Lists) -> int:
+    return in_list(points, begin, end, lists.special) if _SPECIAL[0] <= end - begin <= _SPECIAL[1] else -1
+
+
+@inlined
 def in_list(points: Any, begin: int, end: int, codes: Any) -> int:
     """The place of a short ASCII word in a list of codes, or -1."""
     if end - begin > _LONGEST or end == begin:
@@ -392,19 +428,13 @@ def in_list(points: Any, begin: int, end: int, codes: Any) -> int:
     return place_among(codes, code)
 
 
-def jieba_lengths(text: str) -> ch.I64:
-    """The lengths in characters of the pieces that jieba's dictionary cuts a text into, spaces among them."""
-    import rjieba
-
-    return np.fromiter(map(len, rjieba.cut(text)), dtype=np.int64)
-
-
 def pieces(text: str) -> ch.I64:
     """The lengths in characters of the words of one text, and of what stands between them: as `signals` cuts it."""
     points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     kind = kinds()[points]
     if np.count_nonzero(kind & HAN) > UNSPACED_SHARE * np.count_nonzero(kind & ALPHA):
-        return jieba_lengths(text)
+        spare = dictionary_.room(len(points))
+        return spare.lengths[: dictionary_.cut(points, 0, len(points), dictionary_.dictionary(), spare)]
     words = room(len(points))
     n = cut(points, kinds(), lists(), 0, len(points), words)
     edges = np.unique(np.concatenate([[0, len(points)], words.begins[:n], words.ends[:n]]))
