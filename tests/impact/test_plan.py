@@ -208,7 +208,7 @@ def test_what_each_question_costs_and_what_half_the_budget_would_change() -> Non
         jobs_of = [*jobs.cells(found, train, 2048, fitted=True), *jobs.cells(found, train, 2048, fitted=False)]
         own = sum(job.tokens for job in jobs_of if job.axis == axis)
         if axis != "size":
-            assert share == pytest.approx(own / found.planned_tokens, rel=1e-3)
+            assert share == pytest.approx(own / found.planned_tokens, rel=0.01)  # decays are whole steps
     less = halved(RECIPE, found, texts([3e7, 2e7, 1e7]))
     assert less is not None and less.planned_tokens < 0.6 * found.planned_tokens
     assert less.detectable is not None and found.detectable is not None and less.detectable > found.detectable

@@ -5,23 +5,25 @@ Everything here reads losses and writes nothing. Effects are against the natural
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from assay.impact import design, doses
+from assay.impact import decisions, design, doses
 from assay.impact.claims import Claim
 from assay.impact.design import Cell, dropped, filtered
-from assay.impact.laws.size import WINDOWS, SizeLaw
+from assay.impact.laws.size import WINDOWS, SizeLaw, tokens_for
 from assay.impact.measure import MEAN, Difference, Measurements, seed_interval
 from assay.impact.plan import Plan
 from assay.impact.predictions import Registered, outcome, size_law
 from assay.impact.results import (
     Curve,
     CurvePoint,
+    DecisionRow,
+    DecisionView,
     DosePoint,
     DoseView,
     Effect,
@@ -31,7 +33,7 @@ from assay.impact.results import (
     MixtureView,
 )
 from assay.impact.statements import Draft, change, predicted_sentence, tokens_text
-from assay.present.numbers import percent
+from assay.present.numbers import percent, significant
 from assay.present.words import Both, both
 from assay.recipe.study import DesignRecipe
 
@@ -223,6 +225,124 @@ class Analysis:
             return "held_out_dose", {"change": change(cell.defect, dose=percent(cell.dose))}
         return "held_out_mixture", {"mixture": ", ".join(f"{s} {percent(share)}" for s, share in cell.weights.items())}
 
+    # Decisions
+
+    @cached_property
+    def _half(self) -> int:
+        return self.plan.half_steps * self.plan.step_tokens
+
+    @cached_property
+    def _twice(self) -> list[Cell]:
+        """Cells that were measured at half of a run as well."""
+        return [cell for cell in self.cells if cell.fitted and self.measured.has(cell.name, self._half)]
+
+    def _growth(self, cells: list[str]) -> dict[str, Difference]:
+        """Of each cell, how its effect on the mean grows with a doubling of the run."""
+        rows = {}
+        for name in cells:
+            here, there = ((name, self.run_tokens), (design.NATURAL, self.run_tokens))
+            full = self.measured.bpb(*here) - self.measured.bpb(*there)
+            half = self.measured.bpb(name, self._half) - self.measured.bpb(design.NATURAL, self._half)
+            doublings = np.log2(self.run_tokens / self._half)
+            rows[name] = self.measured.between((full - half) / doublings, here, there, "eval")[0]
+        return rows
+
+    def decision_view(self, claims: Sequence[Claim]) -> DecisionView | None:
+        """Recipes by their loss, how surely the first is the best, here and for all of the corpus; what to do."""
+        own = [
+            cell for cell in self._twice if cell.axis in ("distribution", "filter") and cell.name not in self._controls
+        ]
+        if not own:
+            return None
+        names = [cell.name for cell in own]
+        whole = self.measured.differences(names, design.NATURAL, self.run_tokens)
+        effects, growth = [whole[name][0] for name in names], self._growth(names)
+        target = max(self.plan.corpus_tokens, 2.0 * self.run_tokens)
+        doublings = float(np.log2(target / self.run_tokens))
+        ranked = decisions.ranked([design.NATURAL, *names], effects, [growth[name] for name in names], doublings)
+        shown = {cell.name: _label(cell) for cell in own} | {design.NATURAL: both("mixture.natural")}
+        rows = [
+            DecisionRow(
+                cell=row.cell,
+                label=shown[row.cell],
+                effect=self._effect(whole[row.cell][0], None) if row.cell in whole else None,
+                best=row.best,
+                best_at_target=row.best_at_target,
+                better_at_target=row.better_at_target if row.cell in whole else None,
+            )
+            for row in ranked
+        ]
+        every = [design.NATURAL, *(cell.name for cell in self._twice)]
+        small, large = (
+            np.stack([self.measured.bpb(name, tokens)[:, 0] for name in every], axis=1)
+            for tokens in (self._half, self.run_tokens)
+        )
+        found = decisions.accuracy(small, large, self.design.level)
+        return DecisionView(
+            run_tokens=self.run_tokens,
+            half_tokens=self._half,
+            target_tokens=int(target),
+            rows=sorted(rows, key=lambda row: -row.best),
+            pairs=found.pairs,
+            agreed=found.agreed,
+            interval=found.interval,
+            separated=found.separated,
+            separated_agreed=found.separated_agreed,
+            advice=self._advice(claims, rows),
+        )
+
+    @cached_property
+    def _controls(self) -> set[str]:
+        return {dropped(name) for name in self.filters}
+
+    def _advice(self, claims: Sequence[Claim], rows: Sequence[DecisionRow]) -> list[Both]:
+        """What to do with the corpus, each with what it is worth."""
+        supported = {claim.id: claim for claim in claims if claim.verdict == "supported"}
+        told: list[Both] = []
+        better = [row for row in rows if row.effect is not None and self._holds(row.cell, supported) < 0]
+        if better:
+            best = min(better, key=lambda row: row.effect.estimate if row.effect else 0.0)
+            assert best.effect
+            worth = self._worth(best.effect.estimate)
+            told.append(both("advice.use", recipe=best.label, worth=worth, sure=percent(best.best_at_target)))
+        elif rows:
+            told.append(both("advice.keep", n=len(rows) - 1))
+        for cell in self.cells:
+            if cell.axis == "distribution" and cell.source and self._holds(cell.name, supported) > 0:
+                told.append(both("advice.not_more", source=cell.source))
+        for name in self.filters:
+            claim = supported.get(f"filter:{name}")
+            if claim is not None:
+                told.append(both("advice.filter" if claim.estimate < 0 else "advice.no_filter", filter=name))
+        lost = [(cell, self._lost(cell)) for cell in self.cells if f"quality:{cell.name}" in supported]
+        harm = [(found[0], cell) for cell, found in lost if found is not None and found[0] > 0]
+        if harm:
+            share, cell = max(harm, key=lambda one: one[0] / one[1].dose)
+            what = both(f"doses.name.{cell.defect}")
+            told.append(both("advice.defect", defect=what, dose=percent(cell.dose), share=percent(share)))
+        if self._doublings and design.LARGER in self.plan.predictions:
+            half, longest = self._doublings[-2:]
+            change = self.measured.along_trunk(design.NATURAL, self._doublings)[0].estimate
+            told.append(
+                both("advice.collect", change=significant(-change, 2), a=tokens_text(half), b=tokens_text(longest))
+            )
+        return told
+
+    @staticmethod
+    def _holds(cell: str, supported: Mapping[str, Claim]) -> float:
+        """The supported effect of a mixture or filter on the mean; 0 where none is."""
+        claim = supported.get(cell if cell.startswith("filter:") else f"distribution:{cell}")
+        return claim.estimate if claim is not None else 0.0
+
+    def _worth(self, effect: float) -> Both:
+        """How many times the data would lower the loss of the corpus as it is by as much."""
+        curve = np.array([self.measured.bpb(design.NATURAL, size)[:, 0].mean() for size in self.sizes])
+        here = float(self.measured.bpb(design.NATURAL, self.run_tokens)[:, 0].mean())
+        tokens = float(tokens_for(curve, np.array(self.sizes, dtype=float), np.array(here + effect)))
+        if not np.isfinite(tokens):
+            return both("advice.more_than", times=significant(self.sizes[-1] / self.run_tokens, 2))
+        return both("advice.times", times=significant(tokens / self.run_tokens, 3))
+
     # Views
 
     def _effect(self, difference: Difference, supported: bool | None) -> Effect:
@@ -373,6 +493,8 @@ class Analysis:
 
 
 def _label(cell: Cell) -> Both:
+    if cell.axis == "filter":
+        return both("mixture.filter", filter=cell.name.partition(":")[2])
     if not cell.fitted:
         return both("mixture.held_out")
     return both("mixture.up", source=cell.source) if cell.source else both("mixture.uniform")

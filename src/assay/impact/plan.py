@@ -32,6 +32,7 @@ LEAST_RUN_TOKENS = 40_000  # below this a proxy knows little more than the frequ
 LEAST_RUN_STEPS = 39  # below this the smallest branch of the trunk ends within the warmup
 BRANCH_RATIO = 2**0.5
 LARGEST_BRANCH = 2.0  # x D_c
+HALF = 0.5  # of a comparison run: where every cell branches off once more, to see how effects change with size
 HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
 WARMUP_STEPS = 10
 HELD_OUT_EPOCHS = 2.0  # at most, of the held-out run: those that the law is fitted on read nothing twice
@@ -84,6 +85,7 @@ class Plan(_Value):
     cells: list[dict[str, Any]]
     predictions: list[str]
     planned_tokens: int
+    corpus_tokens: float = 0.0  # of all training text
     detectable: float | None = None  # bpb: the smallest effect that a claim is expected to find; see `power`
     notices: list[dict[str, str]]
     why: list[tuple[str, str, str]]
@@ -91,6 +93,11 @@ class Plan(_Value):
     @property
     def step_tokens(self) -> int:
         return self.row_tokens * self.batch_rows
+
+    @property
+    def half_steps(self) -> int:
+        """Steps of the trunk's branch that is half as long as a comparison run."""
+        return min(self.branch_steps, key=lambda steps: abs(steps - HALF * self.run_steps))
 
     def cell_list(self) -> list[Cell]:
         return [Cell(**cell) for cell in self.cells]
@@ -303,7 +310,8 @@ def make_plan(
         seeds=[recipe.seed * 1000 + i for i in range(seeds)], parts=seeds, natural=natural, run_steps=run_steps,
         branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
         eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
-        predictions=predictions, planned_tokens=planned, detectable=found, notices=notices, why=why,
+        predictions=predictions, planned_tokens=planned, corpus_tokens=total, detectable=found, notices=notices,
+        why=why,
     )  # fmt: skip
 
 
@@ -329,10 +337,9 @@ def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
     """The share of the training tokens that each question takes. The trunk serves size alone where that is asked, but
     one run of it is every other question's baseline."""
     cells, seeds = plan.cell_list(), len(plan.seeds) * plan.step_tokens
-    by = {
-        axis: plan.run_steps * sum(cell.axis == axis for cell in cells)
-        for axis in ("quality", "distribution", "filter")
-    }
+    axes = ("quality", "distribution", "filter")
+    own = {axis: [cell for cell in cells if cell.axis == axis] for axis in axes}
+    by = {axis: plan.run_steps * _cells_cost(recipe, found) for axis, found in own.items()}
     trunk = _planned_tokens(recipe, [], plan.run_steps, plan.branch_steps, plan.held_out_steps)
     return {axis: steps * seeds / plan.planned_tokens for axis, steps in {"size": trunk, **by}.items()}
 
@@ -395,9 +402,14 @@ def _run_tokens(
     recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, eval_tokens: int, n_sources: int
 ) -> float:
     """D_c: the budget less evaluation, over what a seed costs in D_c."""
-    runs = len(cells) + recipe.design.size_branches + 1
+    runs = len(cells) + sum(cell.fitted for cell in cells) + recipe.design.size_branches + 1
     evaluation = EVAL_COST * eval_tokens * n_sources * (runs + 4)  # four runs a seed see the test text as well
-    return (shape.total_tokens / seeds - evaluation) / (len(cells) + _trunk_cost(recipe))
+    return (shape.total_tokens / seeds - evaluation) / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
+
+
+def _cells_cost(recipe: StudyRecipe, cells: list[Cell]) -> float:
+    """Tokens computed for a seed's cells, in D_c: a run each, and for those that are fitted the decay at half of it."""
+    return len(cells) + recipe.train.decay_share * HALF * sum(cell.fitted for cell in cells)
 
 
 def _enough(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:
@@ -417,12 +429,12 @@ def _planned_tokens(
     """Steps that one seed computes."""
     decay = recipe.train.decay_share
     trunk = (1 - decay) * held_out_steps + decay * (sum(branches) + held_out_steps)
-    return round(trunk + len(cells) * run_steps)
+    return round(trunk + _cells_cost(recipe, cells) * run_steps)
 
 
 def _eval_tokens(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:
     """Held-out tokens a source: all of them together a share of a comparison run."""
-    run_tokens = shape.total_tokens / seeds / (len(cells) + _trunk_cost(recipe))
+    run_tokens = shape.total_tokens / seeds / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
     return int(min(MOST_EVAL_TOKENS, max(LEAST_EVAL_TOKENS, EVAL_SHARE * run_tokens / n_sources)))
 
 

@@ -117,6 +117,32 @@ class FilterRow(_Value):
     against_natural: Effect  # of the mean, against the corpus as it is
 
 
+class DecisionRow(_Value):
+    """A way to use the corpus, and how likely it is the best one."""
+
+    cell: str
+    label: Both
+    effect: Effect | None  # of the mean, against the corpus as it is; None: that itself
+    best: float  # probability at the size of the runs
+    best_at_target: float
+    better_at_target: float | None  # than the corpus as it is
+
+
+class DecisionView(_Value):
+    """Which recipe to choose, and how often runs of half the size would have ordered the cells alike."""
+
+    run_tokens: int
+    half_tokens: int
+    target_tokens: int  # all of the corpus
+    rows: list[DecisionRow]
+    pairs: int
+    agreed: int
+    interval: tuple[float, float]  # of the share that agreed
+    separated: int  # pairs that the larger runs tell apart
+    separated_agreed: int
+    advice: list[Both]
+
+
 class MixtureRow(_Value):
     """One mixture, its shares per source, and its effect on each source's text and on the mean ("")."""
 
@@ -185,6 +211,7 @@ class StudyResults(_Value):
     law: LawView | None
     doses: list[DoseView]
     filters: list[FilterRow] = []
+    decisions: DecisionView | None = None
     mixtures: MixtureView | None
     samples: list[Sample]
     cost: Cost

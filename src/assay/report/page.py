@@ -16,10 +16,11 @@ from assay.present.numbers import compact, moment
 from assay.present.page import environment
 from assay.present.parts import Ids
 from assay.present.words import LANGUAGES, both
-from assay.report import answer, corpus, costs, curves, doses, filters, mixtures, samples
+from assay.report import answer, corpus, costs, curves, decisions, doses, filters, mixtures, samples
 
 SECTIONS = (
     "answer",
+    "decisions",
     "profile",
     "curves",
     "law",
@@ -67,6 +68,7 @@ def render(results: StudyResults, language: str = "en") -> str:
             curves=curves.learning(results, ids),
             law=curves.law(results, ids),
             doses=doses.view(results, ids),
+            decisions=decisions.view(results, ids),
             filters=filters.view(results, ids),
             mixtures=mixtures.view(results, ids),
             samples=samples.view(results, ids),
@@ -93,5 +95,11 @@ def _name(section: str) -> dict[str, str]:
 
 def _has(results: StudyResults, section: str) -> bool:
     """Whether a section is in the page: a study without doses, curves or samples leaves theirs out."""
-    held = {"curves": results.curves, "doses": results.doses, "filters": results.filters, "samples": results.samples}
+    held = {
+        "decisions": results.decisions,
+        "curves": results.curves,
+        "doses": results.doses,
+        "filters": results.filters,
+        "samples": results.samples,
+    }
     return bool(held.get(section, True))

@@ -1,0 +1,49 @@
+"""What to do: advice in sentences, recipes by how likely each is the best, and how far small runs decide rightly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from assay.impact.results import DecisionView, StudyResults
+from assay.present.numbers import NONE, compact, estimate, percent
+from assay.present.parts import Content, Ids, fold, said
+from assay.present.tables import Column, table
+from assay.present.words import both
+
+
+def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
+    """What the section "decisions" places; None where no recipes were compared."""
+    found = results.decisions
+    if found is None:
+        return None
+    agreed = found.agreed / max(1, found.pairs)
+    return {
+        "advice": found.advice,
+        "table": _table(found, ids),
+        "accuracy": said(
+            "decisions.accuracy", half=compact(found.half_tokens), run=compact(found.run_tokens), pairs=found.pairs,
+            share=percent(agreed), interval="[" + ", ".join(percent(end) for end in found.interval) + "]",
+            separated=found.separated,
+            separated_share=percent(found.separated_agreed / found.separated) if found.separated else NONE,
+        ),
+    }  # fmt: skip
+
+
+def _table(found: DecisionView, ids: Ids) -> Markup:
+    target = compact(found.target_tokens)
+    columns = [
+        Column(both("decisions.recipe")), Column(both("decisions.effect")), Column(both("decisions.best")),
+        Column(both("decisions.best_at_target", target=target)), Column(both("decisions.better", target=target)),
+    ]  # fmt: skip
+    rows: list[list[Content]] = []
+    for row in found.rows:
+        change: Content = NONE
+        if row.effect is not None:
+            value, interval = estimate(row.effect.estimate, row.effect.interval, signed=True)
+            change = Markup("{}<small>{}</small>").format(value, interval)
+        better = NONE if row.better_at_target is None else percent(row.better_at_target)
+        rows.append([row.label, change, percent(row.best), percent(row.best_at_target), better])
+    body = table(both("decisions.caption"), columns, rows, ident=ids.new("decisions-caption"), stack=True)
+    return body if len(rows) <= 6 else fold(both("decisions.ranking", n=len(rows)), body)

@@ -1,0 +1,50 @@
+"""Which recipe is best, how surely; whether small runs order cells as large ones do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from assay.impact.decisions import accuracy, ranked
+from assay.impact.measure import Difference
+
+
+def sure(value: float, se: float = 1e-6) -> Difference:
+    return Difference(value, se, 0.0, 1e6)
+
+
+def test_without_noise_the_best_recipe_is_certain() -> None:
+    found = ranked(["natural", "a", "b"], [sure(-0.1), sure(0.2)], [sure(0.0), sure(0.0)], 3.0)
+    assert [row.best for row in found] == [0, 1, 0] and [row.better_at_target for row in found] == [0, 1, 0]
+
+
+def test_a_trend_turns_the_ranking_at_the_target() -> None:
+    """a leads by 0.1 here and loses 0.05 with each doubling: behind the baseline after more than two."""
+    near, far = (ranked(["natural", "a"], [sure(-0.1)], [sure(0.05)], k)[1] for k in (1.0, 3.0))
+    assert near.best == 1 and near.better_at_target == 1
+    assert far.best == 1 and far.better_at_target == 0 and far.best_at_target == 0
+
+
+def test_the_chance_to_beat_the_baseline_is_that_of_the_difference() -> None:
+    found = ranked(["natural", "a"], [Difference(-0.02, 0.02, 0.0, 1e6)], [sure(0.0)], 0.0)[1]
+    assert found.best == pytest.approx(stats.norm.cdf(1), abs=0.02)
+    equal = ranked(["natural", "a", "b"], [sure(0.0, 0.1), sure(0.0, 0.1)], [sure(0.0)] * 2, 1.0)
+    assert all(row.best == pytest.approx(1 / 3, abs=0.03) for row in equal)
+
+
+def test_the_farther_the_target_the_less_is_sure() -> None:
+    effects, slopes = [Difference(-0.05, 0.01, 0.0, 8)], [Difference(0.0, 0.02, 0.0, 3)]
+    chances = [ranked(["natural", "a"], effects, slopes, k)[1].best_at_target for k in (0.0, 2.0, 8.0)]
+    assert chances[0] > chances[1] > chances[2] > 0.5
+
+
+def test_pairs_in_the_same_order_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    large = np.array([1.0, 2.0, 3.0, 4.0]) + rng.normal(0, 0.01, (5, 4))
+    small = np.array([1.0, 2.0, 4.0, 3.0]) + rng.normal(0, 0.01, (5, 4))
+    found = accuracy(small, large, 0.9)
+    assert (found.pairs, found.agreed, found.separated, found.separated_agreed) == (6, 5, 6, 5)
+    assert found.interval[0] <= 5 / 6 <= found.interval[1]
+    noise = accuracy(small, 1 + rng.normal(0, 1.0, (5, 4)), 0.9)
+    assert noise.separated <= 2 and noise.separated_agreed <= noise.separated
