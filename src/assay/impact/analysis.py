@@ -307,9 +307,13 @@ class Analysis:
             told.append(both("advice.use", recipe=best.label, worth=worth, sure=percent(best.best_at_target)))
         elif rows:
             told.append(both("advice.keep", n=len(rows) - 1))
-        for cell in self.cells:
-            if cell.axis == "distribution" and cell.source and self._holds(cell.name, supported) > 0:
-                told.append(both("advice.not_more", source=cell.source))
+        harmful = [
+            cell.source
+            for cell in self.cells
+            if cell.axis == "distribution" and cell.source and self._holds(cell.name, supported) > 0
+        ]
+        if harmful:
+            told.append(both("advice.not_more", n=len(harmful), sources=", ".join(harmful)))
         for name in self.filters:
             claim = supported.get(f"filter:{name}")
             if claim is not None:
