@@ -13,9 +13,12 @@ from assay.impact.results import (
     Cost,
     Curve,
     CurvePoint,
+    DecisionRow,
+    DecisionView,
     DosePoint,
     DoseView,
     Effect,
+    FilterRow,
     LawView,
     MixtureRow,
     MixtureView,
@@ -77,6 +80,8 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         "baseline": _baseline(floors),
         "law": _law(),
         "doses": [_dose("near_duplicates", 0.05), _dose("character_noise", 0.35)],
+        "filters": _filters(sources, chance),
+        "decisions": _decisions(sources),
         "mixtures": _mixtures(sources, chance),
         "samples": [sample for source in sources for sample in _samples(source, chance)],
         "cost": _cost(),
@@ -86,7 +91,7 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
 
 def one_source() -> StudyResults:
     """A folder with one source: no mixtures to compare."""
-    return study(("notes",), mixtures=None)
+    return study(("notes",), mixtures=None, decisions=None)
 
 
 def fourteen_sources() -> StudyResults:
@@ -101,6 +106,8 @@ def bare() -> StudyResults:
         claims=[],
         law=None,
         doses=[],
+        filters=[],
+        decisions=None,
         mixtures=None,
         samples=[],
         curves=[],
@@ -370,6 +377,38 @@ def _dose(defect: str, slope: float) -> DoseView:
         "zh": f"植入方式：{'近重复' if 'dup' in defect else '字符噪声'}，由随机种子选取文档。",
     }
     return DoseView(defect=defect, points=points, note=note)
+
+
+def _filters(sources: tuple[str, ...], chance: random.Random) -> list[FilterRow]:
+    rows = []
+    for name, share in (("gopher-quality+c4", 0.62), ("n_words > 100 AND <b>bold</b>", 0.04)):
+        effects = {}
+        for target in ("", *sources):
+            y = chance.gauss(-0.01, 0.02)
+            effects[target] = Effect(estimate=y, interval=(y - 0.01, y + 0.01), p_value=0.1, supported=abs(y) > 0.02)
+        kept = {source: share * chance.random() for source in sources}
+        rows.append(FilterRow(name=name, kept=kept, share=share, effects=effects, against_natural=effects[""]))
+    return rows
+
+
+def _decisions(sources: tuple[str, ...]) -> DecisionView:
+    effect = Effect(estimate=-0.01, interval=(-0.02, 0.0), p_value=0.1, supported=None)
+    rows = [
+        DecisionRow(
+            cell=f"up:{source}", label={"en": f"more {source}", "zh": f"更多 {source}"}, effect=effect, best=0.3,
+            best_at_target=0.2, better_at_target=0.7,
+        )
+        for source in sources
+    ]  # fmt: skip
+    natural = DecisionRow(
+        cell="natural", label={"en": "natural", "zh": "自然"}, effect=None, best=0.1, best_at_target=0.2,
+        better_at_target=None,
+    )  # fmt: skip
+    return DecisionView(
+        run_tokens=80_000, half_tokens=40_000, target_tokens=9_000_000, rows=[*rows, natural], pairs=6, agreed=5,
+        interval=(0.6, 1.0), separated=0, separated_agreed=0,
+        advice=[{"en": "Keep the mixture as it is.", "zh": "保持现有配比。"}],
+    )  # fmt: skip
 
 
 def _mixtures(sources: tuple[str, ...], chance: random.Random) -> MixtureView:
