@@ -147,6 +147,7 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
     more = (
         "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates]", "design.doses=[0.8]",
         "design.held_out_doses=[0.4]", "design.held_out_mixtures=2", "corpus.on_error=skip",
+        "design.damaged_sources=[numbers]",
     )  # fmt: skip
     options = [word for word in TINY if "axes" not in word]
     command = ["study", texts, *options, "--tokens", "1.3M", *(f"--set={pair}" for pair in more)]
@@ -161,7 +162,15 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
         low, high = claim["prediction"]["interval"]
         assert claim["outcome"]["verdict"] == ("hit" if low <= claim["outcome"]["value"] <= high else "miss")
     assert not any("0.4" in claim["id"] for claim in claims if not claim["prediction"])
-    views = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))["doses"]
+    results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    views, alone = results["doses"], results["damaged"]
+    assert [(row["defect"], row["source"]) for row in alone] == [
+        ("shuffle_words", "numbers"),
+        ("exact_duplicates", "numbers"),
+    ]
+    copies = alone[1]["effects"]  # copies of one source say nothing of the other
+    assert copies["numbers"]["estimate"] > copies["letters"]["estimate"] and alone[1]["worst"] == "numbers"
+    assert results["decisions"]["pairs"] == 21  # natural, two doses, two in one source, two mixtures
     assert [[point["held_out"] for point in view["points"]] for view in views] == [[True, False]] * 2
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "8 more, of each source on its own" in page and "另有 8 条" in page

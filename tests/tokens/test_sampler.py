@@ -174,6 +174,14 @@ def test_the_dose_is_the_share_of_damaged_rows_and_nothing_else_changes() -> Non
     assert not sampler(defect=None, dose=0.5).slots[2].any()
 
 
+def test_only_the_named_source_is_damaged() -> None:
+    clean, whole, alone = sampler(), sampler(defect="noise", dose=0.5), sampler(defect="noise", dose=0.5, only="b")
+    own = sources(alone) == sorted(LENGTHS).index("b")
+    assert np.array_equal(alone.slots[2], whole.slots[2] & own) and alone.slots[2].any()
+    for mine, other in zip(alone.slots[:2], clean.slots[:2], strict=True):
+        assert np.array_equal(mine[~own], other[~own])
+
+
 def test_a_shorter_damaged_stream_is_read_from_the_right_source() -> None:
     s = sampler(100, defect="copies", dose=1.0)
     limits = {"a": (20_000, 20_090), "b": (20_090, 20_340), "c": (20_340, 20_380)}

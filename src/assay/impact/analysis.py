@@ -22,6 +22,7 @@ from assay.impact.predictions import Registered, outcome, size_law
 from assay.impact.results import (
     Curve,
     CurvePoint,
+    DamagedRow,
     DecisionRow,
     DecisionView,
     DosePoint,
@@ -90,7 +91,8 @@ class Analysis:
 
     def drafts(self) -> list[Draft]:
         """All claims of the study, before the correction for their number."""
-        return [*self._size(), *self._quality(), *self._filters(), *self._distribution(), *self._predictions()]
+        quality = [*self._quality(), *self._alone(), *self._filters()]
+        return [*self._size(), *quality, *self._distribution(), *self._predictions()]
 
     @cached_property
     def _doublings(self) -> list[int]:
@@ -127,7 +129,7 @@ class Analysis:
         return doses.tokens_lost(self.measured, design.NATURAL, self.sizes, self.run_tokens, effect, level)
 
     def _quality(self) -> list[Draft]:
-        own = [cell for cell in self.cells if cell.axis == "quality" and cell.fitted]
+        own = [cell for cell in self.cells if cell.is_dose and cell.fitted]
         highest = {cell.defect: max(c.dose for c in own if c.defect == cell.defect) for cell in own}
         return [
             Draft(
@@ -141,6 +143,26 @@ class Analysis:
                 tokens_lost=self._lost(cell),
             )
             for cell in own
+        ]
+
+    def _alone(self) -> list[Draft]:
+        """Defects in one source alone: what they do to every source's text."""
+        own = [cell for cell in self.cells if cell.axis == "quality" and not cell.is_dose]
+        return [
+            Draft(
+                id=f"quality:{cell.name}" + (f"@{target}" if target else ""),
+                kind="quality",
+                question="damaged_source",
+                difference=difference,
+                evidence=[design.NATURAL, cell.name],
+                change=change(
+                    "alone", defect=both(f"doses.name.{cell.defect}"), dose=percent(cell.dose), source=cell.source
+                ),
+                target=target,
+                source=cell.source,
+            )
+            for cell in own
+            for target, difference in zip(self.measured.targets, self.effects[cell.name], strict=True)
         ]
 
     def _filters(self) -> list[Draft]:
@@ -318,7 +340,8 @@ class Analysis:
             claim = supported.get(f"filter:{name}")
             if claim is not None:
                 told.append(both("advice.filter" if claim.estimate < 0 else "advice.no_filter", filter=name))
-        lost = [(cell, self._lost(cell)) for cell in self.cells if f"quality:{cell.name}" in supported]
+        planted = [cell for cell in self.cells if cell.is_dose and f"quality:{cell.name}" in supported]
+        lost = [(cell, self._lost(cell)) for cell in planted]
         harm = [(found[0], cell) for cell, found in lost if found is not None and found[0] > 0]
         if harm:
             share, cell = max(harm, key=lambda one: one[0] / one[1].dose)
@@ -418,8 +441,8 @@ class Analysis:
     def dose_views(self, claims: Sequence[Claim]) -> list[DoseView]:
         supported = {claim.id for claim in claims if claim.verdict == "supported"}
         views = []
-        for defect in dict.fromkeys(cell.defect for cell in self.cells if cell.axis == "quality"):
-            own = [cell for cell in self.cells if cell.defect == defect]
+        for defect in dict.fromkeys(cell.defect for cell in self.cells if cell.is_dose):
+            own = [cell for cell in self.cells if cell.is_dose and cell.defect == defect]
             note = both(
                 f"planted.{defect}",
                 copies=self.design.copies,
@@ -437,6 +460,31 @@ class Analysis:
             ]
             views.append(DoseView(defect=str(defect), points=points, note=note))
         return views
+
+    def damaged_views(self, claims: Sequence[Claim]) -> list[DamagedRow]:
+        """Of every defect in one source alone, which source's text suffers most."""
+        supported = {claim.id for claim in claims if claim.verdict == "supported"}
+        rows = []
+        for cell in self.cells:
+            if cell.axis != "quality" or cell.is_dose:
+                continue
+            by_target = dict(zip(self.measured.targets, self.effects[cell.name], strict=True))
+            worst = max(self.measured.sources, key=lambda source: by_target[source].estimate)
+            effects = {
+                target: self._effect(effect, f"quality:{cell.name}" + (f"@{target}" if target else "") in supported)
+                for target, effect in by_target.items()
+            }
+            rows.append(
+                DamagedRow(
+                    defect=str(cell.defect),
+                    dose=cell.dose,
+                    source=str(cell.source),
+                    worst=worst,
+                    found=worst == cell.source and bool(effects[worst].supported),
+                    effects=effects,
+                )
+            )
+        return rows
 
     def filter_views(self, claims: Sequence[Claim], kept: dict[str, dict[str, float]]) -> list[FilterRow]:
         """What each filter does, against as much text kept at random and against the corpus as it is.

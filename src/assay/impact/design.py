@@ -5,6 +5,7 @@ as their mixtures allow, the order of their data, so every comparison with the `
 
     natural                   the corpus as it is: baseline of every comparison, and the trunk of the size law
     DEFECT:DOSE               a share of the training text replaced by damaged copies
+    DEFECT:DOSE:SOURCE        that share of one source's text, all others as they are
     filter:NAME, drop:NAME    what a filter keeps; as much text kept at random (`filters`)
     uniform, up:SOURCE        every source alike; one source's odds raised
     mix:held-out, ...         mixtures that no fit has seen
@@ -29,7 +30,8 @@ NOTICEABLE = 0.05  # a mixture whose shares differ less than this in all (half t
 
 @dataclass(frozen=True)
 class Cell:
-    """One training distribution. `fitted` is False where a registered prediction is tested on it."""
+    """One training distribution. `fitted` is False where a registered prediction is tested on it; `source` is the one
+    that is raised, or alone damaged."""
 
     name: str
     axis: Axis
@@ -38,6 +40,11 @@ class Cell:
     dose: float = 0.0
     source: str | None = None
     fitted: bool = True
+
+    @property
+    def is_dose(self) -> bool:
+        """Whether it is a point of a dose curve: a defect in all of the text."""
+        return self.axis == "quality" and self.source is None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,9 +55,9 @@ def up(source: str) -> str:
     return f"up:{source}"
 
 
-def damaged(defect: str, dose: float) -> str:
-    """Name of the cell in which a share of the text is damaged."""
-    return f"{defect}:{dose:g}"
+def damaged(defect: str, dose: float, source: str | None = None) -> str:
+    """Name of the cell in which a share of the text, or of one source's, is damaged."""
+    return f"{defect}:{dose:g}" + (f":{source}" if source is not None else "")
 
 
 def normalised(weights: dict[str, float]) -> dict[str, float]:
@@ -102,13 +109,21 @@ def quality_cells(
     defects: tuple[str, ...],
     doses: tuple[float, ...],
     held_out_doses: tuple[float, ...] = (),
+    sources: tuple[str, ...] = (),
 ) -> list[Cell]:
-    """Each defect at each dose; those at held-out doses are not fitted."""
-    return [
+    """Each defect at each dose; those at held-out doses are not fitted. Then each in some sources alone."""
+    everywhere = [
         Cell(damaged(defect, dose), "quality", natural, defect=defect, dose=dose, fitted=dose in doses)
         for defect in dict.fromkeys(defects)
         for dose in sorted({*doses, *held_out_doses})
     ]
+    alone = [
+        Cell(damaged(defect, dose, source), "quality", natural, defect=defect, dose=dose, source=source)
+        for source in dict.fromkeys(sources)
+        for defect in dict.fromkeys(defects)
+        for dose in sorted(doses)
+    ]
+    return everywhere + alone
 
 
 def filtered(name: str) -> str:

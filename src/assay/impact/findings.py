@@ -129,6 +129,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         baseline=baseline.view(measured, plan, recipe.design.level),
         law=analysis.law_view(),
         doses=analysis.dose_views(claims),
+        damaged=analysis.damaged_views(claims),
         decisions=analysis.decision_view(claims),
         filters=analysis.filter_views(claims, prepared.kept),
         mixtures=analysis.mixture_view(claims, _epochs(finished)),

@@ -205,7 +205,7 @@ def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tupl
     base = rungs[0]
     doses = len({*recipe.design.doses, *recipe.design.held_out_doses})
     n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
-    n_cells += 2 * len(recipe.design.filters)
+    n_cells += 2 * len(recipe.design.filters) + len(recipe.design.damaged_sources) * len(recipe.design.defects) * doses
     for rung in reversed(rungs[1:]):
         run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (n_cells + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
@@ -330,7 +330,8 @@ def _claims(cells: list[Cell], recipe: StudyRecipe, n_sources: int) -> int:
     mixtures = sum(cell.axis == "distribution" for cell in fitted) * (n_sources + 1)
     mixtures += sum(cell.axis == "filter" for cell in fitted) // 2 * (n_sources + 1)
     size = n_sources + 1 if "size" in recipe.design.axes else 0
-    return max(1, size + mixtures + sum(cell.axis == "quality" for cell in fitted))
+    alone = sum(cell.axis == "quality" and not cell.is_dose for cell in fitted) * (n_sources + 1)
+    return max(1, size + mixtures + alone + sum(cell.is_dose for cell in fitted))
 
 
 def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
@@ -390,7 +391,13 @@ def _cells(
     axes, cells = recipe.design.axes, []
     cells += design.filter_cells(natural, kept or {})
     if "quality" in axes:
-        cells += design.quality_cells(natural, recipe.design.defects, doses, recipe.design.held_out_doses)
+        asked = recipe.design
+        if unknown := [source for source in asked.damaged_sources if source not in natural]:
+            there = ", ".join(natural)
+            raise InputError(
+                f"there is no source {unknown[0]}", where="design.damaged_sources", remedy=f"name one of {there}"
+            )
+        cells += design.quality_cells(natural, asked.defects, doses, asked.held_out_doses, asked.damaged_sources)
     if "distribution" in axes and len(natural) > 1:
         factor = recipe.design.upweight
         held = recipe.design.held_out_mixtures

@@ -158,8 +158,9 @@ def _mixture(cell: Cell, plan: Plan, measured: Measurements, model: MixtureModel
 
 def _dose(cell: Cell, plan: Plan, measured: Measurements, target: int) -> Predict:
     """The effect at a held-out dose, from those of the same defect that were measured."""
-    own = sorted((c for c in plan.cell_list() if c.defect == cell.defect and c.fitted), key=lambda c: c.dose)
-    every = [c.name for c in plan.cell_list() if c.axis == "quality" and c.fitted]
+    planted = [c for c in plan.cell_list() if c.is_dose and c.fitted]
+    own = sorted((c for c in planted if c.defect == cell.defect), key=lambda c: c.dose)
+    every = [c.name for c in planted]
     effects = measured.differences(every, design.NATURAL, plan.run_steps * plan.step_tokens)
     found = [effects[c.name][target] for c in own]
     others = _other_variance([c.name for c in own], plan, measured, target)

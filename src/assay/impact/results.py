@@ -107,6 +107,17 @@ class DoseView(_Value):
     note: dict[str, str]  # language -> what exactly was planted
 
 
+class DamagedRow(_Value):
+    """A defect in one source alone, and its effect on each source's text and the mean ("")."""
+
+    defect: str
+    dose: float  # share of that source's training text
+    source: str
+    worst: str  # the source whose text suffers most
+    found: bool  # it is the damaged one, and its effect is supported
+    effects: dict[str, Effect]
+
+
 class FilterRow(_Value):
     """What a filter keeps, and what that does to each source's text and the mean ("")."""
 
@@ -210,6 +221,7 @@ class StudyResults(_Value):
     baseline: Baseline
     law: LawView | None
     doses: list[DoseView]
+    damaged: list[DamagedRow] = []
     filters: list[FilterRow] = []
     decisions: DecisionView | None = None
     mixtures: MixtureView | None

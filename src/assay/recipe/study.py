@@ -66,6 +66,9 @@ class DesignRecipe(Section):
     doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.25, 0.5), min_length=1, description="shares of the training text that are damaged"
     )
+    damaged_sources: tuple[str, ...] = Field(
+        (), description="sources that each defect is planted in alone, too: is it seen which one is damaged?"
+    )
     held_out_doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (), description="doses that no fit sees: the effect of each defect there is predicted, then measured"
     )

@@ -30,6 +30,7 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
     if any(point.held_out for dose in held for point in dose.points):
         keys.append(Key("diamond", "warm", both("doses.key_held_out")))
     return {
+        "damaged": _damaged(results, ids),
         "legend": legend(keys),
         "defects": [
             {
@@ -106,3 +107,20 @@ def _lost(point: DosePoint) -> Content:
     if value == NONE:
         return _beyond()
     return Markup("{}<small>[{}, {}]</small>").format(value, low, high)
+
+
+def _damaged(results: StudyResults, ids: Ids) -> Markup | None:
+    """Defects in one source alone: which text suffers most, and whether it is the damaged source's."""
+    if not results.damaged:
+        return None
+    heads = ("defect", "where", "dose", "worst", "seen", "effect")
+    columns = [Column(both(f"damaged.{name}"), number=name in ("dose", "effect")) for name in heads]
+    rows: list[list[Content]] = []
+    for row in results.damaged:
+        value, interval = estimate(row.effects[row.source].estimate, row.effects[row.source].interval, signed=True)
+        seen, change = both("damaged.found" if row.found else "damaged.missed"), Markup("{}<small>{}</small>")
+        rows.append(
+            [both(f"doses.name.{row.defect}"), row.source, percent(row.dose), row.worst, seen,
+             change.format(value, interval)]
+        )  # fmt: skip
+    return table(both("damaged.caption"), columns, rows, ident=ids.new("damaged-caption"), stack=True)

@@ -108,6 +108,7 @@ class StreamPlan:
         batch_rows: B.
         defect: name of the damaged stream, or None.
         dose: share of the rows that is damaged.
+        only: the source that is damaged; None: all.
         part: of every source's text, that which the run reads.
     """
 
@@ -118,6 +119,7 @@ class StreamPlan:
     defect: str | None = None
     dose: float = 0.0
     part: Part = Part()
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ class Sampler:
             own, rows = np.flatnonzero(source == i), self.part_rows[name]
             if len(own):
                 row[own] = rows[without_replacement(len(own), len(rows), plan.seed, _ORDER + i)]
+            if plan.only not in (None, name):
+                damaged[own] = False
             if plan.defect is not None and len(hit := own[damaged[own]]):
                 copies = self._copies(i, self.streams[plan.defect], row[hit])
                 damaged[hit] = bool(len(copies))  # no document was fit to be damaged: the clean ones stay
