@@ -150,7 +150,7 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
         "design.damaged_sources=[numbers]",
     )  # fmt: skip
     options = [word for word in TINY if "axes" not in word]
-    command = ["study", texts, *options, "--tokens", "1.3M", *(f"--set={pair}" for pair in more)]
+    command = ["study", texts, *options, "--tokens", "1.6M", *(f"--set={pair}" for pair in more)]
     done = assay(*command, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     claims = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))

@@ -268,7 +268,7 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         code = _tell(_in_words(error))
-        if code == Stopped.exit_code:
+        if code == Stopped.exit_code or _in_company():
             _end(code)
     else:
         if code == Stopped.exit_code:  # a Ctrl-C outside of the work, which typer took for itself
@@ -276,9 +276,17 @@ def main() -> None:
     raise SystemExit(code)
 
 
+def _in_company() -> bool:
+    """Whether processes train together: where another one was lost, gloo's threads abort an interpreter that winds
+    down."""
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
 def _end(code: int) -> None:
     """End now: one more Ctrl-C while the interpreter winds down would end it by the signal, with words of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
