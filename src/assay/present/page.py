@@ -8,6 +8,7 @@ passes unescaped.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import jinja2
@@ -40,3 +41,17 @@ def environment(package: str) -> jinja2.Environment:
         script=Markup((_HERE / "static" / "page.js").read_text(encoding="utf-8")),
     )
     return found
+
+
+def begun(language: str, sections: Iterable[str]) -> parts.Ids:
+    """The ids of a page, those that the shell and its sections have taken.
+
+    Raises:
+        ValueError: there is no such language.
+    """
+    if language not in LANGUAGES:
+        raise ValueError(f"no language {language!r}; there are {', '.join(LANGUAGES)}")
+    ids = parts.Ids()
+    for taken in ("top", "main", "nav-name", "command", *sections):
+        ids.new(taken)
+    return ids

@@ -13,7 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from assay.present.numbers import estimate, fixed, percent
-from assay.present.page import environment
+from assay.present.page import begun, environment
 from assay.present.parts import Content, Ids, Key, figure
 from assay.present.plots import Point, Series, plot
 from assay.present.scales import Axis
@@ -29,9 +29,7 @@ _SHOWN = 500  # predictions in the list
 
 def write(found: Mapping[str, Any], command: str, folder: Path, language: str) -> Path:
     """Write `calibration.html` into a folder; returns its path."""
-    ids = Ids()
-    for taken in ("top", "main", "nav-name", "command", "table", "list"):
-        ids.new(taken)
+    ids = begun(language, ("table", "list"))
     content = json.dumps(found, ensure_ascii=False, indent=1).encode()
     page = (
         _environment()

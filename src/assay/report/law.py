@@ -18,12 +18,12 @@ import jinja2
 from markupsafe import Markup, escape
 
 from assay.present.numbers import NONE, compact, estimate, percent, significant
-from assay.present.page import environment
+from assay.present.page import begun, environment
 from assay.present.parts import Content, Ids, Key, figure, fold, spans, tile
 from assay.present.plots import Band, Point, Series, plot
 from assay.present.scales import Axis
 from assay.present.tables import Column, table
-from assay.present.words import LANGUAGES, Both, both, known
+from assay.present.words import Both, both, known
 from assay.report.page import printable
 from assay.store import write_atomic
 
@@ -46,11 +46,7 @@ def render(found: Mapping[str, Any], title: str, command: str, language: str = "
     Raises:
         ValueError: `language` is neither "en" nor "zh".
     """
-    if language not in LANGUAGES:
-        raise ValueError(f"no language {language!r}; there are {', '.join(LANGUAGES)}")
-    ids = Ids()
-    for taken in ("top", "main", "nav-name", "command", *SECTIONS):
-        ids.new(taken)
+    ids = begun(language, SECTIONS)
     groups = found.get("groups", {"": found})
     many = len(groups) > 1
     laws = [_law(name, one, ids) for name, one in groups.items()]

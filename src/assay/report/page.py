@@ -13,9 +13,8 @@ import jinja2
 
 from assay.impact.results import StudyResults
 from assay.present.numbers import compact, moment
-from assay.present.page import environment
-from assay.present.parts import Ids
-from assay.present.words import LANGUAGES, both
+from assay.present.page import begun, environment
+from assay.present.words import both
 from assay.report import answer, corpus, costs, curves, decisions, doses, filters, mixtures, samples
 
 SECTIONS = (
@@ -47,12 +46,7 @@ def render(results: StudyResults, language: str = "en") -> str:
     Raises:
         ValueError: `language` is neither "en" nor "zh".
     """
-    if language not in LANGUAGES:
-        raise ValueError(f"no language {language!r}; there are {', '.join(LANGUAGES)}")
-    ids = Ids()
-    ids.new("top"), ids.new("main"), ids.new("nav-name"), ids.new("command")
-    for section in SECTIONS:
-        ids.new(section)
+    ids = begun(language, SECTIONS)
     page = (
         _environment()
         .get_template("study.html")

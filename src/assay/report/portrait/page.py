@@ -14,9 +14,8 @@ from typing import Any
 import jinja2
 
 from assay.present.numbers import fixed, size
-from assay.present.page import environment
-from assay.present.parts import Ids
-from assay.present.words import LANGUAGES, both
+from assay.present.page import begun, environment
+from assay.present.words import both
 from assay.report.page import printable
 from assay.report.portrait import amounts, copies, quality, rest, topics
 
@@ -32,11 +31,7 @@ def render(found: Mapping[str, Any], language: str = "en") -> str:
     Raises:
         ValueError: `language` is neither "en" nor "zh".
     """
-    if language not in LANGUAGES:
-        raise ValueError(f"no language {language!r}; there are {', '.join(LANGUAGES)}")
-    ids = Ids()
-    for taken in ("top", "main", "nav-name", "command", *SECTIONS):
-        ids.new(taken)
+    ids = begun(language, SECTIONS)
     page = (
         _environment()
         .get_template("portrait.html")
