@@ -105,6 +105,7 @@ def test_repetition_is_told(tmp_path: Path) -> None:
         ({"holdout": "tokens > 4e7"}, "needs 3 sizes of data at least, and there are 2"),
         ({"level": 1.5}, "out of range"),
         ({"flops": -1.0}, "out of range"),
+        ({"floor": 9.0}, "is no floor: a run has a loss of 1."),
         ({"predictions": ["N=3"]}, "is no run that this law can predict"),
         ({"predictions": ["N=3,D=many"]}, "is no run that this law can predict"),
         ({"n": None, "flops": 1e20}, "needs a law of parameters and tokens"),

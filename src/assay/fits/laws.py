@@ -226,6 +226,9 @@ def _fitted(
     own = np.flatnonzero(~held_out & ~left)
     fitted = runs.at(own)
     _suffices(fitted, form, where)
+    if request.floor is not None and request.floor >= (least := float(fitted.loss.min())):
+        what = f"is no floor: a run has a loss of {least:g}"
+        raise InputError(what, where=f"--floor {request.floor:g}", remedy="give a lower one, or none")
     outliers = request.leave_out is None
     made = powers.fit(fitted, form, draws=request.draws, outliers=outliers, seed=request.seed)
     past = forecast.past_forecasts(fitted, form, outliers=outliers, seed=request.seed)
