@@ -321,11 +321,11 @@ class _Study:
             self.progress.advance(1)
         for number, one in enumerate(prepared.filters):
             if design.filtered(one.name) in chosen:
-                batches = filters.kept_documents(one, corpus, plan)
-                streams[f"filter-{number}"] = self._chosen(prepared, f"filter-{number}", batches, one)
-                batches = filters.dropped_at_random(one, corpus, plan, self.recipe.seed)
-                streams[f"drop-{number}"] = self._chosen(prepared, f"drop-{number}", batches, one)
-                self.progress.advance(2)
+                kept = filters.kept_documents(one, corpus, plan)
+                control = filters.dropped_at_random(one, corpus, plan, self.recipe.seed)
+                for name, batches in zip(design.filter_streams(number), (kept, control), strict=True):
+                    streams[name] = self._chosen(prepared, name, batches, one)
+                    self.progress.advance(1)
         evaluation = {}
         for split in ("eval", "test"):
             held_out = self._stream(prepared, split, corpus.read(split, sources=list(plan.natural)))
@@ -369,7 +369,14 @@ class _Study:
         config = {"sources": list(plan.natural), "pool_share": plan.pool_share, "seed": self.recipe.seed}
         inputs = {"corpus": prepared.corpus.fingerprint, "decisions": of.decisions.fingerprint}
         whole = prepared.corpus.whole_texts
-        return prepare.stream(batches, prepared.tokens, self.store, name, config, inputs, whole=whole)
+        made = prepare.stream(batches, prepared.tokens, self.store, name, config, inputs, whole=whole)
+        read = next(cell.weights for cell in plan.cell_list() if cell.stream == name)
+        for source, share in read.items():
+            if share > 0 and made.summary["sources"][source]["tokens"] < len(plan.seeds) * plan.row_tokens:
+                what = f"too little is left of {source} in the text that the study reads"
+                remedy = "leave that filter out, or give a larger budget, which reads more text"
+                raise InputError(what, where=f"design.filters {of.name}", remedy=remedy)
+        return made
 
     # Runs
 

@@ -219,7 +219,8 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
     """What differs, key by key, those of a recipe last, named as `--set` does: `model.width: 16 there, 32 here`."""
     for key, value in sorted(here.items(), key=lambda item: item[0] == "recipe"):
         before = there.get(key)
-        later = key not in there and value in (None, False)  # an option that came since, and asks for nothing
+        # An option that came since, and asks for nothing.
+        later = key not in there and (value is None or value is False or value == [])
         if before == value or later:
             continue
         if isinstance(before, dict) and isinstance(value, dict):

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from corpus_texts import batch_of, chinese, english
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_word_cuts import cut
 
@@ -177,6 +177,17 @@ def spaced(text: str) -> bool:
 @given(st.lists(TEXT.filter(spaced), min_size=1, max_size=4))
 def test_signals_are_their_definitions(texts: list[str]) -> None:
     check(texts)
+
+
+PARTS = st.lists(st.sampled_from(["a", "b", "ab", "ba", "aab"]), min_size=10, max_size=60)
+
+
+@settings(max_examples=60, deadline=None)
+@given(PARTS.map(" ".join))
+@example("a b c d e fg ab c d e f g")
+def test_equal_characters_are_equal_whatever_the_words(text: str) -> None:
+    """Joined n-grams of six words may be equal where none of five are."""
+    check([text])
 
 
 @settings(max_examples=200, deadline=None)

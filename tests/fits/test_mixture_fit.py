@@ -94,6 +94,11 @@ def test_divergence_draws_towards_the_natural_mixture(tmp_path: Path) -> None:
     natural = written(tmp_path / "n.csv", [["code", "web", "书"], [0.1, 0.3, 0.6]])
     found = mixtures.fit(request(tmp_path, *tables(), natural=str(natural), kl=100.0))
     assert found["natural"]["mixture"] == pytest.approx({"web": 0.3, "书": 0.6, "code": 0.1})
+    named = written(tmp_path / "k.csv", [["index", "code", "web", "书"], ["now", 0.1, 0.3, 0.6]])
+    assert (
+        mixtures.fit(request(tmp_path, *tables(), natural=str(named), kl=100.0))["natural"]["mixture"]
+        == found["natural"]["mixture"]
+    )
     assert found["optimum"]["mixture"] == pytest.approx({"web": 0.3, "书": 0.6, "code": 0.1}, abs=0.01)
 
 

@@ -15,27 +15,30 @@ def sure(value: float, se: float = 1e-6) -> Difference:
 
 
 def test_without_noise_the_best_recipe_is_certain() -> None:
-    found = ranked(["natural", "a", "b"], [sure(-0.1), sure(0.2)], [sure(0.0), sure(0.0)], 3.0)
-    assert [row.best for row in found] == [0, 1, 0] and [row.better_at_target for row in found] == [0, 1, 0]
+    found = ranked(["natural", "a", "b"], [sure(-0.1), sure(0.2)], [sure(-0.1), sure(0.2)])
+    assert [row.best for row in found] == [0, 1, 0] and [row.better_at_target for row in found] == [None, 1, 0]
 
 
 def test_a_trend_turns_the_ranking_at_the_target() -> None:
-    """a leads by 0.1 here and loses 0.05 with each doubling: behind the baseline after more than two."""
-    near, far = (ranked(["natural", "a"], [sure(-0.1)], [sure(0.05)], k)[1] for k in (1.0, 3.0))
+    """a leads here and is behind the baseline at the target."""
+    near, far = (ranked(["natural", "a"], [sure(-0.1)], [sure(there)])[1] for there in (-0.05, 0.05))
     assert near.best == 1 and near.better_at_target == 1
     assert far.best == 1 and far.better_at_target == 0 and far.best_at_target == 0
 
 
 def test_the_chance_to_beat_the_baseline_is_that_of_the_difference() -> None:
-    found = ranked(["natural", "a"], [Difference(-0.02, 0.02, 0.0, 1e6)], [sure(0.0)], 0.0)[1]
+    found = ranked(["natural", "a"], [Difference(-0.02, 0.02, 0.0, 1e6)], [sure(0.0)])[1]
     assert found.best == pytest.approx(stats.norm.cdf(1), abs=0.02)
-    equal = ranked(["natural", "a", "b"], [sure(0.0, 0.1), sure(0.0, 0.1)], [sure(0.0)] * 2, 1.0)
+    equal = ranked(["natural", "a", "b"], [sure(0.0, 0.1), sure(0.0, 0.1)], [sure(0.0)] * 2)
     assert all(row.best == pytest.approx(1 / 3, abs=0.03) for row in equal)
 
 
-def test_the_farther_the_target_the_less_is_sure() -> None:
-    effects, slopes = [Difference(-0.05, 0.01, 0.0, 8)], [Difference(0.0, 0.02, 0.0, 3)]
-    chances = [ranked(["natural", "a"], effects, slopes, k)[1].best_at_target for k in (0.0, 2.0, 8.0)]
+def test_the_wider_the_effect_at_the_target_the_less_is_sure() -> None:
+    effect = Difference(-0.05, 0.01, 0.0, 8)
+    chances = [
+        ranked(["natural", "a"], [effect], [Difference(-0.05, se, 0.0, 3)])[1].best_at_target
+        for se in (0.01, 0.05, 0.5)
+    ]
     assert chances[0] > chances[1] > chances[2] > 0.5
 
 

@@ -71,7 +71,11 @@ def test_a_filter_and_its_control_have_one_mixture_and_one_volume(
 ) -> None:
     cells = {cell.name: cell for cell in plan.cell_list()}
     kept, control = cells[design.filtered(SHORT)], cells[design.dropped(SHORT)]
-    assert kept.weights == control.weights and kept.axis == "filter" and kept.dose == control.dose == 1
+    assert (
+        kept.weights == control.weights
+        and kept.axis == "filter"
+        and (kept.stream, control.stream) == ("filter-0", "drop-0")
+    )
     odds = {s: plan.natural[s] * found.kept[s] for s in plan.natural}
     assert kept.weights == pytest.approx({s: odds[s] / sum(odds.values()) for s in odds})
     chosen = pl.concat([pl.from_arrow(b) for b in filters.kept_documents(found, corpus, plan)])

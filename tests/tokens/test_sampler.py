@@ -182,6 +182,19 @@ def test_only_the_named_source_is_damaged() -> None:
         assert np.array_equal(mine[~own], other[~own])
 
 
+def test_another_stream_is_read_by_parts_of_its_own() -> None:
+    own = sampler(stream="copies", part=Part(1, 2, 0))
+    source, row, damaged = own.slots
+    assert not damaged.any()
+    assert all(len(rows) < len(sampler(part=Part(1, 2, 0)).part_rows[name]) for name, rows in own.part_rows.items())
+    for i, name in enumerate(own.sources):
+        assert set(row[source == i]) <= set(own.part_rows[name].tolist())
+    assert (own.batch(0) >= 20_000).all()
+    assert own.epochs() == {
+        name: pytest.approx((source == i).sum() / len(own.part_rows[name])) for i, name in enumerate(own.sources)
+    }
+
+
 def test_a_shorter_damaged_stream_is_read_from_the_right_source() -> None:
     s = sampler(100, defect="copies", dose=1.0)
     limits = {"a": (20_000, 20_090), "b": (20_090, 20_340), "c": (20_340, 20_380)}

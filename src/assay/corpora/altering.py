@@ -44,6 +44,7 @@ ALTERED = Stage("kept", 1)
 COUNTED = Stage("word_counts", 1)
 FREQUENT = Stage("frequent", 1)
 EVIDENCE = Stage("planted", 1)
+HOSTS = Stage("hosts", 1)
 NEAREST = Stage("neighbours", 1)
 _TOLD = ("doc_id", "parent_id", "source", "defect", "what", "removed", "added")
 _OFTEN = 4.0  # times that text is repeated without loss (Muennighoff et al. 2023)
@@ -261,7 +262,7 @@ def _hosts(
         return {"planted": len(made)}
 
     inputs = {"documents": texts.fingerprint, "items": fingerprint(table.to_pydict())}
-    return store.build(damage.POOL, inputs, {"dose": how.dose, "copies": how.copies, "seed": how.seed}, choose)
+    return store.build(HOSTS, inputs, {"dose": how.dose, "copies": how.copies, "seed": how.seed}, choose)
 
 
 def _evidence(parts: Sequence[Path], folder: Path) -> dict[str, Any]:

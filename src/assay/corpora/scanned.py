@@ -28,7 +28,7 @@ class Request:
     """What all verbs are given.
 
     Attributes:
-        sources: URIs; for `select` and `dedup` also the folder of a scan.
+        sources: URIs, or the folder of a scan.
         out: the folder to work in.
         command: as typed.
         language: of progress.

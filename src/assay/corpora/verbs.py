@@ -10,7 +10,7 @@ given again to go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -251,9 +251,10 @@ def _write(texts: list[Path], decided: Artifact, folder: Path, progress: Progres
     more = [pq.read_schema(table).field(name) for name in select.DECIDED if name in pq.read_schema(table).names]
     with documents.PartsWriter(folder, "kept", pa.schema([*documents.DOCUMENTS, *more])) as writer:
 
-        def write(batch: pa.RecordBatch) -> None:
-            writer.write(batch)
-            progress.advance(batch.nbytes)
+        def counted() -> Iterator[pa.RecordBatch]:
+            for batch in select.kept(texts, table):
+                yield batch
+                progress.advance(batch.nbytes)
 
-        behind(write, select.kept(texts, table))
+        behind(writer.write, counted())
     return {"documents": writer.rows}

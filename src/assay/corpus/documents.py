@@ -184,13 +184,19 @@ def read(
 
 
 def grouped(batches: Iterable[pa.RecordBatch], rows: int = 1 << 13) -> Iterator[pa.Table]:
-    """Small batches together, so many rows or a little more: what is worth a row group."""
+    """Small batches together: what is worth a row group.
+
+    Args:
+        rows: least number of rows of a table, the last one aside.
+    """
     waiting: list[pa.RecordBatch] = []
+    held = 0
     for batch in batches:
         waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= rows:
+        held += batch.num_rows
+        if held >= rows:
             yield pa.Table.from_batches(waiting)
-            waiting = []
+            waiting, held = [], 0
     if waiting:
         yield pa.Table.from_batches(waiting)
 

@@ -16,7 +16,7 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -194,7 +194,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def in_order(work: Callable[[_In], _Out], items: Iterator[_In], threads: int) -> Iterator[_Out]:
+def in_order(work: Callable[[_In], _Out], items: Iterator[_In], threads: int) -> Generator[_Out, None, None]:
     """What `work` makes of each item, in their order: by threads, while the next items are made; no more of them are in
     memory than keep the threads busy. Pays for work that does not hold the interpreter's lock."""
     if threads == 1:
@@ -215,7 +215,8 @@ def in_order(work: Callable[[_In], _Out], items: Iterator[_In], threads: int) ->
 
 
 def behind(work: Callable[[_In], Any], items: Iterable[_In]) -> None:
-    """Have `work` done with each item in turn, by a thread, while the next one is made."""
+    """Have `work` done with each item in turn, by another thread, while the next one is made. An error of `work` is
+    raised when the next item is there; one of `items` goes first."""
     with ThreadPoolExecutor(1) as pool:
         before: Future[Any] | None = None
         for item in items:

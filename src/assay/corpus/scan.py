@@ -9,6 +9,7 @@ on with the first stage that is missing. Every stage streams; a corpus may be la
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
 DOCUMENTS = Stage("documents", 4)
-SIGNALS = Stage("signals", 5)
+SIGNALS = Stage("signals", 6)
 DUPLICATES = Stage("duplicates", 3)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
@@ -279,8 +280,9 @@ def read(
 def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]:
     report, total = ReadReport(), float(sources.n_bytes)
     batches = sources.batches(report, lambda done: tell("documents", done, total))
-    with documents.PartsWriter(folder, "documents", documents.DOCUMENTS) as writer:
-        behind(writer.write, in_order(language.annotate, batches, cores()))
+    annotated = in_order(language.annotate, batches, cores())
+    with documents.PartsWriter(folder, "documents", documents.DOCUMENTS) as writer, contextlib.closing(annotated):
+        behind(writer.write, annotated)
     if not report.documents:
         if report.places:
             what = f"no documents are left, all were skipped as broken; the first: {report.places[0]}"

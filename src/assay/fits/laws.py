@@ -130,7 +130,7 @@ def written(request: Request, out: Path, command: str, language: str) -> dict[st
         drawn = {name: {**one.answer, "view": one.view} for name, one in found.items()}
         whole = {**answer, "groups": drawn} if request.group is not None else {**answer, **drawn[""]}
         write_json_atomic(out / "law.json", whole)
-        title = ", ".join(path.name for path in request.tables)
+        title = ", ".join(path.resolve().name for path in request.tables)
         page = report.write(whole, title, command, out, language)
         space.settle(table=answer["fingerprint"])
     return {**answer, "out": str(out), "page": str(page)}
@@ -159,7 +159,7 @@ def _asked_well(request: Request) -> None:
         ("--at", request.at, request.at is None or request.at > 0),
         ("--flops", request.flops, request.flops is None or request.flops > 0),
     ):
-        if not well:
+        if not well or (value is not None and not np.isfinite(value)):
             raise InputError(f"{value} is out of range", where=option, remedy="see assay law fit --help")
 
 
@@ -385,7 +385,8 @@ def _prediction(text: str, form: Form) -> tuple[float, float, float | None]:
         except ValueError:
             values[""] = 0.0
     needed = [name for name, term in (("N", "A"), ("D", "B")) if form.has(term)]
-    if "" in values or any(values.get(name, 0.0) <= 0 for name in needed):
+    usable = all(np.isfinite(value) and value > 0 for value in values.values())
+    if "" in values or not usable or not set(needed) <= set(values):
         what = "is no run that this law can predict"
         raise InputError(what, where=f"--predict {text}", remedy=f"write it as {','.join(f'{n}=1e9' for n in needed)}")
     unique = values.get("U", values["D"]) if form.has("R_D") else None

@@ -33,6 +33,7 @@ class Runs:
         shares: (runs, sources), each row sums to 1.
         losses: (runs, targets), positive.
         percent: whether shares were given in per cent.
+        key: the column that names the runs.
     """
 
     keys: list[str]
@@ -41,6 +42,7 @@ class Runs:
     shares: F64
     losses: F64
     percent: bool
+    key: str
 
 
 def read(mixtures: Path, losses: Path, key: str | None) -> Runs:
@@ -68,7 +70,7 @@ def read(mixtures: Path, losses: Path, key: str | None) -> Runs:
         if values.min() == values.max():
             what = f"column {target!r} is the same in every row"
             raise InputError(what, where=losses, remedy="take the column out: nothing follows from it")
-    return Runs(keys, sources, targets, shares, measured[[place[name] for name in keys]], percent)
+    return Runs(keys, sources, targets, shares, measured[[place[name] for name in keys]], percent, key)
 
 
 def training(mixtures: Path, losses: Path, key: str | None) -> Runs:
@@ -102,11 +104,11 @@ def testing(mixtures: Path, losses: Path, key: str | None, like: Runs) -> Runs:
     if len(runs.keys) < LEAST_RUNS:
         raise InputError(f"{len(runs.keys)} runs are too few to test on", where=mixtures, remedy="give eight at least")
     shares = runs.shares[:, [runs.sources.index(name) for name in like.sources]]
-    losses_ = runs.losses[:, [runs.targets.index(name) for name in like.targets]]
-    return Runs(runs.keys, like.sources, like.targets, shares, losses_, runs.percent)
+    measured = runs.losses[:, [runs.targets.index(name) for name in like.targets]]
+    return Runs(runs.keys, like.sources, like.targets, shares, measured, runs.percent, runs.key)
 
 
-def one_mixture(path: Path, key: str | None, sources: Sequence[str]) -> F64:
+def one_mixture(path: Path, key: str, sources: Sequence[str]) -> F64:
     """(sources,) shares of a table with one row, with or without the key.
 
     Raises:

@@ -118,7 +118,7 @@ def _natural(request: Request, runs: Runs) -> F64:
         return np.asarray(runs.shares.mean(0))
     if request.natural == UNIFORM:
         return np.full(len(runs.sources), 1 / len(runs.sources))
-    return one_mixture(Path(request.natural), request.key, runs.sources)
+    return one_mixture(Path(request.natural), runs.key, runs.sources)
 
 
 def _caps(asked: Sequence[str], runs: Runs, free: npt.NDArray[np.bool_]) -> F64:

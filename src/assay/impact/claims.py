@@ -6,7 +6,7 @@ its outcome is filled in afterwards and its verdict is shown whether it is a hit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -66,6 +66,16 @@ class Claim(_Value):
     registered_at: str | None
     prediction: Prediction | None
     outcome: Outcome | None
+
+
+def claimed(about: str, target: str) -> str:
+    """The id of what is claimed of a target; the mean over sources ("") has none of its own."""
+    return about + (f"@{target}" if target else "")
+
+
+def supported(claims: Sequence[Claim]) -> Mapping[str, Claim]:
+    """The supported ones, by id."""
+    return {claim.id: claim for claim in claims if claim.verdict == "supported"}
 
 
 def discoveries(p_values: Sequence[float], rate: float = 0.05) -> tuple[np.ndarray, float]:

@@ -4,9 +4,9 @@ A recipe is a way to use the corpus: as it is, another mixture, a filter. Every 
 run, too; so it is seen how effects change with size, and how often half-size runs would have put two cells into the
 order of full ones (decision accuracy; DataDecide, Magnusson et al. 2025).
 
-    effect at the target = effect + slope * log2(target / run),  slope = effect at the run - effect at half
+    effect at the target = effect + log2(target / run) * (effect - effect at half) / log2(run / half)
 
-drawn with the errors of both: the farther the target, the less the ranking is sure.
+taken seed by seed, since both effects are of the same seeds: the farther the target, the less the ranking is sure.
 """
 
 from __future__ import annotations
@@ -35,15 +35,11 @@ class Ranked:
     cell: str
     best: float
     best_at_target: float
-    better_at_target: float
+    better_at_target: float | None  # None: it is that itself
 
 
 def ranked(
-    cells: Sequence[str],
-    effects: Sequence[Difference],
-    slopes: Sequence[Difference],
-    doublings: float,
-    seed: int = 0,
+    cells: Sequence[str], here: Sequence[Difference], target: Sequence[Difference], seed: int = 0
 ) -> list[Ranked]:
     """Recipes, the baseline first, with the probabilities that each is the best.
 
@@ -51,27 +47,22 @@ def ranked(
 
     Args:
         cells: names, the baseline's first.
-        effects, slopes: of all others, against the baseline; slopes for each doubling of the run.
-        doublings: log2 of target over run.
+        here, target: of all others, one at least, against the baseline: at the size of the runs, and at the target.
     """
     rng = np.random.default_rng(seed)
-    here = _drawn(effects, rng)
-    target = here + doublings * _drawn(slopes, rng)
-    first, last = (_best(values) for values in (here, target))
-    better = np.append(np.nan, (target[:, 1:] < target[:, :1]).mean(axis=0))
-    return [
-        Ranked(cell, float(first[i]), float(last[i]), float(better[i]) if i else 0.0) for i, cell in enumerate(cells)
-    ]
+    first, last = _drawn(here, rng), _drawn(target, rng)
+    best, best_at_target = _best(first), _best(last)
+    better = [None, *map(float, (last[:, 1:] < last[:, :1]).mean(axis=0))]
+    return [Ranked(cell, float(best[i]), float(best_at_target[i]), better[i]) for i, cell in enumerate(cells)]
 
 
 def _drawn(effects: Sequence[Difference], rng: np.random.Generator) -> np.ndarray:
     """(draws, 1 + effects): the baseline at 0 and the others, each with half of the variance of a difference."""
     half = np.array([effect.se for effect in effects]) / 2**0.5
-    df = np.array([min(effect.df, 1e6) for effect in effects])
+    df = np.array([effect.df for effect in effects])
     own = rng.standard_t(df, (DRAWS, len(effects))) * half
-    shared = rng.standard_t(float(df.min()), (DRAWS, 1)) * (float((half**2).mean()) ** 0.5 if len(half) else 0.0)
-    estimates = np.array([effect.estimate for effect in effects])
-    return np.concatenate([shared, estimates + own], axis=1)
+    shared = rng.standard_t(float(df.min()), (DRAWS, 1)) * float((half**2).mean()) ** 0.5
+    return np.concatenate([shared, np.array([effect.estimate for effect in effects]) + own], axis=1)
 
 
 def _best(values: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ NOTICEABLE = 0.05  # a mixture whose shares differ less than this in all (half t
 @dataclass(frozen=True)
 class Cell:
     """One training distribution. `fitted` is False where a registered prediction is tested on it; `source` is the one
-    that is raised, or alone damaged."""
+    that is raised, or alone damaged; `stream` is the text that is read."""
 
     name: str
     axis: Axis
@@ -40,6 +40,7 @@ class Cell:
     dose: float = 0.0
     source: str | None = None
     fitted: bool = True
+    stream: str = "train"
 
     @property
     def is_dose(self) -> bool:
@@ -136,20 +137,28 @@ def dropped(name: str) -> str:
     return f"drop:{name}"
 
 
-def filter_cells(natural: dict[str, float], kept: dict[str, dict[str, float]]) -> list[Cell]:
-    """A cell for each filter and its control, both with the mixture that the filter leaves; they read streams
-    `filter-I` and `drop-I`, numbered in the order of `kept`.
+def filter_streams(number: int) -> tuple[str, str]:
+    """Names of the streams that the cells of a filter read: what it keeps, and its control."""
+    return f"filter-{number}", f"drop-{number}"
+
+
+def filter_cells(
+    natural: dict[str, float], kept: dict[str, dict[str, float]], least: float = KEEPS_LEAST
+) -> list[Cell]:
+    """A cell for each filter and its control, both with the mixture that the filter leaves; they read the streams of
+    its number in `kept` (`filter_streams`).
 
     Args:
         kept: filter -> source -> share of its text that is kept.
+        least: share of all text; what keeps less has no cell.
     """
     cells = []
     for number, (name, shares) in enumerate(kept.items()):
-        if not KEEPS_LEAST < sum(natural[s] * shares[s] for s in natural) < KEEPS_MOST:
+        if not max(least, KEEPS_LEAST) < sum(natural[s] * shares[s] for s in natural) < KEEPS_MOST:
             continue
         weights = normalised({s: natural[s] * shares[s] for s in natural})
-        for cell, stream in ((filtered(name), "filter"), (dropped(name), "drop")):
-            cells.append(Cell(cell, "filter", weights, defect=f"{stream}-{number}", dose=1.0))
+        for cell, stream in zip((filtered(name), dropped(name)), filter_streams(number), strict=True):
+            cells.append(Cell(cell, "filter", weights, stream=stream))
     return cells
 
 

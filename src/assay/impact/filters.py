@@ -1,8 +1,8 @@
 """What a filter of documents does to a model: the text that it keeps, against as much kept at random.
 
     rule packs, single rules or an SQL expression -> decisions on every document -> share kept, by source
-    filter:NAME   the documents of the pool that it keeps, in random order
-    drop:NAME     documents drawn at random, of each source as much text as the filter keeps
+    filter:NAME   the documents of the pool that it keeps
+    drop:NAME     documents drawn at random, each with the chance of its source that as much text is kept
 
 Both cells have the filter's mixture of sources and its volume, so that what is compared is which documents are kept: a
 filter that only makes text scarcer, or moves the mixture, is told from one that chooses.

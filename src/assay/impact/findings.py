@@ -15,8 +15,10 @@ import polars as pl
 
 from assay import __version__
 from assay.corpus.scan import Corpus
-from assay.impact import baseline, design
+from assay.impact import baseline, design, views
+from assay.impact.advice import decision_view
 from assay.impact.analysis import Analysis
+from assay.impact.drafts import drafts
 from assay.impact.filters import Filter
 from assay.impact.measure import Measurements
 from assay.impact.plan import Plan
@@ -98,7 +100,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
     baseline.add_to(measured, plan, finished.baseline)
     tested = measurements(finished.store, finished.inputs, finished.parts, "test")
     analysis = Analysis(plan, measured, tested, finished.registered, recipe.design)
-    claims = decide(analysis.drafts(), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
+    claims = decide(drafts(analysis), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
     shape = plan.shape
     model = proxy(prepared.tokens.encoder.vocabulary, shape.layers, shape.width, shape.heads)
     inside, total = model.n_parameters()
@@ -125,14 +127,14 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         skipped=prepared.corpus.skipped,
         bad_rows=prepared.corpus.bad_rows,
         bad_files=prepared.corpus.bad_files,
-        curves=analysis.curves(),
+        curves=views.curves(analysis),
         baseline=baseline.view(measured, plan, recipe.design.level),
-        law=analysis.law_view(),
-        doses=analysis.dose_views(claims),
-        damaged=analysis.damaged_views(claims),
-        decisions=analysis.decision_view(claims),
-        filters=analysis.filter_views(claims, prepared.kept),
-        mixtures=analysis.mixture_view(claims, _epochs(finished)),
+        law=views.law_view(analysis),
+        doses=views.dose_views(analysis, claims),
+        damaged=views.damaged_views(analysis, claims),
+        decisions=decision_view(analysis, claims),
+        filters=views.filter_views(analysis, claims, prepared.kept),
+        mixtures=views.mixture_view(analysis, claims, _epochs(finished)),
         samples=_samples(finished, measured),
         cost=cost,
     )

@@ -13,7 +13,7 @@ few seeds explain, each counts for itself (an empirical Bayes prior; Smyth 2004)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -203,6 +203,21 @@ class Measurements:
         """Differences from (seeds, targets) changes of a against b, with no pooling over cells."""
         n = len(change)
         documents = self.document_variance(a, b, split)
+        return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
+
+    def continued(
+        self, cell: str, baseline: str, half: int, tokens: int, doublings: float, split: Split = "eval"
+    ) -> list[Difference]:
+        """What a difference would be so many doublings beyond `tokens`, if it goes on, per doubling, as it changed from
+        `half` to there; seed by seed and document by document, since the runs share both. One a target."""
+        step = doublings / float(np.log2(tokens / half))
+
+        def on(values: Callable[[str, int, Split], np.ndarray]) -> np.ndarray:
+            now, before = (values(cell, size, split) - values(baseline, size, split) for size in (tokens, half))
+            return (1 + step) * now - step * before
+
+        change, n = on(self.bpb), len(self.seeds)
+        documents = self._over_documents(on(self.bits).mean(axis=0), split)
         return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
 
     def levels(self, cell: str, tokens: int, split: Split = "eval") -> list[Difference]:

@@ -203,9 +203,10 @@ def _cost(rung: tuple[int, int, int, int]) -> int:
 def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tuple[int, int, int, int]:
     rungs = list(dict.fromkeys(_rung(recipe, rung) for rung in LADDER))
     base = rungs[0]
-    doses = len({*recipe.design.doses, *recipe.design.held_out_doses})
+    asked = recipe.design
+    doses, fitted_doses = len({*asked.doses, *asked.held_out_doses}), len(set(asked.doses))
     n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
-    n_cells += 2 * len(recipe.design.filters) + len(recipe.design.damaged_sources) * len(recipe.design.defects) * doses
+    n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
     for rung in reversed(rungs[1:]):
         run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (n_cells + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
@@ -267,7 +268,6 @@ def make_plan(
             targets = targets[:-1]
         else:
             raise _too_small(recipe, shape, cells, seeds, len(texts))
-    notices += _idle_filters(cells, natural, kept or {})
     if len(targets) < len(texts):
         notices.append(_notice("sources", str(len(texts) - len(targets))))
     if recipe.train.seeds is None:
@@ -287,10 +287,13 @@ def make_plan(
     run_steps = round(run_tokens / step_tokens)
     part = total / seeds  # each seed reads its own documents
     most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
-    cells = _cells(recipe, natural, targets, doses, most, kept)
+    # A filter's cells, too, read nothing more than MOST_EPOCHS times.
+    cells = _cells(recipe, natural, targets, doses, most, kept, run_steps * step_tokens / (MOST_EPOCHS * part))
+    notices += _idle_filters(cells, natural, kept or {})
     branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
     held_out_steps = round(HELD_OUT_SIZE * run_steps)
-    pool_share = _pool_shares(cells, texts, seeds, held_out_steps * step_tokens, run_steps * step_tokens)
+    lengths = held_out_steps * step_tokens, run_steps * step_tokens
+    pool_share = _pool_shares(cells, texts, seeds, *lengths, kept or {})
     why += [
         ("train.seeds", str(seeds), "paired runs of every cell"),
         ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
@@ -387,9 +390,10 @@ def _cells(
     doses: tuple[float, ...],
     most: dict[str, float],
     kept: dict[str, dict[str, float]] | None,
+    least: float = 0.0,
 ) -> list[Cell]:
     axes, cells = recipe.design.axes, []
-    cells += design.filter_cells(natural, kept or {})
+    cells += design.filter_cells(natural, kept or {}, least)
     if "quality" in axes:
         asked = recipe.design
         if unknown := [source for source in asked.damaged_sources if source not in natural]:
@@ -480,16 +484,28 @@ def _most_run_tokens(recipe: StudyRecipe, total: float, seeds: int) -> float:
 
 
 def _pool_shares(
-    cells: list[Cell], texts: list[SourceText], seeds: int, held_out_tokens: float, run_tokens: float
+    cells: list[Cell],
+    texts: list[SourceText],
+    seeds: int,
+    held_out_tokens: float,
+    run_tokens: float,
+    kept: dict[str, dict[str, float]],
 ) -> dict[str, float]:
     """Share of each source's training text that the study reads: enough for every seed to read its own part in its
-    longest run, and about POOL_DOCUMENTS documents of it at least."""
+    longest run (a filter's cell reads the share that is `kept` of it), and about POOL_DOCUMENTS documents of it at
+    least."""
     total = sum(text.tokens for text in texts)
+    of_filter = {
+        cell: shares for name, shares in kept.items() for cell in (design.filtered(name), design.dropped(name))
+    }
     shares = {}
     for text in texts:
-        longest = max([text.tokens / total * held_out_tokens, *(c.weights[text.source] * run_tokens for c in cells)])
+        needs = [text.tokens / total * held_out_tokens]
+        for cell in cells:
+            left = of_filter.get(cell.name, {}).get(text.source, 1.0)
+            needs.append(cell.weights[text.source] * run_tokens / left if left > 0 else 0.0)
         times = max(POOL_TIMES, PART_TIMES * seeds)
-        enough = max(times * longest / text.tokens, POOL_DOCUMENTS * seeds / max(1, text.documents))
+        enough = max(times * max(needs) / text.tokens, POOL_DOCUMENTS * seeds / max(1, text.documents))
         shares[text.source] = min(1.0, enough)
     return shares
 

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from assay.impact import design, mixtures
-from assay.impact.claims import Prediction
+from assay.impact.claims import Prediction, claimed
 from assay.impact.design import Cell
 from assay.impact.doses import between
 from assay.impact.laws.size import SizeLaw, fit_size_law
@@ -52,7 +52,7 @@ class Registered(BaseModel):
         about = "size" if self.cell == design.LARGER else f"dose:{self.cell}"
         if self.cell.startswith(design.HELD_OUT_MIX):
             about = self.cell.replace(design.HELD_OUT_MIX, "mixture")
-        return f"prediction:{about}" + (f"@{self.target}" if self.target else "")
+        return claimed(f"prediction:{about}", self.target)
 
     def prediction(self) -> Prediction:
         value, low, high = (self.anchor + x for x in self.change)

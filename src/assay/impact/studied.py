@@ -18,11 +18,11 @@ from assay.store import Store
 
 LOSS = "bpb"
 _RUNS = f"""
-    SELECT r.run_id, r.seed, r.trunk, r.N, r.D, r.U, r.tokenizer, r.evaluation_set, l.source,
+    SELECT r.run_id, r.seed, r.trunk, r.N, r.D, r.U, r.tokenizer, r.evaluation_set, '{LOSS}:' || l.source AS target,
         arg_max(l.nll / ln(2) / l.n_bytes, l.step) AS bpb
     FROM losses l JOIN runs r USING (run_id)
     WHERE l.split = 'eval' AND r.status = 'done' AND r.cell = '{NATURAL}' AND l.n_bytes > 0
-    GROUP BY ALL ORDER BY r.run_id, l.source"""
+    GROUP BY ALL ORDER BY r.run_id, target"""
 
 
 def runs(folders: Sequence[Path]) -> pl.DataFrame:
@@ -43,7 +43,10 @@ def runs(folders: Sequence[Path]) -> pl.DataFrame:
                         f"has another {name} than {made_by[what][1]}", where=folder,
                         remedy="losses are compared on the same text and tokens alone: fit each study by itself",
                     )  # fmt: skip
-        tables.append(found.with_columns(study=pl.lit(folder.name)))
+        name = folder.resolve().name
+        # A trunk is named by its cell and seed, so that those of two studies are called alike.
+        trunk = pl.format("{}/{}", pl.lit(str(folder)), pl.col("trunk"))
+        tables.append(found.with_columns(trunk, study=pl.lit(name)))
     every = pl.concat(tables, how="diagonal")
     columns = ["study", "run_id", "seed", "trunk", "N", "D", "U", LOSS]
     columns += [name for name in every.columns if name.startswith(f"{LOSS}:")]
@@ -58,6 +61,5 @@ def _of(folder: Path) -> pl.DataFrame:
         remedy = "name the folder of a study that has run, or a CSV"
         raise InputError("holds no finished runs of a study", where=folder, remedy=remedy)
     keys = ["run_id", "seed", "trunk", "N", "D", "U", "tokenizer", "evaluation_set"]
-    wide = rows.pivot("source", index=keys, values="bpb")
-    sources = [name for name in wide.columns if name not in keys]
-    return wide.with_columns(pl.mean_horizontal(sources).alias(LOSS)).rename({s: f"{LOSS}:{s}" for s in sources})
+    wide = rows.pivot("target", index=keys, values="bpb")
+    return wide.with_columns(pl.mean_horizontal(pl.exclude(keys)).alias(LOSS))

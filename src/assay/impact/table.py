@@ -41,6 +41,8 @@ def read(path: Path) -> pl.DataFrame:
         raise InputError("has no rows", where=path, remedy="give a table with a row a run")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"two columns are called {twice[0]!r}", where=path, remedy="give each column its own name")
+    if len(names) != table.width:
+        raise InputError("does not begin with a line of names", where=path, remedy="take out blank lines above it")
     return table.rename(dict(zip(table.columns, names, strict=True)))
 
 

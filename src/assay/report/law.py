@@ -49,7 +49,7 @@ def render(found: Mapping[str, Any], title: str, command: str, language: str = "
     ids = begun(language, SECTIONS)
     groups = found.get("groups", {"": found})
     many = len(groups) > 1
-    laws = [_law(name, one, ids) for name, one in groups.items()]
+    laws = [_law(name, one, ids, many) for name, one in groups.items()]
     contents: list[tuple[str, Content]]
     if many:
         contents = [(one["ident"], one["name"]) for one in laws]
@@ -82,10 +82,10 @@ def _data(found: Mapping[str, Any]) -> str:
     return "data:application/json;base64," + base64.b64encode(content).decode()
 
 
-def _law(name: str, found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
+def _law(name: str, found: Mapping[str, Any], ids: Ids, many: bool) -> dict[str, Any]:
     return {
-        "name": name,
-        "ident": ids.new(f"law-{name}") if name else "answer",
+        "name": name or NONE,
+        "ident": ids.new(f"law-{name}") if many else "answer",
         "tiles": _tiles(found),
         "sentences": _sentences(found),
         "warnings": found["warnings"],

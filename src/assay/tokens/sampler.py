@@ -109,6 +109,7 @@ class StreamPlan:
         defect: name of the damaged stream, or None.
         dose: share of the rows that is damaged.
         only: the source that is damaged; None: all.
+        stream: what is read where nothing is damaged.
         part: of every source's text, that which the run reads.
     """
 
@@ -120,11 +121,12 @@ class StreamPlan:
     dose: float = 0.0
     part: Part = Part()
     only: str | None = None
+    stream: str = "train"
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Rows of a run, by step. `streams` maps "train" and the names of defects to token streams."""
+    """Rows of a run, by step. `streams` maps names, that of the plan's stream and of its defect, to token streams."""
 
     plan: StreamPlan
     streams: dict[str, TokenStream]
@@ -132,12 +134,12 @@ class Sampler:
 
     @cached_property
     def sources(self) -> list[str]:
-        return sorted(self.streams["train"].shards)
+        return sorted(self.streams[self.plan.stream].shards)
 
     @cached_property
     def part_rows(self) -> dict[str, np.ndarray]:
         """The rows that the run may read, by source."""
-        train = self.streams["train"]
+        train = self.streams[self.plan.stream]
         return {name: self.plan.part.rows(train, name, self.plan.row_tokens) for name in self.sources}
 
     @cached_property
@@ -175,7 +177,7 @@ class Sampler:
         documents only are read in random order, each once before any is read again, by every part its own.
         """
         plan, name, T = self.plan, self.sources[source], self.plan.row_tokens
-        train, n_copied = self.streams["train"], copy.n_rows(name, T)
+        train, n_copied = self.streams[plan.stream], copy.n_rows(name, T)
         if not n_copied:
             return rows[:0]
         if not copy.aligned:
@@ -200,7 +202,7 @@ class Sampler:
         source, row, damaged = self.slots
         out = np.empty((len(slots), plan.row_tokens + 1), dtype=np.int64)
         for b, slot in enumerate(slots):
-            stream = self.streams[plan.defect if damaged[slot] and plan.defect else "train"]
+            stream = self.streams[plan.defect if damaged[slot] and plan.defect else plan.stream]
             out[b] = stream.row(self.sources[source[slot]], int(row[slot]), plan.row_tokens)
         return out
 

@@ -184,10 +184,11 @@ def pool(
     tell: Callable[[float], None],
     where: str,
 ) -> Artifact:
-    """The documents that a defect takes text from, or find them gathered: `pool.parquet`.
+    """Gather the documents that a defect takes text from, or find them gathered, as `pool.parquet`.
 
     Args:
         read, tell: as `pools.gathered` takes them.
+        how: the defect, and the seed that draws them.
         inputs: fingerprints of what is read.
         where: what asked for the defect, for an error.
 

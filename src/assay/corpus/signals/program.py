@@ -19,7 +19,7 @@ import numpy.typing as npt
 from assay.corpus.signals.quality import bare, line_end, next_line
 from assay.corpus.text import characters as ch
 from assay.corpus.text import words as w
-from assay.corpus.text.compiled import compiled, inlined
+from assay.corpus.text.compiled import compiled, inlined, place_among
 
 NAMES = ("code_lines",)
 """The share of lines, blank ones aside, that look like program code; 0 where there is none."""
@@ -191,11 +191,4 @@ def _keyword(points: Any, known: Table, first: int, beyond: int) -> bool:
         i += 1
     if i < beyond and (_bits(points[i], known) & _NAME or points[i] == w.APOSTROPHE or points[i] > 0x7F):
         return False  # the word goes on
-    low, high = 0, len(known.keys)
-    while low < high:
-        middle = (low + high) // 2
-        if known.keys[middle] < code:
-            low = middle + 1
-        else:
-            high = middle
-    return bool(low < len(known.keys) and known.keys[low] == code)
+    return bool(place_among(known.keys, code) >= 0)

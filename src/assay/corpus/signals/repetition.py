@@ -69,13 +69,14 @@ def repetition(
         row[top + size - _FIRST_TOP] = _top(words, n, size, several, grams) / (end - begin)
     duplicated = top + _LAST_TOP - _FIRST_TOP + 1
     among = _begun(words, n, _FIRST, seen, grams)
+    if among == 0:
+        return
     for size in range(_FIRST, _LAST + 1):
         several = _group(words, n, size, True, grams.begun, among, seen, grams)
-        if several == 0:  # no n-gram stands here twice, so no longer one does
-            return
         row[duplicated + size - _FIRST] = _duplicated(words, size, several, grams) / (end - begin)
-    several = _group(words, n, _LAST, False, grams.places, several, seen, grams)
-    row[duplicated + _LAST - _FIRST + 1] = several / (n - _LAST + 1)
+    if n >= _LAST:  # equal words have equal characters
+        several = _group(words, n, _LAST, False, grams.places, several, seen, grams)
+        row[duplicated + _LAST - _FIRST + 1] = several / (n - _LAST + 1)
 
 
 @compiled

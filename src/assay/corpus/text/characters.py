@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from assay.corpus.text.compiled import BASE, compiled
+from assay.corpus.text.compiled import compiled, spelled
 from assay.corpus.text.kept import Arrays, kept
 
 U8 = npt.NDArray[np.uint8]
@@ -188,20 +188,14 @@ def sums(values: npt.NDArray[np.generic], offsets: I64) -> I64:
     return total[offsets[1:]] - total[offsets[:-1]]
 
 
-def counts(values: npt.NDArray[np.integer], offsets: I64) -> I64:
-    """How often each of the 256 values stands in each document: one row a document."""
-    cells = (owner(offsets) << 8) | values
-    return np.bincount(cells, minlength=(len(offsets) - 1) << 8).reshape(-1, 256)
-
-
 def owner(offsets: I64) -> npt.NDArray[np.int64]:
     """The document of every code point."""
     return np.repeat(np.arange(len(offsets) - 1, dtype=np.int64), np.diff(offsets))
 
 
 def mix(values: U64) -> U64:
-    """The finaliser of splitmix64 (Steele, Lea, Flood 2014): a bijection of 64-bit words that scatters
-    them."""
+    """SplitMix64's next output (Steele, Lea, Flood 2014): a bijection of 64-bit words that scatters them; within
+    compiled loops `compiled.mixed`, which leaves out the increment."""
     x = values + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -222,10 +216,7 @@ def stretches(points: U32, begins: I64, ends: I64) -> U64:
 @compiled
 def _spell(points: Any, begins: Any, ends: Any, made: Any) -> None:
     for k in range(len(begins)):
-        key = np.uint64(0)
-        for i in range(begins[k], ends[k]):
-            key = key * BASE + np.uint64(points[i]) + np.uint64(1)
-        made[k] = key
+        made[k] = spelled(points, begins[k], ends[k])
 
 
 def ranges(begins: I64, lengths: I64) -> I64:

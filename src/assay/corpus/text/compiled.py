@@ -158,7 +158,8 @@ def place_among(keys: Any, key: Any) -> int:
 
 @inlined
 def mixed(key: Any) -> Any:
-    """A bijection of 64-bit words that scatters them (the finaliser of splitmix64)."""
+    """A bijection of 64-bit words that scatters them: splitmix64's finaliser without its increment, so that 0 stays 0
+    (`characters.mix` has it)."""
     x = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -109,7 +109,12 @@ def _trie(words: dict[str, int]) -> Arrays:
     for text, node in nodes.items():
         if len(text) == 1:
             roots[ord(text)] = node
-    keys = ((nodes[text[:-1]] << 21 | ord(text[-1])) << 20 | node for text, node in nodes.items() if len(text) > 1)
+    assert len(nodes) < 1 << int(_NODE), "more prefixes than a cell can number"
+    keys = (
+        (nodes[text[:-1]] << int(_POINT) | ord(text[-1])) << int(_NODE) | node
+        for text, node in nodes.items()
+        if len(text) > 1
+    )
     _fill(np.fromiter(keys, dtype=np.uint64), cells)
     total = math.log(sum(words.values()))
     weights = np.array([0.0 - total, *(math.log(count) - total for count in words.values())])

@@ -32,7 +32,7 @@ def kept(name: str, made_from: Any, make: Callable[[], Arrays]) -> Arrays:
     except (OSError, EOFError, ValueError, zipfile.BadZipFile):  # not there, or damaged
         made = make()
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **made)
+    np.savez(content, **dict[str, Any](made))
     with contextlib.suppress(OSError, AssayError):  # a folder that cannot be written: the next process makes it again
         write_atomic(path, content.getvalue())
     return made

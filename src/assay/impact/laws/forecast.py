@@ -36,6 +36,7 @@ class Past:
         cut: number of runs that each was made from.
         error: ln measured - ln predicted.  known: standard deviation that bootstrap and noise told.
         ratio: compute of the run over that of the largest fitted.
+        df: degrees of freedom of the fit that each was made from.
     """
 
     cut: F64

@@ -40,6 +40,7 @@ OUTLIER = 5.0
 """A run is left out when its residual is beyond so many standard deviations, these told by the median of all."""
 MOST_OUTLIERS = 0.1  # of the runs
 _LEAST_FOR_OUTLIERS = 20  # runs, for their median to tell what is usual
+_LEAST_SCALE = 1e-12  # of a table without noise
 _TURNS = 8  # of leaving out and fitting again
 _EXACT, _DRAWN = (1e-13, 1000), (1e-5, 200)  # tolerance and steps of the fit, and of a bootstrap draw
 
@@ -194,18 +195,18 @@ def fit(runs: Runs, form: Form, *, draws: int = 500, outliers: bool = True, seed
     Args:
         runs: at least as many as the form has free numbers, and one more.
         draws: of the bootstrap.
-        outliers: whether runs beyond OUTLIER are left out, in turns until no other is; none where
-            that would be more than MOST_OUTLIERS of all.
+        outliers: whether runs beyond OUTLIER are left out, in turns until no other is; none more
+            where that would make them more than MOST_OUTLIERS of all.
     """
     kept = np.ones(len(runs), dtype=bool)
-    for _ in range(_TURNS):
+    for turn in range(_TURNS):
         centre = _centre(runs.at(kept), form)
         residuals = np.log(runs.loss) - np.log(centre.predict(runs)[0])
-        scale = _scale(residuals[kept], len(form.free))
-        usual = np.abs(residuals) <= OUTLIER * max(scale, 1e-12)
+        scale = max(_scale(residuals[kept], len(form.free)), _LEAST_SCALE)
+        usual = np.abs(residuals) <= OUTLIER * scale
         few = len(runs) - usual.sum() <= MOST_OUTLIERS * len(runs) and len(runs) >= _LEAST_FOR_OUTLIERS
-        if not outliers or not few or (usual == kept).all():
-            break
+        if not outliers or not few or (usual == kept).all() or turn == _TURNS - 1:
+            break  # the law is that of the runs that are kept now
         kept = usual
     own = runs.at(kept)
     noise = float((residuals[kept] ** 2).sum() / max(1, len(own) - len(form.free))) ** 0.5
