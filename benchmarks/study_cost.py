@@ -26,7 +26,7 @@ from assay.recipe.study import StudyRecipe
 from assay.train.job import Branch, Job
 from common import store_result
 
-SIZES, SEEDS, DRAWS = 6, 3, 2000
+SIZES, SEEDS, DRAWS = 6, 3, 200
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     centre = told(branched) - told(independent)
     draws = []
-    for _ in range(DRAWS // 10):
+    for _ in range(DRAWS):
         together = branched[rng.integers(0, SEEDS, SEEDS)]  # whole trunks
         apart = np.stack([independent[rng.integers(0, SEEDS, SEEDS), k] for k in range(len(sizes))], axis=1)
         draws.append(told(together) - told(apart))

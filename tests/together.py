@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, distributed
 
-from assay.cli import _end
+from assay.cli import end_now
 from assay.errors import AssayError, InputError
 from assay.models.build import ModelConfig
 from assay.models.decoder import DecoderConfig, proxy, standard
@@ -227,7 +227,7 @@ def one_line() -> Iterator[None]:
         yield
     except AssayError as error:
         print(error.line(), file=sys.stderr)
-        _end(error.exit_code)
+        end_now(error.exit_code)
 
 
 def main() -> None:

@@ -269,10 +269,10 @@ def main() -> None:
             raise
         code = _tell(_in_words(error))
         if code == Stopped.exit_code or _in_company():
-            _end(code)
+            end_now(code)
     else:
         if code == Stopped.exit_code:  # a Ctrl-C outside of the work, which typer took for itself
-            _end(_tell(STOPPED))
+            end_now(_tell(STOPPED))
     raise SystemExit(code)
 
 
@@ -283,7 +283,7 @@ def _in_company() -> bool:
     return distributed is not None and distributed.is_available() and distributed.is_initialized()
 
 
-def _end(code: int) -> None:
+def end_now(code: int) -> None:
     """End now: one more Ctrl-C while the interpreter winds down would end it by the signal, with words of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdout.flush()

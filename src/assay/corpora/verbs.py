@@ -35,7 +35,6 @@ from assay.present.progress import Progress
 from assay.store import Artifact, Stage, Store, fingerprint
 from assay.workspace import Kind, Workspace
 
-DECISIONS = Stage("decisions", 1)
 CLUSTERED_STAGE = Stage("clustered", 1)
 KEPT = Stage("kept", 1)
 LISTED = Stage("listed", 1)
@@ -150,7 +149,7 @@ def run_select(
         told = select.decide(texts, signals, twins, asked, folder, lists_of, columns)
         return {**told, "scores": select.write_scores(texts, columns, folder)} if columns else told
 
-    return decided(request, "selection", how, DECISIONS, needs, decide, lists, scores)
+    return decided(request, "selection", how, select.DECIDED_BY_RULES, needs, decide, lists, scores)
 
 
 def decided(

@@ -79,7 +79,6 @@ def _tested(study: Path) -> list[Tested]:
             continue
         own = entry.bands or ((entry.level, *entry.change[1:]),)  # studies of earlier versions have one level alone
         bands = tuple((level, entry.anchor + low, entry.anchor + high) for level, low, high in own)
-        kind = entry.claim.split(":")[1].split("@")[0].split("-")[0]
         measured, predicted = claim["outcome"]["value"], entry.prediction().value
-        found.append(Tested(str(study), entry.claim, kind, entry.target, measured, predicted, bands))
+        found.append(Tested(str(study), entry.claim, entry.kind, entry.target, measured, predicted, bands))
     return found

@@ -105,6 +105,7 @@ def groups(request: Request) -> dict[str, Fitted]:
         if not held_out.any():
             remedy = "widen the condition, or leave it out"
             raise InputError("holds for no row", where=f"--holdout {request.holdout}", remedy=remedy)
+    _can_be_told(request, _form(request))  # before time is spent
     runs = _runs(rows, request, where)
     if request.group is None:
         return {"": _fitted(runs, held_out, np.arange(len(runs)), request, where)}
@@ -123,27 +124,31 @@ def written(request: Request, out: Path, command: str, language: str) -> dict[st
     Raises:
         InputError: as `run`; or the folder holds something else.
     """
-    found = groups(request)
-    answer = answered(request, found)
-    space = Workspace(out, "law")
-    with space.enter({"fingerprint": answer["fingerprint"]}, command):
+    space, asked = Workspace(out, "law"), _fingerprint(request)
+    with space.enter({"fingerprint": asked}, command):
+        found = groups(request)
+        answer = answered(request, found)
         drawn = {name: {**one.answer, "view": one.view} for name, one in found.items()}
         whole = {**answer, "groups": drawn} if request.group is not None else {**answer, **drawn[""]}
         write_json_atomic(out / "law.json", whole)
         title = ", ".join(path.resolve().name for path in request.tables)
         page = report.write(whole, title, command, out, language)
-        space.settle(table=answer["fingerprint"])
+        space.settle(table=asked)
     return {**answer, "out": str(out), "page": str(page)}
 
 
 def answered(request: Request, found: Mapping[str, Fitted]) -> dict[str, Any]:
     """The answer of `--json`."""
-    content = [file_digest(path) if path.is_file() else str(path) for path in request.tables]
-    asked = asdict(replace(request, tables=[]))
-    tail = {"assay_version": __version__, "fingerprint": fingerprint([content, asked])}
+    tail = {"assay_version": __version__, "fingerprint": _fingerprint(request)}
     if request.group is None:
         return {**found[""].answer, **tail}
     return {"groups": {name: one.answer for name, one in found.items()}, "level": request.level, **tail}
+
+
+def _fingerprint(request: Request) -> str:
+    """Of the runs and of what is asked of them."""
+    content = [file_digest(path) if path.is_file() else studied.fingerprint_of(path) for path in request.tables]
+    return fingerprint([content, asdict(replace(request, tables=[]))])
 
 
 # Reading
@@ -233,9 +238,9 @@ def _fitted(
     made = powers.fit(fitted, form, draws=request.draws, outliers=outliers, seed=request.seed)
     past = forecast.past_forecasts(fitted, form, outliers=outliers, seed=request.seed)
     forms = _forms(fitted, form, past, outliers, request.seed)
-    left_out = [_left(runs, places, i, "worst", None) for i in np.flatnonzero(left)]
+    left_out = [_left(runs, places, i, form, "worst", None) for i in np.flatnonzero(left)]
     left_out += [
-        _left(runs, places, own[i], "residual", float(made.residuals[i] / made.scale))
+        _left(runs, places, own[i], form, "residual", float(made.residuals[i] / made.scale))
         for i in np.flatnonzero(~made.kept)
     ]
     answer: dict[str, Any] = {
@@ -273,9 +278,16 @@ def _suffices(runs: Runs, form: Form, where: Path) -> None:
         )  # fmt: skip
 
 
-def _left(runs: Runs, places: npt.NDArray[np.int64], i: Any, why: str, deviations: float | None) -> dict[str, Any]:
-    found = {"row": int(places[i]) + 1, "N": float(runs.n[i]), "D": float(runs.d[i]), "loss": float(runs.loss[i])}
-    return {**found, "why": why, "deviations": deviations}
+def _left(
+    runs: Runs, places: npt.NDArray[np.int64], i: Any, form: Form, why: str, deviations: float | None
+) -> dict[str, Any]:
+    return {"row": int(places[i]) + 1, **_run(runs, i, form), "why": why, "deviations": deviations}
+
+
+def _run(runs: Runs, i: Any, form: Form) -> dict[str, float | None]:
+    """One run; None where its table has no such column."""
+    n, d = float(runs.n[i]) if form.has("A") else None, float(runs.d[i]) if form.has("B") else None
+    return {"N": n, "D": d, "loss": float(runs.loss[i])}
 
 
 def _parameters(made: Fit, level: float) -> dict[str, Any]:
@@ -303,7 +315,7 @@ def _held_out(
     found = forecast.forecast(made, past, later, level)
     rows = [
         {
-            "row": int(places[i]) + 1, "N": float(later.n[k]), "D": float(later.d[k]), "loss": float(later.loss[k]),
+            "row": int(places[i]) + 1, **_run(later, k, made.centre.form),
             "predicted": float(found.value[k]), "interval": [float(found.low[k]), float(found.high[k])],
         }
         for k, i in enumerate(chosen)
@@ -343,6 +355,21 @@ _ALTERNATIVES = {
 # Questions
 
 
+def _can_be_told(request: Request, form: Form) -> None:
+    """See that a law of this form can answer what is asked.
+
+    Raises:
+        InputError: it lacks a term that a question is about.
+    """
+    for text in request.predictions:
+        _prediction(text, form)
+    if request.target is not None and not form.has("B"):
+        raise InputError("asks for tokens, and the law has none", where="--target", remedy="give --d COLUMN")
+    if request.flops is not None and (not (form.has("A") and form.has("B")) or form.has("R_D")):
+        remedy = "give --n and --d, without --unique"
+        raise InputError("needs a law of parameters and tokens", where="--flops", remedy=remedy)
+
+
 def _asked(made: Fit, past: forecast.Past, request: Request) -> dict[str, Any]:
     form, level = made.centre.form, request.level
     answers: dict[str, Any] = {}
@@ -359,14 +386,9 @@ def _asked(made: Fit, past: forecast.Past, request: Request) -> dict[str, Any]:
         ]  # fmt: skip
         answers["next_run"] = asdict(uses.next_run(made, uses.one(*wanted[0])))
     if request.target is not None:
-        if not form.has("B"):
-            raise InputError("asks for tokens, and the law has none", where="--target", remedy="give --d COLUMN")
         at = request.at or float(made.runs.n.max())
         answers["more_data"] = asdict(uses.tokens_for(made, past, request.target, at, level, seed=request.seed))
     if request.flops is not None:
-        if not (form.has("A") and form.has("B")) or form.has("R_D"):
-            remedy = "give --n and --d, without --unique"
-            raise InputError("needs a law of parameters and tokens", where="--flops", remedy=remedy)
         answers["optimum"] = asdict(uses.optimum(made, past, request.flops, level))
     return answers
 

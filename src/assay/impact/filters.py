@@ -24,10 +24,9 @@ from assay.corpus.cleaning import rules, select
 from assay.corpus.scan import Corpus
 from assay.errors import InputError
 from assay.impact.plan import Plan
-from assay.store import Artifact, Stage, Store
+from assay.store import Artifact, Store
 from assay.tokens.sampler import splitmix64
 
-DECISIONS = Stage("decisions", 1)
 _DROP = np.uint64(0xD20B)
 
 
@@ -61,7 +60,7 @@ def decided(name: str, corpus: Corpus, store: Store) -> Filter:
 
     inputs = {"documents": corpus.documents.fingerprint, "signals": corpus.signals.fingerprint}
     inputs |= {"duplicates": corpus.duplicates.fingerprint} if twins else {}
-    made = store.build(DECISIONS, inputs, {"rules": [(rule.name, rule.bounds()) for rule in asked]}, make)
+    made = store.build(select.DECIDED_BY_RULES, inputs, {"rules": [(rule.name, rule.bounds()) for rule in asked]}, make)
     return Filter(name, made, _shares(corpus, made))
 
 

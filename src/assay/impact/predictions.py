@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -47,11 +47,20 @@ class Registered(BaseModel):
     registered_at: str
 
     @property
+    def kind(self) -> Literal["size", "mixture", "dose"]:
+        """What it is about."""
+        if self.cell == design.LARGER:
+            return "size"
+        return "mixture" if self.cell.startswith(design.HELD_OUT_MIX) else "dose"
+
+    @property
     def claim(self) -> str:
         """The id of the claim that it becomes."""
-        about = "size" if self.cell == design.LARGER else f"dose:{self.cell}"
-        if self.cell.startswith(design.HELD_OUT_MIX):
+        about: str = self.kind
+        if self.kind == "mixture":
             about = self.cell.replace(design.HELD_OUT_MIX, "mixture")
+        elif self.kind == "dose":
+            about = f"dose:{self.cell}"
         return claimed(f"prediction:{about}", self.target)
 
     def prediction(self) -> Prediction:

@@ -14,7 +14,7 @@ import polars as pl
 from assay.errors import InputError
 from assay.impact.design import NATURAL
 from assay.ledger import JOB, Ledger
-from assay.store import Store
+from assay.store import Store, fingerprint
 
 LOSS = "bpb"
 _RUNS = f"""
@@ -51,6 +51,11 @@ def runs(folders: Sequence[Path]) -> pl.DataFrame:
     columns = ["study", "run_id", "seed", "trunk", "N", "D", "U", LOSS]
     columns += [name for name in every.columns if name.startswith(f"{LOSS}:")]
     return every.select(pl.col(columns).cast(pl.String))
+
+
+def fingerprint_of(folder: Path) -> str:
+    """Of the runs in the ledger of a study, wherever its folder is."""
+    return fingerprint(sorted(part.fingerprint for part in Store(folder / "artifacts").all(JOB)))
 
 
 def _of(folder: Path) -> pl.DataFrame:

@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 
 from assay.corpus import documents
 from assay.corpus.cleaning.rules import Expression, Rule
+from assay.store import Stage
 
+DECIDED_BY_RULES = Stage("decisions", 1)
 DECISIONS = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),
