@@ -90,7 +90,7 @@ def test_a_command_that_was_stopped_goes_on(say: Say, texts: Path, monkeypatch: 
     command = ["tokenizer", "train", texts, "--out", "tok", "--vocabulary", "400"]
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "learn", stopped)
-        patch.setattr(test_cli.cli, "_end", lambda code: None)
+        patch.setattr(test_cli.cli, "end_now", lambda code: None)
         told = say(*command)
         assert told[0] == 130
         assert told[2] == "assay: stopped -> run the same command again to go on from here\n"
