@@ -26,6 +26,7 @@ from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import Part, Sampler, StreamPlan
 from assay.tokens.stream import TokenStream
 from assay.train.fleet import Fleet
+from clusters import at_work, two_nodes
 from command import TINY as SMALLEST
 from command import Running, assay, claims, write_texts
 
@@ -280,6 +281,27 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
     assert claims(out) == claims(finished[0])
     kept, again = (json.loads((o / "results.json").read_text(encoding="utf-8")) for o in (finished[0], out))
     assert again["baseline"] == kept["baseline"]
+    assert not list(out.rglob(".staging-*"))
+
+
+def test_two_hosts_do_a_study_and_one_dies_in_the_middle(
+    texts: Path, finished: tuple[Path, dict[str, Any], str], tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'assay[cluster]'")
+    out, log = tmp_path / "study", tmp_path / "log"
+    with two_nodes() as (cluster, address):
+        run = Running(log, "study", texts, *TINY, "--out", out, "--ray", address)
+        run.wait_for("Training the fleet")
+        node, end = next(iter(cluster.worker_nodes)), time.monotonic() + 120
+        while not at_work(node, "_words"):
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+        time.sleep(0.5)
+        cluster.remove_node(node, allow_graceful=False)
+        code, lines = run.end(240)
+    assert code == 0, lines
+    assert "A machine of the cluster was lost in the middle of a run (" in log.read_text()
+    assert claims(out) == claims(finished[0])
     assert not list(out.rglob(".staging-*"))
 
 

@@ -36,6 +36,7 @@ def study(
     language: str,
     explain: bool,
     as_json: bool,
+    ray: str | None = None,
 ) -> None:
     """`assay study`. `options` are those that stand for a key of the recipe: key -> value, None where not given."""
     _one_of(budget, tokens, "assay study")
@@ -49,7 +50,7 @@ def study(
 
     request = room.Request(
         sources=sources or ["builtin:starter"], out=out, recipe=loaded, tokens=wanted_tokens, seconds=seconds,
-        language=language, command=["assay", *sys.argv[1:]],
+        language=language, command=["assay", *sys.argv[1:]], ray=ray,
     )  # fmt: skip
     if explain:
         _print_explanation([*explain_recipe(loaded, origins), *room.explain(request, quiet=as_json)], as_json)

@@ -154,6 +154,7 @@ def scan(
     *,
     without: Path | None = None,
     builtins: Mapping[str, Choice] | None = None,
+    ray: str | None = None,
 ) -> Corpus:
     """Read, score, de-duplicate, split and profile what `uris` name; what is done already is found in `store`.
 
@@ -165,12 +166,13 @@ def scan(
         progress: is told of every stage.
         without: a folder below the sources that is not theirs: the one that the study's results go to.
         builtins: what built-in corpora were when this work began, if it did so before.
+        ray: the address of a cluster that scores them (`parts.done_by_parts`).
 
     Raises:
         InputError: bad input, in one line with place and remedy.
         WorkError: the disk is full.
     """
-    found = scored(uris, options, store, progress, without=without, builtins=builtins)
+    found = scored(uris, options, store, progress, without=without, builtins=builtins, ray=ray)
     sources, texts, marks, twins = found.sources, found.documents, found.signals, found.duplicates
     assert sources is not None
     with too_little_told(uris, sources.skipped):
