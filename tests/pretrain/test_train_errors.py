@@ -46,7 +46,10 @@ def one_line(error: AssayError, code: int, *parts: str) -> None:
         ("gpt", ("model.vectors=nowhere",), ("nowhere",)),
         ("gpt", ("train.base_width=64",), ("train.base_width",)),
         ("lstm", ("train.checkpointing=true",), ("checkpointing",)),
+        ("gpt", ("tokenizer.lower=true",), ("lower does not go with the kind bpe", "word or wordpiece")),
+        ("bert", ("tokenizer.kind=wordpiece", "tokenizer.spaces=true"), ("spaces", "give word as its kind")),
         ("word2vec", ("vectors.min_count=1000000",), ("min_count",)),
+        ("word2vec", ("vectors.shortest=4", "vectors.longest=3"), ("longest is 3 and shortest 4",)),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_and_leaves_no_model(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from pathlib import Path
 
 import polars as pl
@@ -56,6 +57,20 @@ def test_a_neural_recipe_ends_in_a_model_that_loads(name: str, texts: Path, tmp_
     assert losses["nll"].sum() / losses["n_tokens"].sum() == pytest.approx(answer["loss"])
     again = train(name, texts, tmp_path / "run")  # done already: the same answer at once
     assert again == answer
+
+
+def test_words_between_spaces_in_small_letters_are_what_a_split_finds(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    words = ["The", "N.A.S.D.", "<unk>", "doesn't", "5.2%", "天地", "春夏秋冬", "Über", "ß", "queen", ",", "."]
+    read = [" ".join(rng.choices(words, k=60)) for _ in range(40)]
+    for split, own in (("train", read[:30]), ("valid", read[30:])):
+        lines = [json.dumps({"text": text}) for text in own]
+        (tmp_path / f"ptb.{split}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    settings = ("tokenizer.lower=true", "tokenizer.spaces=true", "tokenizer.min_count=2", "tokenizer.vocabulary=99")
+    answer = train("words", tmp_path, tmp_path / "run", *settings)
+    learned = json.loads((Path(answer["checkpoint"]) / "tokenizer.json").read_text(encoding="utf-8"))
+    found = {word for word in learned["model"]["vocab"] if not word.startswith("<|")}
+    assert found == set(" ".join(read[:30]).lower().split())
 
 
 def test_an_n_gram_model_is_counted(texts: Path, tmp_path: Path) -> None:

@@ -103,8 +103,8 @@ def _vectors(work: Work, corpus: Corpus, scratch: Path) -> dict[str, Any]:
     family = cast(Literal["word2vec", "fasttext", "glove"], work.recipe.model.preset)
     config = VectorsConfig(
         family, v.algorithm, work.recipe.model.width, v.window, v.min_count, v.epochs, v.learning_rate,
-        work.recipe.train.seed, negative=v.negative, subsample=v.subsample, most=v.most, power=v.power,
-        workers=v.workers,
+        work.recipe.train.seed, negative=v.negative, subsample=v.subsample, shortest=v.shortest,
+        longest=v.longest, buckets=v.buckets, most=v.most, power=v.power, batch=v.batch, workers=v.workers,
     )  # fmt: skip
     work.space.settle(corpus=corpus.fingerprint)
     work.progress.stage("words")

@@ -103,7 +103,7 @@ def learning(recipe: PretrainRecipe) -> Learning:
     """How the tokenizer is learned."""
     t = recipe.tokenizer
     min_count = t.min_count if t.kind in ("word", "character") else 1
-    return Learning(t.kind, t.vocabulary, special_tokens(recipe), min_count)
+    return Learning(t.kind, t.vocabulary, special_tokens(recipe), min_count, t.lower, t.spaces)
 
 
 def objective(recipe: PretrainRecipe, encoder: Encoder) -> Objective:

@@ -38,7 +38,18 @@ class TokenizerRecipe(Section):
     kind: Literal["bpe", "unigram", "wordpiece", "character", "word"] = Field("bpe", description="what is learned")
     vocabulary: int = Field(8192, ge=16, le=1_000_000, description="token ids, at most")
     min_count: int = Field(2, ge=1, description="words and characters that are rarer are unknown")
+    lower: bool = Field(False, description="word, wordpiece: case does not count (wordpiece: accents neither)")
+    spaces: bool = Field(
+        False, description="word: the text is cut into words by spaces already, as the Penn Treebank is"
+    )
     sample_bytes: int = Field(20_000_000, ge=10_000, description="training text that it is learned from")
+
+    @model_validator(mode="after")
+    def _suits_the_kind(self) -> TokenizerRecipe:
+        for name, kinds in (("lower", ("word", "wordpiece")), ("spaces", ("word",))):
+            if getattr(self, name) and self.kind not in kinds:
+                raise ValueError(f"{name} does not go with the kind {self.kind}: give {' or '.join(kinds)} as its kind")
+        return self
 
 
 class ModelRecipe(Section):
@@ -185,9 +196,23 @@ class VectorsRecipe(Section):
     subsample: float | None = Field(
         None, ge=0, lt=1, description="skip words above this share of the text at random; 0.001, for GloVe 0"
     )
+    shortest: int = Field(3, ge=1, description="FastText: letters of the shortest piece of a word, its ends counted")
+    longest: int = Field(
+        6, ge=1, description="FastText: of the longest piece; Chinese words are short: shortest 1, longest 3 suit them"
+    )
+    buckets: int = Field(200_000, ge=1, description="FastText: vectors that all pieces share by their hashes")
     most: float = Field(100.0, gt=0, description="GloVe: pairs that occur more often count no more")
     power: float = Field(0.75, gt=0, description="GloVe: rarer pairs count by (occurrences / most) to this power")
+    batch: int = Field(
+        1024, ge=1, description="GloVe: pairs whose gradients are taken before any is used; 1 is the authors' program"
+    )
     workers: int = Field(1, ge=1, le=256, description="threads; with more than one no two runs are alike")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> VectorsRecipe:
+        if self.longest < self.shortest:
+            raise ValueError(f"longest is {self.longest} and shortest {self.shortest}: let longest be no less")
+        return self
 
 
 class PretrainRecipe(Section):
