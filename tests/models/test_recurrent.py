@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from assay.models import recurrent
-from assay.models.protocol import Batch
+from assay.models.protocol import Batch, Shares
 from assay.models.recurrent import Recurrent, RecurrentConfig
 
 CELLS = pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -26,10 +28,10 @@ def ids(rows: int = 3, length: int = 11) -> Tensor:
     return torch.randint(0, V, (rows, length), generator=torch.Generator().manual_seed(1))
 
 
-def step(cell: str, x: Tensor, state: tuple[Tensor, ...], layer: torch.nn.RNNBase) -> tuple[Tensor, ...]:
+def step(cell: str, x: Tensor, state: tuple[Tensor, ...], layer: Any) -> tuple[Tensor, ...]:
     """One step of one layer, gate by gate."""
     w_i, w_h, b_i, b_h = layer.weight_ih_l0, layer.weight_hh_l0, layer.bias_ih_l0, layer.bias_hh_l0
-    inner, outer = x @ w_i.t() + b_i, state[0] @ w_h.t() + b_h  # type: ignore[operator]
+    inner, outer = x @ w_i.t() + b_i, state[0] @ w_h.t() + b_h
     if cell == "rnn":
         return (torch.tanh(inner + outer),)
     if cell == "gru":
@@ -131,7 +133,72 @@ def test_both_ways_is_forwards_and_backwards(cell: str) -> None:
     changed[0, -1] = (changed[0, -1] + 1) % V
     assert (made.hidden(changed)[0][0, 0] != made.hidden(words)[0][0, 0]).any()  # the end is seen at the beginning
     with pytest.raises(ValueError, match="no language model"):
-        made.loss(Batch(words, words))
+        made.loss(Batch(words[:, :-1], words[:, 1:]))
+    with pytest.raises(ValueError, match="even"):
+        replace(CONFIG, both_ways=True, hidden=7)
+
+
+def masked(words: Tensor) -> Tensor:
+    """Targets of about a third of the tokens."""
+    asked = torch.rand(words.shape, generator=torch.Generator().manual_seed(2)) < 0.3
+    asked[:, 4] = True
+    return torch.where(asked, words, -1)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@CELLS
+def test_what_reads_both_ways_learns_hidden_tokens_from_both_sides(cell: str, tied: bool) -> None:
+    made, words = model(cell=cell, both_ways=True, tied=tied, layers=1), ids()
+    targets, shown = masked(words), torch.where(masked(words) >= 0, 0, words)
+    found, layer = made.loss(Batch(shown, targets)), made.layers[0]
+    ways = []
+    for suffix, turn in (("", False), ("_reverse", True)):  # each direction with the cells step by step
+        own = {
+            name: getattr(layer, name + suffix) for name, _ in made.layers[0].named_parameters() if "rev" not in name
+        }
+        states = [torch.zeros(3, layer.hidden_size)] * (2 if cell == "lstm" else 1)
+        out = []
+        for column in (shown.flip(1) if turn else shown).unbind(1):
+            states = step(cell, made.embedding[column], tuple(states), SimpleNamespace(**own))
+            out.append(states[0])
+        ways.append(torch.stack(out, dim=1).flip(1) if turn else torch.stack(out, dim=1))
+    logits = torch.cat(ways, dim=-1) @ made.head.t() + made.head_bias
+    torch.testing.assert_close(made(shown), logits, rtol=1e-4, atol=1e-5)
+    each = functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1, reduction="none")
+    torch.testing.assert_close(found.losses_BT.flatten(), each.detach(), rtol=1e-4, atol=1e-5)
+    expected = each.sum() / (targets >= 0).sum()
+    torch.testing.assert_close(found.mean, expected)
+    grads = [torch.autograd.grad(loss, list(made.parameters())) for loss in (found.mean, expected)]
+    for mine, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+
+
+@CELLS
+@torch.no_grad()
+def test_a_hidden_token_is_told_from_what_stands_before_and_behind_it(cell: str) -> None:
+    made, words = model(cell=cell, both_ways=True), ids()
+    shown = torch.where(masked(words) >= 0, 0, words)
+    for place in (0, 10):
+        changed = shown.clone()
+        changed[:, place] = (changed[:, place] + 1) % V
+        moved = (made(changed) - made(shown)).abs().amax(dim=(0, 2))
+        assert moved[4] > 0
+    segments = torch.tensor([[0] * 3 + [1] * 4 + [2] * 4] * 3)
+    changed[:, [0, 2, 7, 10]] = (shown[:, [0, 2, 7, 10]] + 1) % V  # of other documents: these do not matter
+    torch.testing.assert_close(made(changed, segments)[:, 3:7], made(shown, segments)[:, 3:7], rtol=0, atol=0)
+
+
+@CELLS
+@torch.no_grad()
+def test_hidden_tokens_of_packed_documents_are_those_of_documents_alone(cell: str) -> None:
+    made, words = model(cell=cell, both_ways=True), ids()
+    targets = masked(words)
+    segments = torch.tensor([[0] * 11, [4] * 3 + [5] * 8, [1] + [0] * 9 + [7]])
+    found = made.loss(Batch(words, targets, segments)).losses_BT
+    for row, cuts in ((0, [11]), (1, [3, 8]), (2, [1, 9, 1])):
+        pieces = zip(words[row : row + 1].split(cuts, dim=1), targets[row : row + 1].split(cuts, dim=1), strict=True)
+        alone = torch.cat([made.loss(Batch(x, y)).losses_BT for x, y in pieces], dim=1)
+        torch.testing.assert_close(found[row : row + 1], alone)
 
 
 def test_dropout_takes_the_same_numbers_at_every_position() -> None:
@@ -156,6 +223,9 @@ def test_parameters_and_flops_are_as_counted_directly(cell: str) -> None:
         assert inside == weights + gates * 2 * (12 + last)
         assert total == sum(p.numel() for p in made.parameters())
         assert made.flops_per_token(50) == 6 * (weights + V * last)
+        both = model(cell=cell, tied=tied, both_ways=True)
+        inner = sum(p.numel() for n, p in both.named_parameters() if n.startswith("layers") and p.dim() == 2)
+        assert both.flops_per_token(50, Shares(predicted=0.25)) == 6 * (inner + V * last / 4)
         assert {n for n, r in made.roles().items() if r == "matrix"} == {
             n for n, p in made.named_parameters() if n.startswith("layers") and p.dim() == 2
         }

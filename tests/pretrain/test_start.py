@@ -8,6 +8,7 @@ import pytest
 
 from assay.errors import InputError
 from assay.models import interop
+from assay.train.predict import Predictor
 from trainings import train
 
 
@@ -24,6 +25,14 @@ def decoder(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_model_of_another_kind_is_refused_before_a_text_is_read(encoder: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"kind encoder, and the recipe is for standard"):
         train("gpt", tmp_path / "no such text", tmp_path / "run", f"model.path={encoder}")
+
+
+def test_a_model_of_both_ways_is_no_start_for_a_language_model(texts: Path, tmp_path: Path) -> None:
+    path = train("bilstm", texts, tmp_path / "first")["checkpoint"]
+    with pytest.raises(InputError, match=r"reads both ways, and .* reads forwards .*both_ways: true"):
+        train("lstm", tmp_path / "no such text", tmp_path / "run", f"model.path={path}")
+    with pytest.raises(InputError, match="predicts no next token"):
+        Predictor.load(Path(path))
 
 
 def test_an_encoder_without_a_head_is_refused(encoder: str, texts: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from assay.models.ngram import KneserNey
 from assay.tokens.tokenizer import Encoder
 from trainings import RECIPES, train
 
-NEURAL = ["gpt", "bert", "bart", "t5", "lstm", "words"]
+NEURAL = ["gpt", "bert", "bart", "t5", "lstm", "bilstm", "words"]
 
 
 def test_every_recipe_is_here() -> None:

@@ -3,8 +3,9 @@
     ids_BT -> embedding -> layers, each with the state that the last window left -> states -> loss of the next tokens
 
 Dropout is variational (Gal and Ghahramani 2016): one mask a row on the embedding, between layers and on the output, as
-in AWD-LSTM (Merity et al. 2018). With `both_ways` the same layers read in both directions: an encoder of features, no
-language model. Where a row holds several documents, states begin anew with each one, so packed equals unpacked.
+in AWD-LSTM (Merity et al. 2018). With `both_ways` the layers read in both directions: an encoder, which learns to
+tell hidden tokens from the states of both sides on end (context2vec, Melamud et al. 2016) and is no language model.
+Where a row holds several documents, states begin anew with each one, so packed equals unpacked.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class RecurrentConfig:
         hidden: of the other layers; None: the width.
         tied: the output matrix is the embedding (Press and Wolf 2017).
         dropout: variational, of embedding, layers and output.
-        both_ways: two directions, each of half the width; no language model.
+        both_ways: two directions, each of half the width; no language model, but one of hidden tokens.
     """
 
     vocabulary: int
@@ -45,6 +46,10 @@ class RecurrentConfig:
     tied: bool = True
     dropout: float = 0.0
     both_ways: bool = False
+
+    def __post_init__(self) -> None:
+        if self.both_ways and any(out % 2 for _, out in self.sizes()):
+            raise ValueError("two directions need an even width, and an even hidden")
 
     def sizes(self) -> list[tuple[int, int]]:
         """(inputs, outputs) of each layer."""
@@ -58,15 +63,13 @@ CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "gru": nn.GRU, "ls
 
 
 class Recurrent(nn.Module):
-    """A recurrent model; `loss` is that of a language model."""
+    """A recurrent model; `loss` is that of a language model, or of hidden tokens where it reads both ways."""
 
     def __init__(self, config: RecurrentConfig, generator: torch.Generator | None) -> None:
         super().__init__()
         self.config = c = config
         self.embedding = nn.Parameter(torch.empty(c.vocabulary, c.width))
         split = 2 if c.both_ways else 1
-        if c.both_ways and any(out % 2 for _, out in c.sizes()):
-            raise ValueError("two directions need an even width")
         self.layers = nn.ModuleList(
             CELLS[c.cell](inputs, outputs // split, batch_first=True, bidirectional=c.both_ways)
             for inputs, outputs in c.sizes()
@@ -136,26 +139,35 @@ class Recurrent(nn.Module):
         return x_BTD * keep / (1 - p)
 
     def forward(self, ids_BT: Tensor, segments_BT: Tensor | None = None) -> Tensor:
-        """Logits (B, T, V)."""
-        self._refuse_both_ways()
+        """Logits (B, T, V): of the next token, or of the one that may stand there."""
         return self.hidden(ids_BT, segments_BT, goes_on=False)[0] @ self.head.t() + self.head_bias
 
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
-        """Mean next-token loss and the loss of each position, in nats."""
-        self._refuse_both_ways()
+        """Mean loss of the positions that have a target, and the loss of each, in nats.
+
+        Raises:
+            ValueError: a model that reads both ways is asked for next tokens.
+        """
+        if self.config.both_ways:
+            return self._loss_of_hidden(batch, penalties)
         x_BTD, _ = self.hidden(batch.inputs_BT, batch.segments_BT, goes_on=False)
-        mean, losses = fused.linear_cross_entropy(
-            x_BTD.reshape(-1, x_BTD.shape[-1]),
-            self.head,
-            batch.targets_BT.reshape(-1),
-            bias_V=self.head_bias,
-            penalties=penalties,
-        )
+        mean, losses = self._cross_entropy(x_BTD.flatten(0, 1), batch.targets_BT.flatten(), penalties)
         return Loss(mean, losses.view(batch.targets_BT.shape))
 
-    def _refuse_both_ways(self) -> None:
-        if self.config.both_ways:
-            raise ValueError("a model that reads both ways sees what it would predict: it is no language model")
+    def _loss_of_hidden(self, batch: Batch, penalties: Penalties) -> Loss:
+        """The output matrix is asked where a token is hidden alone."""
+        inputs_BT, targets_BT = batch.inputs_BT, batch.targets_BT
+        if inputs_BT.shape[1] > 1 and torch.equal(targets_BT[:, :-1], inputs_BT[:, 1:]):
+            raise ValueError("a model that reads both ways sees the next token: it is no language model")
+        x_BTD, _ = self.hidden(inputs_BT, batch.segments_BT, goes_on=False)
+        wanted = targets_BT >= 0
+        mean, found = self._cross_entropy(x_BTD[wanted], targets_BT[wanted], penalties)
+        losses_BT = torch.zeros(targets_BT.shape, dtype=found.dtype, device=found.device)
+        losses_BT[wanted] = found.detach()
+        return Loss(mean, losses_BT)
+
+    def _cross_entropy(self, x_ND: Tensor, targets_N: Tensor, penalties: Penalties) -> tuple[Tensor, Tensor]:
+        return fused.linear_cross_entropy(x_ND, self.head, targets_N, bias_V=self.head_bias, penalties=penalties)
 
     def roles(self) -> dict[str, Role]:
         """What each parameter is to the optimizer. Recurrent matrices hold the gates on end."""
@@ -167,9 +179,11 @@ class Recurrent(nn.Module):
         return inside, sum(p.numel() for p in self.parameters())
 
     def flops_per_token(self, length: int, shares: Shares = WHOLE) -> float:
-        """Training FLOPs a token: 6 per weight of every matrix product, whatever the length."""
+        """Training FLOPs a token: 6 per weight of every matrix product, whatever the length; of the output matrix at
+        predicted positions alone where it reads both ways."""
         weights = sum(p.numel() for name, p in self.layers.named_parameters() if "weight" in name)
-        return 6.0 * (weights + self.head.numel())
+        asked = shares.predicted if self.config.both_ways else 1.0
+        return 6.0 * (weights + asked * self.head.numel())
 
 
 def _lengths(segments_BT: Tensor | None) -> Tensor | None:

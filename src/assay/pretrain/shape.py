@@ -64,17 +64,24 @@ def objective_kind(recipe: PretrainRecipe) -> ObjectiveKind:
         InputError: a model of this kind cannot be asked that.
     """
     kind, name = recipe.objective.kind, recipe.model.preset
+    both = reads_both_ways(recipe)
     suited: tuple[ObjectiveKind, ...] = (
-        ("masked",) if name in ENCODERS else ("spans", "denoising") if name in SEQ2SEQ else ("causal",)
+        ("masked",) if name in ENCODERS or both else ("spans", "denoising") if name in SEQ2SEQ else ("causal",)
     )
     if kind == "auto":
         return "denoising" if name in SEQ2SEQ and name != "t5" else suited[0]
     if kind not in suited:
+        told = f"{name} that reads both ways" if both else name
         raise InputError(
-            f"{name} cannot be trained with the objective {kind}", where="objective.kind",
+            f"{told} cannot be trained with the objective {kind}", where="objective.kind",
             remedy=f"give {' or '.join(suited)}, or another model.preset",
         )  # fmt: skip
     return kind
+
+
+def reads_both_ways(recipe: PretrainRecipe) -> bool:
+    """Whether it is a recurrent model of two directions."""
+    return recipe.model.preset in RECURRENT and bool(recipe.model.more.get("both_ways"))
 
 
 def sentinels(row_tokens: int, share: float, mean: float) -> int:

@@ -18,6 +18,7 @@ from assay.errors import InputError
 from assay.models import interop
 from assay.models.build import ModelConfig, build
 from assay.models.encoder import EncoderConfig
+from assay.models.recurrent import RecurrentConfig
 from assay.pretrain import shape
 from assay.recipe.pretrain import PretrainRecipe
 from assay.tokens import marian
@@ -67,6 +68,12 @@ def _check_kind(recipe: PretrainRecipe, config: ModelConfig, folder: Path) -> No
         raise InputError(
             f"holds a model of the kind {own}, and the recipe is for {recipe.model.preset}", where=folder,
             remedy="give a recipe for its kind, or its kind as model.preset",
+        )  # fmt: skip
+    if isinstance(config, RecurrentConfig) and config.both_ways != shape.reads_both_ways(recipe):
+        own, asked = ("both ways", "forwards") if config.both_ways else ("forwards", "both ways")
+        raise InputError(
+            f"holds a model that reads {own}, and the recipe is for one that reads {asked}", where=folder,
+            remedy=f"give model.more={{both_ways: {str(config.both_ways).lower()}}}",
         )  # fmt: skip
     if isinstance(config, EncoderConfig) and not config.head:
         raise InputError("has no head that tells hidden words", where=folder, remedy="give a model that has one")

@@ -71,8 +71,8 @@ class ObjectiveRecipe(Section):
     """What the model is asked, and what the loss holds besides."""
 
     kind: Literal["auto", "causal", "masked", "spans", "denoising"] = Field(
-        "auto", description="auto: causal for decoders and recurrent models, masked for encoders, spans for T5, else"
-        " denoising",
+        "auto", description="auto: causal for decoders and recurrent models, masked for encoders (and recurrent ones"
+        " that read both ways), spans for T5, else denoising",
     )  # fmt: skip
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="share of tokens that are hidden; the objective's own when not given"

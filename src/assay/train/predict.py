@@ -111,7 +111,7 @@ def _model(folder: Path) -> KneserNey | Decoder | Recurrent:
     if (folder / NGRAM).exists():
         return KneserNey.load(folder / NGRAM)
     model = interop.load(folder)
-    if not isinstance(model, Decoder | Recurrent):
+    if not isinstance(model, Decoder | Recurrent) or getattr(model.config, "both_ways", False):
         raise InputError(
             "predicts no next token: it has no perplexity", where=folder, remedy="give a decoder, an LSTM, an n-gram"
         )
