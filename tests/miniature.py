@@ -43,6 +43,16 @@ def documents(seed: int, count: int) -> dict[str, list[np.ndarray]]:
     }
 
 
+def spans_of(stream: TokenStream) -> pl.DataFrame:
+    """The documents of a stream, each named by its source and number."""
+    rows = [
+        {"doc_id": f"{source}-{i}", "source": source, "unit": i, "start": int(start)}
+        for source in sorted(stream.shards)
+        for i, start in enumerate(np.flatnonzero(stream.shards[source] == 0))
+    ]
+    return pl.DataFrame(rows)
+
+
 def stream(store: Store, name: str, seed: int, count: int = 60) -> Artifact:
     own = documents(seed, count)
 

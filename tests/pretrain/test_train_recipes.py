@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assay.metrics.ratio import Ratio
 from assay.models import interop, vectors
 from assay.models.ngram import KneserNey
 from assay.tokens.tokenizer import Encoder
@@ -55,6 +56,14 @@ def test_a_neural_recipe_ends_in_a_model_that_loads(name: str, texts: Path, tmp_
     assert (run["run_id"], run["D"], run["N_total"]) == (answer["run_id"], answer["tokens"], model.n_parameters()[1])
     losses = pl.read_parquet(tmp_path / "run" / "ledger" / "losses.parquet").filter(pl.col("split") == "eval")
     assert losses["nll"].sum() / losses["n_tokens"].sum() == pytest.approx(answer["loss"])
+    documents = pl.read_parquet(tmp_path / "run" / "ledger" / "document_losses.parquet").filter(
+        pl.col("split") == "eval"
+    )
+    assert documents["doc_id"].is_unique().all()
+    assert documents["n_tokens"].sum() == losses["n_tokens"].sum()
+    assert answer["evaluations"]["eval"]["n"] == len(documents) > 3
+    by_document = Ratio.of(documents["nll"].to_numpy(), documents["n_tokens"].to_numpy().astype(float))
+    assert answer["evaluations"]["eval"]["loss"]["interval"] == pytest.approx(by_document.interval(0.95))
     again = train(name, texts, tmp_path / "run")  # done already: the same answer at once
     assert again == answer
 

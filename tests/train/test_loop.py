@@ -28,7 +28,7 @@ from assay.train.loop import TrainState, train
 from assay.train.objectives import Causal
 from assay.train.probe import Probe, tokens_per_second
 from assay.train.schedules import WarmupStableDecay
-from miniature import MODEL, PLAN, SPEC, T, data
+from miniature import MODEL, PLAN, SPEC, T, data, spans_of
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_token_ids_that_the_model_has_not_are_told_before_a_step(
     feed = RowFeed(Sampler(PLAN, {"train": stream}, 2))
     held_out = job_data.evaluation["eval"]
     other = replace(held_out, inputs_RT=ids(held_out.inputs_RT))
-    rows = Rows(stream, T, Causal(), budget=100)
+    rows = Rows(stream, spans_of(job_data.streams["train"]), T, Causal(), budget=100)
     refused = nullcontext() if told is None else pytest.raises(InputError, match=told)
     with refused, with_threads(feed, 1) as ahead:
         train(state, ahead, WarmupStableDecay(1, 2, 1), 2)

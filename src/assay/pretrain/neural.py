@@ -214,7 +214,8 @@ class _Training:
                 made = prepare.evaluation_set(text.artifacts[split], text.tokens.encoder, self.space.store, T, budget)
                 found[split] = Documents(EvalSet.open(made), self._spelled(text.tokens))
             elif any(stream.n_rows(source, T) for source in stream.shards):
-                found[split] = Rows(stream, T, asked, budget)
+                spans = pl.read_parquet(text.artifacts[split].file("spans.parquet"), glob=False)
+                found[split] = Rows(stream, spans, T, asked, budget)
         if "eval" not in found:
             raise InputError(
                 "no held-out text to evaluate on", where="data.sources",

@@ -1,14 +1,16 @@
 """Loss of held-out text under a model.
 
 Documents   windows of documents, each next token after those before it         decoders, recurrent models, n-grams
-Rows        rows of a held-out stream under the objective of training           encoders, encoder-decoders
+Rows        rows of a held-out stream under the objective of training, the losses told apart by the document that
+            each position belongs to                                            encoders, encoder-decoders
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -78,8 +80,8 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        units: one row a document or row of tokens: `source`, `unit` (what was drawn by chance), `n_tokens` that are
-            predicted, `n_bytes` that they spell (0 where that says nothing), `nll` in nats.
+        units: one row a document (or a window of one): `doc_id`, `source`, `unit` (what was drawn by chance),
+            `n_tokens` that are predicted, `n_bytes` that they spell (0 where that says nothing), `nll` in nats.
     """
 
     units: pl.DataFrame
@@ -137,13 +139,15 @@ class Documents:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a held-out stream under an objective, the same ones at every evaluation.
+    """Rows of a held-out stream under an objective, the same ones with the same draws at every evaluation.
 
     Attributes:
+        spans: of the stream's documents: `doc_id`, `source`, `unit`, `start`.
         budget: tokens a source, at most.
     """
 
     stream: TokenStream
+    spans: pl.DataFrame
     row_tokens: int
     objective: Objective
     budget: int
@@ -158,23 +162,52 @@ class Rows:
             rows += [(i, source, int(row)) for i, row in enumerate(permuted(np.arange(count), n, 0, 0) if n else ())]
         return [(source, row) for _, source, row in sorted(rows)]
 
+    @cached_property
+    def documents(self) -> pl.DataFrame:
+        """All documents of the stream, in its order."""
+        return self.spans.select("doc_id", "source", "unit", "start").sort("source", "start")
+
+    def begun_in(self, chosen: Sequence[tuple[str, int]]) -> np.ndarray:
+        """(rows,) index into `documents` of the one that each row's first token belongs to."""
+        source, start = self.documents["source"].to_numpy(), self.documents["start"].to_numpy()
+        first = {name: int(i) for name, i in zip(*np.unique(source, return_index=True), strict=True)}
+        starts = {name: start[source == name] for name in first}
+        return np.array(
+            [first[s] + np.searchsorted(starts[s], row * self.row_tokens, side="right") - 1 for s, row in chosen]
+        )
+
     @torch.inference_mode()
     def evaluate(self, model: Model, device: str = "cpu") -> Evaluation:
+        """The loss of every document of which anything is predicted."""
         assert isinstance(model, nn.Module)
         check_ids(model, *self.stream.bounds, where="held-out text")
         training = model.training
         model.eval()
         chosen = self.chosen()
-        found: list[Mapping[str, object]] = []
+        begun = self.begun_in(chosen)
+        owners, found = [], []
         for start in range(0, len(chosen), self.batch_rows):
             own = chosen[start : start + self.batch_rows]
             rows = np.stack([self.stream.row(source, row, self.row_tokens) for source, row in own]).astype(np.int64)
             batch = self.objective(rows, 0, start)  # what is hidden is the same at every evaluation
-            nll = model.loss(batch.to(device)).losses_BT.double().sum(dim=1).cpu().tolist()
-            counts = (batch.targets_BT >= 0).sum(dim=1).tolist()
-            found += [
-                {"source": source, "unit": row, "n_tokens": n, "n_bytes": 0, "nll": x}
-                for (source, row), n, x in zip(own, counts, nll, strict=True)
-            ]
+            counted = batch.targets_BT.numpy() >= 0
+            owners.append((begun[start : start + len(own), None] + _pieces(batch))[counted])
+            found.append(model.loss(batch.to(device)).losses_BT.double().cpu().numpy()[counted])
         model.train(training)
-        return Evaluation(pl.DataFrame(found))
+        return self._by_document(np.concatenate(owners), np.concatenate(found))
+
+    def _by_document(self, owners: np.ndarray, losses: np.ndarray) -> Evaluation:
+        """The evaluation of (predicted,) losses and the documents that they belong to."""
+        n = len(self.documents)
+        counts, nll = np.bincount(owners, minlength=n), np.bincount(owners, losses, n)
+        made = self.documents.select("doc_id", "source", "unit").with_columns(
+            pl.Series("n_tokens", counts, pl.Int64), pl.lit(0, pl.Int64).alias("n_bytes"), pl.Series("nll", nll)
+        )
+        return Evaluation(made.filter(pl.col("n_tokens") > 0))
+
+
+def _pieces(batch: Batch) -> np.ndarray:
+    """(B, T) number of the document within its row that each position belongs to, from 0."""
+    assert batch.segments_BT is not None
+    segments_BT = batch.segments_BT.numpy()
+    return np.asarray(segments_BT - segments_BT[:, :1])
