@@ -81,6 +81,7 @@ CASES = {
     "standard": Case(STANDARD, modes=ALL),
     "biases": Case(with_biases(), SGD, modes=ALL),
     "lstm": Case(RecurrentConfig(V, 2, 16, "lstm"), ADAMW),
+    "lstm carried": Case(RecurrentConfig(V, 2, 16, "lstm", carried=True), ADAMW),
     "modern encoder": Case(modern(V, 2, 16, 2, max_length=T), objective=MASKED),
     "bert": Case(undropped(bert(V, 2, 16, 2, max_length=T, pooler=True)), ADAMW, MASKED),
     "t5": Case(undropped(t5(V, 2, 16, 2)), ADAMW, SPANS),
@@ -95,6 +96,8 @@ def batch(case: Case, step: int) -> Batch:
     rows = np.random.default_rng(step).integers(0, 40, (B, T + 1))
     made = case.objective(rows, 1, step)
     made.targets_BT[0, 3:] = -1
+    if getattr(case.model, "carried", False):
+        return replace(made, continues_B=torch.arange(step, step + B) % 4 > 0)
     return made
 
 

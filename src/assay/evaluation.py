@@ -32,7 +32,7 @@ from assay.store import Store, fingerprint
 from assay.tokens import evalset
 from assay.tokens.tokenizer import Encoder
 from assay.train.evaluate import Documents, Evaluation, ngram_nll, perplexity_of
-from assay.train.predict import MOST_TOKENS, Predictor
+from assay.train.predict import MOST_TOKENS, Predictor, carries
 from assay.train.world import device_of
 
 
@@ -105,12 +105,33 @@ def _by_network(
         raise InputError(
             f"{window} tokens, and the model has {positions} positions", where="--window", remedy="give fewer"
         )
+    if carries(model):
+        return _by_carried_state(request, device, model, encoder, sources, encoded, window)
     stride = request.stride or max(1, window // 2)
     if not 0 < stride <= window:
         raise InputError(f"{stride} is not between 1 and {window}", where="--stride", remedy="give such a one")
     data = evalset.whole(encoded, sources, encoder.token_bytes, window, stride)
     found = Documents(data, encoder.lossless).evaluate(model.to(device), device)
     return found, f"window={window} stride={stride}"
+
+
+def _by_carried_state(
+    request: Request,
+    device: str,
+    model: Decoder | Recurrent,
+    encoder: Encoder,
+    sources: list[str],
+    encoded: list[np.ndarray],
+    window: int,
+) -> tuple[Evaluation, str]:
+    """Every document whole: windows go on where the last one ended, and the losses do not depend on their length."""
+    if request.stride is not None:
+        raise InputError(
+            "windows of a model whose state is carried do not overlap", where="--stride", remedy="leave it out"
+        )
+    longest = max(2, *map(len, encoded))
+    data = evalset.whole(encoded, sources, encoder.token_bytes, longest, longest)
+    return Documents(data, encoder.lossless, window).evaluate(model.to(device), device), "state=carried"
 
 
 def _by_ngram(

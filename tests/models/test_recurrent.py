@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -121,6 +122,39 @@ def test_windows_go_on_where_the_last_one_ended(cell: str) -> None:
 
 
 @CELLS
+def test_a_carried_state_gives_the_loss_of_the_whole_and_gradients_that_end_with_the_window(cell: str) -> None:
+    made, words, ends = model(cell=cell, carried=True), ids(), (4, 6, 11)
+    segments = torch.tensor([[0] * 11, [0] * 3 + [1] * 8, [0] * 6 + [1] * 5])
+    targets, state = words.roll(-1, 1), torch.zeros(3, made.state_size)
+    whole = made.loss(Batch(words, targets, segments)).losses_BT
+    empty = [tuple(torch.zeros(1, layer.hidden_size) for _ in range(1 + (cell == "lstm"))) for layer in made.layers]
+    by_row = [empty] * 3
+    for a, b in pairwise((0, *ends)):
+        if a == 6:
+            state = state * torch.tensor([[1.0], [1.0], [0.0]])  # a document begins with the window
+        found = made.loss(Batch(words[:, a:b], targets[:, a:b], segments[:, a:b], state_BS=state))
+        torch.testing.assert_close(found.losses_BT, whole[:, a:b], rtol=1e-5, atol=1e-5)
+        assert found.state_BS is not None and not found.state_BS.requires_grad
+        losses = []
+        for row in range(3):  # step by step, cut off where the window begins
+            by_row[row] = [tuple(s.detach() for s in layer) for layer in by_row[row]]
+            for t in range(a, b):
+                if t and segments[row, t] != segments[row, t - 1]:
+                    by_row[row] = list(empty)
+                x = made.embedding[words[row, t]][None]
+                for i, layer in enumerate(made.layers):
+                    by_row[row][i] = step(cell, x, by_row[row][i], layer)
+                    x = by_row[row][i][0]
+                losses.append(functional.cross_entropy(x @ made.head.t() + made.head_bias, targets[row, t][None]))
+        expected = torch.stack(losses).mean()
+        torch.testing.assert_close(found.mean, expected)
+        grads = [torch.autograd.grad(loss, list(made.parameters())) for loss in (found.mean, expected)]
+        for mine, theirs in zip(*grads, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+        state = found.state_BS
+
+
+@CELLS
 @torch.no_grad()
 def test_both_ways_is_forwards_and_backwards(cell: str) -> None:
     made, words = model(cell=cell, both_ways=True, layers=1), ids()
@@ -136,6 +170,8 @@ def test_both_ways_is_forwards_and_backwards(cell: str) -> None:
         made.loss(Batch(words[:, :-1], words[:, 1:]))
     with pytest.raises(ValueError, match="even"):
         replace(CONFIG, both_ways=True, hidden=7)
+    with pytest.raises(ValueError, match="no state to carry"):
+        replace(CONFIG, both_ways=True, carried=True)
 
 
 def masked(words: Tensor) -> Tensor:

@@ -42,6 +42,7 @@ def assert_same(one: Path, other: Path) -> None:
         ("bert", ("train.micro_rows=3",)),
         ("bart", ()),
         ("lstm", ("keep.patience=50", "train.dtype=bfloat16")),
+        ("lstm-carried", ("train.micro_rows=3", "train.row_tokens=8")),
     ],
 )
 def test_stopped_runs_go_on_bitwise_with_any_number_of_loaders(

@@ -26,6 +26,9 @@ class Batch:
         token_types_BT: kinds of tokens that an encoder tells apart, or None.
         source_BS: what an encoder-decoder reads, or None.
         source_segments_BS: ids of the documents within a row of the source; padding has `attention.PADDING`.
+        continues_B: whether each row goes on with the document that its row of the step before ended in, or None where
+            rows of different steps have nothing to do with each other.
+        state_BS: what the rows of the step before left in a model that carries a state, or None.
     """
 
     inputs_BT: Tensor
@@ -34,6 +37,8 @@ class Batch:
     token_types_BT: Tensor | None = None
     source_BS: Tensor | None = None
     source_segments_BS: Tensor | None = None
+    continues_B: Tensor | None = None
+    state_BS: Tensor | None = None
 
     def to(self, device: str | torch.device) -> Batch:
         """The batch on a device."""
@@ -66,10 +71,12 @@ PLAIN = Penalties()
 
 class Loss(NamedTuple):
     """`mean` carries the gradient, and holds the penalties; `losses_BT` is the plain loss of each position in nats, 0
-    where it counts for nothing. A tuple, since what shares a model among processes looks for tensors in tuples."""
+    where it counts for nothing; `state_BS` is what the rows leave, of a model that was given one. A tuple, since what
+    shares a model among processes looks for tensors in tuples."""
 
     mean: Tensor
     losses_BT: Tensor
+    state_BS: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ class RecurrentConfig:
         tied: the output matrix is the embedding (Press and Wolf 2017).
         dropout: variational, of embedding, layers and output.
         both_ways: two directions, each of half the width; no language model, but one of hidden tokens.
+        carried: its state goes on from one window of a document to the next, in training and in evaluation.
     """
 
     vocabulary: int
@@ -46,8 +47,11 @@ class RecurrentConfig:
     tied: bool = True
     dropout: float = 0.0
     both_ways: bool = False
+    carried: bool = False
 
     def __post_init__(self) -> None:
+        if self.both_ways and self.carried:
+            raise ValueError("two directions have no state to carry")
         if self.both_ways and any(out % 2 for _, out in self.sizes()):
             raise ValueError("two directions need an even width, and an even hidden")
 
@@ -125,7 +129,8 @@ class Recurrent(nn.Module):
         lengths = _lengths(segments_BT)
         after: State = []
         for i, layer in enumerate(self._cells()):
-            x_BTD, last = _through(layer, x_BTD, lengths, state[i] if state else None, goes_on)
+            given = tuple(s.to(x_BTD.dtype) for s in state[i]) if state else None
+            x_BTD, last = _through(layer, x_BTD, lengths, given, goes_on)
             x_BTD = self._dropped(x_BTD)
             after.append(last)
         return x_BTD, after
@@ -143,16 +148,33 @@ class Recurrent(nn.Module):
         return self.hidden(ids_BT, segments_BT, goes_on=False)[0] @ self.head.t() + self.head_bias
 
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
-        """Mean loss of the positions that have a target, and the loss of each, in nats.
+        """Mean loss of the positions that have a target, and the loss of each, in nats; and what the rows leave, where
+        the batch says what those before them left: gradients end there (backpropagation through time, truncated).
 
         Raises:
             ValueError: a model that reads both ways is asked for next tokens.
         """
         if self.config.both_ways:
             return self._loss_of_hidden(batch, penalties)
-        x_BTD, _ = self.hidden(batch.inputs_BT, batch.segments_BT, goes_on=False)
+        goes_on = batch.state_BS is not None
+        given = self._by_layer(batch.state_BS) if batch.state_BS is not None else None
+        x_BTD, after = self.hidden(batch.inputs_BT, batch.segments_BT, given, goes_on=goes_on)
         mean, losses = self._cross_entropy(x_BTD.flatten(0, 1), batch.targets_BT.flatten(), penalties)
-        return Loss(mean, losses.view(batch.targets_BT.shape))
+        left_BS = torch.cat([s for layer in after for s in layer], dim=1).detach() if goes_on else None
+        return Loss(mean, losses.view(batch.targets_BT.shape), left_BS)
+
+    @property
+    def state_size(self) -> int:
+        """Numbers of a row's state, S: all layers on end."""
+        return sum(self._state_sizes())
+
+    def _state_sizes(self) -> list[int]:
+        return [outputs for _, outputs in self.config.sizes() for _ in range(2 if self.config.cell == "lstm" else 1)]
+
+    def _by_layer(self, state_BS: Tensor) -> State:
+        parts = state_BS.split(self._state_sizes(), dim=1)
+        n = 2 if self.config.cell == "lstm" else 1
+        return [parts[i : i + n] for i in range(0, len(parts), n)]
 
     def _loss_of_hidden(self, batch: Batch, penalties: Penalties) -> Loss:
         """The output matrix is asked where a token is hidden alone."""

@@ -37,6 +37,7 @@ from assay.recipe.pretrain import RunRecipe
 from assay.store import Artifact, fingerprint, staged, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.evalset import EvalSet
+from assay.tokens.lanes import Lanes
 from assay.tokens.learn import MASK, PAD
 from assay.tokens.prepare import Tokenized
 from assay.tokens.sampler import Sampler, StreamPlan
@@ -45,7 +46,7 @@ from assay.tokens.stream import TokenStream
 from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows, perplexity_of
-from assay.train.feed import Phase, RowFeed, slots_of
+from assay.train.feed import LaneFeed, Phase, RowFeed, TextFeed, slots_of
 from assay.train.finder import find_rate
 from assay.train.loop import TrainSpec, TrainState
 from assay.train.memory import fits, out_of_memory, told_of_weights
@@ -155,6 +156,7 @@ class _Training:
         return self._prepared
 
     def _made(self) -> _Prepared:
+        shape.check_carried(self.recipe)
         begun = start(self.recipe)
         corpus = self.work.scan()
         tokens = tokenizer(self.work, corpus)
@@ -296,7 +298,7 @@ class _Training:
             times.append(time.perf_counter() - start)
         return r.batch_rows * r.row_tokens / statistics.median(times[2:])
 
-    def _rate_factor(self, spec: TrainSpec, feed: RowFeed, steps: int) -> float:
+    def _rate_factor(self, spec: TrainSpec, feed: TextFeed, steps: int) -> float:
         """What all learning rates are multiplied by; remembered, so that a rerun has the same."""
         if (factor := self.space.recall("rate_factor")) is None:
             self.progress.stage("probe")
@@ -323,9 +325,11 @@ class _Training:
             tokens = seconds * (speed or self._speed(spec, text, asked))
         return max(r.batch_rows, math.ceil(tokens / r.row_tokens))
 
-    def _feed(self, text: Text, asked: Objective, decided: _Decided) -> RowFeed:
+    def _feed(self, text: Text, asked: Objective, decided: _Decided) -> TextFeed:
         r = self.recipe.train
         plan = StreamPlan(r.seed, text.weights, r.row_tokens, r.batch_rows)
+        if r.carry_state:
+            return LaneFeed(Lanes(plan, text.streams["train"]), decided.steps)
         slots = slots_of(decided.phases, decided.steps)
         sampler = Sampler(plan, {"train": text.streams["train"]}, -(-slots // r.batch_rows))
         return RowFeed(sampler, asked, decided.phases)
@@ -487,16 +491,13 @@ def _check_type(train: RunRecipe, device: str) -> None:
         )  # fmt: skip
 
 
-def _documents(feed: RowFeed, stream: Artifact, step: int) -> list[str]:
+def _documents(feed: TextFeed, stream: Artifact, step: int) -> list[str]:
     """Names of the documents that a step reads: `source: doc_id`."""
     spans = pl.read_parquet(stream.file("spans.parquet"), glob=False)
-    sampler, (slots, _) = feed.sampler, feed.slots(step)
-    T, found = sampler.plan.row_tokens, []
-    source, row, _ = sampler.slots
-    for slot in slots:
-        name, begin = sampler.sources[source[slot]], int(row[slot]) * T
+    found = []
+    for name, begin, end in feed.reads(step):
         own = spans.filter(
-            (pl.col("source") == name) & (pl.col("start") < begin + T) & (pl.col("start") + pl.col("length") > begin)
+            (pl.col("source") == name) & (pl.col("start") < end) & (pl.col("start") + pl.col("length") > begin)
         )
         found += [f"{name}: {doc_id}" for doc_id in own["doc_id"]]
     return list(dict.fromkeys(found))

@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from assay import ledger
 from assay.train.evaluate import Evaluation
-from assay.train.feed import RowFeed
+from assay.train.feed import TextFeed
 from assay.train.run import Outcome
 
 LEDGER = "ledger"
 SPLITS = ("eval", "test")  # the loss of training text after training is no run's training loss
 
 
-def write(folder: Path, outcome: Outcome, feed: RowFeed, answer: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+def write(folder: Path, outcome: Outcome, feed: TextFeed, answer: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Write the three tables into a folder.
 
     Args:
@@ -25,18 +23,15 @@ def write(folder: Path, outcome: Outcome, feed: RowFeed, answer: Mapping[str, An
         inputs: fingerprints of `tokenizer`, `evaluation_set` and `config`.
     """
     run_id, step = answer["run_id"], outcome.step
-    tokens, plan = feed.tokens(step), feed.sampler.plan
+    tokens, plan = feed.tokens(step), feed.plan
     inside, everything = outcome.model.n_parameters()
-    read = feed.slots(step)[0].start
-    source, row, _ = (column[:read] for column in feed.sampler.slots)
-    unique = pl.DataFrame({"source": source, "row": row}).n_unique() * plan.row_tokens
     run = {
         "run_id": run_id, "study": run_id, "cell": "train", "axis": None, "defect": None, "dose": 0.0,
-        "mixture": list(plan.weights.items()), "epochs": list(feed.sampler.epochs().items()), "seed": plan.seed,
+        "mixture": list(plan.weights.items()), "epochs": list(feed.epochs().items()), "seed": plan.seed,
         "pair": f"seed-{plan.seed}", "trunk": run_id, **inputs, "N": inside, "N_total": everything, "D": tokens,
-        "U": unique, "C": feed.flops_per_token(outcome.model) * tokens, "computed_tokens": outcome.tokens,
-        "status": "done", "wall_seconds": outcome.spent.seconds, "device": answer["device"],
-        "energy_joules": outcome.spent.joules,
+        "U": feed.unique_tokens(step), "C": feed.flops_per_token(outcome.model) * tokens,
+        "computed_tokens": outcome.tokens, "status": "done", "wall_seconds": outcome.spent.seconds,
+        "device": answer["device"], "energy_joules": outcome.spent.joules,
     }  # fmt: skip
     found = {split: own for split, own in outcome.evaluations.items() if split in SPLITS}
     losses = [row for split, own in found.items() for row in _by_source(run_id, step, split, own)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from assay.errors import InputError
@@ -84,6 +84,21 @@ def reads_both_ways(recipe: PretrainRecipe) -> bool:
     return recipe.model.preset in RECURRENT and bool(recipe.model.more.get("both_ways"))
 
 
+def check_carried(recipe: PretrainRecipe) -> None:
+    """Refuse to carry the state of a model that has none.
+
+    Raises:
+        InputError: says which models have one.
+    """
+    name = recipe.model.preset
+    if not recipe.train.carry_state or (name in RECURRENT and not reads_both_ways(recipe)):
+        return
+    raise InputError(
+        f"{name}{' that reads both ways' if name in RECURRENT else ''} has no state that goes on from row to row",
+        where="train.carry_state", remedy="leave it out, or give lstm, gru or rnn as model.preset",
+    )  # fmt: skip
+
+
 def sentinels(row_tokens: int, share: float, mean: float) -> int:
     """As many spans as a row can have."""
     return max(1, round(row_tokens * share / mean)) + 1
@@ -154,7 +169,9 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
     # A denoised text is no longer than its row and its end; positions for both.
     length = max(T + 8, 64) if m.preset in SEQ2SEQ else T
     try:
-        config = preset(m.preset, Size(encoder.vocabulary, m.layers, m.width, heads, length), **more)
+        config = _with_carried(
+            recipe, preset(m.preset, Size(encoder.vocabulary, m.layers, m.width, heads, length), **more)
+        )
     except (ValueError, TypeError) as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this preset") from error
     block = getattr(config, "block", None)
@@ -193,10 +210,15 @@ def with_more(recipe: PretrainRecipe, config: ModelConfig) -> ModelConfig:
         InputError: it has no such field.
     """
     try:
-        changed: ModelConfig = with_fields(config, _more(recipe))
+        changed = _with_carried(recipe, with_fields(config, _more(recipe)))
     except (ValueError, TypeError) as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this model") from error
     return changed
+
+
+def _with_carried(recipe: PretrainRecipe, config: ModelConfig) -> ModelConfig:
+    """A recurrent model remembers whether its state was carried: then it is in evaluation, too."""
+    return replace(config, carried=recipe.train.carry_state) if isinstance(config, RecurrentConfig) else config
 
 
 def max_length(config: ModelConfig) -> float:

@@ -142,6 +142,10 @@ class RunRecipe(Section):
     fewer: tuple[tuple[Share, int], ...] = Field(
         (), description="how batches begin: [[0.2, 4]] reads B/4 rows a step for the first 20 % of the tokens"
     )
+    carry_state: bool = Field(
+        False, description="lstm, gru, rnn: rows go on where those of the step before ended, and states with them, but"
+        " for a new document",
+    )  # fmt: skip
     seed: int = Field(0, ge=0, description="of initial weights, order, masks and dropout")
     dtype: Literal["auto", "float32", "bfloat16", "float16", "float8"] = Field(
         "auto", description="auto: the fastest of float32 and bfloat16 in a measurement; float8 on GPUs since Ada"
@@ -155,6 +159,15 @@ class RunRecipe(Section):
     base_width: int | None = Field(
         None, ge=8, description="the width that the learning rates were tuned at; they are transferred to this one"
     )
+
+    @model_validator(mode="after")
+    def _rows_that_go_on(self) -> RunRecipe:
+        if self.carry_state and (self.shorter or self.fewer):
+            name = "shorter" if self.shorter else "fewer"
+            raise ValueError(
+                f"{name} does not go with carry_state: rows that go on are as many and as long at each step"
+            )
+        return self
 
 
 class KeepRecipe(Section):

@@ -7,11 +7,12 @@ Rows        rows of a held-out stream under the objective of training, the losse
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -23,10 +24,11 @@ from assay.models.ngram import KneserNey
 from assay.models.protocol import Batch, Model, check_ids
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import permuted
-from assay.tokens.stream import TokenStream
+from assay.tokens.stream import END_OF_TEXT_ID, TokenStream
 from assay.train.objectives import Objective
 
 LN2 = float(np.log(2))
+MOST_AT_ONCE = 512  # tokens of a window of a model that carries its state
 _MOST_NATS = 700.0  # e to the power of more is beyond float64
 
 
@@ -36,8 +38,14 @@ def perplexity_of(loss: float) -> float:
 
 
 @torch.inference_mode()
-def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: int = 32) -> np.ndarray:
+def document_nll(
+    model: Model, data: EvalSet, device: str = "cpu", batch_rows: int = 32, window: int | None = None
+) -> np.ndarray:
     """Summed negative log-likelihood (nats) of each document's counted tokens, (documents,) float64.
+
+    Args:
+        window: tokens at a time of a model that carries its state, which sees each document whole however long that
+            is; the losses do not depend on it. None: a row, at most MOST_AT_ONCE.
 
     Raises:
         InputError: there are token ids that the model has not.
@@ -48,19 +56,68 @@ def document_nll(model: Model, data: EvalSet, device: str = "cpu", batch_rows: i
     training = model.training
     model.eval()  # nothing is dropped
     total = np.zeros(len(data.documents))
-    for start in range(0, len(data.inputs_RT), batch_rows):
-        rows = slice(start, start + batch_rows)
-        batch = Batch(
-            torch.from_numpy(data.inputs_RT[rows]).to(device),
-            torch.from_numpy(data.targets_RT[rows]).to(device),
-            torch.from_numpy(data.document_RT[rows]).to(device),
-        )
-        losses = model.loss(batch).losses_BT.double().cpu().numpy()
-        owner = data.document_RT[rows]
+    if getattr(model.config, "carried", False):
+        found = _carried(model, data, device, batch_rows, window or min(data.inputs_RT.shape[1], MOST_AT_ONCE))
+    else:
+        found = _row_by_row(model, data, device, batch_rows)
+    for owner, losses in found:
         counted = owner >= 0
         total += np.bincount(owner[counted], weights=losses[counted], minlength=len(total))
     model.train(training)
     return total
+
+
+Found = Iterator[tuple[np.ndarray, np.ndarray]]
+"""The document of some positions, -1 for none, and their losses."""
+
+
+def _row_by_row(model: Model, data: EvalSet, device: str, batch_rows: int) -> Found:
+    for start in range(0, len(data.inputs_RT), batch_rows):
+        rows = slice(start, start + batch_rows)
+        owner = data.document_RT[rows]
+        given = (torch.from_numpy(values) for values in (data.inputs_RT[rows], data.targets_RT[rows], owner))
+        yield owner, model.loss(Batch(*given).to(device)).losses_BT.double().cpu().numpy()
+
+
+def _carried(model: Any, data: EvalSet, device: str, lanes: int, window: int) -> Found:
+    """Window by window along lanes of whole documents: a state goes on in the next window, unless that begins with
+    another document."""
+    places_LN = _lanes(data, lanes)
+    # The last one is what fills: index -1.
+    inputs, targets, owner = (
+        np.append(values.ravel(), filling)
+        for values, filling in ((data.inputs_RT, END_OF_TEXT_ID), (data.targets_RT, -1), (data.document_RT, -1))
+    )
+    state_BS = torch.zeros(len(places_LN), model.state_size, device=device)
+    before_B = np.full(len(places_LN), -1)
+    for begin in range(0, places_LN.shape[1], window):
+        places_BT = places_LN[places_LN[:, begin] >= 0, begin : begin + window]  # the longest lanes come first
+        B, owner_BT = len(places_BT), owner[places_BT]
+        goes_on = torch.from_numpy(owner_BT[:, 0] == before_B[:B]).to(device)
+        given = (torch.from_numpy(values) for values in (inputs[places_BT], targets[places_BT], owner_BT))
+        batch = replace(Batch(*given).to(device), state_BS=state_BS[:B].where(goes_on[:, None], 0.0))
+        loss = model.loss(batch)
+        state_BS, before_B = loss.state_BS, owner_BT[:, -1]
+        yield owner_BT, loss.losses_BT.double().cpu().numpy()
+
+
+def _lanes(data: EvalSet, count: int) -> np.ndarray:
+    """(lanes, longest) places in the flat rows of whole documents on end, -1 behind a lane's end: each document, the
+    longest first, goes to the lane that is shortest; the longest lane comes first."""
+    owner = data.document_RT.ravel()
+    places = np.flatnonzero(owner >= 0)
+    documents = np.split(places, np.flatnonzero(np.diff(owner[places])) + 1)
+    made: list[list[np.ndarray]] = [[] for _ in range(min(count, len(documents)))]
+    lengths = [(0, lane) for lane in range(len(made))]
+    for document in sorted(documents, key=len, reverse=True):
+        length, lane = heapq.heappop(lengths)
+        made[lane].append(document)
+        heapq.heappush(lengths, (length + len(document), lane))
+    joined = sorted((np.concatenate(lane) for lane in made), key=len, reverse=True)
+    out = np.full((len(joined), len(joined[0])), -1)
+    for lane, own in enumerate(joined):
+        out[lane, : len(own)] = own
+    return out
 
 
 def ngram_nll(model: KneserNey, data: EvalSet) -> np.ndarray:
@@ -123,13 +180,15 @@ class Documents:
 
     Attributes:
         spelled: whether the tokens spell the text, so that bits per byte mean something.
+        window: as in `document_nll`.
     """
 
     data: EvalSet
     spelled: bool = True
+    window: int | None = None
 
     def evaluate(self, model: Model, device: str = "cpu") -> Evaluation:
-        return self.with_nll(document_nll(model, self.data, device))
+        return self.with_nll(document_nll(model, self.data, device, window=self.window))
 
     def with_nll(self, nll: np.ndarray) -> Evaluation:
         """The evaluation of whatever has found the (documents,) losses in nats."""

@@ -3,8 +3,9 @@
     step -> slots of the sampler -> rows (B, T + 1) -> objective -> batch
 
 A run can begin with fewer rows a step (`Phase.rows`) and with rows that are cut into shorter ones (`Phase.cut`): the
-slots are the same in the same order, so nothing is read twice or left out. `Prefetched` computes batches ahead in
-threads; nothing changes but the time.
+slots are the same in the same order, so nothing is read twice or left out. `LaneFeed` has rows that go on where those
+of the step before ended, for models that carry a state. `Prefetched` computes batches ahead in threads; nothing changes
+but the time.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from assay.models.protocol import Batch, Model
-from assay.tokens.sampler import Sampler
+from assay.tokens.lanes import Lanes
+from assay.tokens.sampler import Sampler, StreamPlan
 from assay.train.objectives import NEXT_TOKEN, Objective
 
 
@@ -30,6 +33,35 @@ class Feed(Protocol):
     def bounds(self) -> tuple[int, int]: ...
 
     def batch(self, step: int) -> Batch: ...
+
+
+class TextFeed(Feed, Protocol):
+    """Batches of text, and which text that is."""
+
+    @property
+    def plan(self) -> StreamPlan: ...
+
+    @property
+    def names(self) -> list[str]:
+        """The sources, by index."""
+
+    def sources(self, step: int) -> np.ndarray:
+        """(B,) index of the source of each row of the step's batch; (B, T) of each input, where rows hold several."""
+
+    def reads(self, step: int) -> list[tuple[str, int, int]]:
+        """(source, begin, end) of what a step reads, in tokens of the source's shard."""
+
+    def tokens(self, until: int) -> int:
+        """Tokens that are read before step `until`."""
+
+    def unique_tokens(self, until: int) -> int:
+        """How many different ones these are."""
+
+    def epochs(self) -> dict[str, float]:
+        """How often each source is read over the whole run."""
+
+    def flops_per_token(self, model: Model) -> float:
+        """Training FLOPs a token that is read."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +101,14 @@ class RowFeed:
         lows, highs = zip(*(stream.bounds for stream in self.sampler.streams.values()), strict=True)
         return min(lows), max(highs)
 
+    @property
+    def plan(self) -> StreamPlan:
+        return self.sampler.plan
+
+    @property
+    def names(self) -> list[str]:
+        return self.sampler.sources
+
     def slots(self, step: int) -> tuple[range, int]:
         """The slots that a step reads, and into how many pieces each row is cut."""
         first = 0
@@ -100,6 +140,65 @@ class RowFeed:
     def tokens(self, until: int) -> int:
         """Tokens that are read before step `until`."""
         return self.slots(until)[0].start * self.sampler.plan.row_tokens
+
+    def reads(self, step: int) -> list[tuple[str, int, int]]:
+        source, row, _ = self.sampler.slots
+        T, slots = self.plan.row_tokens, self.slots(step)[0]
+        return [(self.names[source[slot]], int(row[slot]) * T, int(row[slot]) * T + T) for slot in slots]
+
+    def unique_tokens(self, until: int) -> int:
+        read = self.slots(until)[0].start
+        source, row, _ = (column[:read] for column in self.sampler.slots)
+        return len(np.unique(source * (row.max(initial=0) + 1) + row)) * self.plan.row_tokens
+
+    def epochs(self) -> dict[str, float]:
+        return self.sampler.epochs()
+
+
+@dataclass(frozen=True)
+class LaneFeed:
+    """Rows that go on where those of the step before ended; next tokens are asked for.
+
+    Args:
+        steps: of the run.
+    """
+
+    lanes: Lanes
+    steps: int
+
+    @property
+    def plan(self) -> StreamPlan:
+        return self.lanes.plan
+
+    @property
+    def names(self) -> list[str]:
+        return self.lanes.sources
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        return self.lanes.stream.bounds
+
+    def batch(self, step: int) -> Batch:
+        inputs, targets, segments, continues = map(torch.from_numpy, self.lanes.windows(step))
+        return Batch(inputs, targets, segments, continues_B=continues)
+
+    def sources(self, step: int) -> np.ndarray:
+        return self.lanes.source_of(step)
+
+    def reads(self, step: int) -> list[tuple[str, int, int]]:
+        return self.lanes.reads(step)
+
+    def tokens(self, until: int) -> int:
+        return until * self.plan.batch_rows * self.plan.row_tokens
+
+    def unique_tokens(self, until: int) -> int:
+        return sum(int((times > 0).sum()) for times in self.lanes.times(until).values())
+
+    def epochs(self) -> dict[str, float]:
+        return {s: float(times.mean()) if len(times) else 0.0 for s, times in self.lanes.times(self.steps).items()}
+
+    def flops_per_token(self, model: Model) -> float:
+        return model.flops_per_token(self.plan.row_tokens)
 
 
 def piece_of(rows_BT1: np.ndarray, i: int, cut: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,8 @@ class TrainSpec:
 
 
 class TrainState:
-    """A model on its way: parameters (float32), optimizer state, and the step it stands at.
+    """A model on its way: parameters (float32), optimizer state, the step it stands at, and of a model that carries a
+    state from step to step what all rows have left.
 
     Args:
         device: where one process computes.
@@ -107,6 +108,7 @@ class TrainState:
         low = dtype is torch.bfloat16
         self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer, low=low)
         self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
+        self._carried: Tensor | None = None
         self.span: Callable[[str], AbstractContextManager[Any]] = nullcontext
         self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
 
@@ -125,11 +127,22 @@ class TrainState:
             key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
             key = splitmix64(key + np.uint64(self.parallel.draws)) if self.parallel.draws else key
             torch.manual_seed(int(key[0]) >> 1)
-        losses_BT = self._backward(batch)
+        losses_BT, left_BS = self._backward(self._going_on(batch))
         with self.span("optimizer"):
             self._step(factor)
+        self._carried = left_BS
         self.step += 1
         return losses_BT
+
+    def _going_on(self, batch: Batch) -> Batch:
+        """The batch with the states that its rows go on from; zeros where a row begins anew."""
+        if batch.continues_B is None:
+            return batch
+        before_BS = self._carried
+        if before_BS is None:
+            size: int = self.model.state_size  # type: ignore[assignment]
+            before_BS = torch.zeros(len(batch.inputs_BT), size, device=self.device)
+        return replace(batch, state_BS=before_BS.where(batch.continues_B.to(before_BS.device)[:, None], 0.0))
 
     def try_backward(self, batch: Batch) -> None:
         """Forward and backward pass of a batch, whose gradients are dropped: does it fit?"""
@@ -159,17 +172,18 @@ class TrainState:
         else:
             self.optimizer.drop_gradients()
 
-    def _backward(self, batch: Batch) -> Tensor:
-        """Gradients of the mean loss over the batch's targets; returns the loss of each position."""
+    def _backward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Gradients of the mean loss over the batch's targets; returns the loss of each position, and the states that
+        the rows leave, where they have one. Each piece of the batch has the states of its own rows."""
         own = self.parallel.share(batch)
         pieces = own.pieces(self._micro_rows or len(own.inputs_BT))
         if len(pieces) == 1 and own is batch:
             loss = self._loss(batch)
             with self.span("backward"):
                 self._scaled(loss.mean).backward()
-            return loss.losses_BT.detach()
+            return loss.losses_BT.detach(), loss.state_BS
         total = max(1, int((batch.targets_BT >= 0).sum()))
-        losses = []
+        losses, left = [], []
         for i, piece in enumerate(pieces, 1):
             with self.parallel.piece(last=i == len(pieces)):
                 loss = self._loss(piece)
@@ -177,7 +191,8 @@ class TrainState:
                 with self.span("backward"):
                     self._scaled(loss.mean * share).backward()
             losses.append(loss.losses_BT.detach())
-        return self.parallel.gathered(torch.cat(losses))
+            left += [] if loss.state_BS is None else [loss.state_BS]
+        return self.parallel.gathered(torch.cat(losses)), self.parallel.gathered(torch.cat(left)) if left else None
 
     def _loss(self, batch: Batch) -> Loss:
         with self.span("forward"):
@@ -206,6 +221,8 @@ class TrainState:
         state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()}
         if self._scale is not None:
             state |= {f"scale.{name}": tensor for name, tensor in self._scale.tensors().items()}
+        if self._carried is not None:
+            state["carried"] = self._carried
         return self.parallel.stored(state | {"step": torch.tensor(self.step)}, self._owners())
 
     def copy(self) -> dict[str, Tensor]:
@@ -228,6 +245,7 @@ class TrainState:
         if self._scale is not None:
             self._scale.load(_below("scale.", state))
         self.refresh()
+        self._carried = state["carried"].to(self.device) if "carried" in state else None
         self.step = int(state["step"])
 
     def _refuse_another(self, state: dict[str, Tensor]) -> None:

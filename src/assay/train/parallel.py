@@ -119,9 +119,9 @@ class _LossOf(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch, penalties: Penalties) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch, penalties: Penalties) -> tuple[Tensor, Tensor, Tensor | None]:
         loss = self.model.loss(batch, penalties)  # type: ignore[operator]
-        return loss.mean, loss.losses_BT
+        return loss.mean, loss.losses_BT, loss.state_BS
 
 
 class DataParallel(_ByRows):

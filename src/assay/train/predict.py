@@ -85,9 +85,11 @@ class Predictor:
             return self._counted(self.model, texts)
         window = min(getattr(self.model.config, "max_length", MOST_TOKENS), MOST_TOKENS)
         encoded = self.encoded(texts)
-        if not any(len(ids) > 1 for ids in encoded):
+        longest = max((len(ids) for ids in encoded), default=0)
+        if longest < 2:
             return Losses(*np.zeros((3, len(texts))))
-        data = evalset.whole(encoded, [""] * len(texts), self.encoder.token_bytes, window, max(1, window // 2))
+        row, stride = (longest, longest) if carries(self.model) else (window, max(1, window // 2))
+        data = evalset.whole(encoded, [""] * len(texts), self.encoder.token_bytes, row, stride)
         units = Documents(data, self.encoder.lossless).evaluate(self.model.to(device), device).units
         unit = units["unit"].to_numpy()
         return Losses(*(np.bincount(unit, units[name], len(texts)) for name in ("nll", "n_tokens", "n_bytes")))
@@ -105,6 +107,11 @@ class Predictor:
         predicted[cuts] = False
         spelled = self.encoder.token_bytes[ids] * self.encoder.lossless
         return Losses(*(np.bincount(owner, values * predicted, len(texts)) for values in (nats, predicted, spelled)))
+
+
+def carries(model: Decoder | Recurrent) -> bool:
+    """Whether its state goes on from window to window, so that it sees each document whole."""
+    return isinstance(model, Recurrent) and model.config.carried
 
 
 def _model(folder: Path) -> KneserNey | Decoder | Recurrent:

@@ -32,7 +32,7 @@ from assay.train import checkpoint
 from assay.train.averages import ExponentialAverage
 from assay.train.energy import Meter, Spent, measurable
 from assay.train.evaluate import LN2, Evaluation, HeldOut
-from assay.train.feed import RowFeed, with_threads
+from assay.train.feed import TextFeed, with_threads
 from assay.train.interrupt import between_steps
 from assay.train.loop import LossNotFinite, TrainSpec, TrainState, train
 from assay.train.memory import fits, out_of_memory, told_of_weights
@@ -91,7 +91,7 @@ class RunData:
         fingerprint: of everything that was read, and of the tokenizer.
     """
 
-    feed: RowFeed
+    feed: TextFeed
     held_out: Mapping[str, HeldOut]
     token_bytes: np.ndarray | None
     documents: Callable[[int], list[str]]
@@ -229,7 +229,7 @@ class Run:
         done = step + 1
         if self.average is not None:
             self.average.update()
-        self._waiting.append((step, batch, losses_BT.sum(dim=1)))
+        self._waiting.append((step, batch, losses_BT if batch.continues_B is not None else losses_BT.sum(dim=1)))
         now = time.monotonic()
         self.sums.seconds += now - self.stepped_at
         note = ""
@@ -280,16 +280,20 @@ class Run:
 
     def _count(self) -> None:
         """Take the losses that wait on the device into the sums."""
-        names = self.data.feed.sampler.sources
-        for step, batch, losses_B in self._waiting:
-            if self._bad is None and not bool(losses_B.isfinite().all()):
+        names = self.data.feed.names
+        for step, batch, losses in self._waiting:
+            if self._bad is None and not bool(losses.isfinite().all()):
                 self._bad = step
             targets_BT = batch.targets_BT.numpy()
             counted_BT = targets_BT >= 0
-            spelled_B = np.zeros(len(targets_BT), np.int64)
+            spelled_BT = np.zeros(targets_BT.shape, np.int64)
             if self.data.token_bytes is not None:
-                spelled_B = (self.data.token_bytes[targets_BT] * counted_BT).sum(axis=1)
-            columns = (self.data.feed.sources(step), losses_B, counted_BT.sum(axis=1), spelled_B)
+                spelled_BT = self.data.token_bytes[targets_BT] * counted_BT
+            sources = self.data.feed.sources(step)
+            if sources.ndim == 1:
+                columns = [sources, losses, counted_BT.sum(axis=1), spelled_BT.sum(axis=1)]
+            else:
+                columns = _by_source(sources, losses.double().cpu().numpy(), counted_BT, spelled_BT)
             for source, nll, n, n_bytes in zip(*(column.tolist() for column in columns), strict=True):
                 name = names[source]
                 self.sums.nll[name] = self.sums.nll.get(name, 0.0) + nll
@@ -475,6 +479,12 @@ class Run:
             f"{what}; the step read {shown}{kept}", where=f"step {step}",
             remedy="lower the learning rates, lengthen the warmup or clip the gradients, with another --out",
         )  # fmt: skip
+
+
+def _by_source(sources_BT: np.ndarray, *values_BT: np.ndarray) -> list[Any]:
+    """The sources that a batch holds, and the sum of each value over the positions of each."""
+    found = np.unique(sources_BT)
+    return [found, *(np.array([values[sources_BT == source].sum() for source in found]) for values in values_BT)]
 
 
 def _told(found: Evaluation) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class Alone:
         return nullcontext()
 
     def gathered(self, losses_BT: Tensor) -> Tensor:
-        """The losses of the whole batch, in the order of its rows."""
+        """The losses (or states) of the whole batch, in the order of its rows."""
         return losses_BT
 
     def sums(self, tensor: Tensor) -> Tensor:
