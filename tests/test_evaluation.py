@@ -15,10 +15,13 @@ from transformers import AutoModelForCausalLM
 from assay import front
 from assay.errors import InputError
 from assay.metrics.ratio import Ratio
+from assay.models import interop
 from assay.models.ngram import KneserNey
 from assay.models.protocol import Model
+from assay.models.recurrent import Recurrent
 from assay.tokens.tokenizer import Encoder
 from assay.train.evaluate import Documents, Evaluation
+from assay.train.predict import Predictor
 from trainings import corpus, train
 
 T = 16
@@ -100,6 +103,32 @@ def test_perplexity_is_that_of_transformers(
     assert bits["interval"] == pytest.approx(Ratio.of(nll / math.log(2), n_bytes).interval(0.95), rel=1e-4)
     assert f"window={window or T} stride={stride or T // 2}" in bits["signature"]
     assert set(found["sources"]) == {"long", "short"}
+
+
+def test_a_state_that_is_carried_sees_documents_whole_whatever_the_window(
+    texts: Path, held_out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(train("lstm-carried", texts, tmp_path / "run")["checkpoint"])
+    model, encoder = interop.load(folder), Encoder.load(folder)
+    assert isinstance(model, Recurrent) and model.config.carried
+    nll, tokens = [], 0
+    for text in documents(held_out):
+        ids = torch.tensor([0, *encoder.encode([text])[0].tolist()])
+        with torch.no_grad():
+            logits = model(ids[None, :-1])[0].double()
+        nll.append(float(torch.nn.functional.cross_entropy(logits, ids[1:], reduction="sum")))
+        tokens += len(ids) - 1
+    assert max(len(text) for text in documents(held_out)) > 3 * 16
+    for window in (None, 16, 3):
+        found = evaluate(capsys, folder, held_out, window=window)
+        assert found["metrics"]["loss"]["value"] == pytest.approx(sum(nll) / tokens, rel=1e-5)
+        assert found["metrics"]["loss"]["signature"].startswith("state=carried ")
+        assert found["n"] == len(nll)
+    losses = Predictor.load(folder).losses(documents(held_out))  # as curation asks
+    np.testing.assert_allclose(losses.nats, nll, rtol=1e-5)
+    for more in ({"stride": 8}, {"window": -2}):
+        with pytest.raises(InputError, match=r"--(window|stride)"):
+            evaluate(capsys, folder, held_out, **more)
 
 
 def test_an_n_gram_model_is_evaluated_alike(

@@ -129,6 +129,8 @@ def _by_carried_state(
         raise InputError(
             "windows of a model whose state is carried do not overlap", where="--stride", remedy="leave it out"
         )
+    if window < 1:
+        raise InputError(f"{window} is less than 1", where="--window", remedy="leave it out")
     longest = max(2, *map(len, encoded))
     data = evalset.whole(encoded, sources, encoder.token_bytes, longest, longest)
     return Documents(data, encoder.lossless, window).evaluate(model.to(device), device), "state=carried"

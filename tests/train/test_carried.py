@@ -19,6 +19,7 @@ from assay.train.evaluate import document_nll
 from assay.train.feed import LaneFeed, with_threads
 from assay.train.loop import TrainSpec, TrainState, train
 from assay.train.optimizers import OptimizerConfig
+from assay.train.run import _by_source
 from assay.train.schedules import Constant
 from miniature import SOURCES, VOCABULARY, documents
 
@@ -152,3 +153,23 @@ def test_windows_of_held_out_documents_that_rows_cut_are_read_whole() -> None:
         own = torch.from_numpy(texts()[int(start, 16)])
         alone = model.loss(Batch(own[None, :-1], own[None, 1:])).losses_BT.double().sum()
         assert found[i] == pytest.approx(float(alone), rel=1e-5)
+
+
+def test_losses_are_told_by_source_where_a_row_holds_several() -> None:
+    sources, losses, ones = np.array([[2, 2, 0], [0, 2, 2]]), np.arange(6.0).reshape(2, 3), np.ones((2, 3), bool)
+    found = _by_source(sources, losses, ones)
+    assert [column.tolist() for column in found] == [[0, 2], [2.0 + 3.0, 0.0 + 1.0 + 4.0 + 5.0], [2, 4]]
+
+
+@pytest.mark.parametrize("until", [1, 5, STEPS])
+def test_the_ledger_counts_what_was_read(until: int) -> None:
+    own, read = feed(), {source: set() for source in SOURCES}  # type: ignore[var-annotated]
+    for step in range(until):
+        for name, begin, end in own.reads(step):
+            read[name] |= set(range(begin, end))
+        names = own.sources(step)
+        assert sum(end - begin for _, begin, end in own.reads(step)) == names.size == B * T
+    assert own.tokens(until) == until * B * T
+    assert own.unique_tokens(until) == sum(map(len, read.values()))
+    total = sum(share * len(own.lanes.stream.shards[name]) for name, share in own.epochs().items())
+    assert total == pytest.approx(own.tokens(STEPS))
