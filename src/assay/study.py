@@ -53,6 +53,7 @@ from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.learn import Learning
+from assay.tokens.sampler import REPEATED
 from assay.train import energy
 from assay.train.engines.cluster import ClusterEngine
 from assay.train.engines.local import LocalEngine
@@ -311,7 +312,8 @@ class _Study:
     def _tokens(self, prepared: Prepared) -> JobInputs:
         plan, corpus = prepared.plan, prepared.corpus
         cells = plan.cell_list()
-        defects = list(dict.fromkeys(cell.defect for cell in cells if cell.axis == "quality" and cell.defect))
+        planted = (cell.defect for cell in cells if cell.axis == "quality" and cell.defect != REPEATED)
+        defects = [defect for defect in dict.fromkeys(planted) if defect]
         chosen = {cell.name for cell in cells if cell.axis == "filter"}
         self.progress.stage("tokens", 4 + len(defects) + len(chosen))
         streams = {

@@ -6,6 +6,7 @@ as their mixtures allow, the order of their data, so every comparison with the `
     natural                   the corpus as it is: baseline of every comparison, and the trunk of the size law
     DEFECT:DOSE               a share of the training text replaced by damaged copies
     DEFECT:DOSE:SOURCE        that share of one source's text, all others as they are
+    repeated:DOSE             that share is what was read before, instead of fresh text: no defect, but asked like one
     filter:NAME, drop:NAME    what a filter keeps; as much text kept at random (`filters`)
     uniform, up:SOURCE        every source alike; one source's odds raised
     mix:held-out, ...         mixtures that no fit has seen
@@ -18,6 +19,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+
+from assay.tokens.sampler import REPEATED
 
 Axis = Literal["size", "quality", "distribution", "filter"]
 NATURAL = "natural"
@@ -46,6 +49,11 @@ class Cell:
     def is_dose(self) -> bool:
         """Whether it is a point of a dose curve: a defect in all of the text."""
         return self.axis == "quality" and self.source is None
+
+    @property
+    def halves(self) -> bool:
+        """Whether half of its run is a smaller run of the same: text that repeats what was read before comes later."""
+        return self.defect != REPEATED
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

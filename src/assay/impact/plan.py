@@ -413,14 +413,14 @@ def _run_tokens(
     recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, eval_tokens: int, n_sources: int
 ) -> float:
     """D_c: the budget less evaluation, over what a seed costs in D_c."""
-    runs = len(cells) + sum(cell.fitted for cell in cells) + recipe.design.size_branches + 1
+    runs = len(cells) + sum(cell.fitted and cell.halves for cell in cells) + recipe.design.size_branches + 1
     evaluation = EVAL_COST * eval_tokens * n_sources * (runs + 4)  # four runs a seed see the test text as well
     return (shape.total_tokens / seeds - evaluation) / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
 
 
 def _cells_cost(recipe: StudyRecipe, cells: list[Cell]) -> float:
     """Tokens computed for a seed's cells, in D_c: a run each, and for those that are fitted the decay at half of it."""
-    return len(cells) + recipe.train.decay_share * HALF * sum(cell.fitted for cell in cells)
+    return len(cells) + recipe.train.decay_share * HALF * sum(cell.fitted and cell.halves for cell in cells)
 
 
 def _enough(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:

@@ -49,9 +49,11 @@ class TrainRecipe(Section):
 Defect = Literal[
     "near_duplicates", "exact_duplicates", "character_noise", "misread", "shuffle_words", "boilerplate", "html_residue",
     "mojibake", "truncated", "hard_wrapped", "unpunctuated", "lower_case", "joined", "wrong_language", "wrong_source",
-    "markov_text",
+    "markov_text", "repeated",
 ]  # fmt: skip
-"""Those of the corpus room (`corpus.altering.damage`) that damage training text."""
+"""Those of the corpus room (`corpus.altering.damage`) that damage training text; and text that is read again instead of
+fresh text, which is none, but costs likewise."""
+MOST_REPEATED = 0.95  # of the text: twenty passes
 
 
 class DesignRecipe(Section):
@@ -96,6 +98,9 @@ class DesignRecipe(Section):
     def _held_out_of_the_fit(self) -> Self:
         if both := set(self.doses) & set(self.held_out_doses):
             raise ValueError(f"dose {min(both):g} is in doses and in held_out_doses; take it out of one")
+        highest = max(*self.doses, *self.held_out_doses, 0.0)
+        if "repeated" in self.defects and highest > MOST_REPEATED:
+            raise ValueError(f"repeated: dose {highest:g} leaves too little to repeat; give {MOST_REPEATED} at most")
         return self
 
 
