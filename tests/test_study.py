@@ -150,10 +150,10 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
         "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates, repeated]",
         "design.doses=[0.8]",
         "design.held_out_doses=[0.4]", "design.held_out_mixtures=2", "corpus.on_error=skip",
-        "design.damaged_sources=[numbers]",
+        "design.damaged_sources=[numbers]", "design.leaks=[8]",
     )  # fmt: skip
     options = [word for word in TINY if "axes" not in word]
-    command = ["study", texts, *options, "--tokens", "2.2M", *(f"--set={pair}" for pair in more)]
+    command = ["study", texts, *options, "--tokens", "2.4M", *(f"--set={pair}" for pair in more)]
     done = assay(*command, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     claims = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
@@ -176,6 +176,12 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
     assert copies["numbers"]["estimate"] > copies["letters"]["estimate"] and alone[1]["worst"] == "numbers"
     assert results["decisions"]["pairs"] == 21  # natural, two doses, two in one source, two mixtures
     assert [[point["held_out"] for point in view["points"]] for view in views] == [[True, False]] * 3
+    (leak,) = results["leaks"]
+    assert leak["copies"] == 8 and leak["effect"]["supported"]
+    assert leak["effect"]["interval"][1] < 0  # made-up words are learned by heart
+    (said,) = (claim["statement"] for claim in claims if claim["id"] == "leaked:8")
+    assert said["en"].startswith("Having held-out documents 8 times in the training text lowers the loss on those very")
+    assert said["zh"].startswith("把留出文档在训练文本中放入 8 份")
     unique = duckdb.sql(
         f"""SELECT cell, min(U / D)::DOUBLE AS share FROM '{tmp_path}/out/artifacts/ledger/*/runs.parquet'
             WHERE cell LIKE 'repeated%' GROUP BY cell ORDER BY cell"""

@@ -37,7 +37,7 @@ from assay.corpus.reading.source import ReadOptions, identity_of, title_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
-from assay.impact import baseline, design, filters, jobs, plant, predictions
+from assay.impact import baseline, design, filters, jobs, leaks, plant, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan
@@ -53,7 +53,7 @@ from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.learn import Learning
-from assay.tokens.sampler import REPEATED
+from assay.tokens.sampler import LEAKED, REPEATED
 from assay.train import energy
 from assay.train.engines.cluster import ClusterEngine
 from assay.train.engines.local import LocalEngine
@@ -346,6 +346,11 @@ class _Study:
                 held_out, prepared.tokens.encoder, self.store, plan.row_tokens, plan.eval_tokens
             )
             self.progress.advance(1)
+        if self.recipe.design.leaks:
+            batch = leaks.planted_documents(evaluation["eval"], prepared.tokens.encoder, plan, self.recipe.design)
+            config = {"sources": list(plan.natural), "copies": list(self.recipe.design.leaks), "plan": plan.run_steps}
+            after = {"evaluation": evaluation["eval"].fingerprint}
+            streams[LEAKED] = prepare.stream([batch], prepared.tokens, self.store, LEAKED, config, after)
         return JobInputs(
             streams, evaluation, prepared.tokens.artifact.fingerprint, fingerprint(self.request.identity())
         )

@@ -20,6 +20,7 @@ from assay.impact.results import (
     Effect,
     FilterRow,
     LawView,
+    LeakRow,
     MixtureRow,
     MixtureView,
     Sample,
@@ -80,6 +81,10 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         "baseline": _baseline(floors),
         "law": _law(),
         "doses": [_dose("near_duplicates", 0.05), _dose("character_noise", 0.35)],
+        "leaks": [
+            LeakRow(copies=k, effect=Effect(estimate=-g, interval=(-g - 0.01, -g + 0.01), p_value=g, supported=k > 1))
+            for k, g in ((1, 0.004), (4, 0.06), (16, 0.41))
+        ],
         "filters": _filters(sources, chance),
         "decisions": _decisions(sources),
         "mixtures": _mixtures(sources, chance),

@@ -7,6 +7,7 @@ as their mixtures allow, the order of their data, so every comparison with the `
     DEFECT:DOSE               a share of the training text replaced by damaged copies
     DEFECT:DOSE:SOURCE        that share of one source's text, all others as they are
     repeated:DOSE             that share is what was read before, instead of fresh text: no defect, but asked like one
+    leaked:COPIES             held-out documents stand so often in the training text (`leaks`)
     filter:NAME, drop:NAME    what a filter keeps; as much text kept at random (`filters`)
     uniform, up:SOURCE        every source alike; one source's odds raised
     mix:held-out, ...         mixtures that no fit has seen
@@ -20,9 +21,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from assay.tokens.sampler import REPEATED
+from assay.tokens.sampler import LEAKED, REPEATED
 
-Axis = Literal["size", "quality", "distribution", "filter"]
+Axis = Literal["size", "quality", "distribution", "filter", "leak"]
 NATURAL = "natural"
 UNIFORM = "uniform"
 HELD_OUT_MIX = "mix:held-out"
@@ -52,8 +53,8 @@ class Cell:
 
     @property
     def halves(self) -> bool:
-        """Whether half of its run is a smaller run of the same: text that repeats what was read before comes later."""
-        return self.defect != REPEATED
+        """Whether half of its run is a smaller run of the same: not where it counts how often text is read."""
+        return self.defect not in (LEAKED, REPEATED)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -133,6 +134,15 @@ def quality_cells(
         for dose in sorted(doses)
     ]
     return everywhere + alone
+
+
+def leaked(copies: int) -> str:
+    """Name of the cell in which held-out documents stand so often in the training text."""
+    return f"{LEAKED}:{copies}"
+
+
+def leak_cells(natural: dict[str, float], copies: tuple[int, ...]) -> list[Cell]:
+    return [Cell(leaked(k), "leak", natural, defect=LEAKED, dose=float(k)) for k in sorted(set(copies))]
 
 
 def filtered(name: str) -> str:

@@ -118,6 +118,14 @@ class DamagedRow(_Value):
     effects: dict[str, Effect]
 
 
+class LeakRow(_Value):
+    """Held-out documents that stand in the training text, and what the loss on them gained: against the runs without,
+    less what documents gained that were planted nowhere."""
+
+    copies: int
+    effect: Effect
+
+
 class FilterRow(_Value):
     """What a filter keeps, and what that does to each source's text and the mean ("")."""
 
@@ -222,6 +230,7 @@ class StudyResults(_Value):
     law: LawView | None
     doses: list[DoseView]
     damaged: list[DamagedRow] = []
+    leaks: list[LeakRow] = []
     filters: list[FilterRow] = []
     decisions: DecisionView | None = None
     mixtures: MixtureView | None

@@ -78,6 +78,9 @@ class DesignRecipe(Section):
     filters: tuple[str, ...] = Field(
         (), description="filters whose effect is measured: rule packs or rules joined by +, or SQL over signals"
     )
+    leaks: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
+        (), description="copies of held-out documents in training text: what does a model gain on what it has seen?"
+    )
     noise_rate: float = Field(
         0.1, gt=0, lt=1, description="share of characters altered in a damaged document (character_noise, misread)"
     )

@@ -29,6 +29,8 @@ from assay.tokens.stream import TokenStream
 
 REPEATED = "repeated"
 """In place of a defect: the dose is the share of the text that is not fresh, but was read before."""
+LEAKED = "leaked"
+"""As a defect: the dose is how often every row of its stream's part is read, in the place of as many others."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # Purposes keep the random numbers of one seed apart.
 _DAMAGE, _PART, _RACE, _ORDER, _COPIES, _EPOCH = 1, 2, 1 << 20, 1 << 21, 1 << 22, 1 << 32
@@ -107,6 +109,12 @@ class Part:
         return np.array_split(rows[order], self.of)[self.index]
 
 
+def part_of(n_rows: int, part: Part) -> np.ndarray:
+    """The rows, of some that are few, that a part reads: every part its own where there are enough."""
+    of = min(part.of, n_rows)
+    return np.array_split(np.arange(n_rows), of)[part.index % of]
+
+
 @dataclass(frozen=True)
 class StreamPlan:
     """What a run reads.
@@ -117,7 +125,7 @@ class StreamPlan:
         row_tokens: T.
         batch_rows: B.
         defect: name of the damaged stream, REPEATED, or None.
-        dose: share of the rows that is damaged, or repeats others.
+        dose: share of the rows that is damaged, or repeats others; of LEAKED how often each is read.
         only: the source that is damaged, or repeated; None: all.
         stream: what is read where nothing is damaged.
         part: of every source's text, that which the run reads.
@@ -167,7 +175,8 @@ class Sampler:
                 source[time < best] = i
                 best = np.minimum(best, time)
         defect = plan.defect if plan.defect != REPEATED else None
-        damaged = uniform(plan.seed, _DAMAGE, slots) < (plan.dose if defect else 0.0)
+        draw = uniform(plan.seed, _DAMAGE, slots)
+        damaged = draw < (plan.dose if defect not in (None, LEAKED) else 0.0)
         row = np.zeros(len(slots), dtype=np.int64)
         for i, name in enumerate(self.sources):
             own = np.flatnonzero(source == i)
@@ -175,6 +184,8 @@ class Sampler:
                 row[own] = self._read(i, len(own))
             if plan.only not in (None, name):
                 damaged[own] = False
+            if defect == LEAKED:
+                damaged[own[np.argsort(draw[own])[: self._leaked(name)]]] = True
             if defect is not None and len(hit := own[damaged[own]]):
                 copies = self._copies(i, self.streams[defect], row[hit])
                 damaged[hit] = bool(len(copies))  # no document was fit to be damaged: the clean ones stay
@@ -191,6 +202,11 @@ class Sampler:
             return rows[without_replacement(count, fresh, plan.seed, _ORDER + source, first=False)]
         return rows[without_replacement(count, len(rows), plan.seed, _ORDER + source)]
 
+    def _leaked(self, name: str) -> int:
+        """How many slots of a source read what is leaked."""
+        n = self.streams[LEAKED].n_rows(name, self.plan.row_tokens)
+        return round(self.plan.dose) * len(part_of(n, self.plan.part)) if n else 0
+
     def _copies(self, source: int, copy: TokenStream, rows: np.ndarray) -> np.ndarray:
         """The damaged rows that stand for `rows` of the training stream, in order; none where the source has no copy.
 
@@ -202,8 +218,7 @@ class Sampler:
         if not n_copied:
             return rows[:0]
         if not copy.aligned:
-            parts = min(plan.part.of, n_copied)
-            own = np.array_split(np.arange(n_copied), parts)[plan.part.index % parts]
+            own = part_of(n_copied, plan.part)
             return own[without_replacement(len(rows), len(own), plan.seed, _COPIES + source)]
         edges, copied = (np.append(stream.begins(name), len(stream.shards[name])) for stream in (train, copy))
         if len(edges) != len(copied):
