@@ -11,7 +11,7 @@ Tables of runs are simulated from responses that are known, with 1 % of noise in
 
 Of each table the best mixture is sought as `assay mixture fit` does it, and another run is made there and at the
 natural mixture. Stored: how often the loss of that run, and its gain over the natural one, lie in their nominal 90 %
-intervals (Wilson's intervals at 95 %), and how often the loss without noise does; the error of the predicted loss; and of
+intervals (with Wilson's intervals), and how often the loss without noise does; the error of the predicted loss; and of
 tables that are noise alone, how often their best mixture was called better or worse than the natural one.
 """
 
