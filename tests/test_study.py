@@ -150,10 +150,10 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
         "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates, repeated]",
         "design.doses=[0.8]",
         "design.held_out_doses=[0.4]", "design.held_out_mixtures=2", "corpus.on_error=skip",
-        "design.damaged_sources=[numbers]", "design.leaks=[8]",
+        "design.damaged_sources=[numbers]", "design.leaks=[8]", "design.orders=['-n_words']",
     )  # fmt: skip
     options = [word for word in TINY if "axes" not in word]
-    command = ["study", texts, *options, "--tokens", "2.4M", *(f"--set={pair}" for pair in more)]
+    command = ["study", texts, *options, "--tokens", "2.5M", *(f"--set={pair}" for pair in more)]
     done = assay(*command, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     claims = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
@@ -182,6 +182,9 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
     (said,) = (claim["statement"] for claim in claims if claim["id"] == "leaked:8")
     assert said["en"].startswith("Having held-out documents 8 times in the training text lowers the loss on those very")
     assert said["zh"].startswith("把留出文档在训练文本中放入 8 份")
+    (order,) = results["orders"]
+    assert order["order"] == "-n_words" and set(order["effects"]) == {"", "letters", "numbers"}
+    assert {"order:-n_words", "order:-n_words@letters"} <= {claim["id"] for claim in claims}
     unique = duckdb.sql(
         f"""SELECT cell, min(U / D)::DOUBLE AS share FROM '{tmp_path}/out/artifacts/ledger/*/runs.parquet'
             WHERE cell LIKE 'repeated%' GROUP BY cell ORDER BY cell"""

@@ -37,7 +37,7 @@ from assay.corpus.reading.source import ReadOptions, identity_of, title_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
-from assay.impact import baseline, design, filters, jobs, leaks, plant, predictions
+from assay.impact import baseline, design, filters, jobs, leaks, orders, plant, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan
@@ -351,8 +351,13 @@ class _Study:
             config = {"sources": list(plan.natural), "copies": list(self.recipe.design.leaks), "plan": plan.run_steps}
             after = {"evaluation": evaluation["eval"].fingerprint}
             streams[LEAKED] = prepare.stream([batch], prepared.tokens, self.store, LEAKED, config, after)
+        wanted = {cell.order for cell in cells if cell.order is not None}
         return JobInputs(
-            streams, evaluation, prepared.tokens.artifact.fingerprint, fingerprint(self.request.identity())
+            streams,
+            evaluation,
+            prepared.tokens.artifact.fingerprint,
+            fingerprint(self.request.identity()),
+            orders={text: orders.values(text, corpus, streams["train"], self.store) for text in sorted(wanted)},
         )
 
     @staticmethod

@@ -23,6 +23,7 @@ from assay.impact.results import (
     LeakRow,
     MixtureRow,
     MixtureView,
+    OrderRow,
     Sample,
     SourceProfile,
     StudyResults,
@@ -84,6 +85,10 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         "leaks": [
             LeakRow(copies=k, effect=Effect(estimate=-g, interval=(-g - 0.01, -g + 0.01), p_value=g, supported=k > 1))
             for k, g in ((1, 0.004), (4, 0.06), (16, 0.41))
+        ],
+        "orders": [
+            OrderRow(order=text, effects=row.effects)
+            for text, row in zip(("n_words", "-n_words"), _filters(sources, chance), strict=True)
         ],
         "filters": _filters(sources, chance),
         "decisions": _decisions(sources),

@@ -206,6 +206,24 @@ def test_only_the_named_source_is_repeated() -> None:
         assert (again.epochs()[name] == fresh.epochs()[name]) == (name != "b")
 
 
+def test_in_order_the_same_rows_are_read_by_the_values_of_their_documents() -> None:
+    texts = {name: np.arange(n, dtype=np.uint32) + 1 for name, n in LENGTHS.items()}
+    for tokens in texts.values():
+        tokens[::20] = 0  # a document every twenty tokens
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=-(-n // 20)) for name, n in LENGTHS.items()}
+    streams = {"train": TokenStream(texts)}
+    plan = replace(PLAN, part=Part(1, 2, 7))
+    mixed = Sampler(plan, streams, 10)
+    ordered = Sampler(replace(plan, order="quality"), streams, 10, {"quality": values})
+    assert np.array_equal(sources(mixed), sources(ordered))
+    for i, name in enumerate(mixed.sources):
+        here, there = (s.slots[1][s.slots[0] == i] for s in (mixed, ordered))
+        assert sorted(here) == sorted(there)
+        own = values[name][there * T // 20]
+        assert (np.diff(own) >= 0).all() and len(np.unique(own)) > 3
+
+
 def test_another_stream_is_read_by_parts_of_its_own() -> None:
     own = sampler(stream="copies", part=Part(1, 2, 0))
     source, row, damaged = own.slots

@@ -18,7 +18,7 @@ from assay.present.words import Both, both
 
 def drafts(of: Analysis) -> list[Draft]:
     """All claims of a study."""
-    quality = [*_quality(of), *_alone(of), *_leaks(of), *_filters(of)]
+    quality = [*_quality(of), *_alone(of), *_leaks(of), *_orders(of), *_filters(of)]
     return [*_size(of), *quality, *_distribution(of), *_predictions(of)]
 
 
@@ -101,6 +101,15 @@ def _leaks(of: Analysis) -> Iterator[Draft]:
             evidence=[design.NATURAL, leaked(copies)], headline=copies == max(of.gains),
             change=change("leaked", n=copies), about=both("statement.target.leaked"),
         )  # fmt: skip
+
+
+def _orders(of: Analysis) -> Iterator[Draft]:
+    for cell in of.cells:
+        if cell.order is not None:
+            yield from _of_every_target(
+                of, cell.name, cell.name, "distribution", question="order", headline=True,
+                change=change("order", order=cell.order),
+            )  # fmt: skip
 
 
 def _filters(of: Analysis) -> Iterator[Draft]:

@@ -135,6 +135,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         doses=views.dose_views(analysis, claims),
         damaged=views.damaged_views(analysis, claims),
         leaks=views.leak_rows(analysis, claims),
+        orders=views.order_rows(analysis, claims),
         decisions=decision_view(analysis, claims),
         filters=views.filter_views(analysis, claims, prepared.kept),
         mixtures=views.mixture_view(analysis, claims, _epochs(finished)),

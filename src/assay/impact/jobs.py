@@ -38,6 +38,7 @@ def _stream(plan: Plan, cell: Cell | None, seed: int) -> StreamPlan:
         dose=cell.dose if cell else 0.0,
         part=Part(plan.seeds.index(seed), plan.parts, plan.seeds[0]),
         stream=cell.stream if cell else "train",
+        order=cell.order if cell else None,
         only=cell.source if cell and cell.axis == "quality" else None,
     )
 

@@ -126,6 +126,14 @@ class LeakRow(_Value):
     effect: Effect
 
 
+class OrderRow(_Value):
+    """The same text in the order of an expression over signals, and what that does to each source's text and the mean
+    ("")."""
+
+    order: str
+    effects: dict[str, Effect]
+
+
 class FilterRow(_Value):
     """What a filter keeps, and what that does to each source's text and the mean ("")."""
 
@@ -231,6 +239,7 @@ class StudyResults(_Value):
     doses: list[DoseView]
     damaged: list[DamagedRow] = []
     leaks: list[LeakRow] = []
+    orders: list[OrderRow] = []
     filters: list[FilterRow] = []
     decisions: DecisionView | None = None
     mixtures: MixtureView | None

@@ -25,6 +25,7 @@ from assay.impact.results import (
     LeakRow,
     MixtureRow,
     MixtureView,
+    OrderRow,
 )
 from assay.present.numbers import percent
 from assay.present.words import Both, both
@@ -138,6 +139,11 @@ def leak_rows(of: Analysis, claims: Sequence[Claim]) -> list[LeakRow]:
         LeakRow(copies=copies, effect=of.shown(difference, leaked(copies) in found))
         for copies, difference in of.gains.items()
     ]
+
+
+def order_rows(of: Analysis, claims: Sequence[Claim]) -> list[OrderRow]:
+    own = [cell for cell in of.cells if cell.order is not None]
+    return [OrderRow(order=str(cell.order), effects=_effects(of, cell.name, cell.name, claims)) for cell in own]
 
 
 def filter_views(of: Analysis, claims: Sequence[Claim], kept: dict[str, dict[str, float]]) -> list[FilterRow]:

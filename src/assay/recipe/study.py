@@ -81,6 +81,9 @@ class DesignRecipe(Section):
     leaks: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
         (), description="copies of held-out documents in training text: what does a model gain on what it has seen?"
     )
+    orders: tuple[str, ...] = Field(
+        (), description="SQL over signals in whose rising order the same text is read: n_words, -n_words (falling)"
+    )
     noise_rate: float = Field(
         0.1, gt=0, lt=1, description="share of characters altered in a damaged document (character_noise, misread)"
     )

@@ -20,7 +20,7 @@ Nothing is remembered between steps: any step of any run can be computed at any 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -128,6 +128,7 @@ class StreamPlan:
         dose: share of the rows that is damaged, or repeats others; of LEAKED how often each is read.
         only: the source that is damaged, or repeated; None: all.
         stream: what is read where nothing is damaged.
+        order: name of the values in whose rising order a source's rows are read; None: in random order.
         part: of every source's text, that which the run reads.
     """
 
@@ -140,15 +141,18 @@ class StreamPlan:
     part: Part = Part()
     only: str | None = None
     stream: str = "train"
+    order: str | None = None
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Rows of a run, by step. `streams` maps names, that of the plan's stream and of its defect, to token streams."""
+    """Rows of a run, by step. `streams` maps names, that of the plan's stream and of its defect, to token streams;
+    `orders` names to the values of every document of a source."""
 
     plan: StreamPlan
     streams: dict[str, TokenStream]
     n_steps: int
+    orders: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     @cached_property
     def sources(self) -> list[str]:
@@ -200,7 +204,14 @@ class Sampler:
             fresh = min(len(rows), max(1, round((1 - plan.dose) * count)))
             rows = rows[permuted(np.arange(fresh), len(rows), plan.seed, _ORDER + source)]
             return rows[without_replacement(count, fresh, plan.seed, _ORDER + source, first=False)]
-        return rows[without_replacement(count, len(rows), plan.seed, _ORDER + source)]
+        read = rows[without_replacement(count, len(rows), plan.seed, _ORDER + source)]
+        return read if plan.order is None else read[np.argsort(self._values(name, read), kind="stable")]
+
+    def _values(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """What orders some rows of a source: the values of the documents that their first tokens belong to."""
+        places = rows * self.plan.row_tokens
+        document = np.searchsorted(self.streams[self.plan.stream].begins(name), places, side="right") - 1
+        return self.orders[str(self.plan.order)][name][document]
 
     def _leaked(self, name: str) -> int:
         """How many slots of a source read what is leaked."""
