@@ -34,7 +34,8 @@ HOST = 2000  # characters of a host, at most
 
 
 class Tongue(NamedTuple):
-    """How a language is written here: where items come from, how they look, and the sizes of an item, and an n-gram."""
+    """How a language is written here: where items come from, how they look, the sizes of an item and an n-gram, and
+    what a unit is changed into, which stands in no text."""
 
     folder: str
     plain: re.Pattern[str]
@@ -47,10 +48,10 @@ class Tongue(NamedTuple):
 
 TONGUES = {
     "en": Tongue(
-        "mix-en", re.compile(r"[A-Za-z ,.;:?!]{200,}"), re.compile("[A-Za-z]+"), " ", 40, SHAPE.words, "other"
+        "mix-en", re.compile(r"[A-Za-z ,.;:?!]{200,}"), re.compile("[A-Za-z]+"), " ", 40, SHAPE.words, "xylograph"
     ),
     "zh": Tongue(
-        "mix-zh", re.compile("[一-鿿，。、；：？！]{80,}"), re.compile("[一-鿿]"), "", 60, SHAPE.characters, "改"
+        "mix-zh", re.compile("[一-鿿，。、；：？！]{80,}"), re.compile("[一-鿿]"), "", 60, SHAPE.characters, "囧"
     ),
 }
 
