@@ -377,13 +377,15 @@ def _called(points: Any, begin: int, end: int, phrases: Phrases, words: w.Words,
     if tail < begin or tail > end or not _stands_at(points, tail, end, phrases, _ENDS):
         tail = end
     head = begin + len(BEGINS) if _stands_at(points, begin, end, phrases, _BEGINS) else begin
-    inside = begin  # up to where the call inside goes that was seen last
     found = 0
     k = own
-    for i in range(begin, end):
-        if _stands_at(points, i, end, phrases, _HOLDS):
-            inside = i + len(HOLDS)
-        while k < beyond and words.begins[k] <= i:
-            found += words.begins[k] == i and (i < inside or i < head or i >= tail)
+    while k < beyond:
+        i = words.begins[k]
+        stop = i + len(HOLDS)  # of the call that may begin here
+        if not _stands_at(points, i, end, phrases, _HOLDS):
+            stop = i + 1 if i < head or i >= tail else i
+        while k < beyond and words.begins[k] < stop:
+            found += 1
             k += 1
+        k += stop == i
     return found
