@@ -488,6 +488,7 @@ def mixture_fit(
     caps: list[str],
     kl: float,
     level: float,
+    out: Path | None,
     language: str,
     as_json: bool,
 ) -> None:
@@ -499,5 +500,5 @@ def mixture_fit(
         raise InputError(what, where="assay mixture fit", remedy="give both, or neither")
     tested = None if test[0] is None or test[1] is None else (test[0], test[1])
     request = mixtures.Request(*tables, tested, target, natural, key, tuple(caps), kl, level)
-    found = mixtures.fit(request)
+    found = mixtures.fit(request).answer if out is None else mixtures.written(request, out, _command(), language)
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told_mixtures.told(found, language)))
