@@ -43,7 +43,7 @@ Progress = Callable[[str, float, float], None]
 
 DOCUMENTS = Stage("documents", 4)
 SIGNALS = Stage("signals", 6)
-DUPLICATES = Stage("duplicates", 3)
+DUPLICATES = Stage("duplicates", 4)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
 _SLICE = 1 << 21  # bytes of text that are scored at a time
