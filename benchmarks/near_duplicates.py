@@ -5,10 +5,10 @@
 Real texts (mix-en, mix-zh), each with one copy edited down to a Jaccard similarity drawn evenly from 0.6 to 0.95 of the
 shingle sets that docs/DESIGN.md defines; similarities are brute force, in plain Python (tests/corpus/near_texts.py).
 Recall is the share of planted pairs that lie in one cluster, by similarity, and of those of which one set or both are
-larger than what is kept of it (`from_0.8_cut`). A cluster is right where pairs of at least
-0.7 connect all its members; a pair of which a set is cut is known to a standard error of 0.008, so that
-`precision_cut` asks for pairs of 0.67. Real texts have near-duplicates of their own, so all of a cluster is compared, not the
-planted pairs alone. Then the same documents in another order, in parts of another size: clusters must be equal.
+larger than what is kept of it (`from_0.8_cut`). A cluster is right where pairs of at least 0.7 connect all its members;
+a pair of which a set is cut is known to a standard error of 0.008, so that `precision_cut` asks for pairs of 0.67. Real
+texts have near-duplicates of their own, so all of a cluster is compared, not the planted pairs alone. Then the same
+documents in another order, in parts of another size: clusters must be equal.
 Intervals are Clopper and Pearson's, 95 %.
 """
 

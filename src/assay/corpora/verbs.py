@@ -65,7 +65,7 @@ def scan(request: Request) -> dict[str, Any]:
         "skipped": len(sources.skipped),
         **{name: twins.summary[name] for name in ("exact_duplicates", "near_duplicates", "clusters")},
         "sources": _by_source(*(part.files(".parquet") for part in parts)),
-        "notices": [dict(notice) for notice in [*sources.notices, *room.broken(summary)]],
+        "notices": [dict(notice) for notice in room.noticed(sources, texts)],
         "out": str(request.out),
         "assay_version": __version__,
         "fingerprint": made_from,
