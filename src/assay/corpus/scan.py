@@ -338,7 +338,8 @@ def _duplicates(parts: list[Path], folder: Path, *, total: float, tell: Progress
     pq.write_table(table, folder / "duplicates.parquet", compression="zstd")
     exact = pc.sum(table.column("is_exact_duplicate")).as_py()
     near = pc.sum(table.column("is_near_duplicate")).as_py()
-    return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": table.num_rows - near}
+    several = pc.count_distinct(table.column("cluster").filter(table.column("is_near_duplicate"))).as_py()
+    return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": several}
 
 
 def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path) -> dict[str, Any]:
