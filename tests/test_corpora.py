@@ -241,7 +241,8 @@ def test_dedup_keeps_one_of_each_cluster_and_says_how_many_it_stands_for(say: Sa
     content = "".join(json.dumps({"text": text}) + "\n" for text in [*rows, *rows, rows[0] + "and more", "other text"])
     Path("d.jsonl").write_text(content)
     code, out, _ = say("corpus", "scan", "d.jsonl", "--out", "scored", "--json")
-    assert (code, json.loads(out)["near_duplicates"]) == (0, 3)
+    told = json.loads(out)
+    assert (code, told["near_duplicates"], told["clusters"]) == (0, 3, 2)  # those of several, as below
     code, out, _ = say("corpus", "dedup", "scored", "--out", "unique", "--keep", "longest", "--json")
     told = json.loads(out)
     assert (code, told["kept"], told["clusters"]) == (0, 3, 2)
@@ -262,6 +263,8 @@ def test_dedup_keeps_one_of_each_cluster_and_says_how_many_it_stands_for(say: Sa
         (["--keep", "best"], "--by alpha_words"),
         (["--by", "n_words"], "give --keep best"),
         (["--keep", "best", "--by", "n_wrds"], "did you mean n_words"),
+        (["--keep", "best", "--by", "quality"], "--by quality: there is no signal quality"),
+        (["--device", "cpu"], "give --score NAME=DIR"),
     ],
 )
 def test_what_dedup_cannot_do(say: Say, texts: Path, arguments: list[str], says: str) -> None:

@@ -297,6 +297,12 @@ def corpus_dedup(
         keep, by = given.pop("keep", "first"), given.pop("by", None)
         made = curating.run_semantic(request, curating.meant(given), keep, by)
         lines = [*told_curating.alike(made, language), *told.deduplicated(made, language)]
+    elif "score" in given:
+        from assay.corpora import curating, told_curating
+
+        wanted = given.get("keep", "first"), given.get("by"), given["score"], given.get("device", "auto")
+        made = curating.run_scored_dedup(request, level, *wanted)
+        lines = [*told_curating.scored(made, language), *told.deduplicated(made, language)]
     else:
         made = verbs.run_dedup(request, level, given.get("keep", "first"), given.get("by"))
         lines = told.deduplicated(made, language)

@@ -164,17 +164,23 @@ def test_byte_order_marks_are_understood(tmp_path: Path, codec: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.json"])
-def test_a_wrong_encoding_is_placed_and_the_right_one_named(tmp_path: Path, name: str) -> None:
-    body = {"a.txt": "one\n人民日报社论\n", "a.csv": "text\n人民日报社论\n"}
-    data = body.get(name, '{"text": "one"}\n{"text": "人民日报社论"}\n').encode("gb18030")
+@pytest.mark.parametrize("encoding", ["utf-8", "big5", None])
+def test_a_wrong_encoding_is_placed_and_the_right_one_named(tmp_path: Path, name: str, encoding: str | None) -> None:
+    """Where it was given; or cannot be detected, since the text is too short."""
+    words = "人民" if encoding is None else "人民日报社论"
+    body = {"a.txt": f"one\n{words}\n", "a.csv": f"text\n{words}\n"}
+    data = body.get(name, f'{{"text": "one"}}\n{{"text": "{words}"}}\n').encode("gb18030")
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError) as caught:
-        read(tmp_path)
+        read(tmp_path, encoding=encoding)
     assert caught.value.where == f"{tmp_path / name}:2"
-    assert f"byte {next(i for i, b in enumerate(data) if b > 127)} is not utf-8" in caught.value.what
+    if encoding != "big5":
+        assert f"byte {next(i for i, b in enumerate(data) if b > 127)} is not utf-8" in caught.value.what
+    else:
+        assert "is not big5" in caught.value.what
     assert "--encoding gb18030" in caught.value.remedy
     rows, _ = read(tmp_path, encoding="gb18030")
-    assert "人民日报社论" in rows[-1]["text"]
+    assert words in rows[-1]["text"]
 
 
 def not_utf8() -> bytes:
@@ -262,6 +268,74 @@ def test_bad_input_can_be_skipped_and_is_counted(tmp_path: Path, name: str) -> N
     (place,) = report.places
     assert place.startswith(f"{tmp_path / name}{BROKEN[name][0]}") and BROKEN[name][1] in place
     assert "->" not in place and "--on-error" not in place  # it was given
+
+
+ROWS = [f'{i},"row {i}, of a table"' for i in range(10)]
+DAMAGED = {
+    "open": ('3,"row 3', ":5", ""),
+    "open, of several lines": ('3,"row 3\nwith more\nand more', ":5", "3 lines are lost"),
+    "a stray quote": ('3,"row" 3"', ":5", "broken CSV"),
+    "a stray quote, of several lines": ('3,"row\nyes, sure\nend"s', ":5", "3 lines are lost"),
+    "columns": ("3,a,b", ":5", "3 columns"),
+    "columns, of several lines": ('3,"a\nb",c', ":5", "2 lines are lost"),
+    "a byte": ('3,"row \udcff3"', ":5", "is not utf-8"),
+    "a byte for a quote": ("3,\udcffrow 3, of", ":5", "is not utf-8"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_broken_row_of_a_table_takes_no_other_with_it(tmp_path: Path, name: str) -> None:
+    row, place, what = DAMAGED[name]
+    table = ["id,text", *ROWS[:3], row, *ROWS[4:], '10,"of\nseveral lines"']
+    (tmp_path / "a.csv").write_text("\n".join(table) + "\n", encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    assert caught.value.where == f"{tmp_path / 'a.csv'}{place}"
+    rows, report = read(tmp_path, on_error="skip")
+    assert [row["text"] for row in rows] == [
+        *(f"row {i}, of a table" for i in range(10) if i != 3),
+        "of\nseveral lines",
+    ]
+    assert (report.bad_rows, report.bad_files) == (1, 0)
+    assert what in report.places[0]
+
+
+def test_a_quote_that_is_open_to_the_end_costs_its_line(tmp_path: Path) -> None:
+    plain = [f"{i},row {i}" for i in range(1000)]
+    plain[500] = '500,"row 500'
+    (tmp_path / "a.csv").write_text("id,text\n" + "\n".join(plain) + "\n")
+    rows, report = read(tmp_path, on_error="skip")
+    assert [row["text"] for row in rows] == [f"row {i}" for i in range(1000) if i != 500]
+    assert (report.bad_rows, report.bad_files) == (1, 0)
+    assert report.places[0].startswith(f"{tmp_path / 'a.csv'}:502: broken CSV: a quote is not closed")
+
+
+def test_rows_that_are_lost_for_time_are_counted(tmp_path: Path) -> None:
+    """Every other line opens a quote that the file does not close: to read the rest again each time takes a square."""
+    n = 40_000
+    (tmp_path / "a.csv").write_text("id,text\n" + '1,row\na","\n' * (n // 2))
+    began = time.process_time()
+    rows, report = read(tmp_path, on_error="skip")
+    assert (len(rows) + report.bad_rows, report.bad_files) == (n, 0) and len(rows) > 2
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5", "shift_jis", "utf-16"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.json"])
+def test_bytes_that_are_not_in_the_encoding_cost_a_row(tmp_path: Path, name: str, encoding: str) -> None:
+    lines = [f"{i} 日本人民的文學作品" for i in range(9)]
+    lines[4] = "4 日本☆人民的文學作品"
+    head, foot = {"a.csv": ("text\n", ""), "a.json": ("[", '"end"]')}.get(name, ("", ""))
+    form = {"a.jsonl": '{{"text": "{}"}}', "a.json": '{{"text": "{}"}},'}.get(name, "{}")
+    data = (head + "\n".join(form.format(line) for line in lines) + "\n" + foot).encode(encoding)
+    bad = b"\x00\xdc" if encoding == "utf-16" else b"\xff\xff"  # half of a surrogate pair
+    data = bad.join(data.split("☆".encode(encoding).removeprefix(b"\xff\xfe")))
+    (tmp_path / name).write_bytes(data)
+    rows, report = read(tmp_path, on_error="skip", encoding=encoding)
+    texts = [line for row in rows for line in row["text"].splitlines()]
+    kept = [line for i, line in enumerate(lines) if i != 4]
+    assert texts == kept
+    assert (report.bad_rows, report.bad_files) == (1 + (name == "a.json"), 0)  # "end" is no object
 
 
 def test_only_the_bad_row_of_a_parquet_file_is_skipped(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def texts_of(request: Request, space: Workspace, progress: Progress) -> Artifact
     if found is not None:
         return found.documents
     sources, texts = room.read(request.sources, request.options, space.store, progress.to, without=request.out)
-    progress.notice(sources.notices)
+    progress.notice(room.noticed(sources, texts))
     return texts
 
 

@@ -65,7 +65,7 @@ def scan(request: Request) -> dict[str, Any]:
         "skipped": len(sources.skipped),
         **{name: twins.summary[name] for name in ("exact_duplicates", "near_duplicates", "clusters")},
         "sources": _by_source(*(part.files(".parquet") for part in parts)),
-        "notices": [dict(notice) for notice in [*sources.notices, *room.broken(summary)]],
+        "notices": [dict(notice) for notice in room.noticed(sources, texts)],
         "out": str(request.out),
         "assay_version": __version__,
         "fingerprint": made_from,
@@ -143,8 +143,7 @@ def run_select(
     def decide(corpus: Scored, folder: Path, counted: Sequence[Artifact], found: Sequence[Artifact]) -> dict[str, Any]:
         texts, signals = corpus.documents.files(".parquet"), corpus.signals.files(".parquet")
         twins = corpus.duplicates.files(".parquet") if select.asks_of_twins(asked) else None
-        made = zip(scores, found, strict=True)
-        columns = [one.columns(artifact, corpus.documents) for one, artifact in made if one.columns]
+        columns = columns_of(scores, found, corpus)
         lists_of = [part.files(".parquet") for part in counted]
         told = select.decide(texts, signals, twins, asked, folder, lists_of, columns)
         return {**told, "scores": select.write_scores(texts, columns, folder)} if columns else told
@@ -199,8 +198,11 @@ def decided(
     }
 
 
-def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dict[str, Any]:
-    """Keep one document of each cluster of duplicates, with the number of those that it stands for.
+def run_dedup(
+    request: Request, level: Level, keep: Keep, by: str | None, scores: Sequence[More] = (), names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Keep one document of each cluster of duplicates, with the number of those that it stands for. `scores` are
+    computed of every document first; `names` are their columns.
 
     Returns:
         the answer of `--json`: what `represent` counts, and more.
@@ -208,22 +210,32 @@ def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dic
     Raises:
         InputError: bad input, or the folder holds something else.
     """
-    check_preference(keep, by)
-    how = {"level": level, "keep": keep, "by": by}
+    check_preference(keep, by, names)
+    how: dict[str, Any] = {"level": level, "keep": keep, "by": by}
+    if scores:
+        how["scores"] = {one.name: one.fingerprint for one in scores}
 
     def needs(corpus: Scored) -> list[Artifact]:
         return [corpus.duplicates, *([corpus.signals] if keep != "first" else [])]
 
-    def decide(corpus: Scored, folder: Path, *_: Any) -> dict[str, Any]:
+    def decide(corpus: Scored, folder: Path, _: Sequence[Artifact], found: Sequence[Artifact]) -> dict[str, Any]:
+        texts = corpus.documents.files(".parquet")
         signals = corpus.signals.files(".parquet") if keep != "first" else None
-        twins = corpus.duplicates.files(".parquet")
-        return represent(corpus.documents.files(".parquet"), signals, twins, level, keep, by, folder)
+        columns = columns_of(scores, found, corpus)
+        told = represent(texts, signals, corpus.duplicates.files(".parquet"), level, keep, by, folder, columns)
+        return {**told, "scores": select.write_scores(texts, columns, folder)} if columns else told
 
-    return decided(request, "deduplication", how, CLUSTERED_STAGE, needs, decide)
+    return decided(request, "deduplication", how, CLUSTERED_STAGE, needs, decide, more=scores)
 
 
-def check_preference(keep: Keep, by: str | None) -> None:
-    """See that --keep and --by can be read.
+def columns_of(more: Sequence[More], found: Sequence[Artifact], corpus: Scored) -> list[pl.DataFrame]:
+    """The columns that rules may ask, in the documents' order."""
+    made = zip(more, found, strict=True)
+    return [one.columns(artifact, corpus.documents) for one, artifact in made if one.columns]
+
+
+def check_preference(keep: Keep, by: str | None, scores: Sequence[str] = ()) -> None:
+    """See that --keep and --by can be read; `scores` are the columns of --score.
 
     Raises:
         InputError: they cannot, or do not belong together.
@@ -232,7 +244,7 @@ def check_preference(keep: Keep, by: str | None) -> None:
         remedy = "give --keep best with --by, such as --by alpha_words" if by is None else "give --keep best with it"
         raise InputError("--keep best and --by belong together", where="assay corpus dedup", remedy=remedy)
     if by is not None:
-        rules.parsed(by, ())
+        rules.parsed(by, scores, "--by")
 
 
 def _counted(texts: Artifact, words: listed.WordList, store: Store, progress: Progress) -> Artifact:

@@ -29,7 +29,7 @@ from assay.corpus.duplicates import candidates, dedup, shingles
 from assay.corpus.parts import Part, behind, done_by_parts, in_order
 from assay.corpus.reading.builtin import Choice
 from assay.corpus.reading.listing import too_little_told
-from assay.corpus.reading.source import ReadOptions, ReadReport, Sources, open_sources
+from assay.corpus.reading.source import ReadOptions, ReadReport, Sources, met, open_sources
 from assay.corpus.signals import language, scoring
 from assay.corpus.split import SplitOptions
 from assay.corpus.text import characters as ch
@@ -41,9 +41,9 @@ from assay.store import Artifact, Stage, Store, fingerprint, whole_file
 Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
-DOCUMENTS = Stage("documents", 4)
+DOCUMENTS = Stage("documents", 5)
 SIGNALS = Stage("signals", 7)
-DUPLICATES = Stage("duplicates", 3)
+DUPLICATES = Stage("duplicates", 4)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
 _SLICE = 1 << 21  # bytes of text that are scored at a time
@@ -197,7 +197,7 @@ def scan(
         bad_rows=summary["bad_rows"],
         bad_files=summary["bad_files"],
         empty_documents=summary["empty"],
-        notices=[*sources.notices, *_notices(summary, splits.summary)],
+        notices=[*noticed(sources, texts), *_notices(splits.summary)],
         builtins=sources.builtins,
         profile=json.loads(profiled.file("profile.json").read_text(encoding="utf-8")),
     )
@@ -222,8 +222,8 @@ class Scored:
 
     @property
     def notices(self) -> Sequence[Both]:
-        """What was noticed of the sources, where they were read now."""
-        return [] if self.sources is None else self.sources.notices
+        """What was noticed of the sources and their reading, where they were read now."""
+        return [] if self.sources is None else noticed(self.sources, self.documents)
 
     @cached_property
     def signals(self) -> Artifact:
@@ -277,6 +277,11 @@ def read(
     sources = open_sources(uris, options, progress, without=without, builtins=builtins)
     inputs = {"sources": sources.fingerprint()}
     return sources, store.build(DOCUMENTS, inputs, asdict(options), lambda folder: _documents(sources, folder, tell))
+
+
+def noticed(sources: Sources, texts: Artifact) -> list[Both]:
+    """What is to be told of sources, and of how their documents were read."""
+    return [*sources.notices, *met(texts.summary)]
 
 
 def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]:
@@ -335,7 +340,8 @@ def _duplicates(parts: list[Path], folder: Path, *, total: float, tell: Progress
     pq.write_table(table, folder / "duplicates.parquet", compression="zstd")
     exact = pc.sum(table.column("is_exact_duplicate")).as_py()
     near = pc.sum(table.column("is_near_duplicate")).as_py()
-    return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": table.num_rows - near}
+    several = pc.count_distinct(table.column("cluster").filter(table.column("is_near_duplicate"))).as_py()
+    return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": several}
 
 
 def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path) -> dict[str, Any]:
@@ -363,14 +369,8 @@ def _profile(artifacts: list[list[Path]], folder: Path) -> None:
     (folder / "profile.json").write_text(text, encoding="utf-8")
 
 
-def broken(read: dict[str, Any]) -> list[Both]:
-    """What is to be told of rows and files that were skipped as broken, by the summary of the documents."""
-    bad = read["bad_rows"] + read["bad_files"]
-    return [both("notice.broken", n=bad, first=read["places"][0])] if bad else []
-
-
-def _notices(read: dict[str, Any], splits: dict[str, Any]) -> list[Both]:
-    notices = broken(read)
+def _notices(splits: dict[str, Any]) -> list[Both]:
+    notices: list[Both] = []
     if dropped := splits["documents"].get("dropped", 0):
         notices.append(both("notice.dropped", n=dropped))
     if splits["lacking"]:

@@ -16,14 +16,17 @@ counts (skip). What is wrong with a file as a whole is raised as an `InputError`
 
 from __future__ import annotations
 
+import codecs
 import csv
 import difflib
+import io
+import itertools
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from assay.corpus.reading import books, decode, html, parquet, warc
 from assay.corpus.reading.decode import Problem, printable
@@ -132,7 +135,46 @@ def _running(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iter
         return iter([_page(raw, how)])
     if kind in PACKED:
         return books.epub(raw, problem) if kind == ".epub" else books.pdf(raw, problem)
-    return (block.decode() for block in decode.blocks(raw, how.encoding))
+    return _whole_lines(raw, decode.Text(raw, how.encoding), problem)
+
+
+def _whole_lines(raw: decode.Raw, text: decode.Text, problem: Problem) -> Iterator[str]:
+    """A text without the lines that are damaged; of a line that is longer than a block, without the blocks that are."""
+    number, offset, held = 1, 0, b""
+    for block in itertools.chain(text.blocks(), [b""]):
+        data = held + block
+        end = data.rfind(b"\n") + 1 or (len(data) - _incomplete(data) if len(data) > decode.BLOCK else 0)
+        ready, held = (data[:end], data[end:]) if block else (data, b"")
+        try:
+            yield ready.decode()
+        except UnicodeDecodeError:
+            yield from _good_lines(text, ready, number, offset, problem)
+        number, offset = number + ready.count(b"\n"), offset + len(ready)
+
+
+def _good_lines(text: decode.Text, data: bytes, number: int, offset: int, problem: Problem) -> Iterator[str]:
+    for line in io.BytesIO(data):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError as error:
+            told(problem, text.undecodable(offset + error.start, number, line))
+        number, offset = number + 1, offset + len(line)
+
+
+def told(problem: Problem, error: InputError) -> None:
+    """Tell of an error as of the row that it damages."""
+    problem(str(error.where or ""), error.what, error.remedy)
+
+
+def _incomplete(data: bytes) -> int:
+    """How many bytes at the end begin a character and do not end it."""
+    for back in range(1, min(4, len(data) + 1)):
+        byte = data[-back]
+        if byte >= 0xC0:
+            return back if back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4) else 0
+        if byte < 0x80:
+            return 0
+    return 0
 
 
 def _page(raw: decode.Raw, how: Reading) -> str:
@@ -300,8 +342,8 @@ def _too_long(size: int) -> str:
 
 
 def _json_lines(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
-    offset = 0
-    for number, line in enumerate(lines(decode.blocks(raw, encoding, strict=False)), 1):
+    offset, text = 0, decode.Text(raw, encoding)
+    for number, line in enumerate(lines(text.blocks()), 1):
         start, offset = offset, offset + (line if isinstance(line, int) else len(line)) + 1
         if isinstance(line, int):
             problem(f"{raw.where}:{number}", _too_long(line), "write one record on each line")
@@ -311,8 +353,7 @@ def _json_lines(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iter
         try:
             record = json.loads(line.decode())
         except UnicodeDecodeError as error:
-            bad = decode.undecodable(raw.path, "utf-8", start + error.start, number, line, declared=encoding)
-            problem(bad.where or "", bad.what, bad.remedy)
+            told(problem, text.undecodable(start + error.start, number, line))
             continue
         except (ValueError, RecursionError) as error:
             column = f":{error.colno}" if isinstance(error, json.JSONDecodeError) else ""
@@ -331,16 +372,23 @@ def _why(error: ValueError | RecursionError) -> str:
 
 
 def _json_values(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
-    """Values of a JSON file one by one: of its arrays, or those that stand side by side."""
-    del problem  # after a broken value nothing is certain: the file ends there
-    decoder, blocks = json.JSONDecoder(), decode.blocks(raw, encoding)
-    text, position, line, ended, wanted = "", 0, 1, False, 1
+    """Values of a JSON file one by one: of its arrays, or those that stand side by side. One that holds bytes which are
+    not in the encoding is lost; after one that is broken nothing is certain: the file ends there."""
+    decoder, source = json.JSONDecoder(), decode.Text(raw, encoding)
+    blocks, bytes_of = source.blocks(), codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    text, position, line, ended, wanted, read = "", 0, 1, False, 1, 0
     array, number = False, 0
+
+    def undecodable(at: int) -> InputError:
+        rest = text[at:].encode("utf-8", "surrogateescape")
+        begin = read - len(bytes_of.getstate()[0]) - len(rest)
+        return source.undecodable(begin, line + text.count("\n", position, at), rest[: decode.BLOCK])
+
     while True:
         while not ended and len(text) - position < wanted:
             block = next(blocks, None)
-            ended = block is None
-            text, position = text[position:] + (block or b"").decode(), 0
+            ended, read = block is None, read + len(block or b"")
+            text, position = text[position:] + bytes_of.decode(block or b"", ended), 0
         skipped = re.compile(r"[\s,]*" if array else r"\s*").match(text, position)
         assert skipped is not None
         line += text.count("\n", position, skipped.end())
@@ -358,15 +406,21 @@ def _json_values(raw: decode.Raw, encoding: str | None, problem: Problem) -> Ite
         try:
             value, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
+            if decode.ESCAPED.match(text, error.pos):
+                raise undecodable(error.pos) from error
             if ended or len(text) - position > _LARGEST_JSON:
                 raise _broken_json(raw, line + text.count("\n", position, error.pos), error.msg) from error
             wanted = 2 * (len(text) - position) + 1
             continue
         except (ValueError, RecursionError) as error:
             raise _broken_json(raw, line, _why(error)) from error
+        bad = decode.ESCAPED.search(text, position, end)
+        if bad:
+            told(problem, undecodable(bad.start()))
         line += text.count("\n", position, end)
         position, wanted, number = end, 1, number + 1
-        yield f": value {number}", value
+        if not bad:
+            yield f": value {number}", value
 
 
 def _broken_json(raw: decode.Raw, line: int, why: str) -> InputError:
@@ -374,11 +428,15 @@ def _broken_json(raw: decode.Raw, line: int, why: str) -> InputError:
 
 
 def _csv_records(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
+    """Rows of a table. One that is broken is lost; where it goes over several lines, only up to the next of them that
+    can begin a row: a quote that is not closed takes no rows with it but its own."""
     csv.field_size_limit(_LARGEST_JSON // 4)  # characters, for each of which the reader holds four bytes
-    source = _text_lines(raw, encoding)
+    source = _TableLines(raw, decode.Text(raw, encoding))
     head = next(source, None)
     if head is None:
         return
+    if source.bad is not None:
+        raise source.bad
     delimiter = max(",;\t", key=head.count)
     try:
         names = next(csv.reader([head], delimiter=delimiter))
@@ -387,29 +445,130 @@ def _csv_records(raw: decode.Raw, encoding: str | None, problem: Problem) -> Ite
         raise InputError(f"broken CSV header: {error}", where=f"{raw.where}:1", remedy=remedy) from error
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
-        where = f":{reader.line_num + 2}"
+        source.begin()
+        where, what, remedy, endless = f":{source.number + 1}", "", _MEND, False
         try:
             values = next(reader, None)
         except csv.Error as error:
-            problem(f"{raw.where}{where}", f"broken CSV: {error}", _MEND)
-            continue
+            endless = any(sign in str(error) for sign in ("unexpected end", "field limit"))
+            values, what = [], f"broken CSV: {_NOT_CLOSED if endless else error}"
         if values is None:
             return
-        if not values:
-            continue
-        if len(values) != len(names):
+        if values and len(values) != len(names):
             what = f"{len(values)} columns where the header has {len(names)}"
-            problem(f"{raw.where}{where}", what, "quote the text column, or pass --on-error skip")
-            continue
-        yield where, dict(zip(names, values, strict=True))
+            remedy = "quote the text column, or pass --on-error skip"
+        if what:
+            lost, counted = source.give_back(len(names), delimiter, endless=endless)
+            if source.bad is not None:
+                what, remedy = source.bad.what, source.bad.remedy
+            what += f"; {lost:,} lines are lost" if lost > 1 else ""
+            for _ in range(counted):
+                problem(f"{raw.where}{where}", what, remedy)
+        elif source.bad is not None:
+            told(problem, source.bad)
+        elif values:
+            yield where, dict(zip(names, values, strict=True))
 
 
-def _text_lines(raw: decode.Raw, encoding: str | None) -> Iterator[str]:
-    """Lines with their "\\n". One that is too long ends the file: it may stand inside quotes."""
-    for number, line in enumerate(lines(decode.blocks(raw, encoding)), 1):
+_NOT_CLOSED = "a quote is not closed before the file, or the longest field that is read, ends"
+
+
+class _TableLines:
+    """The lines of a table, for Python's reader of CSV, which asks for those of a row; they can be given back.
+
+    Bytes that are not in the encoding become lone surrogates: they damage no mark that rows are told apart by.
+
+    Attributes:
+        number: of the last line.
+        bad: what is wrong with the encoding of the row's lines.
+    """
+
+    def __init__(self, raw: decode.Raw, text: decode.Text) -> None:
+        self._raw, self._text, self._lines = raw, text, lines(text.blocks())
+        self._row: list[bytes] = []
+        self._again: list[bytes] = []  # in reverse
+        self._read = self._repeated = self._offset = 0
+        self.number = self._bad_line = 0
+        self.bad = cast(InputError | None, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """A line with its "\n".
+
+        Raises:
+            InputError: it is too long, which ends the file, since it may stand inside quotes.
+        """
+        line = self._again.pop() if self._again else next(self._lines)
+        self.number += 1
         if isinstance(line, int):
-            raise InputError(_too_long(line), where=f"{raw.where}:{number}", remedy="write one record on each line")
-        yield line.decode() + "\n"
+            where = f"{self._raw.where}:{self.number}"
+            raise InputError(_too_long(line), where=where, remedy="write one record on each line")
+        self._row.append(line)
+        self._read += len(line) + 1
+        start, self._offset = self._offset, self._offset + len(line) + 1
+        try:
+            return line.decode() + "\n"
+        except UnicodeDecodeError as error:
+            if self.bad is None:
+                self.bad, self._bad_line = self._text.undecodable(start + error.start, self.number, line), self.number
+            return line.decode("utf-8", "surrogateescape") + "\n"
+
+    def begin(self) -> None:
+        """What comes next is a new row."""
+        self._row, self.bad = [], None
+
+    def give_back(self, columns: int, delimiter: str, *, endless: bool) -> tuple[int, int]:
+        """Give the lines of a broken row back, from the second one on that can begin a row.
+
+        What is given back is read again: no more of it than four times the file, so that time stays linear.
+
+        Args:
+            endless: the row had no end. If it had one, at a quote that cannot stand there, that quote opens a field if
+                the line begins a row; else the quote is what is wrong, and all lines are the row's.
+
+        Returns:
+            how many lines are lost, and how many rows they count as: one, but each of them where so many would have to
+            be read again that they are lost, too.
+        """
+        row = self._row
+        size = sum(map(len, row)) + len(row)
+        first = len(row)
+        if endless or _begins_row(row[-1], columns, delimiter):
+            first = next((i for i in range(1, len(row)) if _begins_row(row[i], columns, delimiter)), first)
+        if first == len(row):
+            return first, 1
+        if self._repeated + size > 4 * self._read + decode.BLOCK:
+            return len(row), len(row)
+        back = row[first:]
+        size = sum(map(len, back)) + len(back)
+        self._repeated += size
+        self._read, self._offset, self.number = self._read - size, self._offset - size, self.number - len(back)
+        self._again += reversed(back)
+        if self._bad_line > self.number:
+            self.bad = None
+        return first, 1
+
+
+_FIELD = {
+    mark: re.compile(rb'(?:"(?:[^"]++|"")*+"|[^"%b]*+)(?=%b|\r?\Z)' % (mark.encode(), mark.encode())) for mark in ",;\t"
+}
+_OPEN = re.compile(rb'"(?:[^"]++|"")*+\Z')
+
+
+def _begins_row(line: bytes, columns: int, delimiter: str) -> bool:
+    """Whether a line is a row by itself, or begins one whose last field goes on in the next line."""
+    at = 0
+    for number in range(1, columns + 1):
+        field = _FIELD[delimiter].match(line, at)
+        if field is None:
+            return _OPEN.match(line, at) is not None
+        at = field.end()
+        if line[at : at + 1] != delimiter.encode():
+            return number == columns
+        at += 1
+    return False
 
 
 def _columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[str]:
@@ -437,7 +596,15 @@ def pieces(texts: Iterator[str], piece_chars: int) -> Iterator[str]:
     hard.
     """
     rest = ""
-    for text in texts:
+    while True:
+        try:
+            text = next(texts, None)
+        except InputError:  # the file is cut off here: its whole lines are read
+            if whole := rest[: rest.rfind("\n") + 1]:
+                yield whole
+            raise
+        if text is None:
+            break
         rest += text
         start = 0
         while len(rest) - start > piece_chars:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 
@@ -22,7 +22,7 @@ from assay.corpus.reading import builtin, decode, formats, html
 from assay.corpus.reading.listing import Skipped, SourceFile, listing, mark_of
 from assay.corpus.reading.remote import opening as remote
 from assay.errors import AssayError, InputError
-from assay.present.words import Both
+from assay.present.words import Both, both
 from assay.recipe.sections import CorpusRecipe
 from assay.store import file_digest, fingerprint
 
@@ -42,8 +42,8 @@ class ReadOptions:
     split_field: str | None = "split"
     """Field that may declare a split (train, valid, validation, dev, eval, test); None: ignored."""
     encoding: str | None = None
-    """Encoding of text, CSV, JSON and HTML files; None: UTF-8, or what a byte-order mark says, and of a page what it
-    says itself, else what its bytes look like."""
+    """Encoding of text, CSV, JSON and HTML files; None, or "auto": of each file what a byte-order mark says, of a page
+    what it says itself, else UTF-8, else what its bytes look like."""
     on_error: Literal["stop", "skip"] = "stop"
     """What a bad row or file does: end the reading with an error, or be skipped and counted."""
     piece_chars: int = 20_000
@@ -69,6 +69,8 @@ class ReadOptions:
             raise InputError(f"piece_chars is {self.piece_chars}", remedy="use at least 100 characters")
         if self.html not in html.EXTRACTORS:
             raise InputError(f"html is {self.html!r}", remedy=f"use one of {', '.join(html.EXTRACTORS)}")
+        if self.encoding == "auto":
+            object.__setattr__(self, "encoding", None)
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
@@ -85,6 +87,8 @@ class ReadReport:
     """What was met on the way; filled while the batches are read.
 
     `bad_rows` and `bad_files` were skipped; `places` tells of the first few of them where and what was wrong.
+    `detected`: the encodings of files that are not UTF-8 and say nothing of it, of the first few `[origin, encoding]`;
+    `n_detected`: of how many.
     """
 
     documents: int = 0
@@ -93,11 +97,34 @@ class ReadReport:
     bad_rows: int = 0
     bad_files: int = 0
     places: list[str] = field(default_factory=list)
+    n_detected: int = 0
+    detected: list[list[str]] = field(default_factory=list)
+
+    def encoded(self, origin: str, encoding: str) -> None:
+        self.n_detected += 1
+        if len(self.detected) < _PLACES:
+            self.detected.append([origin, encoding])
 
     def bad(self, error: InputError) -> None:
         if len(self.places) < _PLACES:
             place = f"{error.where}: " if error.where else ""
             self.places.append(" ".join(decode.printable(place + error.what).split()))
+
+
+def met(read: Mapping[str, Any]) -> list[Both]:
+    """What is to be told of a reading, by the fields of its report: rows and files that were skipped as broken, and
+    encodings that were detected."""
+    bad = read["bad_rows"] + read["bad_files"]
+    return [*([both("notice.broken", n=bad, first=read["places"][0])] if bad else []), *encodings(read)]
+
+
+def encodings(read: Mapping[str, Any]) -> list[Both]:
+    """Which files are in encodings that were detected."""
+    n, named = read["n_detected"], read["detected"]
+    if not n:
+        return []
+    files, more = ", ".join(f"{origin} ({encoding})" for origin, encoding in named), n - len(named)
+    return [both("notice.detected_more" if more else "notice.detected", files=files, n=n, more=more)]
 
 
 @dataclass(frozen=True)
@@ -187,7 +214,7 @@ class Sources:
             report.bad(error)
 
         try:
-            yield from self._read(file, problem)
+            yield from self._read(file, report, problem)
         except decode.Changed:
             raise
         except (InputError, OSError) as error:
@@ -198,15 +225,19 @@ class Sources:
             report.bad_files += 1
             report.bad(told)
 
-    def _read(self, file: SourceFile, problem: decode.Problem) -> Iterator[tuple[formats.Row, int]]:
+    def _read(self, file: SourceFile, report: ReadReport, problem: decode.Problem) -> Iterator[tuple[formats.Row, int]]:
         options = self.options
         fields = formats.Fields(options.text_field, options.source_field, options.split_field)
         how = formats.Reading(fields, options.encoding, options.html, options.piece_chars)
         _unchanged(file)
         try:
             with decode.Raw(file.path) as raw:
-                for row in formats.rows(raw, file.kind, how, problem):
-                    yield row, raw.position
+                try:
+                    for row in formats.rows(raw, file.kind, how, problem):
+                        yield row, raw.position
+                finally:
+                    if raw.detected:
+                        report.encoded(file.origin, raw.detected)
         except InputError:
             _unchanged(file)  # what looks like damage may be a file that is being written
             raise
