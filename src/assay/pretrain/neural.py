@@ -170,6 +170,7 @@ class _Training:
         return self._prepared
 
     def _made(self) -> _Prepared:
+        shape.objective_kind(self.recipe)  # what does not go together is told before anything is read
         begun = start(self.recipe)
         corpus = self.work.scan()
         tokens = tokenizer(self.work, corpus)
@@ -246,6 +247,11 @@ class _Training:
                 found[split] = Documents(EvalSet.open(made), self._spelled(text.tokens))
             elif any(stream.n_rows(source, T) for source in stream.shards):
                 found[split] = Rows(stream, T, asked, budget)
+        if "eval" not in found and isinstance(asked, Pairs):
+            raise InputError(
+                f"no held-out pair fits into a row of {T} tokens", where="train.row_tokens",
+                remedy="give longer rows, or more pairs",
+            )  # fmt: skip
         if "eval" not in found:
             raise InputError(
                 "no held-out text to evaluate on", where="data.sources",

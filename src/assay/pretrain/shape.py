@@ -62,7 +62,7 @@ def objective_kind(recipe: PretrainRecipe) -> ObjectiveKind:
     """What the model is asked.
 
     Raises:
-        InputError: a model of this kind cannot be asked that.
+        InputError: a model of this kind cannot be asked that, or not with rows like these.
     """
     kind, name, pair = recipe.objective.kind, recipe.model.preset, recipe.data.pair
     suited: tuple[ObjectiveKind, ...] = (
@@ -74,6 +74,8 @@ def objective_kind(recipe: PretrainRecipe) -> ObjectiveKind:
                 f"{name} reads one text, and this names the two sides of pairs", where="data.pair",
                 remedy="leave it out, or give an encoder-decoder as model.preset: transformer, marian, bart or t5",
             )  # fmt: skip
+        if recipe.train.shorter:
+            raise InputError("pairs cannot be cut", where="train.shorter", remedy="leave it out, or give train.fewer")
         suited = ("pairs",)
     elif kind == "pairs" and name in SEQ2SEQ:
         raise InputError("pairs have two sides", where="objective.kind", remedy="name them: data.pair=[source, target]")
@@ -159,7 +161,10 @@ def with_end(tokenizer_json: str) -> str:
 def _more(recipe: PretrainRecipe) -> dict[str, Any]:
     """Fields of the config, or of its block, that the recipe names."""
     m = recipe.model
-    return dict(m.more) if m.dropout is None else {**m.more, "dropout": m.dropout}
+    if m.dropout is None:
+        return dict(m.more)
+    everywhere = {"attention_dropout": m.dropout} if m.preset == "t5" else {}  # T5 has one rate for all
+    return {"dropout": m.dropout, **everywhere, **m.more}
 
 
 def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
@@ -287,8 +292,6 @@ def phases(recipe: PretrainRecipe, slots: int) -> tuple[tuple[Phase, ...], int]:
         InputError: a cut that does not divide the rows, or more parts than a batch has rows.
     """
     r = recipe.train
-    if r.shorter and recipe.data.pair is not None:
-        raise InputError("pairs cannot be cut", where="train.shorter", remedy="leave it out; train.fewer does as well")
     for key, pairs, whole in (("shorter", r.shorter, r.row_tokens), ("fewer", r.fewer, r.batch_rows)):
         for _, by in pairs:
             if by < 1 or whole % by:
