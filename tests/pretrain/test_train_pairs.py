@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,10 @@ import torch
 from assay.errors import InputError, Stopped
 from assay.models import interop
 from assay.present.progress import Progress
+from assay.recipe.load import load
+from assay.recipe.pretrain import PretrainRecipe
 from assay.tokens.tokenizer import Encoder
-from trainings import pairs, train, weights
+from trainings import RECIPES, pairs, train, weights
 
 SMALL = ("train.row_tokens=48", "model.width=32")
 
@@ -134,6 +137,19 @@ def test_files_of_lines_are_trained_on_and_what_is_left_out_is_said(
     begun = train("translation", folder, tmp_path / "again", *SMALL, "data.pair=[en, rev]", *budget, steps=None)
     assert interop.load(Path(begun["checkpoint"])).config == interop.load(Path(answer["checkpoint"])).config
     assert begun["steps"] > 1
+
+
+@pytest.mark.parametrize("name", ["training.md", "training.zh-CN.md"])
+def test_the_commands_of_the_documentation_are_taken(name: str) -> None:
+    """The recipe is there, and what is set is known; the same in both languages."""
+    text = (RECIPES.parents[1] / "docs" / name).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("assay train recipes/train/translation.yaml ")]
+    told = [shlex.split(line) for line in lines]
+    assert len(told) == 2
+    for command in told:
+        settings = [command[i + 1] for i, word in enumerate(command) if word == "--set"]
+        recipe, _ = load(PretrainRecipe, RECIPES.parents[1] / command[2], settings)
+        assert recipe.data.pair in (("source", "target"), ("en", "zh"))
 
 
 @pytest.mark.parametrize(

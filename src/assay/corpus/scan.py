@@ -186,7 +186,7 @@ def scan(
             {"documents": texts.fingerprint, "duplicates": twins.fingerprint},
             asdict(split_options),
             lambda folder: _splits(
-                texts.files(".parquet"), twins.files(".parquet"), split_options, folder, paired=options.pair is not None
+                texts.files(".parquet"), twins.files(".parquet"), split_options, folder, options.pair is not None
             ),
         )
     four = (texts, marks, twins, splits)
@@ -345,9 +345,7 @@ def _duplicates(parts: list[Path], folder: Path, *, total: float, tell: Progress
     return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": table.num_rows - near}
 
 
-def _splits(
-    parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path, *, paired: bool
-) -> dict[str, Any]:
+def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path, paired: bool) -> dict[str, Any]:
     names = ["doc_id", "source", "origin", "ordinal", "n_bytes", "split"]
     rows = pl.read_parquet(parts, columns=names, glob=False)
     rows = rows.join(pl.read_parquet(twins, columns=["doc_id", "cluster"], glob=False), on="doc_id")

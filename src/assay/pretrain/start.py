@@ -76,7 +76,7 @@ def _check_tokenizer(given: str | None, folder: Path) -> None:
     own = folder / TOKENIZER_JSON
     if given is None and not own.exists() and (folder / marian.SOURCE).exists():
         raise InputError(
-            "is a translator with a tokenizer for each side, and a recipe reads one text", where=folder,
+            "is a translator with a tokenizer for each side, and a recipe has one for both", where=folder,
             remedy="train it from a program (docs/models.md), or name a tokenizer.json as tokenizer.path",
         )  # fmt: skip
     if given is None and not own.exists():
