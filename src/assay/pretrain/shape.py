@@ -164,7 +164,7 @@ def _more(recipe: PretrainRecipe) -> dict[str, Any]:
     if m.dropout is None:
         return dict(m.more)
     everywhere = {"attention_dropout": m.dropout} if m.preset == "t5" else {}  # T5 has one rate for all
-    return {"dropout": m.dropout, **everywhere, **m.more}
+    return {**everywhere, **m.more, "dropout": m.dropout}
 
 
 def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
