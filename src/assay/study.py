@@ -37,7 +37,7 @@ from assay.corpus.reading.source import ReadOptions, identity_of, title_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
-from assay.impact import baseline, design, filters, jobs, plant, predictions
+from assay.impact import baseline, design, filters, jobs, leaks, orders, plant, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan
@@ -53,6 +53,7 @@ from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.learn import Learning
+from assay.tokens.sampler import LEAKED, REPEATED
 from assay.train import energy
 from assay.train.engines.cluster import ClusterEngine
 from assay.train.engines.local import LocalEngine
@@ -311,7 +312,8 @@ class _Study:
     def _tokens(self, prepared: Prepared) -> JobInputs:
         plan, corpus = prepared.plan, prepared.corpus
         cells = plan.cell_list()
-        defects = list(dict.fromkeys(cell.defect for cell in cells if cell.axis == "quality" and cell.defect))
+        planted = (cell.defect for cell in cells if cell.axis == "quality" and cell.defect != REPEATED)
+        defects = [defect for defect in dict.fromkeys(planted) if defect]
         chosen = {cell.name for cell in cells if cell.axis == "filter"}
         self.progress.stage("tokens", 4 + len(defects) + len(chosen))
         streams = {
@@ -344,8 +346,18 @@ class _Study:
                 held_out, prepared.tokens.encoder, self.store, plan.row_tokens, plan.eval_tokens
             )
             self.progress.advance(1)
+        if self.recipe.design.leaks:
+            batch = leaks.planted_documents(evaluation["eval"], prepared.tokens.encoder, plan, self.recipe.design)
+            config = {"sources": list(plan.natural), "copies": list(self.recipe.design.leaks), "plan": plan.run_steps}
+            after = {"evaluation": evaluation["eval"].fingerprint}
+            streams[LEAKED] = prepare.stream([batch], prepared.tokens, self.store, LEAKED, config, after)
+        wanted = {cell.order for cell in cells if cell.order is not None}
         return JobInputs(
-            streams, evaluation, prepared.tokens.artifact.fingerprint, fingerprint(self.request.identity())
+            streams,
+            evaluation,
+            prepared.tokens.artifact.fingerprint,
+            fingerprint(self.request.identity()),
+            orders={text: orders.values(text, corpus, streams["train"], self.store) for text in sorted(wanted)},
         )
 
     @staticmethod

@@ -42,7 +42,7 @@ Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
 DOCUMENTS = Stage("documents", 4)
-SIGNALS = Stage("signals", 6)
+SIGNALS = Stage("signals", 7)
 DUPLICATES = Stage("duplicates", 3)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
