@@ -28,7 +28,7 @@ from assay.corpus.scan import Corpus
 from assay.errors import InputError
 from assay.models import float8, vectors
 from assay.models.build import ModelConfig, build
-from assay.models.interop.directory import Special, write_directory
+from assay.models.interop.directory import write_directory
 from assay.models.protocol import Penalties
 from assay.pretrain import card, rows, shape
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
@@ -37,7 +37,6 @@ from assay.recipe.pretrain import RunRecipe
 from assay.store import Artifact, fingerprint, staged, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.evalset import EvalSet
-from assay.tokens.learn import MASK, PAD
 from assay.tokens.prepare import Tokenized
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.sentences import words_of_tokens
@@ -239,10 +238,10 @@ class _Training:
                 f"the tokenizer has {rows} ids, and the model's embedding {config.vocabulary} rows", where=m.path,
                 remedy="give the tokenizer that the model was trained with as tokenizer.path",
             )  # fmt: skip
-        if shape.max_length(config) < self.recipe.train.row_tokens:
+        if shape.max_length(config) < (needed := shape.positions(config, self.recipe.train.row_tokens)):
             raise InputError(
-                f"has {shape.max_length(config)} positions, and rows are {self.recipe.train.row_tokens} tokens",
-                where=m.path, remedy="give shorter train.row_tokens",
+                f"has {shape.max_length(config)} positions, and rows of {self.recipe.train.row_tokens} tokens take"
+                f" {needed}", where=m.path, remedy="give shorter train.row_tokens",
             )  # fmt: skip
         return config, begun.weights
 
@@ -339,16 +338,9 @@ class _Training:
     # What is left
 
     def _write_model(self, tokens: Tokenized, text: str | None, folder: Path, model: nn.Module) -> None:
-        names = tokens.encoder.special
-        first = next(name for name, i in names.items() if i == 0) if 0 in names.values() else None
-        special = Special(
-            bos=first,
-            eos=shape.END if shape.END in names else first,
-            **{role: name for role, name in (("pad", PAD), ("mask", MASK), ("unk", "<|unk|>")) if name in names},
-        )
         write_directory(
             folder, model, tokens.artifact.file("tokenizer.json").read_text(encoding="utf-8"),
-            card=text or card.unfinished(self.work.request.title), special=special,
+            card=text or card.unfinished(self.work.request.title), special=shape.special(self.recipe, tokens.encoder),
         )  # fmt: skip
 
     def _write(self, outcome: Outcome, prepared: _Prepared, answer: dict[str, Any]) -> None:

@@ -9,11 +9,13 @@ from assay.errors import InputError
 from assay.models.build import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
+from assay.models.interop.directory import Special
 from assay.models.presets import Size, heads_of, preset, with_fields
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
 from assay.recipe.pretrain import PretrainRecipe
-from assay.tokens.learn import MASK, PAD, Learning
+from assay.tokens.learn import MASK, PAD, UNKNOWN, Learning
+from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
 from assay.tokens.whole_words import WholeWords
 from assay.train.feed import Phase
@@ -87,16 +89,52 @@ def _share(recipe: PretrainRecipe, kind: ObjectiveKind) -> float:
 
 
 def special_tokens(recipe: PretrainRecipe) -> tuple[str, ...]:
-    """Names of the special tokens that the objective needs, besides the one before every document."""
-    kind, o = objective_kind(recipe), recipe.objective
-    if kind == "masked":
-        return (PAD, MASK)
-    if kind == "denoising":
-        return (PAD, END, MASK)
-    if kind == "spans":
-        n = sentinels(recipe.train.row_tokens, _share(recipe, kind), o.mean_span)
-        return (PAD, END, *(f"<|extra_{i}|>" for i in range(n)))
-    return ()
+    """Names of the special tokens that the objective needs, besides the one before every document and those that a
+    tokenizer of the recipe's kind has anyway."""
+    kind = objective_kind(recipe)
+    needed: tuple[str, ...] = {"masked": (PAD, MASK), "denoising": (PAD, END, MASK), "spans": (PAD, END)}.get(kind, ())
+    if recipe.tokenizer.kind == "wordpiece":  # it has [PAD] and [MASK]
+        needed = tuple(name for name in needed if name == END)
+    return needed + (_extras(recipe) if kind == "spans" else ())
+
+
+def _extras(recipe: PretrainRecipe) -> tuple[str, ...]:
+    """Names of the sentinels."""
+    n = sentinels(recipe.train.row_tokens, _share(recipe, "spans"), recipe.objective.mean_span)
+    return tuple(f"<|extra_{i}|>" for i in range(n))
+
+
+_Role = Literal["pad", "mask", "unk", "sep"]
+_NAMES: dict[_Role, tuple[str, ...]] = {
+    "pad": (PAD, "[PAD]"),
+    "mask": ("[MASK]", MASK),
+    "unk": (UNKNOWN, "[UNK]"),
+    "sep": ("[SEP]",),
+}
+
+
+def name_of(role: _Role, encoder: Encoder) -> str | None:
+    """Which special token plays a role: in training, and in what is written of the tokenizer; None: none does."""
+    return next((name for name in _NAMES[role] if name in encoder.special), None)
+
+
+def special(recipe: PretrainRecipe, encoder: Encoder) -> Special:
+    """What the special tokens are for, as the model was trained with them. An encoder with BERT's tokens has them as
+    BERT does: [CLS] before a text and [SEP] behind it."""
+    first = next((name for name, i in encoder.special.items() if i == END_OF_TEXT_ID), None)
+    roles = {role: name_of(role, encoder) for role in _NAMES}
+    if objective_kind(recipe) == "masked" and roles["sep"] is not None:
+        return Special(cls=first, **roles)
+    return Special(bos=first, eos=END if END in encoder.special else first, **roles | {"sep": None})
+
+
+def _id_of(role: Literal["pad", "mask"], encoder: Encoder) -> int:
+    """Its id.
+
+    Raises:
+        InputError: the tokenizer has none.
+    """
+    return encoder.special_id(name_of(role, encoder) or _NAMES[role][role == "mask"])
 
 
 def learning(recipe: PretrainRecipe) -> Learning:
@@ -116,15 +154,14 @@ def objective(recipe: PretrainRecipe, encoder: Encoder) -> Objective:
     if kind == "causal":
         return NEXT_TOKEN
     share = _share(recipe, kind)
-    mask = "[MASK]" if "[MASK]" in encoder.special else MASK
     if kind == "masked":
         words = WholeWords(encoder) if o.whole_words else None
-        return Masked(encoder.special_id(mask), encoder.vocabulary, share, words)
-    start, end = encoder.special_id(PAD), encoder.special_id(END)
+        return Masked(_id_of("mask", encoder), encoder.vocabulary, share, words)
+    start, end = _id_of("pad", encoder), encoder.special_id(END)
     if kind == "denoising":
-        return Denoising(encoder.special_id(mask), end, start, share, o.mean_span)
-    names = [name for name in special_tokens(recipe) if name.startswith("<|extra_")]
-    return SpanCorruption(tuple(encoder.special_id(name) for name in names), end, start, share, o.mean_span)
+        return Denoising(_id_of("mask", encoder), end, start, share, o.mean_span)
+    extras = tuple(encoder.special_id(name) for name in _extras(recipe))
+    return SpanCorruption(extras, end, start, share, o.mean_span)
 
 
 def _more(recipe: PretrainRecipe) -> dict[str, Any]:
@@ -143,7 +180,7 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
     heads = m.heads or heads_of(m.width)
     more = _more(recipe)
     if m.preset in SEQ2SEQ:
-        more = {"start": encoder.special_id(PAD), "padding": encoder.special_id(PAD), **more}
+        more = {"start": _id_of("pad", encoder), "padding": _id_of("pad", encoder), **more}
     # A denoised text is no longer than its row and its end; positions for both.
     length = max(T + 8, 64) if m.preset in SEQ2SEQ else T
     try:
@@ -165,10 +202,10 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
             f"{block.groups} heads of keys and values do not divide {block.heads}", where="model.more",
             remedy="give a divisor as kv_heads",
         )  # fmt: skip
-    if max_length(config) < T:
+    if max_length(config) < positions(config, T):
         raise InputError(
-            f"rows of {T} tokens, and the model has {max_length(config)} positions", where="train.row_tokens",
-            remedy="give shorter rows, or a larger max_length in model.more",
+            f"rows of {T} tokens take {positions(config, T)} positions, and the model has {max_length(config)}",
+            where="train.row_tokens", remedy="give shorter rows, or a larger max_length in model.more",
         )  # fmt: skip
     return config
 
@@ -190,6 +227,11 @@ def with_more(recipe: PretrainRecipe, config: ModelConfig) -> ModelConfig:
     except (ValueError, TypeError) as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this model") from error
     return changed
+
+
+def positions(config: ModelConfig, row_tokens: int) -> int:
+    """Positions that a row of one document takes: an encoder-decoder sees its end besides."""
+    return row_tokens + isinstance(config, Seq2SeqConfig)
 
 
 def max_length(config: ModelConfig) -> float:
