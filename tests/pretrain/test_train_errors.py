@@ -37,6 +37,8 @@ def one_line(error: AssayError, code: int, *parts: str) -> None:
         ("gpt", ("data.weights={poems: 1}",), ("poems",)),
         ("gpt", ("model.more={kv_head: 1}",), ("model.more", "kv_head", "kv_heads")),
         ("gpt", ("model.more={max_length: 8}",), ("train.row_tokens", "8 positions")),
+        ("gpt", ("model.more={vocabulary: 100}", "train.dtype=auto"), ("model.more", "420 ids", "100")),
+        ("gpt", ("model.more={activation: xyz}",), ("model.more", "activation", "'silu'")),
         ("gpt", ("model.heads=3",), ("model.heads", "16")),
         ("gpt", ("model.more={kv_heads: 3}", "model.heads=4"), ("kv_heads",)),
         ("gpt", ("train.shorter=[[0.5, 3]]",), ("train.shorter", "divisor")),

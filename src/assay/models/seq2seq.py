@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,6 +22,7 @@ from assay.models import attention, fused
 from assay.models.attention import View
 from assay.models.blocks import Block, BlockConfig, Memory, Norm, through
 from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, places, roles_of
+from assay.models.ranges import Count, Number
 
 Memories = list[tuple[Memory, Memory]]
 
@@ -43,21 +45,21 @@ class Seq2SeqConfig:
         start: id that every target begins with.  padding: id that fills rows.
     """
 
-    vocabulary: int
-    layers: tuple[int, int]
+    vocabulary: Count
+    layers: tuple[Count, Count]
     block: BlockConfig
     positions: Literal["sinusoidal", "learned", "relative"] = "sinusoidal"
-    max_length: int = 512
-    first_position: int = 0
-    buckets: int = 32
-    distance: int = 128
+    max_length: Count = 512
+    first_position: Number = 0
+    buckets: Annotated[int, Field(ge=4)] = 32
+    distance: Count = 128
     embedding_norm: bool = False
     embedding_scale: bool = True
     tied: bool = True
     head_scale: bool = False
     head_bias: bool = False
-    start: int = 0
-    padding: int = 0
+    start: Number = 0
+    padding: Number = 0
 
     @property
     def width(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from assay.models.interop.directory import Special
 from assay.models.presets import Size, heads_of, preset, with_fields
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
+from assay.models.stacked import StackedConfig
 from assay.recipe.pretrain import PretrainRecipe
 from assay.tokens.learn import MASK, PAD, UNKNOWN, Learning
 from assay.tokens.stream import END_OF_TEXT_ID
@@ -187,10 +189,16 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
         config = preset(m.preset, Size(encoder.vocabulary, m.layers, m.width, heads, length), **more)
     except (ValueError, TypeError) as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this preset") from error
-    block = getattr(config, "block", None)
-    if block is not None and m.width % heads:
+    _check_fields(config, _more(recipe))
+    if config.vocabulary < encoder.vocabulary:
         raise InputError(
-            f"{heads} heads do not divide a width of {m.width}", where="model.heads", remedy="leave it out"
+            f"the tokenizer has {encoder.vocabulary} ids, and the model would have {config.vocabulary}",
+            where="model.more", remedy="leave vocabulary out, or give more",
+        )  # fmt: skip
+    block = getattr(config, "block", None)
+    if block is not None and block.head_width is None and block.width % block.heads:
+        raise InputError(
+            f"{block.heads} heads do not divide a width of {block.width}", where="model.heads", remedy="leave it out"
         )
     if block is not None and block.rotary and block.key_width % 2:
         raise InputError(
@@ -204,10 +212,55 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
         )  # fmt: skip
     if max_length(config) < positions(config, T):
         raise InputError(
-            f"rows of {T} tokens take {positions(config, T)} positions, and the model has {max_length(config)}",
+            f"rows of {T} tokens take {positions(config, T)}, and the model has {max_length(config)} positions",
             where="train.row_tokens", remedy="give shorter rows, or a larger max_length in model.more",
         )  # fmt: skip
     return config
+
+
+def _check_fields(config: ModelConfig, more: Mapping[str, Any]) -> None:
+    """Refuse what a model that is trained here cannot be, and fields that would change nothing.
+
+    Raises:
+        InputError: names the key.
+    """
+    for holds, what, remedy in (*_impossible(config), *_idle(config, more)):
+        if holds:
+            raise InputError(what, where="model.more", remedy=remedy)
+
+
+Refusals = Iterator[tuple[bool, str, str]]
+"""Whether it is to be refused, why, and what to do."""
+
+
+def _impossible(config: ModelConfig) -> Refusals:
+    out = "leave it out"
+    if isinstance(config, RecurrentConfig):
+        yield config.both_ways, "both_ways: a model that reads both ways sees what it would predict", out
+        return
+    assert not isinstance(config, StackedConfig)
+    if isinstance(config, EncoderConfig):
+        yield not config.head, "head: without it an encoder predicts nothing", out
+    if isinstance(config, Seq2SeqConfig) and config.positions == "relative":
+        least = config.buckets // 2
+        yield config.distance <= least, f"distance should be more than {least}, half of the buckets", "give more"
+    yield config.block.cross, "cross: an encoder-decoder has cross-attention without it, no other model has", out
+    turned = config.positions != "rotary" or config.block.rotary is not None
+    yield not turned, "positions: rotary ones, and none of a head's numbers are turned", "add rotary: halves"
+
+
+def _idle(config: ModelConfig, more: Mapping[str, Any]) -> Refusals:
+    """Fields that this model does not look at."""
+    kind = getattr(config, "positions", None)
+    looked_at = {
+        "rotary": kind == "rotary", "rotary_base": kind == "rotary", "rotary_scaling": kind == "rotary",
+        "buckets": kind == "relative", "distance": kind == "relative", "first_position": kind == "learned",
+        "window": isinstance(config, DecoderConfig),
+    }  # fmt: skip
+    for name in more:
+        what = f"{name} changes nothing here" + (f", with positions: {kind}" if name != "window" else "")
+        yield more[name] is not None and not looked_at.get(name, True), what, "leave it out"
+        yield name in ("start", "padding"), f"{name} is the tokenizer's", "leave it out"
 
 
 def kind_of(config: ModelConfig) -> str:
@@ -226,6 +279,7 @@ def with_more(recipe: PretrainRecipe, config: ModelConfig) -> ModelConfig:
         changed: ModelConfig = with_fields(config, _more(recipe))
     except (ValueError, TypeError) as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this model") from error
+    _check_fields(changed, _more(recipe))
     return changed
 
 
