@@ -28,6 +28,8 @@ def one_line(error: AssayError, code: int, *parts: str) -> None:
     ("recipe", "settings", "parts"),
     [
         ("gpt", ("train.device=cuda",), ("train.device", "GPU")),
+        ("ngram", ("train.device=cuda",), ("train.device", "GPU")),
+        ("word2vec", ("train.device=tpu",), ("train.device", "tpu")),
         ("gpt", ("train.device=tpu",), ("train.device", "tpu")),
         ("gpt", ("train.dtype=float8",), ("train.dtype", "8-bit", "bfloat16")),
         ("gpt", ("keep.emissions=Chn",), ("keep.emissions",)),
@@ -59,7 +61,7 @@ def test_bad_input_is_refused_and_leaves_no_model(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(InputError) as caught:
-        train(recipe, texts, tmp_path / "run", *settings, steps=None if recipe == "word2vec" else 6)
+        train(recipe, texts, tmp_path / "run", *settings, steps=None if recipe in ("word2vec", "ngram") else 6)
     one_line(caught.value, 2, *parts)
     assert not (tmp_path / "run" / "model").exists()
     assert not (tmp_path / "run" / "checkpoints").exists()

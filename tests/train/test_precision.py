@@ -10,7 +10,7 @@ import torch
 
 from assay.models.protocol import Batch
 from assay.train import checkpoint
-from assay.train.loop import TrainState
+from assay.train.loop import LossNotFinite, TrainState
 from assay.train.precision import LossScale
 from miniature import SPEC
 
@@ -54,6 +54,29 @@ def test_an_overflow_changes_nothing_but_the_scale() -> None:
     for name, tensor in before.items():
         if name.startswith(("model.", "optimizer.")):
             assert torch.equal(tensor, after[name]), name
+
+
+def test_a_scale_without_a_floor_would_never_step_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients that overflow at any scale end the run; on the way no old norm is shown for a step that was left out."""
+    state = TrainState(HALF)
+    state.optimizer.watched = True
+    state.update(batch(0), 1.0)
+    assert state.optimizer.gradient_norm is not None
+    honest = state._gradients
+
+    def overflown() -> list[torch.Tensor]:
+        found = honest()
+        found[0].fill_(float("inf"))
+        return found
+
+    monkeypatch.setattr(state, "_gradients", overflown)
+    before = state.copy()
+    with pytest.raises(LossNotFinite, match=r"overflow float16 .* -> lower the learning rates"):
+        for step in range(60):
+            state.update(batch(step), 1.0)
+            assert state.optimizer.gradient_norm is None
+    assert state.step < 40
+    assert all(torch.equal(t, before[n]) for n, t in state.tensors().items() if n.startswith("model."))
 
 
 def test_half_precision_stays_near_single_and_resumes_bitwise(tmp_path: Path) -> None:

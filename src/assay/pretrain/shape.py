@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Literal
 
 from assay.errors import InputError
@@ -342,31 +343,68 @@ def schedule(recipe: PretrainRecipe, steps: int) -> Schedule:
         case "cosine":
             return Cosine(warmup, steps, s.final)
         case "restarts":
-            return CosineRestarts(warmup, max(1, -(-(steps - warmup) // s.cycles)), 1.0, s.final)
+            return CosineRestarts(warmup, Fraction(max(1, steps - warmup), s.cycles), 1.0, s.final)
         case "wsd":
             return WarmupStableDecay(warmup, steps, max(1, min(steps - 1, round(s.decay * steps))))
 
 
-def phases(recipe: PretrainRecipe, slots: int) -> tuple[tuple[Phase, ...], int]:
-    """How rows and batches grow over a run that reads `slots` rows, and its steps.
+def phases(recipe: PretrainRecipe, slots: int) -> tuple[Phase, ...]:
+    """How rows and batches grow over a run that reads `slots` rows.
 
     Raises:
         InputError: a cut that does not divide the rows, or more parts than a batch has rows.
     """
+    return tuple(Phase(max(1, round(share * slots / rows)), rows, cut) for share, rows, cut in _stretches(recipe))
+
+
+def phases_of(recipe: PretrainRecipe, steps: int) -> tuple[Phase, ...]:
+    """The same of a run of so many steps: shares are of what is read, and smaller steps read less. Phases that are
+    shorter than a step are left out.
+
+    Raises:
+        InputError: as `phases`.
+    """
+    stretches = _stretches(recipe)
+    lengths = [share / rows for share, rows, _ in stretches]  # in steps, were one row read in all
+    ends = [round(steps * sum(lengths[: i + 1]) / sum(lengths)) for i in range(len(lengths))]
+    counts = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+    return tuple(Phase(n, rows, cut) for n, (_, rows, cut) in zip(counts, stretches, strict=True) if n)
+
+
+def check_processes(recipe: PretrainRecipe, size: int) -> None:
+    """Refuse, before a text is read, what so many processes cannot share.
+
+    Raises:
+        InputError: rows of some phase that cannot be dealt out evenly, or an average of weights that are cut.
+    """
+    r = recipe.train
+    if r.parallel == "fsdp" and r.average is not None:
+        raise InputError(
+            "an average of weights that processes share is not kept", where="train.average",
+            remedy="leave it out, or train with train.parallel=ddp",
+        )  # fmt: skip
+    for _, rows, cut in _stretches(recipe) if r.parallel != "tensor" else ():
+        if rows * cut % size:
+            raise InputError(
+                f"{rows * cut} rows a step cannot be dealt out evenly to {size} processes", where="train.batch_rows",
+                remedy=f"make the rows of every step a multiple of {size}, with train.shorter and train.fewer, too",
+            )  # fmt: skip
+
+
+def _stretches(recipe: PretrainRecipe) -> list[tuple[float, int, int]]:
+    """(share of what is read, rows a step, pieces of a row) of each phase."""
     r = recipe.train
     for key, pairs, whole in (("shorter", r.shorter, r.row_tokens), ("fewer", r.fewer, r.batch_rows)):
         for _, by in pairs:
             if by < 1 or whole % by:
                 raise InputError(f"{by} does not divide {whole}", where=f"train.{key}", remedy="give a divisor")
-    ends = sorted({share for share, _ in (*r.shorter, *r.fewer) if share < 1} | {1.0})
-    made, begin, steps = [], 0.0, 0
+    ends = sorted({share for share, _ in (*r.shorter, *r.fewer) if 0 < share < 1} | {1.0})
+    made, begin = [], 0.0
     for end in ends:
         cut, fewer = (_at(pairs, begin) for pairs in (r.shorter, r.fewer))
-        rows = r.batch_rows // fewer
-        n = max(1, round((end - begin) * slots / rows))
-        made.append(Phase(n, rows, cut))
-        begin, steps = end, steps + n
-    return tuple(made), steps
+        made.append((end - begin, r.batch_rows // fewer, cut))
+        begin = end
+    return made
 
 
 def _at(pairs: tuple[tuple[float, int], ...], share: float) -> int:
