@@ -31,7 +31,7 @@ from assay.errors import InputError
 from assay.models import float8, vectors
 from assay.models.build import ModelConfig, build
 from assay.models.interop.directory import write_directory
-from assay.models.protocol import Penalties, check_ids
+from assay.models.protocol import check_ids
 from assay.present.numbers import compact
 from assay.pretrain import card, rows, shape
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
@@ -183,11 +183,7 @@ class _Training:
         text, tokens = read.text, read.text.tokens
         asked = shape.objective(self.recipe, tokens.encoder)
         config, initial = self._model(tokens, read.begun)
-        spec = TrainSpec(
-            config, shape.optimizer_config(self.recipe, config), self.recipe.train.seed,
-            penalties=Penalties(self.recipe.objective.smoothing, self.recipe.objective.z),
-            micro_rows=self.recipe.train.micro_rows, checkpointing=self.recipe.train.checkpointing,
-        )  # fmt: skip
+        spec = shape.train_spec(self.recipe, config)
         decided = self._decided(spec, text, asked)
         if self.parallel.is_first:
             self.space.settle(corpus=read.corpus.fingerprint, tokenizer=tokens.artifact.fingerprint)
@@ -519,8 +515,8 @@ def told(found: Evaluation, level: float = 0.95) -> dict[str, Any]:
         bits = found.ratio("n_bytes", 1 / math.log(2))
         made["bits_per_byte"] = {"value": bits.value, "interval": bits.interval(level)}
     by_source = found.by_source()
-    if len(by_source) > 1:
-        made["sources"] = {source: told(own, level) for source, own in by_source.items()}
+    if len(by_source) > 1:  # of a source in which nothing was hidden there is nothing to say
+        made["sources"] = {source: told(own, level) for source, own in by_source.items() if own.sum("n_tokens")}
     return made
 
 

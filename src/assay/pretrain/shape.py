@@ -13,6 +13,7 @@ from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
 from assay.models.interop.directory import Special
 from assay.models.presets import Size, heads_of, preset, with_fields
+from assay.models.protocol import Penalties
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
 from assay.models.stacked import StackedConfig
@@ -22,6 +23,7 @@ from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
 from assay.tokens.whole_words import WholeWords
 from assay.train.feed import Phase
+from assay.train.loop import TrainSpec
 from assay.train.objectives import NEXT_TOKEN, Denoising, Masked, Objective, SpanCorruption
 from assay.train.optimizers import OptimizerConfig
 from assay.train.schedules import Constant, Cosine, CosineRestarts, Linear, Schedule, WarmupStableDecay
@@ -329,6 +331,19 @@ def optimizer_config(recipe: PretrainRecipe, config: ModelConfig) -> OptimizerCo
         return transferred(made, config.width, base)
     except InputError as error:
         raise InputError(error.what, where="train.base_width", remedy=error.remedy) from error
+
+
+def train_spec(recipe: PretrainRecipe, config: ModelConfig) -> TrainSpec:
+    """The arithmetic of a run, but for its type, which a measurement may decide.
+
+    Raises:
+        InputError: rates do not carry over to such a model.
+    """
+    r, o = recipe.train, recipe.objective
+    return TrainSpec(
+        config, optimizer_config(recipe, config), r.seed, penalties=Penalties(o.smoothing, o.z),
+        micro_rows=r.micro_rows, checkpointing=r.checkpointing,
+    )  # fmt: skip
 
 
 def schedule(recipe: PretrainRecipe, steps: int) -> Schedule:

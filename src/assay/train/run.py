@@ -509,7 +509,7 @@ def _shape_of(config: ModelConfig) -> Neural:
 
 def _told(found: Evaluation) -> dict[str, Any]:
     """An evaluation as a record."""
-    by_source = found.by_source()
+    by_source = {source: own for source, own in found.by_source().items() if own.sum("n_tokens")}
     return {
         "loss": found.loss,
         "bits_per_byte": found.bits_per_byte,
