@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import signal
 import time
@@ -69,6 +70,7 @@ def test_stopped_runs_go_on_bitwise_with_any_number_of_loaders(
             train(recipe, texts, stopped, *settings, f"train.loaders={loaders}", steps=STEPS)
     monkeypatch.setattr(Progress, "advance", advance)
     answer = train(recipe, texts, stopped, *settings, "train.loaders=2", steps=STEPS)
+    assert answer["steps"] == STEPS
     assert answer["loss"] == whole["loss"]
     assert_same(straight, stopped)
 
@@ -81,18 +83,22 @@ def _wait_for_checkpoint(running: Running, out: Path, step: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_run_goes_on_bitwise(texts: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "steps", "kills"), [("gpt", 150, 2), ("bert", 60, 1), ("bart", 60, 1), ("lstm", 60, 1)]
+)
+def test_a_killed_run_goes_on_bitwise(recipe: str, steps: int, kills: int, texts: Path, tmp_path: Path) -> None:
+    """Killed at steps that are drawn by chance, the same ones in every run of the tests."""
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    settings = ("keep.save_steps=2", "keep.last=3")
-    train("gpt", texts, straight, *settings, steps=150)
-    options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", "budget.steps=150")]
-    command = ["train", RECIPES / "gpt.yaml", texts, "--out", killed, *options]
-    for step in (4, 60):
+    settings = ("keep.save_steps=2", "keep.last=3", "keep.evaluate=0.5", "keep.log=10")
+    train(recipe, texts, straight, *settings, steps=steps)
+    options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", f"budget.steps={steps}")]
+    command = ["train", RECIPES / f"{recipe}.yaml", texts, "--out", killed, *options]
+    for step in sorted(random.Random(recipe).sample(range(2, steps // 2), kills)):
         running = Running(tmp_path / f"{step}.log", *command)
         _wait_for_checkpoint(running, killed, step)
         running.signal(signal.SIGKILL)
         running.process.wait()
-    train("gpt", texts, killed, *settings, steps=150)
+    train(recipe, texts, killed, *settings, steps=steps)
     assert_same(straight, killed)
 
 

@@ -20,6 +20,7 @@ from torch.nn.utils import rnn
 
 from assay.models import fused
 from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, roles_of
+from assay.models.ranges import Count, Dropout
 
 State = list[tuple[Tensor, ...]]
 """Of each layer (h_BD,), or of an LSTM (h_BD, c_BD)."""
@@ -37,13 +38,13 @@ class RecurrentConfig:
         both_ways: two directions, each of half the width; no language model.
     """
 
-    vocabulary: int
-    layers: int
-    width: int
+    vocabulary: Count
+    layers: Count
+    width: Count
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
-    hidden: int | None = None
+    hidden: Count | None = None
     tied: bool = True
-    dropout: float = 0.0
+    dropout: Dropout = 0.0
     both_ways: bool = False
 
     def sizes(self) -> list[tuple[int, int]]:

@@ -31,6 +31,7 @@ from assay.tokens.tokenizer import TOKENIZER_JSON
 from assay.train.energy import Meter
 from assay.train.evaluate import Documents, ngram_nll
 from assay.train.predict import NGRAM
+from assay.train.world import device_of
 
 
 def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
     """
     if request.recipe.data.pair is not None:
         shape.objective_kind(request.recipe)  # says what reads pairs
+    device_of(request.recipe.train.device, "train.device")  # all is counted on the CPU; what is not there is refused
     with opened(request, quiet=quiet) as work:
         if found := work.finished():
             return found

@@ -103,7 +103,7 @@ class ScheduleRecipe(Section):
     kind: Literal["wsd", "constant", "linear", "cosine", "restarts"] = Field("wsd", description="its shape")
     warmup: Share = Field(0.02, description="share of the run")
     decay: Share = Field(0.3, description="wsd: share of the run at its end")
-    final: Share = Field(0.0, description="linear, cosine, restarts: factor of the peak at the end")
+    final: Share = Field(0.0, description="linear, cosine, restarts: factor of the peak after the last step")
     cycles: int = Field(4, ge=1, description="restarts: how many half waves")
 
 
@@ -144,7 +144,9 @@ class RunRecipe(Section):
     parallel: Literal["ddp", "fsdp", "tensor"] = Field("ddp", description="under torchrun: how ranks share the work")
     checkpointing: bool = Field(False, description="compute activations again in the backward pass: less memory")
     loaders: int = Field(1, ge=0, le=64, description="threads that make batches ahead; the result is the same")
-    average: float | None = Field(None, ge=0, lt=1, description="evaluate and keep an exponential average of weights")
+    average: float | None = Field(
+        None, ge=0, lt=1, description="evaluate and keep an exponential average of weights; not with fsdp"
+    )
     base_width: int | None = Field(
         None, ge=8, description="the width that the learning rates were tuned at; they are transferred to this one"
     )
