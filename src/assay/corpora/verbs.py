@@ -18,7 +18,6 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from assay import __version__
 from assay.corpora.scanned import Request, by_parts, in_sight, opened, scored, told_of
@@ -35,8 +34,8 @@ from assay.present.progress import Progress
 from assay.store import Artifact, Stage, Store, fingerprint
 from assay.workspace import Kind, Workspace
 
-CLUSTERED_STAGE = Stage("clustered", 1)
-KEPT = Stage("kept", 1)
+CLUSTERED_STAGE = Stage("clustered", 2)
+KEPT = Stage("kept", 2)
 LISTED = Stage("listed", 1)
 
 
@@ -259,8 +258,7 @@ def _counted(texts: Artifact, words: listed.WordList, store: Store, progress: Pr
 
 def _write(texts: list[Path], decided: Artifact, folder: Path, progress: Progress) -> dict[str, Any]:
     table = decided.file("decisions.parquet")
-    more = [pq.read_schema(table).field(name) for name in select.DECIDED if name in pq.read_schema(table).names]
-    with documents.PartsWriter(folder, "kept", pa.schema([*documents.DOCUMENTS, *more])) as writer:
+    with documents.PartsWriter(folder, "kept", documents.DOCUMENTS) as writer:
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in select.kept(texts, table):
