@@ -274,6 +274,11 @@ def test_lists_of_words_are_signals_and_rules(say: Say, texts: Path) -> None:
     Path("rude words.txt").write_text("# rude\nhell\ndamn it\n王八蛋\n\n", encoding="utf-8")
     say("corpus", "scan", texts, "a.jsonl", "--out", "scored")
     code, out, _ = say("corpus", "select", "scored", "--words", "rude words.txt", "--out", "kept", "--json")
+    words = json.loads(out)["words"]["words_rude_words"]
+    assert (words["found"], words["places"], words["of"]) == (2, 5, {"damn it": 1, "hell": 1, "王八蛋": 1})
+    documents = dict(pl.read_parquet("scored/artifacts/documents/*/*.parquet").select("doc_id", "text").iter_rows())
+    stands = [documents[one["doc_id"]][one["begin"] : one["end"]] for one in words["first"]]
+    assert (stands, json.loads(out)["notices"]) == (["HELL", "damn it", "Hell", "王八蛋", "王八蛋"], [])
     told = json.loads(out)["rules"]["words.rude_words"]
     assert (code, told["alone"], told["keeps"]) == (0, 2, "words_rude_words <= 0")
     kept = pl.read_parquet("kept/kept/*.parquet")
@@ -283,6 +288,15 @@ def test_lists_of_words_are_signals_and_rules(say: Say, texts: Path) -> None:
     assert json.loads(out)["rules"]["where"]["alone"] == 1
     counted = pl.read_parquet("some/artifacts/listed/*/*.parquet")
     assert sorted(counted["words_rude_words"].to_list(), reverse=True)[:3] == [3, 2, 0]
+    shown = say("corpus", "select", "scored", "--words", "rude words.txt", "--out", "kept", "--lang", "zh")[1]
+    assert "其中 3 个词出现在 2 篇文档的 5 处" in shown and "damn it" in shown
+    Path("absent.txt").write_text("sesquipedalian\nantidisestablishment\n")
+    code, out, _ = say("corpus", "select", "scored", "--words", "absent.txt", "--out", "all", "--json")
+    (notice,) = json.loads(out)["notices"]
+    assert "none of the 2 words of the list absent was found" in notice["en"] and "2 个词" in notice["zh"]
+    assert (
+        "Warning: none of the 2 words" in say("corpus", "select", "scored", "--words", "absent.txt", "--out", "all")[1]
+    )
     Path("none.txt").write_text("# nothing\n")
     assert "holds no words" in one_line(say("corpus", "select", "scored", "--words", "none.txt", "--out", "new"))
     line = one_line(say("corpus", "select", "scored", "--where", "words_rude < 3", "--out", "new"))

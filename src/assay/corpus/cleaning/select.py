@@ -21,7 +21,7 @@ from assay.corpus import documents
 from assay.corpus.cleaning.rules import Expression, Rule
 from assay.store import Stage
 
-DECIDED_BY_RULES = Stage("decisions", 1)
+DECIDED_BY_RULES = Stage("decisions", 2)
 DECISIONS = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),
