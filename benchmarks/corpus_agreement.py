@@ -1,11 +1,13 @@
-"""The rules of gopher-quality, gopher-repetition, c4 and fineweb against datatrove's, document by document.
+"""The rules of gopher-quality, gopher-repetition, c4, c4-fineweb, fineweb and zh against datatrove's, document by
+document.
 
     python benchmarks/corpus_agreement.py ../shared/data --peer PYTHON [--every 1] [--work FOLDER]
 
 PYTHON is that of an environment with datatrove 0.10 (see corpus_oracle.py); its verdicts are kept in FOLDER. Every rule
 is compared twice: with the words that we cut, and with datatrove's own words given to us, so that it can be seen
 whether a difference comes from where words are cut or from the rule. English text (mix-en) is held to datatrove's
-English; of Chinese (mix-zh) a table says how many documents datatrove's rules for English drop, and ours.
+English; Chinese (mix-zh), in the pack zh, to datatrove with FineWeb-2's bounds for it, and a table says how many
+Chinese documents datatrove's rules for English drop, and ours.
 """
 
 from __future__ import annotations
@@ -29,17 +31,25 @@ from assay.corpus.signals import language, scoring
 from assay.corpus.text import words
 from common import store_result
 
-PACK_NAMES = ("gopher-quality", "gopher-repetition", "c4", "fineweb")
+PACK_NAMES = ("gopher-quality", "gopher-repetition", "c4", "c4-fineweb", "fineweb")
+# Of zh, what is FineWeb-2's.
+ZH_NAMES = tuple(
+    rule.name
+    for rule in PACKS["zh"]
+    if rule.signal not in ("n_chars", "n_visible", "mean_line_length", "unspaced", "repeated_13chars")
+)
 # What datatrove calls these, where it is not the same: several of ours may be one of its.
 THEIRS = {
     "gopher-quality.hashes": "gopher-quality.symbols",
     "gopher-quality.ellipses": "gopher-quality.symbols",
     "c4.sentences": "c4.too_few_sentences",
     "c4.curly_brackets": "c4.curly_bracket",
+    "c4-fineweb.sentences": "c4-fineweb.too_few_sentences",
+    "c4-fineweb.curly_brackets": "c4-fineweb.curly_bracket",
     "fineweb.repeated_line_chars": "fineweb.duplicate_line_chars",
     "fineweb.newlines_per_word": "fineweb.newlines",
 }
-FIRST = ("c4.lorem_ipsum", "c4.curly_bracket")  # where datatrove's C4 stops, and does not count sentences any more
+FIRST = ("lorem_ipsum", "curly_bracket")  # where datatrove's C4 stops, and does not count sentences any more
 LANGUAGES = {"mix-en": "eng", "mix-zh": "cmn_Hani"}
 
 
@@ -55,7 +65,7 @@ def main() -> None:
     for name in LANGUAGES:
         batches = list(sampled(given.data / name, given.every))
         verdicts = asked(given, name, batches)
-        result[name] = compared(batches, verdicts)
+        result[name] = compared(batches, verdicts, (*PACK_NAMES, *(ZH_NAMES if name == "mix-zh" else ())))
         if name == "mix-zh":
             result[name]["false_drops"] = false_drops(batches, verdicts)
     store_result("corpus_agreement", result)
@@ -87,10 +97,12 @@ def asked(given: argparse.Namespace, name: str, batches: list[pa.RecordBatch]) -
     return {row["id"]: row for path in halves for row in map(json.loads, path.open())}
 
 
-def compared(batches: list[pa.RecordBatch], verdicts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def compared(
+    batches: list[pa.RecordBatch], verdicts: dict[str, dict[str, Any]], packs: tuple[str, ...]
+) -> dict[str, Any]:
     """Agreement of every rule, with our words and with theirs."""
     # Not asked for: the score of a language is another model's there (fastText's).
-    rules = [rule for rule in chosen(PACK_NAMES, []) if isinstance(rule, Rule) and rule.signal != "language_score"]
+    rules = [rule for rule in chosen(packs, []) if isinstance(rule, Rule) and rule.signal != "language_score"]
     names = list(dict.fromkeys(THEIRS.get(rule.name, rule.name) for rule in rules))
     counts = {cut: {name: Counter[str]() for name in names} for cut in ("ours", "theirs")}
     tokens = Counter[str]()
@@ -108,8 +120,10 @@ def compared(batches: list[pa.RecordBatch], verdicts: dict[str, dict[str, Any]])
             equal = True
             for cut, by_rule in fires.items():
                 ours = {name for name, values in by_rule.items() if values[i]}
-                if theirs & {*FIRST}:
-                    ours -= {"c4.too_few_sentences", *FIRST} - theirs
+                for pack in ("c4", "c4-fineweb"):
+                    first = {f"{pack}.{rule}" for rule in FIRST}
+                    if theirs & first:
+                        ours -= {f"{pack}.too_few_sentences", *first} - theirs
                 for name in names:
                     counts[cut][name]["theirs"] += name in theirs
                     counts[cut][name]["ours"] += name in ours

@@ -53,6 +53,22 @@ FINEWEB = {
     "duplicate_line_chars": "char_duplicates_ratio",
     "newlines": "new_line_ratio",
 }
+# FineWeb-2's configs/cmn_Hani.yml, one rule of the pack zh each.
+ZH_STOP_WORDS = "的 年 在 月 是 和 日 了 於 · 為 有 被 人 中 为 他 與 後 也 而 由"
+ZH_REPETITION = {
+    "duplicate_lines": {"dup_line_frac": 0.287},
+    **{f"top_{n}gram": {"top_n_grams": ((n, bound),)} for n, bound in ((2, 0.256), (3, 0.201), (4, 0.171))},
+    **{
+        f"duplicate_{n}grams": {"dup_n_grams": ((n, bound),)}
+        for n, bound in ((5, 0.198), (6, 0.182), (7, 0.167), (8, 0.154), (9, 0.14), (10, 0.127))
+    },
+}
+ZH_GOPHER = {
+    "alpha_words": {"max_non_alpha_words_ratio": 0.735},
+    "mean_word_length": {"min_avg_word_length": 1, "max_avg_word_length": 5},
+    "stop_words": {"min_stop_words": 2, "stop_words": ZH_STOP_WORDS.split()},
+}
+ZH_FINEWEB = {"line_punctuation": {"line_punct_thr": 0.106}, "newlines_per_word": {"new_line_ratio": 0.178}}
 
 
 def filters(language: str) -> dict[str, Any]:
@@ -66,9 +82,17 @@ def filters(language: str) -> dict[str, Any]:
     for rule, bounds in REPETITION.items():
         made[f"gopher-repetition.{rule}"] = GopherRepetitionFilter(**{**_NO_REPETITION, **bounds}, language=language)
     made["c4"] = C4QualityFilter(language=language)
+    made["c4-fineweb"] = C4QualityFilter(language=language, filter_no_terminal_punct=False)
     for rule, on_ in FINEWEB.items():
         off = {name: value for name, value in _OFF.items() if name != on_}
         made[f"fineweb.{rule}"] = FineWebQualityFilter(**off, language=language)
+    if language == "cmn_Hani":
+        for rule, bounds in ZH_REPETITION.items():
+            made[f"zh.{rule}"] = GopherRepetitionFilter(**{**_NO_REPETITION, **bounds}, language=language)
+        for rule, given in ZH_GOPHER.items():
+            made[f"zh.{rule}"] = GopherQualityFilter(**{**dict.fromkeys(every), **given}, language=language)
+        for rule, given in ZH_FINEWEB.items():
+            made[f"zh.{rule}"] = FineWebQualityFilter(**{**_OFF, **given}, language=language)
     return made
 
 
@@ -81,7 +105,7 @@ def main() -> None:
         for name, rule in rules.items():
             verdict = rule.filter(Document(text=row["text"], id=row["id"]))  # C4 rewrites the text of what it keeps
             if verdict is not True:
-                fails.append(f"c4.{verdict[1]}" if name == "c4" else name)
+                fails.append(f"{name}.{verdict[1]}" if name.startswith("c4") else name)
         words = split_into_words(row["text"], language)
         print(json.dumps({"id": row["id"], "fails": fails, "words": words}, ensure_ascii=False), flush=True)
 

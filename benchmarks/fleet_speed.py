@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from assay.train.allocator import keep_freed_memory
 
 from assay.models import products
 from assay.models.decoder import proxy
@@ -35,10 +34,12 @@ from assay.tokens import evalset
 from assay.tokens.pack import SPANS
 from assay.tokens.sampler import StreamPlan
 from assay.tokens.stream import TokenStream
-from assay.train.fleet import WORKER_ENVIRONMENT, Fleet
+from assay.train.engines.local import ENVIRONMENT, LocalEngine
+from assay.train.fleet import Fleet
 from assay.train.job import Branch, Job, JobInputs
 from assay.train.loop import DTYPES, TrainSpec
 from assay.train.optimizers import OptimizerConfig
+from assay.train.process import keep_freed_memory
 from common import store_result
 
 LAYERS, WIDTH, HEADS, VOCABULARY, T = 4, 128, 4, 4096, 128
@@ -64,7 +65,7 @@ def main() -> None:
         tokens = TokenStream.open(inputs.streams["train"]).shards[SOURCE]
         peer, bound = Peer(options.rows, tokens), Bound(options.rows, workers, options.dtype)
         rounds: dict[str, list[float]] = {"fleet": [], "peer": [], "bound": []}
-        with Fleet(store, Path(folder) / "work", workers) as fleet:
+        with Fleet(store, LocalEngine(store.root, Path(folder) / "work", workers)) as fleet:
             for number in range(-1, options.rounds):  # round -1 warms everything up
                 jobs = _jobs(options, number)
                 found = {
@@ -196,7 +197,7 @@ class Bound:
         import multiprocessing
 
         context = multiprocessing.get_context("spawn")
-        os.environ.update(WORKER_ENVIRONMENT)
+        os.environ.update(ENVIRONMENT)
         self.pipes, self.processes = [], []
         for _ in range(workers):
             ours, theirs = context.Pipe()

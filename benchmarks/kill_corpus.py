@@ -2,11 +2,11 @@
 
     python benchmarks/kill_corpus.py SOURCE... [--megabytes 20] [--kills 20] [--seed 0]
 
-`scan`, `select`, `dedup` and `privacy`, the real commands, on as much text of the sources. Each verb gets its share of
-the kills, by the time that it takes undisturbed; the moments are drawn over that time. Where a verb ends before its
+The verbs of COMMANDS, as a person gives them, on as much text of the sources. Each gets its share of the kills, by the
+time that it takes undisturbed, and one at least; the moments are drawn over that time. Where a verb ends before its
 next kill, its folder is compared and it begins anew in another one. Compared are all rows of all tables that are left:
-documents, signals, duplicates, decisions, findings, what is kept; and whether a kill left something half-written
-behind after the end.
+documents, signals, duplicates, decisions, findings, hits, what is removed, planted or kept; and whether a kill left
+something half-written behind after the end.
 """
 
 from __future__ import annotations
@@ -30,12 +30,21 @@ import polars as pl
 from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from common import store_result
 
-VERBS = {
-    "scan": [],
-    "select": ["--pack", "gopher-quality", "--pack", "gopher-repetition", "--pack", "zh"],
-    "dedup": [],
-    "privacy": [],
+ITEMS = "ITEMS"  # stands for a file of evaluation items
+COMMANDS = {
+    "scan": "scan",
+    "select": "select --pack gopher-quality --pack gopher-repetition --pack zh",
+    "dedup": "dedup",
+    "dedup_paragraph": "dedup --level paragraph",
+    "dedup_substring": "dedup --level substring",
+    "privacy": "privacy",
+    "decontaminate": f"decontaminate --against {ITEMS}",
+    "clean": "clean --unicode nfc --lines c4 --rare-words 2 --spaces",
+    "damage": "damage --defect markov_text --dose 0.2",
+    "damage_items": f"damage --defect contamination --dose 1 --copies 2 --items {ITEMS}",
+    "augment": "augment --drop 0.1 --swap 0.05 --copies 2",
 }
+EVERY = 20  # of so many documents one gives an evaluation item
 
 
 def main() -> None:
@@ -49,22 +58,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         amount = _cut(given, work / "texts")
-        _run(_command("scan", work / "texts", work / "warm"))  # compiles what is compiled once
+        _run(_command(work, "scan", work / "warm"))  # compiles what is compiled once
         seconds = {}
-        for verb in VERBS:
+        for name in COMMANDS:
+            if name not in ("scan", "select", "dedup", "privacy"):  # compile theirs
+                _run(_command(work, name, work / f"{name}-warm"))
             began = time.monotonic()
-            _run(_command(verb, _source(work, verb), work / verb))
-            seconds[verb] = time.monotonic() - began
+            _run(_command(work, name, work / name))
+            seconds[name] = time.monotonic() - began
         shares = _shares(seconds, given.kills)
         draw = random.Random(given.seed)
-        found = {verb: _killed(work, verb, seconds[verb], shares[verb], draw) for verb in VERBS}
+        found = {name: _killed(work, name, seconds[name], shares[name], draw) for name in COMMANDS}
     told = {"kills": sum(len(one["killed_after_seconds"]) for one in found.values()), "seed": given.seed, **amount}
     identical = not any(one["differing"] or one["left_behind"] for one in found.values())
     store_result("kill_corpus", {**told, "identical": identical, "verbs": found})
 
 
 def _cut(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """As much of the sources as is wanted, an equal part of each label, in files of one source each."""
+    """As much of the sources as is wanted, an equal part of each label, in files of one source each; and evaluation
+    items out of some of it."""
     options = ReadOptions(source_field=given.source_field, on_error="skip")
     sources = open_sources(given.sources, options)
     labels = sorted({file.label for file in sources.files})
@@ -80,15 +92,17 @@ def _cut(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 documents += 1
                 with (folder / f"{label}.jsonl").open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"text": row["text"]}, ensure_ascii=False) + "\n")
+                if documents % EVERY == 0:
+                    with (folder.parent / ITEMS).with_suffix(".jsonl").open("a", encoding="utf-8") as file:
+                        file.write(json.dumps({"text": row["text"][:300]}, ensure_ascii=False) + "\n")
     return {"documents": documents, "bytes": sum(sizes.values()), "sources": len(sizes)}
 
 
-def _source(work: Path, verb: str) -> Path:
-    return work / "texts" if verb == "scan" else work / "scan"
-
-
-def _command(verb: str, source: Path, out: Path) -> list[str]:
-    return [sys.executable, "-m", "assay", "corpus", verb, str(source), *VERBS[verb], "--json", "--out", str(out)]
+def _command(work: Path, name: str, out: Path) -> list[str]:
+    items = str((work / ITEMS).with_suffix(".jsonl"))
+    verb, *options = [items if word == ITEMS else word for word in COMMANDS[name].split()]
+    source = work / "texts" if name == "scan" else work / "scan"
+    return [sys.executable, "-m", "assay", "corpus", verb, str(source), *options, "--json", "--out", str(out)]
 
 
 def _run(command: list[str]) -> None:
@@ -97,6 +111,8 @@ def _run(command: list[str]) -> None:
 
 def _shares(seconds: dict[str, float], kills: int) -> dict[str, int]:
     """How often each verb is killed: by its time, and at least once."""
+    if kills < len(seconds):
+        raise SystemExit(f"--kills {kills}: there are {len(seconds)} verbs, each is killed once at least")
     rest = kills - len(seconds)
     shares = {verb: 1 + int(rest * taken / sum(seconds.values())) for verb, taken in seconds.items()}
     longest = max(seconds, key=lambda verb: seconds[verb])
@@ -104,16 +120,16 @@ def _shares(seconds: dict[str, float], kills: int) -> dict[str, int]:
     return shares
 
 
-def _killed(work: Path, verb: str, seconds: float, kills: int, draw: random.Random) -> dict[str, Any]:
+def _killed(work: Path, name: str, seconds: float, kills: int, draw: random.Random) -> dict[str, Any]:
     moments: list[float] = []
     differing: set[str] = set()
     left: set[str] = set()
     lives = 0
     while len(moments) < kills:
-        out = work / f"{verb}-killed"
+        out = work / f"{name}-killed"
         shutil.rmtree(out, ignore_errors=True)
         lives += 1
-        command = _command(verb, _source(work, verb), out)
+        command = _command(work, name, out)
         ended = False
         while not ended and len(moments) < kills:
             moment = draw.uniform(0, seconds)
@@ -127,7 +143,7 @@ def _killed(work: Path, verb: str, seconds: float, kills: int, draw: random.Rand
                 running.wait()
                 moments.append(round(moment, 1))
         _run(command)
-        differing |= set(_differing(work / verb, out))
+        differing |= set(_differing(work / name, out))
         left |= {path.name for path in out.rglob("*") if path.name.startswith((".staging-", ".unfinished-"))}
     return {
         "seconds_undisturbed": round(seconds, 1), "killed_after_seconds": moments, "folders": lives,

@@ -51,7 +51,7 @@ from common import HERE, store_result
 from train_side import Size, Spec
 
 PEERS = {"gpt2": "transformers", "litgpt": "litgpt"}  # side -> what pip calls it
-# What `assay.train.allocator` asks of glibc, for all sides: freed memory stays with the process.
+# What `assay.train.process` asks of glibc, for all sides: freed memory stays with the process.
 KEPT_MEMORY = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(1 << 31),

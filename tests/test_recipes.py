@@ -40,6 +40,10 @@ def test_a_recipe_is_read_explained_and_planned(path: Path) -> None:
     texts = [SourceText(name, 500_000, 400) for name in ("books", "news", "talk")]
     plan = make_plan(recipe, shape, texts)
     assert len(plan.seeds) == recipe.train.seeds
-    wanted = {(defect, dose) for defect in recipe.design.defects for dose in recipe.design.doses}
+    wanted = {
+        (defect, dose)
+        for defect in recipe.design.defects
+        for dose in (*recipe.design.doses, *recipe.design.held_out_doses)
+    }
     assert {(cell.defect, cell.dose) for cell in plan.cell_list() if cell.defect} == wanted
     assert plan.planned_tokens <= tokens

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -26,6 +27,7 @@ from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import Part, Sampler, StreamPlan
 from assay.tokens.stream import TokenStream
 from assay.train.fleet import Fleet
+from clusters import at_work, two_nodes
 from command import TINY as SMALLEST
 from command import Running, assay, claims, write_texts
 
@@ -145,17 +147,18 @@ def test_the_baseline_is_an_ngram_model_of_what_each_run_reads(finished: tuple[P
 
 def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(texts: Path, tmp_path: Path) -> None:
     more = (
-        "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates]", "design.doses=[0.8]",
+        "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates, repeated]",
+        "design.doses=[0.8]",
         "design.held_out_doses=[0.4]", "design.held_out_mixtures=2", "corpus.on_error=skip",
-        "design.damaged_sources=[numbers]",
+        "design.damaged_sources=[numbers]", "design.leaks=[8]", "design.orders=['-n_words']",
     )  # fmt: skip
     options = [word for word in TINY if "axes" not in word]
-    command = ["study", texts, *options, "--tokens", "1.6M", *(f"--set={pair}" for pair in more)]
+    command = ["study", texts, *options, "--tokens", "2.5M", *(f"--set={pair}" for pair in more)]
     done = assay(*command, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     claims = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
     predicted = [claim for claim in claims if claim["prediction"]]
-    about = ("dose:shuffle_words:0.4", "dose:exact_duplicates:0.4", "mixture", "mixture-2")
+    about = ("dose:shuffle_words:0.4", "dose:exact_duplicates:0.4", "dose:repeated:0.4", "mixture", "mixture-2")
     wanted = {f"prediction:{name}{of}" for name in about for of in ("", "@letters", "@numbers")}
     assert {claim["id"] for claim in predicted} == wanted
     for claim in predicted:
@@ -167,13 +170,29 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
     assert [(row["defect"], row["source"]) for row in alone] == [
         ("shuffle_words", "numbers"),
         ("exact_duplicates", "numbers"),
+        ("repeated", "numbers"),
     ]
     copies = alone[1]["effects"]  # copies of one source say nothing of the other
     assert copies["numbers"]["estimate"] > copies["letters"]["estimate"] and alone[1]["worst"] == "numbers"
     assert results["decisions"]["pairs"] == 21  # natural, two doses, two in one source, two mixtures
-    assert [[point["held_out"] for point in view["points"]] for view in views] == [[True, False]] * 2
+    assert [[point["held_out"] for point in view["points"]] for view in views] == [[True, False]] * 3
+    (leak,) = results["leaks"]
+    assert leak["copies"] == 8 and leak["effect"]["supported"]
+    assert leak["effect"]["interval"][1] < 0  # made-up words are learned by heart
+    (said,) = (claim["statement"] for claim in claims if claim["id"] == "leaked:8")
+    assert said["en"].startswith("Having held-out documents 8 times in the training text lowers the loss on those very")
+    assert said["zh"].startswith("把留出文档在训练文本中放入 8 份")
+    (order,) = results["orders"]
+    assert order["order"] == "-n_words" and set(order["effects"]) == {"", "letters", "numbers"}
+    assert {"order:-n_words", "order:-n_words@letters"} <= {claim["id"] for claim in claims}
+    unique = duckdb.sql(
+        f"""SELECT cell, min(U / D)::DOUBLE AS share FROM '{tmp_path}/out/artifacts/ledger/*/runs.parquet'
+            WHERE cell LIKE 'repeated%' GROUP BY cell ORDER BY cell"""
+    ).fetchall()
+    wanted_shares = {"repeated:0.4": 0.6, "repeated:0.8": 0.2, "repeated:0.8:numbers": 0.6}
+    assert dict(unique) == pytest.approx(wanted_shares, abs=0.05)  # sources are halves
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "8 more, of each source on its own" in page and "另有 8 条" in page
+    assert "10 more, of each source on its own" in page and "另有 10 条" in page
 
 
 def test_explain_trains_nothing_and_the_study_follows_its_plan(
@@ -280,6 +299,27 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
     assert claims(out) == claims(finished[0])
     kept, again = (json.loads((o / "results.json").read_text(encoding="utf-8")) for o in (finished[0], out))
     assert again["baseline"] == kept["baseline"]
+    assert not list(out.rglob(".staging-*"))
+
+
+def test_two_hosts_do_a_study_and_one_dies_in_the_middle(
+    texts: Path, finished: tuple[Path, dict[str, Any], str], tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install 'assay[cluster]'")
+    out, log = tmp_path / "study", tmp_path / "log"
+    with two_nodes() as (cluster, address):
+        run = Running(log, "study", texts, *TINY, "--out", out, "--ray", address)
+        run.wait_for("Training the fleet")
+        node, end = next(iter(cluster.worker_nodes)), time.monotonic() + 120
+        while not at_work(node, "_words"):
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.05)
+        time.sleep(0.5)
+        cluster.remove_node(node, allow_graceful=False)
+        code, lines = run.end(240)
+    assert code == 0, lines
+    assert "A machine of the cluster was lost in the middle of a run (" in log.read_text()
+    assert claims(out) == claims(finished[0])
     assert not list(out.rglob(".staging-*"))
 
 

@@ -36,6 +36,7 @@ def study(
     language: str,
     explain: bool,
     as_json: bool,
+    ray: str | None = None,
 ) -> None:
     """`assay study`. `options` are those that stand for a key of the recipe: key -> value, None where not given."""
     _one_of(budget, tokens, "assay study")
@@ -49,7 +50,7 @@ def study(
 
     request = room.Request(
         sources=sources or ["builtin:starter"], out=out, recipe=loaded, tokens=wanted_tokens, seconds=seconds,
-        language=language, command=["assay", *sys.argv[1:]],
+        language=language, command=["assay", *sys.argv[1:]], ray=ray,
     )  # fmt: skip
     if explain:
         _print_explanation([*explain_recipe(loaded, origins), *room.explain(request, quiet=as_json)], as_json)
@@ -493,6 +494,7 @@ def mixture_fit(
     caps: list[str],
     kl: float,
     level: float,
+    out: Path | None,
     language: str,
     as_json: bool,
 ) -> None:
@@ -504,5 +506,5 @@ def mixture_fit(
         raise InputError(what, where="assay mixture fit", remedy="give both, or neither")
     tested = None if test[0] is None or test[1] is None else (test[0], test[1])
     request = mixtures.Request(*tables, tested, target, natural, key, tuple(caps), kl, level)
-    found = mixtures.fit(request)
+    found = mixtures.fit(request).answer if out is None else mixtures.written(request, out, _command(), language)
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told_mixtures.told(found, language)))

@@ -37,7 +37,7 @@ from assay.corpus.reading.source import ReadOptions, identity_of, title_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
-from assay.impact import baseline, design, filters, jobs, plant, predictions
+from assay.impact import baseline, design, filters, jobs, leaks, orders, plant, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
 from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan
@@ -53,7 +53,10 @@ from assay.report import study as report
 from assay.store import Artifact, Stage, fingerprint, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.learn import Learning
+from assay.tokens.sampler import LEAKED, REPEATED
 from assay.train import energy
+from assay.train.engines.cluster import ClusterEngine
+from assay.train.engines.local import LocalEngine
 from assay.train.fleet import Fleet
 from assay.train.job import JobInputs
 from assay.train.optimizers import OptimizerConfig
@@ -79,6 +82,7 @@ class Request:
         tokens, seconds: the budget, one of both.
         language: of progress and of the page's first view.
         command: as typed.
+        ray: the address of the cluster that does the runs and scores the documents; None: this machine.
     """
 
     sources: list[str]
@@ -88,6 +92,7 @@ class Request:
     seconds: float | None
     language: str
     command: list[str]
+    ray: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """What makes it this study and no other."""
@@ -172,8 +177,13 @@ class _Study:
         self.request, self.space, self.progress = request, space, progress
         self.recipe, self.store = request.recipe, space.store
         self.began = self.noted = time.monotonic()
-        workers = self.recipe.train.workers or cores()
-        self.fleet = Fleet(self.store, space.work, workers)
+        workers, where = self.recipe.train.workers, (self.store.root, space.work)
+        self.fleet = Fleet(
+            self.store,
+            ClusterEngine(*where, request.ray, workers, lambda cell: progress.warn("lost", cell=cell))
+            if request.ray
+            else LocalEngine(*where, workers or cores()),
+        )
 
     def run(self) -> StudyResults:
         with self.fleet:
@@ -181,6 +191,7 @@ class _Study:
             self.space.settle(corpus=prepared.corpus.fingerprint, plan=prepared.plan_artifact.fingerprint)
             self.space.remember(builtins=prepared.corpus.builtins)
             inputs = self._tokens(prepared)
+            workers = self.fleet.size
             prepared, everything, registered = self._train(prepared, inputs)
         vocabulary = prepared.tokens.encoder.vocabulary
         counted = baseline.losses(self.store, prepared.plan, self.recipe.train, inputs, vocabulary, self.progress)
@@ -188,7 +199,7 @@ class _Study:
         results = findings(
             Finished(prepared, self.recipe, self.store, inputs, everything, registered, counted),
             asked=Asked(self.request.title, shlex.join(self.request.command), self.request.budget_in_words),
-            cost=self._cost(prepared, everything),
+            cost=self._cost(prepared, everything, workers),
         )
         write_json_atomic(self.space.path("claims.json"), [c.model_dump(mode="json") for c in results.claims])
         write_json_atomic(self.space.path("results.json"), results.model_dump(mode="json"))
@@ -246,6 +257,7 @@ class _Study:
             self.progress.to,
             without=self.request.out,
             builtins=self.space.recall("builtins"),
+            ray=self.request.ray,
         )
         self.space.check(corpus=corpus.fingerprint)
         return corpus
@@ -278,7 +290,7 @@ class _Study:
                         where="--budget",
                         remedy=f"give {math.ceil((other + 60) / 60)}m at least (what has been read is kept)",
                     )
-            workers, n = self.fleet.n_workers, len(corpus.sources)
+            workers, n = self.fleet.size, len(corpus.sources)
             shape = choose_shape(self.recipe, request.tokens, left, workers, n, probe, other)
             (folder / "shape.json").write_text(shape.model_dump_json(indent=1), encoding="utf-8")
 
@@ -300,7 +312,8 @@ class _Study:
     def _tokens(self, prepared: Prepared) -> JobInputs:
         plan, corpus = prepared.plan, prepared.corpus
         cells = plan.cell_list()
-        defects = list(dict.fromkeys(cell.defect for cell in cells if cell.axis == "quality" and cell.defect))
+        planted = (cell.defect for cell in cells if cell.axis == "quality" and cell.defect != REPEATED)
+        defects = [defect for defect in dict.fromkeys(planted) if defect]
         chosen = {cell.name for cell in cells if cell.axis == "filter"}
         self.progress.stage("tokens", 4 + len(defects) + len(chosen))
         streams = {
@@ -333,8 +346,18 @@ class _Study:
                 held_out, prepared.tokens.encoder, self.store, plan.row_tokens, plan.eval_tokens
             )
             self.progress.advance(1)
+        if self.recipe.design.leaks:
+            batch = leaks.planted_documents(evaluation["eval"], prepared.tokens.encoder, plan, self.recipe.design)
+            config = {"sources": list(plan.natural), "copies": list(self.recipe.design.leaks), "plan": plan.run_steps}
+            after = {"evaluation": evaluation["eval"].fingerprint}
+            streams[LEAKED] = prepare.stream([batch], prepared.tokens, self.store, LEAKED, config, after)
+        wanted = {cell.order for cell in cells if cell.order is not None}
         return JobInputs(
-            streams, evaluation, prepared.tokens.artifact.fingerprint, fingerprint(self.request.identity())
+            streams,
+            evaluation,
+            prepared.tokens.artifact.fingerprint,
+            fingerprint(self.request.identity()),
+            orders={text: orders.values(text, corpus, streams["train"], self.store) for text in sorted(wanted)},
         )
 
     @staticmethod
@@ -452,7 +475,7 @@ class _Study:
         measured, anchors = (measurements(self.store, inputs, parts, split) for split in ("eval", "test"))
         return predictions.register(path, plan, measured, anchors, self.recipe.design.level)
 
-    def _cost(self, prepared: Prepared, parts: list[Artifact]) -> Cost:
+    def _cost(self, prepared: Prepared, parts: list[Artifact], workers: int) -> Cost:
         sums = (
             Ledger(self.store)
             .query(
@@ -467,7 +490,6 @@ class _Study:
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         unit = 1 if sys.platform == "darwin" else 1024
-        workers = self.fleet.n_workers
         return Cost(
             seconds=sum(seconds.values()),
             seconds_by_stage=seconds,

@@ -30,8 +30,8 @@ from assay.errors import InputError
 ASSIGNED = st.characters(exclude_categories=("Cs", "Cn"))
 MIXED = st.text(alphabet="aB é\n\t,.'’-—3１Ａ，。中文里后  　\u200b\u200d👩İΣςﬁ①<>&", max_size=60)
 EVERYTHING = Cleaning(
-    unicode="nfkc", html=True, urls=True, emails=True, width="all", script="simplified", case="lower", digits="zero",
-    stop_words=("en", "zh"), punctuation="drop", spaces=True,
+    unicode="nfkc", html=True, urls=True, emails=True, lines="refinedweb", width="all", script="simplified",
+    case="lower", digits="zero", stop_words=("en", "zh"), punctuation="drop", spaces=True,
 )  # fmt: skip
 
 

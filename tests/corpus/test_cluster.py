@@ -16,6 +16,7 @@ import test_cli
 from assay.corpus.parts import Part, done_by_parts
 from assay.errors import InputError
 from assay.store import Store, whole_file
+from clusters import two_nodes
 from command import write_texts
 from test_cli import Say, one_line
 
@@ -35,18 +36,8 @@ def slow_copy(source: Path, target: Path, threads: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
-    """Two nodes on this machine, a core each."""
-    from ray.cluster_utils import Cluster
-
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        [*map(str, Path(__file__).parents[:2]), os.environ.get("PYTHONPATH", "")]
-    )
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
-    made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    made.add_node(**node)
-    yield f"127.0.0.1:{made.address.rpartition(':')[2]}"  # which is as far as tests connect
-    made.shutdown()
+    with two_nodes() as (_, address):
+        yield address
 
 
 def test_two_nodes_survive_the_death_of_a_worker(cluster: str, tmp_path: Path) -> None:

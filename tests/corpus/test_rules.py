@@ -13,7 +13,7 @@ from test_kernels import REAL
 
 from assay.corpus.cleaning import rules, select
 from assay.corpus.cleaning.rules import PACKS, Expression, Rule
-from assay.corpus.signals import language, scoring
+from assay.corpus.signals import language, quality, scoring
 from assay.errors import InputError
 
 
@@ -97,15 +97,104 @@ def test_expressions_ask_signals_and_duplicates(tmp_path: Path) -> None:
     assert told["rules"]["where-1"]["keeps"] == "n_words > 50 AND NOT is_exact_duplicate"
 
 
-def test_thresholds_are_those_of_the_reference() -> None:
-    """Every pack has rules, every rule a bound and a signal that there is; names are unique."""
+Bounds = dict[str, tuple[float | None, float | None]]
+GOPHER: Bounds = {
+    "n_words": (50, 100_000), "mean_word_length": (3, 10), "hashes": (None, 0.1), "ellipses": (None, 0.1),
+    "bullet_lines": (None, 0.9), "ellipsis_lines": (None, 0.3), "alpha_words": (0.8, None), "stop_words": (2, None),
+}  # fmt: skip
+REPETITION: Bounds = {
+    "duplicate_lines": (None, 0.30), "duplicate_paragraphs": (None, 0.30), "duplicate_line_chars": (None, 0.20),
+    "duplicate_paragraph_chars": (None, 0.20), "top_2gram": (None, 0.20), "top_3gram": (None, 0.18),
+    "top_4gram": (None, 0.16), "duplicate_5grams": (None, 0.15), "duplicate_6grams": (None, 0.14),
+    "duplicate_7grams": (None, 0.13), "duplicate_8grams": (None, 0.12), "duplicate_9grams": (None, 0.11),
+    "duplicate_10grams": (None, 0.10),
+}  # fmt: skip
+PUBLISHED: dict[str, Bounds] = {
+    "gopher-quality": GOPHER,
+    "gopher-repetition": REPETITION,
+    "c4": {"c4_sentences": (5, None), "lorem_ipsum": (None, 0), "curly_brackets": (None, 0)},
+    "c4-fineweb": {
+        "c4_sentences_any_end": (5, None), "lorem_ipsum_any_end": (None, 0), "curly_brackets_any_end": (None, 0)
+    },
+    "fineweb": {
+        "line_punctuation": (0.12, None), "short_lines": (None, 0.67), "repeated_line_chars": (None, 0.01),
+        "newlines_per_word": (None, 0.3), "language_score": (0.65, None),
+    },
+    "dclm": {**GOPHER, **REPETITION, "language_score": (0.65, None), "flagged_words": (None, 0.05)},
+    "data-juicer": {
+        "special_characters": (None, 0.25), "top_10chars": (None, 0.5), "repeated_10grams": (None, 0.5),
+        "alphanumerics": (0.25, None), "listed_words": (0.3, None), "language_score": (0.8, None),
+    },
+    "zh": {
+        # FineWeb-2, configs/cmn_Hani.yml
+        "language_score": (0.692, None), "duplicate_lines": (None, 0.287), "line_punctuation": (0.106, None),
+        "newlines_per_word": (None, 0.178), "alpha_words": (0.735, None), "mean_word_length": (1, 5),
+        "stop_words_zh": (2, None), "top_2gram": (None, 0.256), "top_3gram": (None, 0.201), "top_4gram": (None, 0.171),
+        "duplicate_5grams": (None, 0.198), "duplicate_6grams": (None, 0.182), "duplicate_7grams": (None, 0.167),
+        "duplicate_8grams": (None, 0.154), "duplicate_9grams": (None, 0.14), "duplicate_10grams": (None, 0.127),
+        # ChineseWebText: more than 200 characters
+        "n_chars": (201, None), "mean_line_length": (10, None), "unspaced": (0.3, None),
+        "repeated_13chars": (None, 0.5),
+        # FlagData
+        "n_visible": (16, None),
+    },
+}  # fmt: skip
+"""Bounds as the recipes were published, typed from them: {pack: {signal: (low, high)}}."""
+ANY = {
+    "hashes", "ellipses", "bullet_lines", "ellipsis_lines", "duplicate_lines", "duplicate_paragraphs",
+    "duplicate_line_chars", "duplicate_paragraph_chars", "line_punctuation", "repeated_line_chars", "language_score",
+    "special_characters", "top_10chars", "repeated_10grams", "alphanumerics",
+}  # fmt: skip
+"""Signals that no space between words, mark of ASCII or English word is needed for."""
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_thresholds_are_those_of_the_reference(name: str) -> None:
+    """Every bound of every pack, and what text it is asked of; nothing is missing and nothing else is there."""
+    assert {rule.signal: (rule.low, rule.high) for rule in PACKS[name]} == PUBLISHED[name]
+    for rule in PACKS[name]:
+        kind = "any" if rule.signal in ANY else "en" if rule.signal == "stop_words" else "spaced"
+        assert rule.fits == ("zh" if name == "zh" else kind), rule.name
+
+
+def test_rules_are_named_once_and_ask_signals_that_there_are() -> None:
     every = [rule for pack in PACKS.values() for rule in pack]
+    assert PACKS.keys() == PUBLISHED.keys()
     assert len({rule.name for rule in every}) == len(every)
+    assert all(rule.name.startswith(f"{name}.") for name, pack in PACKS.items() for rule in pack)
     assert all(rule.signal in scoring.NAMES for rule in every)
     assert all(rule.low is not None or rule.high is not None for rule in every)
-    bounds = {rule.name: (rule.low, rule.high) for rule in every}
-    assert bounds["gopher-repetition.top_3gram"] == (None, 0.18)
-    assert bounds["zh.mean_word_length"] == (1, 5)
+
+
+def test_stop_words_are_the_published_ones() -> None:
+    """Gopher's 8 (Rae et al. 2021, appendix A1.1), and the 22 of FineWeb-2 for Chinese, by code point."""
+    published = (
+        0x7684, 0x5E74, 0x5728, 0x6708, 0x662F, 0x548C, 0x65E5, 0x4E86, 0x65BC, 0xB7, 0x70BA, 0x6709, 0x88AB, 0x4EBA,
+        0x4E2D, 0x4E3A, 0x4ED6, 0x8207, 0x5F8C, 0x4E5F, 0x800C, 0x7531,
+    )  # fmt: skip
+    assert quality.STOP_WORDS_ZH.split() == [chr(point) for point in published]
+    assert set(quality.STOP_WORDS.split()) == {"the", "be", "to", "of", "and", "that", "have", "with"}
+    simple, traditional, dot = "他的书，是为人而写。", "他於此與人為友，後也有書。", "阿·托尔斯泰在那儿"
+    rows = scoring.signals(batch_of([simple, traditional, dot, "我们要去学校"])).to_pylist()
+    assert [row["stop_words_zh"] for row in rows] == [6, 7, 2, 0]
+
+
+def test_stop_words_of_a_pack_are_not_those_of_the_long_lists() -> None:
+    """listed_words is about the lists of stopwords-iso, which lack 於 and 為."""
+    listed, other = scoring.signals(batch_of(["的 在", "於 為"])).column("listed_words").to_pylist()
+    assert (listed, other) == (1.0, 0.0)
+
+
+def test_wide_spaces_are_spaces_to_the_rules_of_chinese(tmp_path: Path) -> None:
+    """FlagData turns U+3000 into a space before it counts: here it counts as one, whatever text it stands in."""
+    texts = ["　　" * 8 + "十五个字的一段文字在这里写完了", "　　" + "十六个字的一段文字在这里都写完了"]
+    assert decided(tmp_path, texts, rules.chosen(["zh.visible"], []))[0] == [["zh.visible"], []]
+
+
+def test_fineweb_asks_c4s_rules_of_lines_without_a_mark(tmp_path: Path) -> None:
+    texts = ["A line of words without its mark\n" * 5, "A line of words with its mark.\n" * 5, "Lorem ipsum dolor sit"]
+    reasons, _ = decided(tmp_path, texts, rules.chosen(["c4", "c4-fineweb"], []))
+    assert reasons == [["c4.sentences"], [], ["c4.sentences", "c4-fineweb.sentences", "c4-fineweb.lorem_ipsum"]]
 
 
 @pytest.mark.parametrize(

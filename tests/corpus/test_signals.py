@@ -72,7 +72,9 @@ def sentences(line: str) -> int:
 
 
 def c4(text: str) -> dict[str, float]:
-    found = lorem = curly = kept = 0
+    found = dict.fromkeys(("c4_sentences", "lorem_ipsum", "curly_brackets"), 0)
+    found |= {f"{name}_any_end": 0 for name in found}
+    kept = 0
     lines = text.splitlines()
     for whole in lines:
         line = whole.strip()
@@ -80,21 +82,49 @@ def c4(text: str) -> dict[str, float]:
         if any(len(word) > 1000 for word in words):
             continue
         bare = re.sub(r"\[\d*]|\[edit]|\[citation needed]", "", line)
-        if not bare.endswith((".", "?", "!", '"', "'")) or bare.endswith("...") or len(words) < 3:
+        if len(words) < 3:
             continue
+        ends = bare.endswith((".", "?", "!", '"', "'")) and not bare.endswith("...")
         low = bare.lower()
         if "lorem ipsum" in low:
-            lorem += 1
+            counts = {"lorem_ipsum": 1}
         elif "javascript" in low:
             continue
         elif "{" in bare:
-            curly += 1
-        elif not any(p in low for p in ("terms of use", "privacy policy", "use cookies")):
-            kept += 1
-            found += sentences(bare)
-    return {
-        "c4_sentences": found, "lorem_ipsum": lorem, "curly_brackets": curly, "c4_lines": kept / max(len(lines), 1)
-    }  # fmt: skip
+            counts = {"curly_brackets": 1}
+        elif any(p in low for p in ("terms of use", "privacy policy", "use cookies")):
+            continue
+        else:
+            counts = {"c4_sentences": sentences(bare)}
+            kept += ends
+        for name, count in counts.items():
+            found[name] += count * ends
+            found[f"{name}_any_end"] += count
+    return {**found, "c4_lines": kept / max(len(lines), 1)}
+
+
+COUNTER = r"\W*\d[,.\d]*[kmb]?\s+(likes|shares|comments|retweets|reposts|quotes|bookmarks|upvotes|downvotes"
+COUNTER += r"|downloads|views|followers)\W*"
+
+
+def flagged(text: str) -> float:
+    """The share of words that DCLM's line modifiers take out."""
+    gone = 0
+    for whole in text.split("\n"):
+        line = whole.strip()
+        if not line:
+            continue
+        if (
+            2 * sum(c.isupper() for c in line) > len(line)
+            or all("0" <= c <= "9" for c in line)
+            or re.fullmatch(COUNTER, line.lower())
+            or len(line.split()) < 2
+        ):
+            gone += len(cut(line))
+        elif len(line.split()) <= 10:
+            calls = r"(?i)^sign-in|items in cart|read more(\.\.\.|…)$"
+            gone += sum(len(cut(call.group())) for call in re.finditer(calls, line))
+    return gone / max(len(cut(text)), 1)
 
 
 def windows(text: str, width: int) -> tuple[float, float]:
@@ -138,6 +168,7 @@ def plain(text: str) -> dict[str, float]:
         "bullet_lines": sum(line.lstrip().startswith(("•", "-")) for line in lines) / number,
         "ellipsis_lines": sum(line.rstrip().endswith(("...", "…")) for line in lines) / number,
         **c4(text),
+        "flagged_words": flagged(text),
         "line_punctuation": sum(line[-1] in TERMINAL for line in shown) / of_lines,
         "short_lines": sum(len(line) <= 30 for line in shown) / of_lines,
         "repeated_line_chars": repeated(shown)[1] / max(len(text.replace("\n", "")), 1),
@@ -201,7 +232,10 @@ LINES = [
     "Read our privacy policy, please.", "Lorem ipsum dolor sit amet.", "A brace { in a line.",
     "Cited before its end.[1]",
     "It trails off into nothing...", '"Quoted." he said, "and again!"', "x" * 1001 + " is a long word.",
-    "[edit] Headings are dropped.", "One more [citation needed] for you?", "We use cookies on this site.",
+    "[edit] Headings are dropped.", "3 likes", "* 1,200k Views *", "4 reviews", "1984", "19 84", "Alone", "BUY it NOW",
+    "Sign-in to read our news", "There are 3 items in cart, no more", "It rained. Read more...", "Read more…",
+    "We read more... and more", "So many words that no line as long as this one is a call read more...",
+    "One more [citation needed] for you?", "We use cookies on this site.",
 ]  # fmt: skip
 
 
@@ -216,15 +250,12 @@ def test_signals_of_real_text() -> None:
 
 
 def test_refinedwebs_lines() -> None:
-    texts = [
-        "BUY NOW\nThis is a sentence of words.",
-        "3 likes\nIt goes on here.",
-        "1984\nA year.",
-        "Read more...\nFine text.",
-    ]
-    rows = measured([*texts, "Words that nobody flags, in a line."])
-    assert [row["flagged_words"] > 0 for row in rows] == [True, True, True, True, False]
-    assert [row["uppercase_lines"] for row in rows] == [0.5, 0, 0, 0, 0]
+    """A line is gone as a whole, or loses what calls on the reader, as DCLM has it."""
+    rest = "\nThis line has six words"
+    texts = ["BUY NOW", "3 likes", "1984", "Read more...", "Sign-in to see it", "The 3 items in cart", "4 reviews here"]
+    rows = measured([text + rest for text in texts])
+    assert [round(row["flagged_words"] * row["n_tokens"]) for row in rows] == [2, 2, 1, 3, 3, 3, 0]
+    assert [row["uppercase_lines"] for row in rows] == [0.5, 0, 0, 0, 0, 0, 0]
 
 
 def test_chinese_is_cut_by_the_dictionary_and_its_signals_are_of_that() -> None:

@@ -12,9 +12,9 @@ import pytest
 from assay.models import interop, vectors
 from assay.models.ngram import KneserNey
 from assay.tokens.tokenizer import Encoder
-from trainings import RECIPES, train
+from trainings import RECIPES, pairs, train
 
-NEURAL = ["gpt", "bert", "bart", "t5", "lstm", "words"]
+NEURAL = ["gpt", "bert", "bart", "t5", "lstm", "words", "translation"]
 
 
 def test_every_recipe_is_here() -> None:
@@ -25,11 +25,13 @@ def test_every_recipe_is_here() -> None:
 def test_a_recipe_says_what_it_is_for(name: str) -> None:
     content = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
     assert content.startswith("# ")
-    assert f"assay train recipes/train/{name}.yaml --out " in content
+    read = "my-pairs.jsonl " if name == "translation" else ""
+    assert f"assay train recipes/train/{name}.yaml {read}--out " in content
 
 
 @pytest.mark.parametrize("name", NEURAL)
 def test_a_neural_recipe_ends_in_a_model_that_loads(name: str, texts: Path, tmp_path: Path) -> None:
+    texts = pairs(tmp_path / "pairs") if name == "translation" else texts
     answer = train(name, texts, tmp_path / "run")
     assert answer["steps"] == 6
     assert answer["tokens"] == 6 * 4 * 16
@@ -37,7 +39,9 @@ def test_a_neural_recipe_ends_in_a_model_that_loads(name: str, texts: Path, tmp_
     folder = Path(answer["checkpoint"])
     model, encoder = interop.load(folder), Encoder.load(folder)
     assert model.config.vocabulary == encoder.vocabulary  # type: ignore[union-attr]
-    assert (answer["bits_per_byte"] is not None) == (name in ("gpt", "lstm"))  # those that spell the text
+    assert (answer["bits_per_byte"] is not None) == (
+        name in ("gpt", "lstm", "translation")
+    )  # those that spell the text
     assert set(answer["evaluations"]) == {"eval", "test", "train"}
     for found in answer["evaluations"].values():
         low, high = found["loss"]["interval"]

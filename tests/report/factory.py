@@ -20,8 +20,10 @@ from assay.impact.results import (
     Effect,
     FilterRow,
     LawView,
+    LeakRow,
     MixtureRow,
     MixtureView,
+    OrderRow,
     Sample,
     SourceProfile,
     StudyResults,
@@ -80,6 +82,14 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         "baseline": _baseline(floors),
         "law": _law(),
         "doses": [_dose("near_duplicates", 0.05), _dose("character_noise", 0.35)],
+        "leaks": [
+            LeakRow(copies=k, effect=Effect(estimate=-g, interval=(-g - 0.01, -g + 0.01), p_value=g, supported=k > 1))
+            for k, g in ((1, 0.004), (4, 0.06), (16, 0.41))
+        ],
+        "orders": [
+            OrderRow(order=text, effects=row.effects)
+            for text, row in zip(("n_words", "-n_words"), _filters(sources, chance), strict=True)
+        ],
         "filters": _filters(sources, chance),
         "decisions": _decisions(sources),
         "mixtures": _mixtures(sources, chance),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from assay.tokens.sampler import Part, Sampler, StreamPlan, permuted, splitmix64, uniform
+from assay.tokens.sampler import REPEATED, Part, Sampler, StreamPlan, permuted, splitmix64, uniform
 from assay.tokens.stream import TokenStream
 
 T, B = 8, 16
@@ -180,6 +180,48 @@ def test_only_the_named_source_is_damaged() -> None:
     assert np.array_equal(alone.slots[2], whole.slots[2] & own) and alone.slots[2].any()
     for mine, other in zip(alone.slots[:2], clean.slots[:2], strict=True):
         assert np.array_equal(mine[~own], other[~own])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0, 0.9), st.integers(0, 5))
+def test_repeated_text_begins_like_fresh_text_and_is_read_equally_often(dose: float, seed: int) -> None:
+    fresh, again = sampler(seed=seed), sampler(seed=seed, defect=REPEATED, dose=dose)
+    assert np.array_equal(sources(fresh), sources(again))
+    assert not again.slots[2].any()
+    for i, name in enumerate(fresh.sources):
+        here, there = (s.slots[1][s.slots[0] == i] for s in (fresh, again))
+        n = min(len(fresh.part_rows[name]), max(1, round((1 - dose) * len(here))))
+        assert np.array_equal(here[:n], there[:n])
+        _, times = np.unique(there, return_counts=True)
+        assert len(times) == n
+        assert times.max() - times.min() <= 1
+        assert again.epochs()[name] == pytest.approx(len(there) / n)
+
+
+def test_only_the_named_source_is_repeated() -> None:
+    fresh, again = sampler(), sampler(defect=REPEATED, dose=0.5, only="b")
+    for i, name in enumerate(fresh.sources):
+        here, there = (s.slots[1][s.slots[0] == i] for s in (fresh, again))
+        assert np.array_equal(here, there) == (name != "b")
+        assert (again.epochs()[name] == fresh.epochs()[name]) == (name != "b")
+
+
+def test_in_order_the_same_rows_are_read_by_the_values_of_their_documents() -> None:
+    texts = {name: np.arange(n, dtype=np.uint32) + 1 for name, n in LENGTHS.items()}
+    for tokens in texts.values():
+        tokens[::20] = 0  # a document every twenty tokens
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=-(-n // 20)) for name, n in LENGTHS.items()}
+    streams = {"train": TokenStream(texts)}
+    plan = replace(PLAN, part=Part(1, 2, 7))
+    mixed = Sampler(plan, streams, 10)
+    ordered = Sampler(replace(plan, order="quality"), streams, 10, {"quality": values})
+    assert np.array_equal(sources(mixed), sources(ordered))
+    for i, name in enumerate(mixed.sources):
+        here, there = (s.slots[1][s.slots[0] == i] for s in (mixed, ordered))
+        assert sorted(here) == sorted(there)
+        own = values[name][there * T // 20]
+        assert (np.diff(own) >= 0).all() and len(np.unique(own)) > 3
 
 
 def test_another_stream_is_read_by_parts_of_its_own() -> None:

@@ -6,12 +6,14 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assay import ledger
 from assay.errors import Stopped, WorkError
 from assay.store import Store
+from assay.train.engines.local import LocalEngine
 from assay.train.fleet import Fleet
 from assay.train.job import Branch, Job, run_job
 from assay.train.probe import Probe
@@ -24,12 +26,21 @@ JOBS = [
 ENDLESS = replace(JOB, branches=(Branch(20_000, 10),))
 
 
+def local(store: Store, work: Path, size: int) -> Fleet:
+    return Fleet(store, LocalEngine(store.root, work, size))
+
+
+def hands(fleet: Fleet) -> list[Any]:
+    assert isinstance(fleet.engine, LocalEngine)
+    return fleet.engine.hands
+
+
 def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     found = {}
     for workers in (1, 2):
         store = Store(tmp_path / f"store-{workers}")
         told: list[int] = []
-        with Fleet(store, tmp_path / f"work-{workers}", workers) as fleet:
+        with local(store, tmp_path / f"work-{workers}", workers) as fleet:
             speeds = fleet.probe(Probe(MODEL, row_tokens=8, batch_rows=2, dtype="float32", seconds=0.01))
             parts = fleet.run(inputs(store), JOBS, lambda tokens, found=False, told=told: told.append(tokens))
         assert len(speeds) == workers
@@ -49,10 +60,10 @@ def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
 def test_done_jobs_need_no_worker(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     done = run_job(JOB, data(store), store, tmp_path / "work", silent)
-    with Fleet(store, tmp_path / "work", 2) as fleet:
+    with local(store, tmp_path / "work", 2) as fleet:
         told: list[tuple[int, bool]] = []
         parts = fleet.run(inputs(store), [JOB], lambda tokens, found=False: told.append((tokens, found)))
-        assert not fleet._workers
+        assert not hands(fleet)
     assert [part.fingerprint for part in parts] == [done.fingerprint]
     assert told == [(JOB.tokens, True)]
 
@@ -61,7 +72,7 @@ def run_and(tmp_path: Path, job: Job, act: object, after: int) -> tuple[Fleet, S
     """Start a job and do `act(fleet)` when the fleet has told of its training so many times."""
     store = Store(tmp_path / "store")
     calls = iter(range(10**9))
-    fleet = Fleet(store, tmp_path / "work", 1)
+    fleet = local(store, tmp_path / "work", 1)
 
     def on_tokens(tokens: int, *, found: bool = False) -> None:
         if next(calls) == after:
@@ -74,8 +85,7 @@ def run_and(tmp_path: Path, job: Job, act: object, after: int) -> tuple[Fleet, S
 
 def test_a_killed_worker_is_told_in_one_line(tmp_path: Path) -> None:
     def kill(fleet: Fleet) -> None:
-        assert fleet._workers[0].process.pid is not None
-        os.kill(fleet._workers[0].process.pid, signal.SIGKILL)
+        os.kill(hands(fleet)[0].process.pid, signal.SIGKILL)
 
     with pytest.raises(WorkError, match="a worker died") as caught:
         run_and(tmp_path, ENDLESS, kill, after=3)
@@ -91,7 +101,7 @@ def test_ctrl_c_saves_and_a_rerun_gives_the_same_ledger(tmp_path: Path) -> None:
     processes = []
 
     def interrupt(fleet: Fleet) -> None:
-        processes.extend(worker.process for worker in fleet._workers)
+        processes.extend(hand.process for hand in hands(fleet))
         raise KeyboardInterrupt
 
     with pytest.raises(Stopped) as caught:
@@ -117,7 +127,7 @@ def test_a_job_that_fails_is_told_with_its_reason(tmp_path: Path, monkeypatch: p
     before = dict(os.environ)
     store = Store(tmp_path / "store")
     broken = replace(JOB, cell="broken", stream=replace(JOB.stream, defect="unknown", dose=1.0))
-    with pytest.raises(WorkError) as caught, Fleet(store, tmp_path / "work", 1) as fleet:
+    with pytest.raises(WorkError) as caught, local(store, tmp_path / "work", 1) as fleet:
         fleet.start()
         assert dict(os.environ) == before  # the workers' environment is theirs alone
         fleet.run(inputs(store), [broken])

@@ -68,6 +68,9 @@ def study(
     recipe: Annotated[Path | None, typer.Option(help="YAML file.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Override: key=value, e.g. train.seeds=5.")] = None,
     reading: Reading = NOTHING,
+    ray: Annotated[
+        str | None, typer.Option(help="Train on a Ray cluster: its address, auto or local; for the same claims.")
+    ] = None,
     lang: Annotated[
         Literal["en", "zh"], typer.Option(help="Language of progress and page; error lines are always English.")
     ] = "en",
@@ -87,13 +90,14 @@ def study(
       assay study my-texts/ --tokens 5e6      the same plan on every machine
       assay study my-texts/ --lang zh         a page in Chinese
       assay study my-texts/ --explain         what would be done, and why
+      assay study my-texts/ --ray auto        the machines of a cluster do the runs
     """
     from assay import front
 
     front.study(
         sources=sources, budget=budget, tokens=tokens, out=out, recipe=recipe, overrides=set_ or [],
         options={f"corpus.{name}": value for name, value in reading.items()},
-        language=lang, explain=explain, as_json=json_,
+        language=lang, explain=explain, as_json=json_, ray=ray,
     )  # fmt: skip
 
 

@@ -25,6 +25,10 @@ def corpus_clean(
     ] = False,
     drop_urls: Annotated[bool, typer.Option("--drop-urls", help="Take out web addresses.")] = False,
     drop_emails: Annotated[bool, typer.Option("--drop-emails", help="Take out e-mail addresses.")] = False,
+    lines: Annotated[
+        Literal["c4", "c4-fineweb", "refinedweb"] | None,
+        typer.Option(help="Take out the lines that this recipe does: no mark at the end, menus, notices, capitals."),
+    ] = None,
     width: Annotated[
         Literal["alphanumeric", "all"] | None,
         typer.Option(help="Full-width letters and digits to half-width, or all forms: ，：（ among them."),
@@ -48,12 +52,13 @@ def corpus_clean(
     reading: Reading = NOTHING,
     answer: Answer = PLAIN,
 ) -> None:
-    """Clean text character by character and word by word, in one fixed order; says what each step changed.
+    """Clean text character by character, line by line and word by word, in one order; says what each step changed.
 
     \b
     Examples:
       assay corpus clean my-texts/ --out clean --unicode nfc --spaces
       assay corpus clean scored --out clean --drop-html --drop-urls --spaces
+      assay corpus clean my-texts/ --out clean --lines c4
       assay corpus clean 语料/ --out clean --script simplified --width alphanumeric --lang zh
       assay corpus clean my-texts/ --out words --case lower --stop-words en,zh --rare-words 5 --punctuation drop
     """
@@ -63,9 +68,9 @@ def corpus_clean(
     front.corpus_clean(
         sources=sources, out=out,
         cleaning={
-            "unicode": unicode, "html": drop_html, "urls": drop_urls, "emails": drop_emails, "width": width,
-            "script": script, "case": case, "digits": digits, "stop_words": languages, "rare_words": rare_words,
-            "punctuation": punctuation, "spaces": spaces,
+            "unicode": unicode, "html": drop_html, "urls": drop_urls, "emails": drop_emails, "lines": lines,
+            "width": width, "script": script, "case": case, "digits": digits, "stop_words": languages,
+            "rare_words": rare_words, "punctuation": punctuation, "spaces": spaces,
         },
         reading=reading, **answer,
     )  # fmt: skip

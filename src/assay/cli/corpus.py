@@ -52,7 +52,9 @@ def corpus_select(
     out: Annotated[Path, typer.Option(help="New or empty folder for the documents that are kept, and decisions.")],
     pack: Annotated[
         list[str] | None,
-        typer.Option(help="gopher-quality, gopher-repetition, c4, fineweb, dclm, data-juicer, zh, or pack.rule."),
+        typer.Option(
+            help="gopher-quality, gopher-repetition, c4, c4-fineweb, fineweb, dclm, data-juicer, zh, or pack.rule."
+        ),
     ] = None,
     where: Annotated[
         list[str] | None, typer.Option(help="Keep what this SQL expression over signals is true of. Repeatable.")

@@ -18,7 +18,7 @@ def corpus_profile(
         list[str] | None,
         typer.Option(
             help="Rule pack whose bounds are shown with documents on both sides: gopher-quality, gopher-repetition, "
-            "c4, fineweb, dclm, data-juicer, zh. Repeatable. Default: what fits the corpus."
+            "c4, c4-fineweb, fineweb, dclm, data-juicer, zh. Repeatable. Default: what fits the corpus."
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="Of the page and the card. Default: the sources' names.")] = None,

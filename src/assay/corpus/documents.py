@@ -3,6 +3,8 @@
     rows -> `batch()` (names and hashes) -> `PartsWriter` (zstd Parquet parts of about 32 MB of text)
     parts -> `read()` -> Arrow batches, a few MB each, in the order written
 
+A pair (a text and its translation, summary, answer) is one document: its text is the source, BETWEEN, the target.
+
 A document's id is the hex of a 16-byte xxh3 over (source label, origin relative to the given root, ordinal
 in the file, content): the same text at another place is another document, and its `content_hash` says that
 they are equal. A table of documents that is read again keeps its ids (`Own`).
@@ -58,6 +60,9 @@ def own_columns(names: Iterable[str]) -> list[str]:
     return [name for name in Own._fields if name in names] if names >= _OWN else []
 
 
+BETWEEN = "\x1e"
+"""Stands between the source and the target of a pair (Unicode's record separator), and in neither of them."""
+
 PART_BYTES = 32 << 20
 BATCH_BYTES = 4 << 20
 
@@ -69,6 +74,12 @@ def row_of_text() -> pl.Expr:
     """With `source` and `origin` it names the text that a document is, or is a piece of: the ordinal of its row, or -1
     in a file of running text, all of which is one text."""
     return pl.when(pl.col("origin").str.contains(_RUNNING_TEXT)).then(-1).otherwise(pl.col("ordinal")).alias("row")
+
+
+def sides(text: str) -> tuple[str, str]:
+    """Source and target of a pair's text."""
+    source, _, target = text.partition(BETWEEN)
+    return source, target
 
 
 def document_id(source: str, origin: str, ordinal: int, content: bytes, variant: str = "") -> str:

@@ -10,11 +10,7 @@ where all machines see them under the same name, and assay is installed on all.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
-import os
-import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
@@ -24,7 +20,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
-from assay.errors import InputError, WorkError
+from assay.cluster import RETRIES, connected
+from assay.errors import WorkError
 from assay.machine import cores, ctrl_c_later, die_with_parent
 from assay.store import clear_staging, file_digest
 
@@ -32,7 +29,6 @@ Task = Callable[[Path, Path, int], dict[str, Any]]
 """Reads a part, writes the file of the second path (whole or not at all: `store.whole_file`) with so many threads, and
 returns counts. A function of a module, so that it can be sent to a process."""
 LEDGER = "parts.jsonl"
-RETRIES = 5  # of a task whose machine or process died
 LEAST_BYTES = 192 << 20
 """Of text that is worth starting processes for: they take some three seconds to come up."""
 
@@ -131,7 +127,7 @@ def _by_processes(
 
 def _by_ray(folder: Path, parts: Sequence[Part], task: Task, address: str) -> Iterator[tuple[Part, dict[str, Any]]]:
     """A task a part; one whose machine or process dies is done again elsewhere."""
-    with _cluster(address) as ray:
+    with connected(address) as ray:
         remote = ray.remote(num_cpus=1, max_retries=RETRIES)(task)
         order = sorted(parts, key=lambda part: -part.size)
         waiting = {remote.remote(part.source.absolute(), folder / part.name, 1): part for part in order}
@@ -147,47 +143,6 @@ def _by_ray(folder: Path, parts: Sequence[Part], task: Task, address: str) -> It
         finally:
             for reference in waiting:
                 ray.cancel(reference, force=True)
-
-
-@contextlib.contextmanager
-def _cluster(address: str) -> Iterator[Any]:
-    """Ray, connected."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        remedy = "pip install 'assay[cluster]', on all machines of the cluster"
-        raise InputError("Ray is not installed", where=f"--ray {address}", remedy=remedy) from error
-    _reachable(address)
-    options: dict[str, Any] = (
-        {"_node_ip_address": "127.0.0.1", "include_dashboard": False} if address == "local" else {}
-    )
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise _no_cluster(address, error) from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _reachable(address: str) -> None:
-    """See that somebody listens there: Ray itself would try for minutes."""
-    if address in ("auto", "local"):
-        return
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except (OSError, ValueError) as error:
-        raise _no_cluster(address, error) from error
-
-
-def _no_cluster(address: str, error: Exception) -> InputError:
-    what = f"there is no such cluster ({' '.join(str(error).split())[:120]})"
-    return InputError(
-        what, where=f"--ray {address}", remedy="give host:port, auto, or local (ray start --head makes one)"
-    )
 
 
 _In = TypeVar("_In")

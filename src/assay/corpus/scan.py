@@ -42,7 +42,7 @@ Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
 DOCUMENTS = Stage("documents", 6)
-SIGNALS = Stage("signals", 6)
+SIGNALS = Stage("signals", 7)
 DUPLICATES = Stage("duplicates", 4)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
@@ -81,6 +81,11 @@ class Corpus:
     @property
     def sources(self) -> list[str]:
         return [source["source"] for source in self.profile]
+
+    @property
+    def paired(self) -> bool:
+        """Whether documents are pairs of a source and a target (`documents.sides`)."""
+        return bool(self.documents.manifest["config"].get("pair"))
 
     @property
     def whole_texts(self) -> list[str]:
@@ -154,6 +159,7 @@ def scan(
     *,
     without: Path | None = None,
     builtins: Mapping[str, Choice] | None = None,
+    ray: str | None = None,
 ) -> Corpus:
     """Read, score, de-duplicate, split and profile what `uris` name; what is done already is found in `store`.
 
@@ -165,12 +171,13 @@ def scan(
         progress: is told of every stage.
         without: a folder below the sources that is not theirs: the one that the study's results go to.
         builtins: what built-in corpora were when this work began, if it did so before.
+        ray: the address of a cluster that scores them (`parts.done_by_parts`).
 
     Raises:
         InputError: bad input, in one line with place and remedy.
         WorkError: the disk is full.
     """
-    found = scored(uris, options, store, progress, without=without, builtins=builtins)
+    found = scored(uris, options, store, progress, without=without, builtins=builtins, ray=ray)
     sources, texts, marks, twins = found.sources, found.documents, found.signals, found.duplicates
     assert sources is not None
     with too_little_told(uris, sources.skipped):
@@ -178,7 +185,9 @@ def scan(
             SPLITS,
             {"documents": texts.fingerprint, "duplicates": twins.fingerprint},
             asdict(split_options),
-            lambda folder: _splits(texts.files(".parquet"), twins.files(".parquet"), split_options, folder),
+            lambda folder: _splits(
+                texts.files(".parquet"), twins.files(".parquet"), split_options, folder, options.pair is not None
+            ),
         )
     four = (texts, marks, twins, splits)
     profiled = store.build(
@@ -195,7 +204,7 @@ def scan(
         bad_rows=summary["bad_rows"],
         bad_files=summary["bad_files"],
         empty_documents=summary["empty"],
-        notices=[*noticed(sources, texts), *_notices(splits.summary)],
+        notices=[*noticed(sources, texts), *_notices(summary, splits.summary, paired=options.pair is not None)],
         builtins=sources.builtins,
         profile=json.loads(profiled.file("profile.json").read_text(encoding="utf-8")),
     )
@@ -342,10 +351,13 @@ def _duplicates(parts: list[Path], folder: Path, *, total: float, tell: Progress
     return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": several}
 
 
-def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path) -> dict[str, Any]:
+def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path, paired: bool) -> dict[str, Any]:
     names = ["doc_id", "source", "origin", "ordinal", "n_bytes", "split"]
     rows = pl.read_parquet(parts, columns=names, glob=False)
     rows = rows.join(pl.read_parquet(twins, columns=["doc_id", "cluster"], glob=False), on="doc_id")
+    if paired:
+        rows = rows.join(_joined_by_source(parts, rows.select("doc_id", "cluster")), on="cluster")
+        rows = rows.drop("cluster").rename({"joined": "cluster"})
     made = split.assign(rows, options)
     pq.write_table(made.to_arrow().cast(split.SPLITS), folder / "splits.parquet", compression="zstd")
     sizes = rows.drop("split").join(made.select("doc_id", "split"), on="doc_id")
@@ -359,6 +371,19 @@ def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder:
     return {"bytes": by_source, "documents": counts, "lacking": lacking, "whole_texts": whole}
 
 
+def _joined_by_source(parts: list[Path], clusters: pl.DataFrame) -> pl.DataFrame:
+    """`cluster` and `joined`, the cluster that it is one with since pairs of both have the same source text."""
+    hashes = {
+        doc_id: documents.content_hash(documents.sides(text)[0].strip().encode())
+        for batch in documents.read(parts, ["doc_id", "text"])
+        for doc_id, text in zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+    }
+    texts = clusters.with_columns(text=pl.col("doc_id").replace_strict(hashes, return_dtype=pl.String))
+    names = clusters["cluster"].unique().sort()
+    joined = split.connected(names, texts.select("cluster", "text").unique().sort("cluster", "text"))
+    return pl.DataFrame({"cluster": names, "joined": joined})
+
+
 def _profile(artifacts: list[list[Path]], folder: Path) -> None:
     texts, marks, twins, splits = artifacts
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -367,8 +392,10 @@ def _profile(artifacts: list[list[Path]], folder: Path) -> None:
     (folder / "profile.json").write_text(text, encoding="utf-8")
 
 
-def _notices(splits: dict[str, Any]) -> list[Both]:
+def _notices(read: dict[str, Any], splits: dict[str, Any], *, paired: bool) -> list[Both]:
     notices: list[Both] = []
+    if paired and read["empty"]:
+        notices.append(both("notice.one_sided", n=read["empty"]))
     if dropped := splits["documents"].get("dropped", 0):
         notices.append(both("notice.dropped", n=dropped))
     if splits["lacking"]:

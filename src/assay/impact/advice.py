@@ -16,6 +16,9 @@ from assay.impact.statements import tokens_text
 from assay.impact.views import label
 from assay.present.numbers import percent, significant
 from assay.present.words import Both, both
+from assay.tokens.sampler import REPEATED
+
+WORTHWHILE = 0.5  # of a fresh token: what a token read again is worth where it pays to read on
 
 
 def decision_view(of: Analysis, claims: Sequence[Claim]) -> DecisionView | None:
@@ -108,17 +111,42 @@ def _filter_advice(of: Analysis, found: Mapping[str, Claim], rows: Sequence[Deci
 def _text_advice(of: Analysis, found: Mapping[str, Claim]) -> list[Both]:
     """Which defect to see to first, and what more text brings."""
     told: list[Both] = []
-    planted = [cell for cell in of.cells if cell.is_dose and f"quality:{cell.name}" in found]
+    doses = [cell for cell in of.cells if cell.is_dose and cell.fitted]
+    planted = [cell for cell in doses if cell.defect != REPEATED and f"quality:{cell.name}" in found]
     harm = [(lost[0], cell) for cell in planted if (lost := of.lost(cell)) is not None and lost[0] > 0]
     if harm:
         share, cell = max(harm, key=lambda one: one[0] / one[1].dose)
         what = both(f"doses.name.{cell.defect}")
         told.append(both("advice.defect", defect=what, dose=percent(cell.dose), share=percent(share)))
+    told += _repeat_advice(of, [cell for cell in doses if cell.defect == REPEATED])
     if (claim := found.get("size:doubling")) is not None and claim.estimate < 0:
         half, longest = of.doublings[-2:]
         sizes = {"a": tokens_text(half), "b": tokens_text(longest)}
         told.append(both("advice.collect", change=significant(-claim.estimate, 2), **sizes))
     return told
+
+
+def _repeat_advice(of: Analysis, cells: Sequence[Cell]) -> list[Both]:
+    """How many passes over a text still pay: the most at which a token read again is worth more than WORTHWHILE of a
+    fresh one beyond noise, and the fewest at which it is worth less.
+
+    Of the share `dose` of the tokens that were read before, `lost` did nothing: each was worth 1 - lost / dose."""
+    pays: list[Both] = []
+    fails: list[Both] = []
+    for cell in sorted(cells, key=lambda cell: cell.dose):
+        if (lost := of.lost(cell)) is None:
+            continue
+        worth, high, low = (1 - share / cell.dose for share in lost)
+        values = {
+            "times": significant(1 / (1 - cell.dose), 2),
+            "worth": percent(worth),
+            "interval": f"[{percent(low)}, {percent(high)}]",
+        }
+        if low > WORTHWHILE:
+            pays.append(both("advice.repeat", **values))
+        elif high < WORTHWHILE:
+            fails.append(both("advice.no_repeat", **values))
+    return [*pays[-1:], *fails[:1]]
 
 
 def _worth(of: Analysis, effect: float) -> Both:

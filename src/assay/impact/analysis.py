@@ -13,6 +13,7 @@ from functools import cached_property
 from assay.impact import design, doses
 from assay.impact.design import Cell, dropped, filtered
 from assay.impact.laws.size import SizeLaw
+from assay.impact.leaks import Planted, gain
 from assay.impact.measure import Difference, Measurements
 from assay.impact.plan import Plan
 from assay.impact.predictions import Registered, size_law
@@ -30,6 +31,7 @@ class Analysis:
         tested: test losses of the reference runs and of those that test predictions.
         registered: the predictions.
         design: level of the intervals, and what was planted.
+        planted: the held-out documents that were planted in training text, where any were.
     """
 
     plan: Plan
@@ -37,6 +39,7 @@ class Analysis:
     tested: Measurements
     registered: Sequence[Registered]
     design: DesignRecipe
+    planted: Planted | None = None
 
     @cached_property
     def run_tokens(self) -> int:
@@ -56,11 +59,23 @@ class Analysis:
 
     @cached_property
     def effects(self) -> dict[str, list[Difference]]:
-        """Of each cell, one difference a target (the mean over sources first): against natural, what a filter keeps
-        against as much kept at random."""
+        """Of each cell but those that leak (`gains`), one difference a target (the mean over sources first): against
+        natural, what a filter keeps against as much kept at random."""
         names = {filtered(name): dropped(name) for name in self.filters}
-        bases = {cell.name: names.get(cell.name, design.NATURAL) for cell in self.cells}
+        own = [cell.name for cell in self.cells if cell.axis != "leak"]
+        bases = {name: names.get(name, design.NATURAL) for name in own}
         return self.measured.differences(list(bases), bases, self.run_tokens)
+
+    @cached_property
+    def gains(self) -> dict[int, Difference]:
+        """By the number of copies: what the loss on planted documents gained."""
+        if self.planted is None:
+            return {}
+        own = {round(cell.dose): cell.name for cell in self.cells if cell.axis == "leak"}
+        return {
+            copies: gain(self.measured, self.planted, name, design.NATURAL, self.run_tokens)
+            for copies, name in own.items()
+        }
 
     @cached_property
     def filters(self) -> list[str]:

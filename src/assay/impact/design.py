@@ -6,6 +6,9 @@ as their mixtures allow, the order of their data, so every comparison with the `
     natural                   the corpus as it is: baseline of every comparison, and the trunk of the size law
     DEFECT:DOSE               a share of the training text replaced by damaged copies
     DEFECT:DOSE:SOURCE        that share of one source's text, all others as they are
+    repeated:DOSE             that share is what was read before, instead of fresh text: no defect, but asked like one
+    leaked:COPIES             held-out documents stand so often in the training text (`leaks`)
+    order:EXPRESSION          the same text, in the order of what is measured of it (`orders`)
     filter:NAME, drop:NAME    what a filter keeps; as much text kept at random (`filters`)
     uniform, up:SOURCE        every source alike; one source's odds raised
     mix:held-out, ...         mixtures that no fit has seen
@@ -19,7 +22,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-Axis = Literal["size", "quality", "distribution", "filter"]
+from assay.tokens.sampler import LEAKED, REPEATED
+
+Axis = Literal["size", "quality", "distribution", "filter", "leak", "order"]
 NATURAL = "natural"
 UNIFORM = "uniform"
 HELD_OUT_MIX = "mix:held-out"
@@ -41,11 +46,17 @@ class Cell:
     source: str | None = None
     fitted: bool = True
     stream: str = "train"
+    order: str | None = None
 
     @property
     def is_dose(self) -> bool:
         """Whether it is a point of a dose curve: a defect in all of the text."""
         return self.axis == "quality" and self.source is None
+
+    @property
+    def halves(self) -> bool:
+        """Whether half of its run is a smaller run of the same: not where it counts how often, or when, text comes."""
+        return self.defect not in (LEAKED, REPEATED) and self.order is None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -125,6 +136,24 @@ def quality_cells(
         for dose in sorted(doses)
     ]
     return everywhere + alone
+
+
+def leaked(copies: int) -> str:
+    """Name of the cell in which held-out documents stand so often in the training text."""
+    return f"{LEAKED}:{copies}"
+
+
+def leak_cells(natural: dict[str, float], copies: tuple[int, ...]) -> list[Cell]:
+    return [Cell(leaked(k), "leak", natural, defect=LEAKED, dose=float(k)) for k in sorted(set(copies))]
+
+
+def ordered(text: str) -> str:
+    """Name of the cell that reads its text in the order of an expression."""
+    return f"order:{text}"
+
+
+def order_cells(natural: dict[str, float], texts: tuple[str, ...]) -> list[Cell]:
+    return [Cell(ordered(text), "order", natural, order=text) for text in dict.fromkeys(texts)]
 
 
 def filtered(name: str) -> str:

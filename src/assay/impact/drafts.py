@@ -8,7 +8,7 @@ from typing import Any
 from assay.impact import design
 from assay.impact.analysis import Analysis
 from assay.impact.claims import Kind, claimed
-from assay.impact.design import Cell, dropped, filtered
+from assay.impact.design import Cell, dropped, filtered, leaked
 from assay.impact.measure import MEAN
 from assay.impact.predictions import Registered, outcome
 from assay.impact.statements import Draft, change, predicted_sentence, tokens_text
@@ -18,7 +18,7 @@ from assay.present.words import Both, both
 
 def drafts(of: Analysis) -> list[Draft]:
     """All claims of a study."""
-    quality = [*_quality(of), *_alone(of), *_filters(of)]
+    quality = [*_quality(of), *_alone(of), *_leaks(of), *_orders(of), *_filters(of)]
     return [*_size(of), *quality, *_distribution(of), *_predictions(of)]
 
 
@@ -90,6 +90,25 @@ def _alone(of: Analysis) -> Iterator[Draft]:
             yield from _of_every_target(
                 of, cell.name, f"quality:{cell.name}", "quality", question="damaged_source", change=words,
                 source=cell.source,
+            )  # fmt: skip
+
+
+def _leaks(of: Analysis) -> Iterator[Draft]:
+    """What a held-out document gains by standing in the training text."""
+    for copies, difference in of.gains.items():
+        yield Draft(
+            id=leaked(copies), kind="quality", question="leak", difference=difference,
+            evidence=[design.NATURAL, leaked(copies)], headline=copies == max(of.gains),
+            change=change("leaked", n=copies), about=both("statement.target.leaked"),
+        )  # fmt: skip
+
+
+def _orders(of: Analysis) -> Iterator[Draft]:
+    for cell in of.cells:
+        if cell.order is not None:
+            yield from _of_every_target(
+                of, cell.name, cell.name, "distribution", question="order", headline=True,
+                change=change("order", order=cell.order),
             )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from assay.impact.advice import decision_view
 from assay.impact.analysis import Analysis
 from assay.impact.drafts import drafts
 from assay.impact.filters import Filter
+from assay.impact.leaks import Planted
 from assay.impact.measure import Measurements
 from assay.impact.plan import Plan
 from assay.impact.predictions import Registered
@@ -33,6 +34,7 @@ from assay.recipe.study import StudyRecipe
 from assay.store import Artifact, Store, fingerprint
 from assay.tokens.evalset import EvalSet
 from assay.tokens.prepare import Tokenized
+from assay.tokens.sampler import LEAKED
 from assay.train.job import JobInputs
 
 SAMPLES = 2  # documents shown at each end of a source
@@ -99,7 +101,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
     measured = measurements(finished.store, finished.inputs, finished.parts, "eval")
     baseline.add_to(measured, plan, finished.baseline)
     tested = measurements(finished.store, finished.inputs, finished.parts, "test")
-    analysis = Analysis(plan, measured, tested, finished.registered, recipe.design)
+    analysis = Analysis(plan, measured, tested, finished.registered, recipe.design, _planted(finished))
     claims = decide(drafts(analysis), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
     shape = plan.shape
     model = proxy(prepared.tokens.encoder.vocabulary, shape.layers, shape.width, shape.heads)
@@ -132,12 +134,21 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         law=views.law_view(analysis),
         doses=views.dose_views(analysis, claims),
         damaged=views.damaged_views(analysis, claims),
+        leaks=views.leak_rows(analysis, claims),
+        orders=views.order_rows(analysis, claims),
         decisions=decision_view(analysis, claims),
         filters=views.filter_views(analysis, claims, prepared.kept),
         mixtures=views.mixture_view(analysis, claims, _epochs(finished)),
         samples=_samples(finished, measured),
         cost=cost,
     )
+
+
+def _planted(finished: Finished) -> Planted | None:
+    stream = finished.inputs.streams.get(LEAKED)
+    if stream is None:
+        return None
+    return Planted.read(stream, finished.inputs.evaluation["eval"], finished.prepared.plan)
 
 
 def _profile(prepared: Prepared) -> list[SourceProfile]:

@@ -38,6 +38,7 @@ def _stream(plan: Plan, cell: Cell | None, seed: int) -> StreamPlan:
         dose=cell.dose if cell else 0.0,
         part=Part(plan.seeds.index(seed), plan.parts, plan.seeds[0]),
         stream=cell.stream if cell else "train",
+        order=cell.order if cell else None,
         only=cell.source if cell and cell.axis == "quality" else None,
     )
 
@@ -58,12 +59,12 @@ def trunks(plan: Plan, recipe: TrainRecipe, vocabulary: int) -> list[Job]:
 def cells(plan: Plan, recipe: TrainRecipe, vocabulary: int, *, fitted: bool) -> list[Job]:
     """One job a cell and seed: those that are fitted, with a branch at half of the run, or those that predictions are
     tested on."""
-    branches = [Branch(plan.run_steps, plan.decay(plan.run_steps), ("eval",) if fitted else BOTH)]
-    if fitted and plan.half_steps < plan.run_steps:
-        branches.insert(0, Branch(plan.half_steps, plan.decay(plan.half_steps)))
+    whole = Branch(plan.run_steps, plan.decay(plan.run_steps), ("eval",) if fitted else BOTH)
+    half = Branch(plan.half_steps, plan.decay(plan.half_steps))
+    twice = fitted and plan.half_steps < plan.run_steps
     return [
         Job(cell.name, cell.axis, _spec(plan, recipe, vocabulary, seed), _stream(plan, cell, seed),
-            tuple(branches), WARMUP_STEPS)
+            (half, whole) if twice and cell.halves else (whole,), WARMUP_STEPS)
         for cell in plan.cell_list()
         if cell.fitted is fitted
         for seed in plan.seeds

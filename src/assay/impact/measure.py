@@ -13,7 +13,7 @@ few seeds explain, each counts for itself (an empirical Bayes prior; Smyth 2004)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -134,6 +134,11 @@ class Measurements:
         own = np.stack([documents.source == i for i in range(len(self.sources))])
         by_source = self.bits(cell, tokens, split) @ own.T / (own @ documents.n_bytes)
         return np.concatenate([by_source.mean(axis=1, keepdims=True), by_source], axis=1)
+
+    def by_source(self, split: Split = "eval") -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Of every source which documents are its own, and the bytes of all documents."""
+        documents = self._documents[split]
+        return ((documents.source == i, documents.n_bytes) for i in range(len(self.sources)))
 
     def document_variance(
         self, a: tuple[str, int], b: tuple[str, int], split: Split = "eval"

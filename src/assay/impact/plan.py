@@ -207,6 +207,7 @@ def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tupl
     doses, fitted_doses = len({*asked.doses, *asked.held_out_doses}), len(set(asked.doses))
     n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
     n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
+    n_cells += len(set(asked.leaks)) + len(set(asked.orders))
     for rung in reversed(rungs[1:]):
         run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (n_cells + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
@@ -333,6 +334,8 @@ def _claims(cells: list[Cell], recipe: StudyRecipe, n_sources: int) -> int:
     mixtures = sum(cell.axis == "distribution" for cell in fitted) * (n_sources + 1)
     mixtures += sum(cell.axis == "filter" for cell in fitted) // 2 * (n_sources + 1)
     size = n_sources + 1 if "size" in recipe.design.axes else 0
+    mixtures += sum(cell.axis == "order" for cell in fitted) * (n_sources + 1)
+    mixtures += sum(cell.axis == "leak" for cell in fitted)
     alone = sum(cell.axis == "quality" and not cell.is_dose for cell in fitted) * (n_sources + 1)
     return max(1, size + mixtures + alone + sum(cell.is_dose for cell in fitted))
 
@@ -341,7 +344,7 @@ def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
     """The share of the training tokens that each question takes. The trunk serves size alone where that is asked, but
     one run of it is every other question's baseline."""
     cells, seeds = plan.cell_list(), len(plan.seeds) * plan.step_tokens
-    axes = ("quality", "distribution", "filter")
+    axes = ("quality", "distribution", "filter", "leak", "order")
     own = {axis: [cell for cell in cells if cell.axis == axis] for axis in axes}
     by = {axis: plan.run_steps * _cells_cost(recipe, found) for axis, found in own.items()}
     trunk = _planned_tokens(recipe, [], plan.run_steps, plan.branch_steps, plan.held_out_steps)
@@ -394,6 +397,8 @@ def _cells(
 ) -> list[Cell]:
     axes, cells = recipe.design.axes, []
     cells += design.filter_cells(natural, kept or {}, least)
+    cells += design.leak_cells(natural, recipe.design.leaks)
+    cells += design.order_cells(natural, recipe.design.orders)
     if "quality" in axes:
         asked = recipe.design
         if unknown := [source for source in asked.damaged_sources if source not in natural]:
@@ -413,14 +418,14 @@ def _run_tokens(
     recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, eval_tokens: int, n_sources: int
 ) -> float:
     """D_c: the budget less evaluation, over what a seed costs in D_c."""
-    runs = len(cells) + sum(cell.fitted for cell in cells) + recipe.design.size_branches + 1
+    runs = len(cells) + sum(cell.fitted and cell.halves for cell in cells) + recipe.design.size_branches + 1
     evaluation = EVAL_COST * eval_tokens * n_sources * (runs + 4)  # four runs a seed see the test text as well
     return (shape.total_tokens / seeds - evaluation) / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
 
 
 def _cells_cost(recipe: StudyRecipe, cells: list[Cell]) -> float:
     """Tokens computed for a seed's cells, in D_c: a run each, and for those that are fitted the decay at half of it."""
-    return len(cells) + recipe.train.decay_share * HALF * sum(cell.fitted for cell in cells)
+    return len(cells) + recipe.train.decay_share * HALF * sum(cell.fitted and cell.halves for cell in cells)
 
 
 def _enough(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:

@@ -118,6 +118,22 @@ class DamagedRow(_Value):
     effects: dict[str, Effect]
 
 
+class LeakRow(_Value):
+    """Held-out documents that stand in the training text, and what the loss on them gained: against the runs without,
+    less what documents gained that were planted nowhere."""
+
+    copies: int
+    effect: Effect
+
+
+class OrderRow(_Value):
+    """The same text in the order of an expression over signals, and what that does to each source's text and the mean
+    ("")."""
+
+    order: str
+    effects: dict[str, Effect]
+
+
 class FilterRow(_Value):
     """What a filter keeps, and what that does to each source's text and the mean ("")."""
 
@@ -222,6 +238,8 @@ class StudyResults(_Value):
     law: LawView | None
     doses: list[DoseView]
     damaged: list[DamagedRow] = []
+    leaks: list[LeakRow] = []
+    orders: list[OrderRow] = []
     filters: list[FilterRow] = []
     decisions: DecisionView | None = None
     mixtures: MixtureView | None

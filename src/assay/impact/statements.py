@@ -31,6 +31,7 @@ class Draft:
     change: Both = field(default_factory=dict)
     target: str = MEAN
     source: str | None = None  # the source that the change is about
+    about: Both | None = None  # whose loss it is, where that is neither the mean's nor a source's
     tokens_lost: tuple[float, float, float] | None = None
     registered_at: str | None = None
     prediction: Prediction | None = None
@@ -94,7 +95,7 @@ def _claim(draft: Draft, supported: bool, judged: bool, n_seeds: int, level: flo
 
 def _sentence(draft: Draft, supported: bool, interval: tuple[float, float], detectable: float | None) -> Both:
     effect = draft.difference.estimate
-    target = (
+    target = draft.about or (
         both("statement.target.all") if draft.target == MEAN
         else both("statement.target.own") if draft.target == draft.source
         else both("statement.target.one", source=draft.target)

@@ -9,7 +9,7 @@ import numpy as np
 from assay.impact import design
 from assay.impact.analysis import Analysis
 from assay.impact.claims import Claim, claimed, supported
-from assay.impact.design import Cell, filtered
+from assay.impact.design import Cell, filtered, leaked
 from assay.impact.laws.size import WINDOWS
 from assay.impact.measure import MEAN, seed_interval
 from assay.impact.predictions import outcome
@@ -22,8 +22,10 @@ from assay.impact.results import (
     Effect,
     FilterRow,
     LawView,
+    LeakRow,
     MixtureRow,
     MixtureView,
+    OrderRow,
 )
 from assay.present.numbers import percent
 from assay.present.words import Both, both
@@ -129,6 +131,19 @@ def damaged_views(of: Analysis, claims: Sequence[Claim]) -> list[DamagedRow]:
             )
         )
     return rows
+
+
+def leak_rows(of: Analysis, claims: Sequence[Claim]) -> list[LeakRow]:
+    found = supported(claims)
+    return [
+        LeakRow(copies=copies, effect=of.shown(difference, leaked(copies) in found))
+        for copies, difference in of.gains.items()
+    ]
+
+
+def order_rows(of: Analysis, claims: Sequence[Claim]) -> list[OrderRow]:
+    own = [cell for cell in of.cells if cell.order is not None]
+    return [OrderRow(order=str(cell.order), effects=_effects(of, cell.name, cell.name, claims)) for cell in own]
 
 
 def filter_views(of: Analysis, claims: Sequence[Claim], kept: dict[str, dict[str, float]]) -> list[FilterRow]:

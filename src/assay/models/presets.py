@@ -76,7 +76,7 @@ PRESETS: dict[str, Callable[[Size], ModelConfig]] = {
     "transformer": lambda s: transformer(s.vocabulary, s.layers, s.width, s.heads, max_length=s.max_length),
     "marian": _marian,
     "bart": _bart,
-    "t5": lambda s: t5(s.vocabulary, s.layers, s.width, s.heads, max_length=s.max_length),
+    "t5": lambda s: t5(s.vocabulary, s.layers, s.width, s.heads),  # relative positions: of any length
     "rnn": _recurrent("rnn"),
     "gru": _recurrent("gru"),
     "lstm": _recurrent("lstm"),

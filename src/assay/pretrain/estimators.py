@@ -20,7 +20,7 @@ from assay.errors import InputError
 from assay.models import vectors
 from assay.models.ngram import KneserNey
 from assay.models.vectors import VectorsConfig, WordVectors
-from assay.pretrain import card
+from assay.pretrain import card, shape
 from assay.pretrain.neural import MOST_EVAL_TOKENS, Text, read_text, tokenizer, told
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
 from assay.store import fingerprint, staged, write_json_atomic
@@ -40,6 +40,8 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         InputError: bad input; earlier results are intact.
         Stopped: Ctrl-C; a rerun begins with what was read.
     """
+    if request.recipe.data.pair is not None:
+        shape.objective_kind(request.recipe)  # says what reads pairs
     with opened(request, quiet=quiet) as work:
         if found := work.finished():
             return found

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from torch import nn
@@ -29,7 +30,7 @@ from assay.errors import InputError
 from assay.models import float8, vectors
 from assay.models.build import ModelConfig, build
 from assay.models.interop.directory import Special, write_directory
-from assay.models.protocol import Penalties
+from assay.models.protocol import Penalties, Shares
 from assay.pretrain import card, rows, shape
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
 from assay.pretrain.start import Start, start, tokenizer_of
@@ -38,6 +39,7 @@ from assay.store import Artifact, fingerprint, staged, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.evalset import EvalSet
 from assay.tokens.learn import MASK, PAD
+from assay.tokens.pairs import PairStream
 from assay.tokens.prepare import Tokenized
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.sentences import words_of_tokens
@@ -49,7 +51,8 @@ from assay.train.feed import Phase, RowFeed, slots_of
 from assay.train.finder import find_rate
 from assay.train.loop import TrainSpec, TrainState
 from assay.train.memory import fits, out_of_memory, told_of_weights
-from assay.train.objectives import Objective
+from assay.train.objectives import Objective, Pairs
+from assay.train.pairs import HeldPairs
 from assay.train.parallel import Mode, joined
 from assay.train.precision import allow_tf32
 from assay.train.process import denormals_are_zero, keep_freed_memory
@@ -103,6 +106,18 @@ class Text:
     def train_tokens(self) -> int:
         return sum(len(self.streams["train"].shards[source]) for source in self.weights)
 
+    def epoch_tokens(self, row_tokens: int) -> int:
+        """Tokens that are read when the training text is read once."""
+        return sum(self.streams["train"].n_tokens(source, row_tokens) for source in self.weights)
+
+    def measured(self, asked: Objective, row_tokens: int) -> Objective:
+        """The objective with what it makes of a row of this text."""
+        stream = self.streams["train"]
+        if not (isinstance(asked, Pairs) and isinstance(stream, PairStream)):
+            return asked
+        sides = np.sum([w * np.array(stream.sides(s, row_tokens, asked.end)) for s, w in self.weights.items()], axis=0)
+        return replace(asked, shares=Shares(*sides.tolist()))
+
     def fingerprint(self) -> str:
         """Of everything that is read."""
         parts = {split: artifact.fingerprint for split, artifact in self.artifacts.items()}
@@ -155,11 +170,14 @@ class _Training:
         return self._prepared
 
     def _made(self) -> _Prepared:
+        shape.objective_kind(self.recipe)  # what does not go together is told before anything is read
         begun = start(self.recipe)
         corpus = self.work.scan()
         tokens = tokenizer(self.work, corpus)
         text = read_text(self.work, corpus, tokens)
-        asked = shape.objective(self.recipe, tokens.encoder)
+        if self.parallel.is_first:
+            self._tell(corpus, text)
+        asked = text.measured(shape.objective(self.recipe, tokens.encoder), self.recipe.train.row_tokens)
         config, initial = self._model(tokens, begun)
         spec = TrainSpec(
             config, shape.optimizer_config(self.recipe, config), self.recipe.train.seed,
@@ -194,6 +212,15 @@ class _Training:
 
     # What is read
 
+    def _tell(self, corpus: Corpus, text: Text) -> None:
+        """Say what was noticed of what is read."""
+        self.progress.notice(corpus.notices)
+        T, streams = self.recipe.train.row_tokens, text.streams.values()
+        counts = [s.too_long(source, T) for s in streams if isinstance(s, PairStream) for source in s.shards]
+        long, all_pairs = map(sum, zip(*counts, strict=True)) if counts else (0, 0)
+        if long:
+            self.progress.warn("long_pairs", n=long, of=all_pairs, tokens=T)
+
     def _eval_tokens(self, text: Text, tokens: int) -> int:
         """Held-out tokens a source: what the recipe says, else so many that all evaluations together compute about a
         tenth of what training does (a forward pass costs a third of a step)."""
@@ -210,11 +237,21 @@ class _Training:
             stream = text.streams[split]
             if not any(len(shard) > 1 for shard in stream.shards.values()):
                 continue
-            if shape.objective_kind(self.recipe) == "causal":
+            if isinstance(asked, Pairs) and isinstance(stream, PairStream):
+                spans = pl.read_parquet(text.artifacts[split].file("spans.parquet"), glob=False)
+                spelled = text.tokens.encoder.token_bytes if self._spelled(text.tokens) else None
+                if any(stream.n_rows(source, T) for source in stream.shards):
+                    found[split] = HeldPairs(stream, spans, asked, spelled, T, budget)
+            elif shape.objective_kind(self.recipe) == "causal":
                 made = prepare.evaluation_set(text.artifacts[split], text.tokens.encoder, self.space.store, T, budget)
                 found[split] = Documents(EvalSet.open(made), self._spelled(text.tokens))
             elif any(stream.n_rows(source, T) for source in stream.shards):
                 found[split] = Rows(stream, T, asked, budget)
+        if "eval" not in found and isinstance(asked, Pairs):
+            raise InputError(
+                f"no held-out pair fits into a row of {T} tokens", where="train.row_tokens",
+                remedy="give longer rows, or more pairs",
+            )  # fmt: skip
         if "eval" not in found:
             raise InputError(
                 "no held-out text to evaluate on", where="data.sources",
@@ -223,7 +260,7 @@ class _Training:
         return found
 
     def _spelled(self, tokens: Tokenized) -> bool:
-        return tokens.encoder.lossless and shape.objective_kind(self.recipe) == "causal"
+        return tokens.encoder.lossless and shape.objective_kind(self.recipe) in ("causal", "pairs")
 
     # The model
 
@@ -313,7 +350,7 @@ class _Training:
         if b.steps is not None:
             return b.steps * r.batch_rows
         if b.epochs is not None:
-            tokens = b.epochs * text.train_tokens
+            tokens = b.epochs * text.epoch_tokens(r.row_tokens)
         elif b.tokens is not None:
             tokens = b.tokens
         else:
@@ -346,8 +383,9 @@ class _Training:
             eos=shape.END if shape.END in names else first,
             **{role: name for role, name in (("pad", PAD), ("mask", MASK), ("unk", "<|unk|>")) if name in names},
         )
+        content = tokens.artifact.file("tokenizer.json").read_text(encoding="utf-8")
         write_directory(
-            folder, model, tokens.artifact.file("tokenizer.json").read_text(encoding="utf-8"),
+            folder, model, shape.with_end(content) if self.recipe.data.pair is not None else content,
             card=text or card.unfinished(self.work.request.title), special=special,
         )  # fmt: skip
 
@@ -419,20 +457,26 @@ def read_text(work: Work, corpus: Corpus, tokens: Tokenized) -> Text:
     Raises:
         InputError: too little text for one row.
     """
-    sources = work.chosen(corpus)
+    sources, paired = work.chosen(corpus), corpus.paired
     work.progress.stage("tokens", len(SPLITS))
     artifacts = {}
     for split in SPLITS:
         artifacts[split] = prepare.stream(
             corpus.read(split, sources=sources), tokens, work.space.store, split, {"sources": sources},
             {"corpus": corpus.fingerprint}, whole=corpus.whole_texts,
+            between=tokens.encoder.special_id(shape.END) if paired else None,
         )  # fmt: skip
         work.progress.advance(1)
-    streams = {split: TokenStream.open(artifact) for split, artifact in artifacts.items()}
+    kind = PairStream if paired else TokenStream
+    streams = {split: kind.open(artifact) for split, artifact in artifacts.items()}
     T = work.recipe.train.row_tokens
     filled = [s for s in sources if streams["train"].n_rows(s, T)]
     if not filled:
         held = sum(len(shard) for shard in streams["train"].shards.values())
+        if paired and held:
+            raise InputError(
+                f"every pair is longer than a row of {T} tokens", where="train.row_tokens", remedy="give longer rows"
+            )
         raise InputError(
             f"{held} training tokens fill no row of {T}", where="train.row_tokens",
             remedy="give shorter rows, or more text",
@@ -489,13 +533,13 @@ def _check_type(train: RunRecipe, device: str) -> None:
 def _documents(feed: RowFeed, stream: Artifact, step: int) -> list[str]:
     """Names of the documents that a step reads: `source: doc_id`."""
     spans = pl.read_parquet(stream.file("spans.parquet"), glob=False)
-    sampler, (slots, _) = feed.sampler, feed.slots(step)
-    T, found = sampler.plan.row_tokens, []
-    source, row, _ = sampler.slots
+    sampler, (slots, _), found = feed.sampler, feed.slots(step), []
+    plan, (source, row, _) = sampler.plan, sampler.slots
     for slot in slots:
-        name, begin = sampler.sources[source[slot]], int(row[slot]) * T
+        name = sampler.sources[source[slot]]
+        begin, end = sampler.streams[plan.stream].place(name, int(row[slot]), plan.row_tokens)
         own = spans.filter(
-            (pl.col("source") == name) & (pl.col("start") < begin + T) & (pl.col("start") + pl.col("length") > begin)
+            (pl.col("source") == name) & (pl.col("start") < end) & (pl.col("start") + pl.col("length") > begin)
         )
         found += [f"{name}: {doc_id}" for doc_id in own["doc_id"]]
     return list(dict.fromkeys(found))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,12 +18,12 @@ from assay.tokens.learn import MASK, PAD, Learning
 from assay.tokens.tokenizer import Encoder
 from assay.tokens.whole_words import WholeWords
 from assay.train.feed import Phase
-from assay.train.objectives import NEXT_TOKEN, Denoising, Masked, Objective, SpanCorruption
+from assay.train.objectives import NEXT_TOKEN, Denoising, Masked, Objective, Pairs, SpanCorruption
 from assay.train.optimizers import OptimizerConfig
 from assay.train.schedules import Constant, Cosine, CosineRestarts, Linear, Schedule, WarmupStableDecay
 from assay.train.transfer import check, transferred
 
-ObjectiveKind = Literal["causal", "masked", "spans", "denoising"]
+ObjectiveKind = Literal["causal", "masked", "spans", "denoising", "pairs"]
 END = "<|end|>"
 ENCODERS, SEQ2SEQ, RECURRENT = {"bert", "modern"}, {"transformer", "marian", "bart", "t5"}, {"rnn", "gru", "lstm"}
 _SHARE = {"masked": 0.15, "spans": 0.15, "denoising": 0.3}  # Devlin et al. 2019, Raffel et al. 2020, Lewis et al. 2020
@@ -61,14 +62,27 @@ def objective_kind(recipe: PretrainRecipe) -> ObjectiveKind:
     """What the model is asked.
 
     Raises:
-        InputError: a model of this kind cannot be asked that.
+        InputError: a model of this kind cannot be asked that, or not with rows like these.
     """
-    kind, name = recipe.objective.kind, recipe.model.preset
+    kind, name, pair = recipe.objective.kind, recipe.model.preset, recipe.data.pair
     suited: tuple[ObjectiveKind, ...] = (
         ("masked",) if name in ENCODERS else ("spans", "denoising") if name in SEQ2SEQ else ("causal",)
     )
-    if kind == "auto":
+    if pair is not None:
+        if name not in SEQ2SEQ:
+            raise InputError(
+                f"{name} reads one text, and this names the two sides of pairs", where="data.pair",
+                remedy="leave it out, or give an encoder-decoder as model.preset: transformer, marian, bart or t5",
+            )  # fmt: skip
+        if recipe.train.shorter:
+            raise InputError("pairs cannot be cut", where="train.shorter", remedy="leave it out, or give train.fewer")
+        suited = ("pairs",)
+    elif kind == "pairs" and name in SEQ2SEQ:
+        raise InputError("pairs have two sides", where="objective.kind", remedy="name them: data.pair=[source, target]")
+    if kind == "auto" and pair is None:
         return "denoising" if name in SEQ2SEQ and name != "t5" else suited[0]
+    if kind == "auto":
+        return suited[0]
     if kind not in suited:
         raise InputError(
             f"{name} cannot be trained with the objective {kind}", where="objective.kind",
@@ -91,6 +105,8 @@ def special_tokens(recipe: PretrainRecipe) -> tuple[str, ...]:
     kind, o = objective_kind(recipe), recipe.objective
     if kind == "masked":
         return (PAD, MASK)
+    if kind == "pairs":
+        return (PAD, END)
     if kind == "denoising":
         return (PAD, END, MASK)
     if kind == "spans":
@@ -115,6 +131,8 @@ def objective(recipe: PretrainRecipe, encoder: Encoder) -> Objective:
     kind, o = objective_kind(recipe), recipe.objective
     if kind == "causal":
         return NEXT_TOKEN
+    if kind == "pairs":
+        return Pairs(encoder.special_id(END), encoder.special_id(PAD))
     share = _share(recipe, kind)
     mask = "[MASK]" if "[MASK]" in encoder.special else MASK
     if kind == "masked":
@@ -127,10 +145,26 @@ def objective(recipe: PretrainRecipe, encoder: Encoder) -> Objective:
     return SpanCorruption(tuple(encoder.special_id(name) for name in names), end, start, share, o.mean_span)
 
 
+def with_end(tokenizer_json: str) -> str:
+    """A tokenizer that ends every text, so that whoever opens it for a model of pairs reads sources as they were read
+    in training; in assay the stream has the ends, and this changes nothing."""
+    content = json.loads(tokenizer_json)
+    ends = {"SpecialToken": {"id": END, "type_id": 0}}
+    first, second = ({"Sequence": {"id": side, "type_id": 0}} for side in "AB")
+    content["post_processor"] = {
+        "type": "TemplateProcessing", "single": [first, ends], "pair": [first, ends, second, ends],
+        "special_tokens": {END: {"id": END, "ids": [Encoder(tokenizer_json).special_id(END)], "tokens": [END]}},
+    }  # fmt: skip
+    return json.dumps(content, ensure_ascii=False)
+
+
 def _more(recipe: PretrainRecipe) -> dict[str, Any]:
     """Fields of the config, or of its block, that the recipe names."""
     m = recipe.model
-    return dict(m.more) if m.dropout is None else {**m.more, "dropout": m.dropout}
+    if m.dropout is None:
+        return dict(m.more)
+    everywhere = {"attention_dropout": m.dropout} if m.preset == "t5" else {}  # T5 has one rate for all
+    return {**everywhere, **m.more, "dropout": m.dropout}
 
 
 def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:

@@ -29,6 +29,10 @@ class DataRecipe(CorpusRecipe):
     weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
         None, description="share of each source in training; by its amount of text when not given"
     )
+    pair: tuple[str, str] | None = Field(
+        None, description="train on pairs: the fields of what is read and of what is to be written, or the endings of"
+        " two files of lines, as in [en, zh] for train.en and train.zh",
+    )  # fmt: skip
 
 
 class TokenizerRecipe(Section):
@@ -59,9 +63,9 @@ class ModelRecipe(Section):
 class ObjectiveRecipe(Section):
     """What the model is asked, and what the loss holds besides."""
 
-    kind: Literal["auto", "causal", "masked", "spans", "denoising"] = Field(
-        "auto", description="auto: causal for decoders and recurrent models, masked for encoders, spans for T5, else"
-        " denoising",
+    kind: Literal["auto", "causal", "masked", "spans", "denoising", "pairs"] = Field(
+        "auto", description="auto: causal for decoders and recurrent models, masked for encoders; pairs where data.pair"
+        " is given, else spans for T5, denoising for others",
     )  # fmt: skip
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="share of tokens that are hidden; the objective's own when not given"

@@ -49,9 +49,11 @@ class TrainRecipe(Section):
 Defect = Literal[
     "near_duplicates", "exact_duplicates", "character_noise", "misread", "shuffle_words", "boilerplate", "html_residue",
     "mojibake", "truncated", "hard_wrapped", "unpunctuated", "lower_case", "joined", "wrong_language", "wrong_source",
-    "markov_text",
+    "markov_text", "repeated",
 ]  # fmt: skip
-"""Those of the corpus room (`corpus.altering.damage`) that damage training text."""
+"""Those of the corpus room (`corpus.altering.damage`) that damage training text; and text that is read again instead of
+fresh text, which is none, but costs likewise."""
+MOST_REPEATED = 0.95  # of the text: twenty passes
 
 
 class DesignRecipe(Section):
@@ -76,6 +78,12 @@ class DesignRecipe(Section):
     filters: tuple[str, ...] = Field(
         (), description="filters whose effect is measured: rule packs or rules joined by +, or SQL over signals"
     )
+    leaks: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
+        (), description="copies of held-out documents in training text: what does a model gain on what it has seen?"
+    )
+    orders: tuple[str, ...] = Field(
+        (), description="SQL over signals in whose rising order the same text is read: n_words, -n_words (falling)"
+    )
     noise_rate: float = Field(
         0.1, gt=0, lt=1, description="share of characters altered in a damaged document (character_noise, misread)"
     )
@@ -96,6 +104,9 @@ class DesignRecipe(Section):
     def _held_out_of_the_fit(self) -> Self:
         if both := set(self.doses) & set(self.held_out_doses):
             raise ValueError(f"dose {min(both):g} is in doses and in held_out_doses; take it out of one")
+        highest = max(*self.doses, *self.held_out_doses, 0.0)
+        if "repeated" in self.defects and highest > MOST_REPEATED:
+            raise ValueError(f"repeated: dose {highest:g} leaves too little to repeat; give {MOST_REPEATED} at most")
         return self
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,7 +12,7 @@ from markupsafe import Markup
 
 from assay.present.numbers import estimate, fixed, percent
 from assay.present.page import begun, environment
-from assay.present.parts import Content, Ids, Key, figure
+from assay.present.parts import Content, Ids, Key, figure, json_address
 from assay.present.plots import Point, Series, plot
 from assay.present.scales import Axis
 from assay.present.tables import Column, table
@@ -30,7 +28,6 @@ _SHOWN = 500  # predictions in the list
 def write(found: Mapping[str, Any], command: str, folder: Path, language: str) -> Path:
     """Write `calibration.html` into a folder; returns its path."""
     ids = begun(language, ("table", "list"))
-    content = json.dumps(found, ensure_ascii=False, indent=1).encode()
     page = (
         _environment()
         .get_template("calibration.html")
@@ -40,7 +37,7 @@ def write(found: Mapping[str, Any], command: str, folder: Path, language: str) -
             n=found["n"], studies=found["studies"],
             figure=_figure(found["table"], ids), table=_table(found["table"], ids),
             list=_list(found["predictions"], ids), version=found["assay_version"],
-            data="data:application/json;base64," + base64.b64encode(content).decode(),
+            data=json_address(found),
         )
     )  # fmt: skip
     path = folder / PAGE

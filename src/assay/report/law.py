@@ -6,8 +6,6 @@ the page is that of `templates/law.html`.
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -19,7 +17,7 @@ from markupsafe import Markup, escape
 
 from assay.present.numbers import NONE, compact, estimate, percent, significant
 from assay.present.page import begun, environment
-from assay.present.parts import Content, Ids, Key, figure, fold, spans, tile
+from assay.present.parts import Content, Ids, Key, figure, fold, json_address, spans, tile
 from assay.present.plots import Band, Point, Series, plot
 from assay.present.scales import Axis
 from assay.present.tables import Column, table
@@ -60,7 +58,7 @@ def render(found: Mapping[str, Any], title: str, command: str, language: str = "
         .get_template("law.html")
         .render(
             language=language, page_title=both("lawpage.title", title=title), title=title, command=command,
-            contents=contents, laws=laws, many=many, level=percent(found["level"]), data=_data(found),
+            contents=contents, laws=laws, many=many, level=percent(found["level"]), data=json_address(found),
             version=found["assay_version"], fingerprint=found["fingerprint"],
         )
     )  # fmt: skip
@@ -74,12 +72,6 @@ def _environment() -> jinja2.Environment:
 
 def _has(law: Mapping[str, Any], section: str) -> bool:
     return law.get(section.replace("-", "_"), True) is not None
-
-
-def _data(found: Mapping[str, Any]) -> str:
-    """The whole answer as an address that a browser saves."""
-    content = json.dumps(found, ensure_ascii=False, indent=1).encode()
-    return "data:application/json;base64," + base64.b64encode(content).decode()
 
 
 def _law(name: str, found: Mapping[str, Any], ids: Ids, many: bool) -> dict[str, Any]:

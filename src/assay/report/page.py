@@ -15,7 +15,7 @@ from assay.impact.results import StudyResults
 from assay.present.numbers import compact, moment
 from assay.present.page import begun, environment
 from assay.present.words import both
-from assay.report import answer, corpus, costs, curves, decisions, doses, filters, mixtures, samples
+from assay.report import answer, corpus, costs, curves, decisions, doses, filters, leaks, mixtures, orders, samples
 
 SECTIONS = (
     "answer",
@@ -24,6 +24,8 @@ SECTIONS = (
     "curves",
     "law",
     "doses",
+    "leaks",
+    "orders",
     "filters",
     "mixtures",
     "samples",
@@ -63,6 +65,8 @@ def render(results: StudyResults, language: str = "en") -> str:
             law=curves.law(results, ids),
             doses=doses.view(results, ids),
             decisions=decisions.view(results, ids),
+            leaks=leaks.view(results, ids),
+            orders=orders.view(results, ids),
             filters=filters.view(results, ids),
             mixtures=mixtures.view(results, ids),
             samples=samples.view(results, ids),
@@ -93,6 +97,8 @@ def _has(results: StudyResults, section: str) -> bool:
         "decisions": results.decisions,
         "curves": results.curves,
         "doses": results.doses,
+        "leaks": results.leaks,
+        "orders": results.orders,
         "filters": results.filters,
         "samples": results.samples,
     }

@@ -9,6 +9,9 @@ Every row of every batch is a slot, numbered through the run. For a slot, counte
                    read, another order (an epoch)
     its damage     damaged where a uniform number is below the dose (so a higher dose damages a superset)
 
+Where text is to be repeated, the rows that a run would read first are read again and again: the run without repetition
+begins in the same order.
+
 Seeds that are to count the luck of the draw of training documents read different parts: the units of a source (its
 documents, or the texts that these are pieces of) in one random order, cut into as many equal parts as there are seeds.
 
@@ -17,13 +20,17 @@ Nothing is remembered between steps: any step of any run can be computed at any 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from assay.tokens.stream import TokenStream
 
+REPEATED = "repeated"
+"""In place of a defect: the dose is the share of the text that is not fresh, but was read before."""
+LEAKED = "leaked"
+"""As a defect: the dose is how often every row of its stream's part is read, in the place of as many others."""
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 # Purposes keep the random numbers of one seed apart.
 _DAMAGE, _PART, _RACE, _ORDER, _COPIES, _EPOCH = 1, 2, 1 << 20, 1 << 21, 1 << 22, 1 << 32
@@ -64,12 +71,17 @@ def permuted(index: np.ndarray, n: int, seed: int, purpose: int) -> np.ndarray:
     return result.astype(np.int64)
 
 
-def without_replacement(count: int, n: int, seed: int, purpose: int) -> np.ndarray:
-    """`count` of range(n) in random order, each once; when all are out, all again in another order."""
+def without_replacement(count: int, n: int, seed: int, purpose: int, *, first: bool = True) -> np.ndarray:
+    """`count` of range(n) in random order, each once; when all are out, all again in another order.
+
+    Args:
+        first: shuffle the first order, too.
+    """
     out = np.zeros(count, dtype=np.int64)
     for epoch, begin in enumerate(range(0, count, n) if n else ()):
         order = np.arange(min(n, count - begin))
-        out[begin : begin + n] = permuted(order, n, seed, purpose + _EPOCH * epoch)
+        shuffled = first or epoch
+        out[begin : begin + n] = permuted(order, n, seed, purpose + _EPOCH * epoch) if shuffled else order
     return out
 
 
@@ -97,6 +109,12 @@ class Part:
         return np.array_split(rows[order], self.of)[self.index]
 
 
+def part_of(n_rows: int, part: Part) -> np.ndarray:
+    """The rows, of some that are few, that a part reads: every part its own where there are enough."""
+    of = min(part.of, n_rows)
+    return np.array_split(np.arange(n_rows), of)[part.index % of]
+
+
 @dataclass(frozen=True)
 class StreamPlan:
     """What a run reads.
@@ -106,10 +124,11 @@ class StreamPlan:
         weights: share of each source, summing to 1.
         row_tokens: T.
         batch_rows: B.
-        defect: name of the damaged stream, or None.
-        dose: share of the rows that is damaged.
-        only: the source that is damaged; None: all.
+        defect: name of the damaged stream, REPEATED, or None.
+        dose: share of the rows that is damaged, or repeats others; of LEAKED how often each is read.
+        only: the source that is damaged, or repeated; None: all.
         stream: what is read where nothing is damaged.
+        order: name of the values in whose rising order a source's rows are read; None: in random order.
         part: of every source's text, that which the run reads.
     """
 
@@ -122,15 +141,18 @@ class StreamPlan:
     part: Part = Part()
     only: str | None = None
     stream: str = "train"
+    order: str | None = None
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Rows of a run, by step. `streams` maps names, that of the plan's stream and of its defect, to token streams."""
+    """Rows of a run, by step. `streams` maps names, that of the plan's stream and of its defect, to token streams;
+    `orders` names to the values of every document of a source."""
 
     plan: StreamPlan
     streams: dict[str, TokenStream]
     n_steps: int
+    orders: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     @cached_property
     def sources(self) -> list[str]:
@@ -156,19 +178,45 @@ class Sampler:
                 time = -np.log(uniform(plan.seed, _RACE + i, slots)) / share
                 source[time < best] = i
                 best = np.minimum(best, time)
-        damaged = uniform(plan.seed, _DAMAGE, slots) < (plan.dose if plan.defect else 0.0)
+        defect = plan.defect if plan.defect != REPEATED else None
+        draw = uniform(plan.seed, _DAMAGE, slots)
+        damaged = draw < (plan.dose if defect not in (None, LEAKED) else 0.0)
         row = np.zeros(len(slots), dtype=np.int64)
         for i, name in enumerate(self.sources):
-            own, rows = np.flatnonzero(source == i), self.part_rows[name]
+            own = np.flatnonzero(source == i)
             if len(own):
-                row[own] = rows[without_replacement(len(own), len(rows), plan.seed, _ORDER + i)]
+                row[own] = self._read(i, len(own))
             if plan.only not in (None, name):
                 damaged[own] = False
-            if plan.defect is not None and len(hit := own[damaged[own]]):
-                copies = self._copies(i, self.streams[plan.defect], row[hit])
+            if defect == LEAKED:
+                damaged[own[np.argsort(draw[own])[: self._leaked(name)]]] = True
+            if defect is not None and len(hit := own[damaged[own]]):
+                copies = self._copies(i, self.streams[defect], row[hit])
                 damaged[hit] = bool(len(copies))  # no document was fit to be damaged: the clean ones stay
                 row[hit[: len(copies)]] = copies
         return source, row, damaged
+
+    def _read(self, source: int, count: int) -> np.ndarray:
+        """The rows of a source that so many slots read, in order."""
+        plan, name = self.plan, self.sources[source]
+        rows = self.part_rows[name]
+        if plan.defect == REPEATED and plan.only in (None, name):
+            fresh = min(len(rows), max(1, round((1 - plan.dose) * count)))
+            rows = rows[permuted(np.arange(fresh), len(rows), plan.seed, _ORDER + source)]
+            return rows[without_replacement(count, fresh, plan.seed, _ORDER + source, first=False)]
+        read = rows[without_replacement(count, len(rows), plan.seed, _ORDER + source)]
+        return read if plan.order is None else read[np.argsort(self._values(name, read), kind="stable")]
+
+    def _values(self, name: str, rows: np.ndarray) -> np.ndarray:
+        """What orders some rows of a source: the values of the documents that their first tokens belong to."""
+        places = rows * self.plan.row_tokens
+        document = np.searchsorted(self.streams[self.plan.stream].begins(name), places, side="right") - 1
+        return self.orders[str(self.plan.order)][name][document]
+
+    def _leaked(self, name: str) -> int:
+        """How many slots of a source read what is leaked."""
+        n = self.streams[LEAKED].n_rows(name, self.plan.row_tokens)
+        return round(self.plan.dose) * len(part_of(n, self.plan.part)) if n else 0
 
     def _copies(self, source: int, copy: TokenStream, rows: np.ndarray) -> np.ndarray:
         """The damaged rows that stand for `rows` of the training stream, in order; none where the source has no copy.
@@ -181,8 +229,7 @@ class Sampler:
         if not n_copied:
             return rows[:0]
         if not copy.aligned:
-            parts = min(plan.part.of, n_copied)
-            own = np.array_split(np.arange(n_copied), parts)[plan.part.index % parts]
+            own = part_of(n_copied, plan.part)
             return own[without_replacement(len(rows), len(own), plan.seed, _COPIES + source)]
         edges, copied = (np.append(stream.begins(name), len(stream.shards[name])) for stream in (train, copy))
         if len(edges) != len(copied):
@@ -190,11 +237,16 @@ class Sampler:
         return np.minimum(np.interp(rows * T, edges, copied).astype(np.int64) // T, n_copied - 1)
 
     def epochs(self) -> dict[str, float]:
-        """How often the rows of each source's part are read over the whole run."""
-        source, _, _ = self.slots
-        counts = np.bincount(source, minlength=len(self.sources))
-        rows = {name: len(own) for name, own in self.part_rows.items()}
-        return {s: float(c / rows[s]) if c else 0.0 for s, c in zip(self.sources, counts, strict=True)}
+        """How often the rows of each source's part are read over the whole run; where text is repeated, those of them
+        that are read at all."""
+        source, row, _ = self.slots
+        found = {}
+        for i, name in enumerate(self.sources):
+            read, rows = row[source == i], len(self.part_rows[name])
+            if self.plan.defect == REPEATED and self.plan.only in (None, name):
+                rows = len(np.unique(read))
+            found[name] = float(len(read) / rows) if len(read) else 0.0
+        return found
 
     def rows(self, slots: range) -> np.ndarray:
         """(len(slots), T + 1) int64 token ids of some slots: inputs and, shifted by one, targets."""

@@ -109,6 +109,7 @@ class JobInputs:
     Attributes:
         streams: token streams: "train" and the names of defects.
         evaluation: evaluation sets by split.
+        orders: values of the training stream's documents, by the name of the order.
         tokenizer: fingerprint of the tokenizer.
         study: fingerprint of the study.
     """
@@ -118,12 +119,14 @@ class JobInputs:
     tokenizer: str
     study: str
     device: str = "cpu"
+    orders: dict[str, Artifact] = field(default_factory=dict)
 
     def fingerprints(self) -> dict[str, str]:
         """What the address of every job is made from, besides the job itself."""
         return (
             {f"stream.{name}": artifact.fingerprint for name, artifact in self.streams.items()}
             | {f"evalset.{split}": artifact.fingerprint for split, artifact in self.evaluation.items()}
+            | {f"order.{name}": artifact.fingerprint for name, artifact in self.orders.items()}
             | {"tokenizer": self.tokenizer}
         )
 
@@ -137,6 +140,7 @@ class JobData:
     inputs: dict[str, str]
     study: str
     device: str
+    orders: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, inputs: JobInputs) -> JobData:
@@ -146,6 +150,7 @@ class JobData:
             inputs.fingerprints(),
             inputs.study,
             inputs.device,
+            {name: dict(np.load(artifact.file("values.npz"))) for name, artifact in inputs.orders.items()},
         )
 
 
@@ -185,7 +190,7 @@ def run_job(job: Job, data: JobData, store: Store, work: Path, on_tokens: OnToke
 class _Runner:
     def __init__(self, job: Job, data: JobData, store: Store, work: Path, on_tokens: OnTokens) -> None:
         self.job, self.data, self.work, self.on_tokens = job, data, work, on_tokens
-        self.sampler = Sampler(job.stream, data.streams, max(b.steps for b in job.branches))
+        self.sampler = Sampler(job.stream, data.streams, max(b.steps for b in job.branches), data.orders)
         self.feed = RowFeed(self.sampler)
         self.state = TrainState(job.spec, data.device)
         self.rows = _Rows()
@@ -264,7 +269,7 @@ class _Runner:
         tokens = branch.steps * self._step_tokens
         run_id = fingerprint({"inputs": self.data.inputs, "job": job.config(), "steps": branch.steps})[:20]
         n_inside, n_total = self.state.model.n_parameters()
-        sampler = Sampler(stream, self.data.streams, branch.steps)
+        sampler = Sampler(stream, self.data.streams, branch.steps, self.data.orders)
         epochs = sampler.epochs()
         self.rows.documents[run_id] = {}
         for split in branch.splits:

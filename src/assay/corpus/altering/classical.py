@@ -1,6 +1,6 @@
 """Classical cleaning: what a text is put through before words are counted, in one order, each step on demand.
 
-    invisible characters -> normal form -> HTML, addresses, e-mails -> widths -> script -> case -> digits
+    invisible characters -> normal form -> HTML, addresses, e-mails -> lines -> widths -> script -> case -> digits
                 -> stop words -> rare words -> punctuation -> spaces -> documents that have changed, as altered copies
 
 The order is that in which no step hides from the next what it looks for: tags while they have their marks, words
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from assay.corpus.altering import chinese, surface, vocabulary
+from assay.corpus.altering import chinese, lines, surface, vocabulary
 from assay.corpus.altering.counting import by_source, summed
 from assay.corpus.altering.edits import Texts, compared, replaced, together
 from assay.corpus.altering.parts import numbers
@@ -30,8 +30,8 @@ from assay.store import fingerprint
 
 _AT_ONCE = 1 << 20  # bytes of text: enough that what a step costs by itself does not count
 STEPS = (
-    "invisible", "unicode", "html", "urls", "emails", "width", "script", "case", "digits", "stop_words", "rare_words",
-    "punctuation", "spaces",
+    "invisible", "unicode", "html", "urls", "emails", "lines", "width", "script", "case", "digits", "stop_words",
+    "rare_words", "punctuation", "spaces",
 )  # fmt: skip
 
 
@@ -42,6 +42,7 @@ class Cleaning:
     Attributes:
         unicode: a normal form.
         html, urls, emails: are taken out.
+        lines: those that a recipe of the field takes out are.
         width: which full-width characters become half-width ones.
         script: Chinese in these characters.
         case: lower.
@@ -56,6 +57,7 @@ class Cleaning:
     html: bool = False
     urls: bool = False
     emails: bool = False
+    lines: lines.Recipe | None = None
     width: surface.Width | None = None
     script: chinese.Script | None = None
     case: surface.Case | None = None
@@ -92,6 +94,7 @@ def steps(options: Cleaning, frequent: ch.U64 | None = None) -> list[tuple[str, 
         "html": surface.without_html if options.html else None,
         "urls": surface.without_urls if options.urls else None,
         "emails": surface.without_emails if options.emails else None,
+        "lines": partial(lines.without_lines, recipe=options.lines) if options.lines else None,
         "width": partial(surface.half_width, width=options.width) if options.width else None,
         "script": partial(chinese.converted, script=options.script) if options.script else None,
         "case": surface.lower if options.case else None,

@@ -96,7 +96,21 @@ def _bound(text: str) -> float | None:
     return None if text == "-" else float(text)
 
 
-_GOPHER_NGRAMS = """
+_GOPHER = """
+    words                     n_words                   50   100000 spaced
+    mean_word_length          mean_word_length          3    10     spaced
+    hashes                    hashes                    -    0.1    any
+    ellipses                  ellipses                  -    0.1    any
+    bullet_lines              bullet_lines              -    0.9    any
+    ellipsis_lines            ellipsis_lines            -    0.3    any
+    alpha_words               alpha_words               0.8  -      spaced
+    stop_words                stop_words                2    -      en
+"""
+_GOPHER_REPETITION = """
+    duplicate_lines           duplicate_lines           -    0.30   any
+    duplicate_paragraphs      duplicate_paragraphs      -    0.30   any
+    duplicate_line_chars      duplicate_line_chars      -    0.20   any
+    duplicate_paragraph_chars duplicate_paragraph_chars -    0.20   any
     top_2gram                 top_2gram                 -    0.20   spaced
     top_3gram                 top_3gram                 -    0.18   spaced
     top_4gram                 top_4gram                 -    0.16   spaced
@@ -111,28 +125,20 @@ PACKS: dict[str, tuple[Rule, ...]] = {
     name: _pack(name, table)
     for name, table in {
         # Rae et al. 2021, table A1, as datatrove's GopherQualityFilter has it.
-        "gopher-quality": """
-            words                     n_words                   50   100000 spaced
-            mean_word_length          mean_word_length          3    10     spaced
-            hashes                    hashes                    -    0.1    any
-            ellipses                  ellipses                  -    0.1    any
-            bullet_lines              bullet_lines              -    0.9    any
-            ellipsis_lines            ellipsis_lines            -    0.3    any
-            alpha_words               alpha_words               0.8  -      spaced
-            stop_words                stop_words                2    -      en
-        """,
+        "gopher-quality": _GOPHER,
         # Rae et al. 2021, table A1, as datatrove's GopherRepetitionFilter has it.
-        "gopher-repetition": """
-            duplicate_lines           duplicate_lines           -    0.30   any
-            duplicate_paragraphs      duplicate_paragraphs      -    0.30   any
-            duplicate_line_chars      duplicate_line_chars      -    0.20   any
-            duplicate_paragraph_chars duplicate_paragraph_chars -    0.20   any
-        """ + _GOPHER_NGRAMS,
+        "gopher-repetition": _GOPHER_REPETITION,
         # Raffel et al. 2020, as datatrove's C4QualityFilter has it: what it says of documents.
         "c4": """
             sentences                 c4_sentences              5    -      spaced
             lorem_ipsum               lorem_ipsum               -    0      spaced
             curly_brackets            curly_brackets            -    0      spaced
+        """,
+        # C4 as FineWeb uses it (datatrove's filter_no_terminal_punct=False): of lines whatever they end in.
+        "c4-fineweb": """
+            sentences                 c4_sentences_any_end      5    -      spaced
+            lorem_ipsum               lorem_ipsum_any_end       -    0      spaced
+            curly_brackets            curly_brackets_any_end    -    0      spaced
         """,
         # Penedo et al. 2024, as datatrove's FineWebQualityFilter has it.
         "fineweb": """
@@ -142,10 +148,9 @@ PACKS: dict[str, tuple[Rule, ...]] = {
             newlines_per_word         newlines_per_word         -    0.3    spaced
             language                  language_score            0.65 -      any
         """,
-        # What DCLM's RefinedWeb recipe (Penedo et al. 2023) has beyond Gopher's.
-        "dclm": """
-            words                     n_words                   50   100000 spaced
-            uppercase_lines           uppercase_lines           -    0.5    spaced
+        # Penedo et al. 2023, as DCLM has it (Li et al. 2024, dclm_baseline_refinedweb.yaml): Gopher's, and two more.
+        "dclm": _GOPHER + _GOPHER_REPETITION + """
+            language                  language_score            0.65 -      any
             flagged_words             flagged_words             -    0.05   spaced
         """,
         # Data-Juicer's defaults.

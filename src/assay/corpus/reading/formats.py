@@ -10,8 +10,8 @@
     .epub .pdf   running text (books.py)
 
 A text that is longer than a piece, in whatever format, becomes several documents: it is cut at blank lines, else
-line ends, else anywhere. A row that cannot be used goes to `problem(where, what, remedy)`, which raises (stop) or
-counts (skip). What is wrong with a file as a whole is raised as an `InputError`.
+line ends, else anywhere; a pair of texts stays whole. A row that cannot be used goes to `problem(where, what, remedy)`,
+which raises (stop) or counts (skip). What is wrong with a file as a whole is raised as an `InputError`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from importlib import metadata
 from typing import Any, NamedTuple, cast
 
 from assay.corpus.documents import Own, own_columns
-from assay.corpus.reading import books, decode, html, parquet, warc
+from assay.corpus.reading import books, decode, html, parallel, parquet, warc
 from assay.corpus.reading.decode import Problem, printable
 from assay.errors import InputError
 
@@ -45,6 +45,7 @@ TEXT_FIELDS = (
     "内容",
     "正文",
 )
+TRANSLATION = "translation"
 _EVAL = ("valid", "validation", "val", "dev", "eval")
 SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", **dict.fromkeys(_EVAL, "eval")}
 _LARGEST_JSON = 256 << 20  # bytes; a line, JSON value or row longer than this is damage, and is never held in memory
@@ -71,11 +72,13 @@ class Row(NamedTuple):
 
 
 class Fields(NamedTuple):
-    """Which fields of a record hold what; `text` None means the first of TEXT_FIELDS that is there."""
+    """Which fields of a record hold what; `text` None means the first of TEXT_FIELDS that is there. `pair`: those of
+    what is read and of what is to be written, in place of a text."""
 
     text: str | None
     source: str | None
     split: str | None
+    pair: tuple[str, str] | None = None
 
 
 RUNNING = (".txt", ".md", ".html", ".htm", ".epub", ".pdf")
@@ -127,7 +130,7 @@ def rows(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator
     ordinal = 0
     piece_chars = how.piece_chars
     for text, source, split, own in _records(raw, kind, how, problem):
-        if len(text) <= piece_chars:
+        if how.fields.pair is not None or len(text) <= piece_chars:
             yield Row(ordinal, text, source, split, own)
             ordinal += 1
             continue
@@ -220,16 +223,8 @@ def _record(where: str, record: Any, fields: Fields, problem: Problem) -> Record
     if not isinstance(record, Mapping):
         problem(where, "the row is not an object with fields", 'write {"text": "..."} on each line')
         return None
-    name = text_field(record, fields.text)
-    if name is None and not joined_fields(record, fields.text):
-        _no_text(where, list(record), fields.text, problem)
-        return None
-    text = record[name] if name is not None else _joined([record[one] for one in joined_fields(record, fields.text)])
-    if not isinstance(text, str):
-        problem(where, f"field {name!r} is {_kind_of(text)}, not a string", _MEND)
-        return None
-    if _is_half(text):
-        problem(where, f"field {name or fields.text!r} holds half of a surrogate pair", _MEND)
+    text = _text(where, record, fields.text, problem) if fields.pair is None else _pair(where, record, fields, problem)
+    if text is None:
         return None
     source = None
     if fields.source is not None:
@@ -251,6 +246,41 @@ def _own(record: Mapping[str, Any]) -> Own | None:
     parent, copies = record.get("parent_id"), record.get("copies")
     parent = parent if isinstance(parent, str) and _ID.fullmatch(parent) else None
     return Own(doc_id, text_hash, parent, copies if isinstance(copies, int) and copies > 0 else None)
+
+
+def _text(where: str, record: Mapping[str, Any], wanted: str | None, problem: Problem) -> str | None:
+    """The one text of a record."""
+    name = text_field(record, wanted)
+    if name is None and not joined_fields(record, wanted):
+        _no_text(where, list(record), wanted, problem)
+        return None
+    text = record[name] if name is not None else _joined([record[one] for one in joined_fields(record, wanted)])
+    return _string(where, name or wanted, text, problem)
+
+
+def _pair(where: str, record: Mapping[str, Any], fields: Fields, problem: Problem) -> str | None:
+    """Both sides of a record as one text, "" where one is empty; they may stand in a field `translation`, as data sets
+    of hubs have them."""
+    assert fields.pair is not None
+    inner = record.get(TRANSLATION)
+    held = inner if isinstance(inner, Mapping) and not set(fields.pair) <= set(record) else record
+    if missing := [name for name in fields.pair if name not in held]:
+        _no_side(where, list(held), missing[0], problem)
+        return None
+    found = [_string(where, name, "" if held[name] is None else held[name], problem) for name in fields.pair]
+    source, target = found
+    return None if source is None or target is None else parallel.text_of(source, target, where, problem)
+
+
+def _string(where: str, name: str | None, value: Any, problem: Problem) -> str | None:
+    """A field's value, where it is text."""
+    if not isinstance(value, str):
+        problem(where, f"field {name!r} is {_kind_of(value)}, not a string", _MEND)
+        return None
+    if _is_half(value):
+        problem(where, f"field {name!r} holds half of a surrogate pair", _MEND)
+        return None
+    return value
 
 
 def _source(where: str, record: Mapping[str, Any], field: str, problem: Problem) -> str | None:
@@ -310,6 +340,13 @@ def _no_text(where: str, names: list[str], wanted: str | None, problem: Problem)
     what = f"no text field {wanted!r}" if wanted else "no field that is known to hold text"
     remedy = _nearest(wanted, names, "--text-field") if wanted else "name the field with --text-field"
     problem(where, f"{what}; fields: {_shown(names)}", remedy)
+
+
+def _no_side(where: str, names: list[str], wanted: str, problem: Problem) -> None:
+    near = difflib.get_close_matches(wanted, [str(name) for name in names], 1)
+    asked = f"did you mean {printable(near[0])}? " if near else ""
+    remedy = f"{asked}name the fields of both sides, as in --set 'data.pair=[source, target]'"
+    problem(where, f"no field {wanted!r} for a side of the pair; fields: {_shown(names)}", remedy)
 
 
 def _no_source(where: str, names: list[str], wanted: str, problem: Problem) -> None:
@@ -593,10 +630,16 @@ def _begins_row(line: bytes, columns: int, delimiter: str) -> bool:
 
 def _columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[str]:
     """The columns of a Parquet file to read."""
-    name = text_field(names, fields.text)
-    several = [] if name else joined_fields(names, fields.text)
-    if name is None and not several:
-        _no_text(raw.where, names, fields.text, _raise)
+    name, several = None, list(fields.pair or ())
+    if fields.pair is None:
+        name = text_field(names, fields.text)
+        several = [] if name else joined_fields(names, fields.text)
+        if name is None and not several:
+            _no_text(raw.where, names, fields.text, _raise)
+    elif TRANSLATION in names and not set(several) <= set(names):
+        several = [TRANSLATION]
+    elif missing := [side for side in several if side not in names]:
+        _no_side(raw.where, names, missing[0], _raise)
     if fields.source is not None and fields.source not in names:
         _no_source(raw.where, names, fields.source, _raise)
     own = own_columns(names)

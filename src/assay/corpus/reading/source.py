@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 
 from assay.corpus import documents
-from assay.corpus.reading import builtin, decode, formats, html, parquet
+from assay.corpus.reading import builtin, decode, formats, html, parallel, parquet
 from assay.corpus.reading.listing import Skipped, SourceFile, listing, mark_of
 from assay.corpus.reading.remote import opening as remote
 from assay.errors import AssayError, InputError
@@ -48,6 +48,9 @@ class ReadOptions:
     """What a bad row or file does: end the reading with an error, or be skipped and counted."""
     piece_chars: int = 20_000
     """Longer texts, whatever file they are in, are cut into pieces of at most so many characters."""
+    pair: tuple[str, str] | None = None
+    """Documents are pairs of texts, what is read and what is to be written: the two fields that hold them, or the
+    suffixes of two files of lines."""
     html: html.Extractor = "resiliparse"
     """What finds the main text of web pages: resiliparse with rules of ours, trafilatura, or both (extra `html`)."""
 
@@ -71,6 +74,10 @@ class ReadOptions:
             raise InputError(f"html is {self.html!r}", remedy=f"use one of {', '.join(html.EXTRACTORS)}")
         if self.encoding == "auto":
             object.__setattr__(self, "encoding", None)
+        if self.pair is not None and (self.pair[0] == self.pair[1] or not all(self.pair)):
+            raise InputError("the two sides have one name, or none", where="data.pair", remedy="name both of them")
+        if self.pair is not None and self.text_field is not None:
+            raise InputError("pairs have no text field", where="data.text_field", remedy="leave it out")
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
@@ -166,6 +173,8 @@ class Sources:
         try:
             _unchanged(file)
             digest = self.known.get(file.path) or file_digest(file.path)
+            if file.other is not None:
+                digest = fingerprint([digest, file_digest(file.other.path)])
             _unchanged(file)
         except OSError as error:
             if self.options.on_error != "skip":
@@ -230,13 +239,13 @@ class Sources:
 
     def _read(self, file: SourceFile, report: ReadReport, problem: decode.Problem) -> Iterator[tuple[formats.Row, int]]:
         options = self.options
-        fields = formats.Fields(options.text_field, options.source_field, options.split_field)
+        fields = formats.Fields(options.text_field, options.source_field, options.split_field, options.pair)
         how = formats.Reading(fields, options.encoding, options.html, options.piece_chars)
         _unchanged(file)
         try:
             with decode.Raw(file.path) as raw:
                 try:
-                    for row in formats.rows(raw, file.kind, how, problem):
+                    for row in _rows_of(file, raw, how, problem):
                         yield row, raw.position
                 finally:
                     if raw.detected:
@@ -245,6 +254,13 @@ class Sources:
             _unchanged(file)  # what looks like damage may be a file that is being written
             raise
         _unchanged(file)
+
+
+def _rows_of(file: SourceFile, raw: decode.Raw, how: formats.Reading, problem: decode.Problem) -> Iterator[formats.Row]:
+    if file.other is None:
+        return formats.rows(raw, file.kind, how, problem)
+    pairs = parallel.rows(raw, file.other.path, how.encoding, problem)
+    return (formats.Row(number, text, None, None) for number, text in pairs)
 
 
 class _Pending:
@@ -329,7 +345,9 @@ def open_sources(
             paths.append(uri)
     skip = options.on_error == "skip"
     try:
-        found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without, copies=copies)
+        found = listing(
+            paths, encoded=options.encoding is not None, skip=skip, without=without, copies=copies, pair=options.pair
+        )
     except InputError as error:
         raise _shown(error, bases) from error
     formats.needs({file.kind for file in found.files}, options.html)
@@ -362,6 +380,8 @@ def _shown(error: Told, bases: Sequence[tuple[str, str]]) -> Told:
 
 
 def _unchanged(file: SourceFile) -> None:
+    if file.other is not None:
+        _unchanged(file.other)
     if mark_of(file.path) != file.mark:
         raise decode.Changed(
             "the file changed while it was being read",

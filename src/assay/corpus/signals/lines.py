@@ -2,7 +2,9 @@
 
 C4 keeps the lines that end in a mark of punctuation, have three words and mention neither JavaScript nor policies, and
 counts the sentences in these; whatever it says of a document is about these lines, citations such as [1] taken out.
-Words of C4's lines are what stands between spaces. Definitions are datatrove's.
+FineWeb asks the same without the rule of the mark. Words of C4's lines are what stands between spaces. Definitions are
+datatrove's; those of RefinedWeb's lines are DCLM's (dclm_baseline_refinedweb.yaml). What these lines are taken out of
+documents by is `altering.lines`.
 """
 
 from __future__ import annotations
@@ -17,25 +19,34 @@ from assay.corpus.text import words as w
 from assay.corpus.text.compiled import Seen, compiled, fresh, inlined, met
 from assay.corpus.text.rows import Rows
 
-COUNTS = ("c4_sentences", "lorem_ipsum", "curly_brackets")
+_OF_C4 = ("c4_sentences", "lorem_ipsum", "curly_brackets")
+COUNTS = (*_OF_C4, *(f"{name}_any_end" for name in _OF_C4))
 NAMES = (
     *COUNTS, "c4_lines", "line_punctuation", "short_lines", "repeated_line_chars", "newlines_per_word",
     "mean_line_length", "uppercase_lines", "flagged_words",
 )  # fmt: skip
-"""lorem_ipsum, curly_brackets: how many of C4's lines hold one. c4_lines: the share of lines that C4 keeps. Of lines
-that are not blank: those that end in a mark (of any script), that have at most 30 characters, the characters of those
-that repeat an earlier one, the mean length, those mostly of capitals. flagged_words: the share of words in lines that
-RefinedWeb takes out: mostly capitals, digits alone, one word, "3 likes", "Read more..."."""
+"""lorem_ipsum, curly_brackets: how many of C4's lines hold one; _any_end: the same without the rule that a line ends in
+a mark. c4_lines: the share of lines that C4 keeps. Of lines that are not blank: those that end in a mark (of any
+script), that have at most 30 characters, the characters of those that repeat an earlier one, the mean length, those
+mostly of capitals. flagged_words: the share of words that RefinedWeb takes out: those of lines mostly of capitals, of
+digits alone, of one word, such as "3 likes"; and in lines of at most ten words a beginning "Sign-in", an ending "Read
+more..." and "items in cart"."""
 
 SHORT_LINE = 30
-_LONGEST_WORD = 1000
-_SHORT = 10  # words of a line that may be a call
+LONGEST_WORD, FEWEST_WORDS = 1000, 3
+"""Of a line that C4 keeps."""
+SHORT = 10
+"""Words of a line in which calls are looked for."""
 LOREM, SCRIPT = b"lorem ipsum", b"javascript"
 POLICY = (b"terms of use", b"privacy policy", b"cookie policy", b"uses cookies", b"use of cookies", b"use cookies")
-COUNTED = (b"like", b"share", b"comment", b"retweet", b"repl", b"view", b"follower")
-CALLS = (b"sign-in", b"sign in", b"read more", b"read more...", b"items in cart", b"log in", b"click here")
-_PHRASES = (LOREM, SCRIPT, *POLICY, *COUNTED, *CALLS)
-_POLICY, _COUNTED, _CALLS = (2, 8), (8, 15), (15, 22)
+COUNTED = (
+    b"likes", b"shares", b"comments", b"retweets", b"reposts", b"quotes", b"bookmarks", b"upvotes", b"downvotes",
+    b"downloads", b"views", b"followers",
+)  # fmt: skip
+BEGINS, HOLDS, ENDS = b"sign-in", b"items in cart", b"read more"
+"""Calls on the reader, where in a line they are taken out; behind ENDS stand three dots."""
+_PHRASES = (LOREM, SCRIPT, *POLICY, *COUNTED, BEGINS, HOLDS, ENDS)
+_POLICY, _COUNTED, _BEGINS, _HOLDS, _ENDS = (2, 8), (8, 20), 20, 21, 22
 _BEGUN = 7  # letters of each of the first eight phrases that are looked for at once
 
 
@@ -72,8 +83,8 @@ def lines(
 
     `line` and `spare` are room for a line without its citations, and for its words."""
     row[:] = 0.0
-    _c4(points, table, lists, begin, end, words, n, phrases, line, spare, row[0:4])
-    _others(points, table, begin, end, words, n, rows, m, seen, phrases, row[4:11])
+    _c4(points, table, lists, begin, end, words, n, phrases, line, spare, row[0:7])
+    _others(points, table, begin, end, words, n, rows, m, seen, phrases, row[7:14])
 
 
 @compiled
@@ -81,7 +92,7 @@ def _c4(
     points: Any, table: Any, lists: w.Lists, begin: int, end: int, words: w.Words, n: int, phrases: Phrases,
     line: Any, spare: w.Words, row: Any,
 ) -> None:  # fmt: skip
-    sentences = lorem = curly = kept = number = 0
+    kept = number = 0
     word = 0
     i = begin
     while i < end:
@@ -93,7 +104,7 @@ def _c4(
         while last < n and words.begins[last] < beyond:
             last += 1
         number += 1
-        if _may_count(points, table, first, beyond):
+        if _has_words(points, table, first, beyond):
             cited, bracket = _brackets(points, first, beyond)
             if cited:
                 length = _without_citations(points, first, beyond, line)
@@ -101,43 +112,43 @@ def _c4(
                 bracket = _holds_point(line, 0, length, w.BRACE)
             else:
                 passes = _ends_well(points, first, beyond)
-            if passes:
-                which = _policy(points, first, beyond, phrases)
-                if which == 0:
-                    lorem += 1
-                elif which > 1 and bracket:
-                    curly += 1
-                elif which == _POLICY[1]:
-                    kept += 1
-                    if cited:
-                        count = w.cut(line, table, lists, 0, length, spare)
-                        w.spell(line, table, spare, count)
-                        sentences += _sentences(spare, table, 0, count)
-                    else:
-                        sentences += _sentences(words, table, word, last)
+            which = _policy(points, first, beyond, phrases)
+            if which == 0:
+                row[1] += passes
+                row[4] += 1
+            elif which > 1 and bracket:
+                row[2] += passes
+                row[5] += 1
+            elif which == _POLICY[1]:
+                kept += passes
+                if cited:
+                    count = w.cut(line, table, lists, 0, length, spare)
+                    w.spell(line, table, spare, count)
+                    sentences = _sentences(spare, table, 0, count)
+                else:
+                    sentences = _sentences(words, table, word, last)
+                row[0] += sentences if passes else 0
+                row[3] += sentences
         word = last
         i = next_line(points, stop, end)
-    row[0], row[1], row[2], row[3] = sentences, lorem, curly, kept / max(number, 1)
+    row[6] = kept / max(number, 1)
 
 
 @inlined
-def _may_count(points: Any, table: Any, begin: int, end: int) -> bool:
-    """Whether a line ends in a mark, or in a citation behind which one may stand, and what stands between its spaces is
-    three pieces or more, none of them too long."""
-    if begin == end or not (_is_mark(points[end - 1]) or points[end - 1] == w.CLOSE):
-        return False
+def _has_words(points: Any, table: Any, begin: int, end: int) -> bool:
+    """Whether what stands between a line's spaces is three pieces or more, none of them too long."""
     count = size = 0
     i = begin
-    while i < end and (count < 3 or end - begin > _LONGEST_WORD):
+    while i < end and (count < FEWEST_WORDS or end - begin > LONGEST_WORD):
         if table[points[i]] & w.SPACE:
             size = 0
         else:
             count += size == 0
             size += 1
-            if size > _LONGEST_WORD:
+            if size > LONGEST_WORD:
                 return False
         i += 1
-    return count >= 3
+    return count >= FEWEST_WORDS
 
 
 @inlined
@@ -211,16 +222,6 @@ def _policy(points: Any, begin: int, end: int, phrases: Phrases) -> int:
                     found = which
                     break
     return found
-
-
-@compiled
-def _counts(points: Any, begin: int, end: int, phrases: Phrases) -> bool:
-    """Whether one of the words that stand behind numbers is in [begin, end)."""
-    for i in range(begin, end):
-        for which in range(_COUNTED[0], _COUNTED[1]):
-            if _stands_at(points, i, end, phrases, which):
-                return True
-    return False
 
 
 @compiled
@@ -312,26 +313,79 @@ def _others(
             size = beyond - first
             shouted = 2 * capitals > size
             loud += shouted
-            count = word - own
-            if shouted or digits == size or count <= 1 or _calls(points, first, beyond, phrases, count, digits):
-                flagged += count
+            pieces = _pieces(points, table, first, beyond)
+            if shouted or digits == size or pieces <= 1 or (digits and _counter(points, table, first, beyond, phrases)):
+                flagged += word - own
+            elif pieces <= SHORT:
+                flagged += _called(points, first, beyond, phrases, words, own, word)
         start = stop + 1
     row[0], row[1] = ended / max(number, 1), short / max(number, 1)
     row[2], row[3] = again / max(end - begin - newlines, 1), newlines / max(n, 1)
     row[4], row[5], row[6] = chars / max(number, 1), loud / max(number, 1), flagged / max(n, 1)
 
 
+@inlined
+def _pieces(points: Any, table: Any, begin: int, end: int) -> int:
+    """How many pieces stand between the spaces of [begin, end); no more are counted than calls are looked for in."""
+    count = 0
+    apart = True
+    i = begin
+    while i < end and count <= SHORT:
+        space = table[points[i]] & w.SPACE > 0
+        count += apart and not space
+        apart = space
+        i += 1
+    return count
+
+
 @compiled
-def _calls(points: Any, begin: int, end: int, phrases: Phrases, count: int, digits: int) -> bool:
-    """Whether a short line counts something, or begins or ends with a call on the reader."""
-    if count == 2 and digits > 0 and _counts(points, begin, end, phrases):
-        return True
-    if count > _SHORT:
+def _counter(points: Any, table: Any, begin: int, end: int, phrases: Phrases) -> bool:
+    """Whether a line says no more than how often something was done: `3 likes`, `1.2k views`."""
+    i = _past_marks(points, table, begin, end)
+    if i == end or not table[points[i]] & w.DIGIT:
         return False
-    for which in range(_CALLS[0], _CALLS[1]):
-        length = phrases.offsets[which + 1] - phrases.offsets[which]
-        if _stands_at(points, begin, end, phrases, which):
-            return True
-        if end - length >= begin and _stands_at(points, end - length, end, phrases, which):
-            return True
+    while i < end and (table[points[i]] & w.DIGIT or points[i] == w.DOT or points[i] == w.COMMA):
+        i += 1
+    if i < end and (_lower(points[i]) == 0x6B or _lower(points[i]) == 0x6D or _lower(points[i]) == 0x62):  # k, m, b
+        i += 1
+    if i == end or not table[points[i]] & w.SPACE:
+        return False
+    while i < end and table[points[i]] & w.SPACE:
+        i += 1
+    for which in range(_COUNTED[0], _COUNTED[1]):
+        if _stands_at(points, i, end, phrases, which):
+            return _past_marks(points, table, i + phrases.offsets[which + 1] - phrases.offsets[which], end) == end
     return False
+
+
+@inlined
+def _past_marks(points: Any, table: Any, begin: int, end: int) -> int:
+    while begin < end and not table[points[begin]] & (w.ALPHA | w.DIGIT):
+        begin += 1
+    return begin
+
+
+@compiled
+def _called(points: Any, begin: int, end: int, phrases: Phrases, words: w.Words, own: int, beyond: int) -> int:
+    """How many of a line's words [own, beyond) are calls on the reader."""
+    tail = end
+    if end - begin > 3 and three_dots(points, begin, end):
+        tail = end - 3
+    elif points[end - 1] == w.ELLIPSIS:
+        tail = end - 1
+    tail = tail - len(ENDS) if tail < end else end + 1  # where an ending call would begin
+    if tail < begin or tail > end or not _stands_at(points, tail, end, phrases, _ENDS):
+        tail = end
+    head = begin + len(BEGINS) if _stands_at(points, begin, end, phrases, _BEGINS) else begin
+    found = 0
+    k = own
+    while k < beyond:
+        i = words.begins[k]
+        stop = i + len(HOLDS)  # of the call that may begin here
+        if not _stands_at(points, i, end, phrases, _HOLDS):
+            stop = i + 1 if i < head or i >= tail else i
+        while k < beyond and words.begins[k] < stop:
+            found += 1
+            k += 1
+        k += stop == i
+    return found

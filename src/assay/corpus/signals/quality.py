@@ -16,8 +16,8 @@ from assay.corpus.text import words as w
 from assay.corpus.text.compiled import BASE, compiled, inlined
 
 STOP_WORDS = "the be to of and that have with"
-STOP_WORDS_ZH = "的 了 在 是 我 有 和 就 不 人 都 一 一个 上 也 很 到 说 要 去 你 会"
-"""Gopher's for English; for Chinese the 22 most frequent of mixed text (FineWeb-2 derived as many from its corpus)."""
+STOP_WORDS_ZH = "的 年 在 月 是 和 日 了 於 · 為 有 被 人 中 为 他 與 後 也 而 由"
+"""Gopher's for English; for Chinese the 22 of FineWeb-2 (configs/cmn_Hani.yml), traditional forms among them."""
 
 COUNTS = ("n_words", "n_tokens", "n_lines", "stop_words", "stop_words_zh")
 NAMES = (
@@ -28,10 +28,12 @@ stopwords-iso for English and Chinese, in lower case. hashes, ellipses: # and ..
 
 
 class StopWords(NamedTuple):
-    """Hashes of listed words in open addressing, with the number of each in the short lists, or -1."""
+    """Hashes of listed words in open addressing; the number of each in the short lists, or -1; whether it is in the
+    long lists of stopwords-iso, which lack some of the short ones."""
 
     keys: ch.U64
     numbers: ch.I64
+    common: ch.U8
 
 
 @lru_cache(maxsize=1)
@@ -39,9 +41,10 @@ def stop_words() -> StopWords:
     from stopwordsiso import stopwords
 
     short = [*STOP_WORDS.split(), *STOP_WORDS_ZH.split()]
+    long = stopwords(["en", "zh"])
     size = 1 << 14
-    made = StopWords(np.zeros(size, dtype=np.uint64), np.full(size, -1, dtype=np.int64))
-    for word in [*short, *sorted(stopwords(["en", "zh"]) - set(short))]:
+    made = StopWords(np.zeros(size, dtype=np.uint64), np.full(size, -1, dtype=np.int64), np.zeros(size, dtype=np.uint8))
+    for word in [*short, *sorted(long - set(short))]:
         key = 0
         for char in word:
             key = (key * int(BASE) + ord(char) + 1) % (1 << 64)
@@ -50,6 +53,7 @@ def stop_words() -> StopWords:
             at = (at + 1) % size
         made.keys[at] = key
         made.numbers[at] = short.index(word) if word in short else -1
+        made.common[at] = word in long
     return made
 
 
@@ -79,7 +83,9 @@ def quality(points: Any, table: Any, begin: int, end: int, words: w.Words, n: in
         if kind & w.WORD:
             real += 1
             length += words.ends[i] - words.begins[i]
-            common += (at if words.lowered[i] == words.hashes[i] else _place(listed, words.lowered[i])) >= 0
+            low = at if words.lowered[i] == words.hashes[i] else _place(listed, words.lowered[i])
+            if low >= 0:
+                common += listed.common[low]
         number = listed.numbers[at] if at >= 0 else np.int64(-1)
         if 0 <= number < _ENGLISH:
             english |= np.uint64(1) << np.uint64(number)

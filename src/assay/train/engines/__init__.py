@@ -1,0 +1,43 @@
+"""Who does the tasks of a fleet: processes of this machine, or the machines of a cluster.
+
+An engine is told which tasks there are and does them in its own order, as many at once as it has workers. What comes
+out depends on the task alone, and a task that was cut off goes on from the state that it saved, whoever does it next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from assay.train.job import OnTokens
+
+Task = tuple[str, Any]
+"""("job", (inputs, job)), which writes its ledger to the store, or ("probe", probe), which gives tokens a second."""
+
+
+class Engine(Protocol):
+    """Workers, each a single thread."""
+
+    @property
+    def size(self) -> int:
+        """How many work at once."""
+
+    def open(self) -> None:
+        """Find out whether there are workers at all.
+
+        Raises:
+            InputError: there are none.
+        """
+
+    def start(self) -> None:
+        """Have all workers come up now instead of with the first work."""
+
+    def each(self, tasks: Sequence[Task], report: OnTokens) -> Iterator[Any]:
+        """Do all tasks, begun in this order, and yield what each gives as it ends.
+
+        Raises:
+            WorkError: a worker died, or a task failed.
+        """
+
+    def close(self) -> None:
+        """End all workers; busy ones save what they have where they can."""
