@@ -34,7 +34,7 @@ FINDINGS = Stage("findings", 1)
 ITEMS = Stage("items", 1)
 HITS = Stage("hits", 1)
 OVERLAP = Stage("overlap", 1)
-CLEANED = Stage("kept", 1)
+CLEANED = Stage("kept", 2)
 
 
 @dataclass(frozen=True)

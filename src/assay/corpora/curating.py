@@ -209,7 +209,7 @@ def run_scored(
     asked = chosen(packs, where, [one.name for one in lists], names)
     scores.check_asked(found, asked)
     made = run_select(request, asked, lists, extras(found, device))
-    return {**made, "notices": unseen(found, made["languages"])}
+    return {**made, "notices": [*made["notices"], *unseen(found, made["languages"])]}
 
 
 def run_scored_dedup(
@@ -221,7 +221,7 @@ def run_scored_dedup(
         given: the scores, each NAME=DIR.
 
     Returns:
-        the answer of `--json`; with `scores`, what each is like, and `notices`.
+        the answer of `--json`; with `scores`, what each is like.
 
     Raises:
         InputError: bad input, no preference asks about a score, or the folder holds something else.
@@ -234,8 +234,7 @@ def run_scored_dedup(
         if not set(score.columns) & set(asked):
             remedy = f"prefer by it: --keep best --by {score.columns[0]}"
             raise InputError("nothing asks about this score", where=f"--score {score.name}", remedy=remedy)
-    made = run_dedup(request, level, keep, by, extras(found, device), names)
-    return {**made, "notices": []}
+    return run_dedup(request, level, keep, by, extras(found, device), names)
 
 
 def unseen(found: Sequence[Score], languages: Mapping[str, Mapping[str, Any]]) -> list[Both]:

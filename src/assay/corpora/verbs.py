@@ -18,7 +18,6 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from assay import __version__
 from assay.corpora.scanned import Request, by_parts, in_sight, opened, scored, told_of
@@ -32,12 +31,13 @@ from assay.corpus.scan import Scored
 from assay.corpus.signals import listed
 from assay.errors import InputError
 from assay.present.progress import Progress
+from assay.present.words import Both, both
 from assay.store import Artifact, Stage, Store, fingerprint
 from assay.workspace import Kind, Workspace
 
-CLUSTERED_STAGE = Stage("clustered", 1)
-KEPT = Stage("kept", 1)
-LISTED = Stage("listed", 1)
+CLUSTERED_STAGE = Stage("clustered", 2)
+KEPT = Stage("kept", 2)
+LISTED = Stage("listed", 2)
 
 
 def scan(request: Request) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def run_select(
     first.
 
     Returns:
-        the answer of `--json`: `select.summary` and more.
+        the answer of `--json`: `select.summary` and more; of each list (`words`) what `listed.together` counts.
 
     Raises:
         InputError: bad input, or the folder holds something else.
@@ -146,9 +146,21 @@ def run_select(
         columns = columns_of(scores, found, corpus)
         lists_of = [part.files(".parquet") for part in counted]
         told = select.decide(texts, signals, twins, asked, folder, lists_of, columns)
+        if lists:
+            told["words"] = {one.name: part.summary for one, part in zip(lists, counted, strict=True)}
         return {**told, "scores": select.write_scores(texts, columns, folder)} if columns else told
 
-    return decided(request, "selection", how, select.DECIDED_BY_RULES, needs, decide, lists, scores)
+    made = decided(request, "selection", how, select.DECIDED_BY_RULES, needs, decide, lists, scores)
+    return {**made, "notices": _unheard(lists, made)}
+
+
+def _unheard(lists: Sequence[listed.WordList], made: Mapping[str, Any]) -> list[Both]:
+    """Of which lists no word was found: a document in another language or spelling holds none, either."""
+    return [
+        both("corpus.notice.no_words", n=len(one.words), name=one.name.partition("_")[2])
+        for one in lists
+        if not made["words"][one.name]["places"]
+    ]
 
 
 def decided(
@@ -248,19 +260,18 @@ def check_preference(keep: Keep, by: str | None, scores: Sequence[str] = ()) -> 
 
 
 def _counted(texts: Artifact, words: listed.WordList, store: Store, progress: Progress) -> Artifact:
-    """The counts of a list's words."""
+    """The counts of a list's words, and where some of them stand."""
     task = partial(listed.count_part, words=words.words, name=words.name)
 
     def count(folder: Path) -> dict[str, Any]:
-        return {"parts": len(by_parts(texts, LISTED.name, task, folder, "listed", progress))}
+        return listed.together(by_parts(texts, LISTED.name, task, folder, "listed", progress))
 
     return store.build(LISTED, {"documents": texts.fingerprint}, asdict(words), count, resumed=True)
 
 
 def _write(texts: list[Path], decided: Artifact, folder: Path, progress: Progress) -> dict[str, Any]:
     table = decided.file("decisions.parquet")
-    more = [pq.read_schema(table).field(name) for name in select.DECIDED if name in pq.read_schema(table).names]
-    with documents.PartsWriter(folder, "kept", pa.schema([*documents.DOCUMENTS, *more])) as writer:
+    with documents.PartsWriter(folder, "kept", documents.DOCUMENTS) as writer:
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in select.kept(texts, table):

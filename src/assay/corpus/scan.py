@@ -41,7 +41,7 @@ from assay.store import Artifact, Stage, Store, fingerprint, whole_file
 Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
-DOCUMENTS = Stage("documents", 5)
+DOCUMENTS = Stage("documents", 6)
 SIGNALS = Stage("signals", 7)
 DUPLICATES = Stage("duplicates", 4)
 SPLITS = Stage("splits", 2)

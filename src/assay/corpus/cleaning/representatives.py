@@ -28,7 +28,8 @@ CLUSTERED = pa.schema(
         pa.field("copies", pa.int64(), nullable=False),
     ]
 )
-"""cluster: the smallest document id in it. copies: how many documents are in the cluster, itself among them."""
+"""cluster: the smallest document id in it. copies: how many documents are in the cluster, itself among them, or what
+they say that they stand for, together."""
 _LARGEST = 10
 
 
@@ -60,7 +61,8 @@ def represent(
     order = preferred(texts, signals, keep, by, scores).join(marks, on="doc_id", how="left", maintain_order="left")
     order = order.sort("cluster", maintain_order=True).with_columns(
         keep=pl.int_range(pl.len()).over("cluster") == 0,
-        copies=pl.len().over("cluster"),
+        size=pl.len().over("cluster"),
+        copies=pl.col("copies").fill_null(1).sum().over("cluster"),
         of=pl.col("source").first().over("cluster"),
     )
     made = order.sort("row")
@@ -78,7 +80,7 @@ def preferred(
     scores: Sequence[pl.DataFrame] = (),
 ) -> pl.DataFrame:
     """All documents, the most preferred first, each with its number as `row`; see `represent`."""
-    columns = ["doc_id", "source", "origin", "ordinal", "n_bytes", "language", "script"]
+    columns = ["doc_id", "source", "origin", "ordinal", "n_bytes", "language", "script", "copies"]
     table = pl.read_parquet(list(texts), columns=columns, glob=False).with_row_index("row")
     table = pl.concat([table, *scores], how="horizontal")
     value = pl.lit(0)
@@ -96,7 +98,7 @@ def _signals_in(by: str, known: Sequence[str]) -> list[str]:
 
 
 def _summary(made: pl.DataFrame) -> dict[str, Any]:
-    several = made.filter(pl.col("keep") & (pl.col("copies") > 1))
+    several = made.filter(pl.col("keep") & (pl.col("size") > 1))
     largest = several.sort("copies", "cluster", descending=[True, False]).head(_LARGEST)
     sources = made.group_by("source").agg(
         documents=pl.len(),

@@ -28,6 +28,7 @@ from collections.abc import Iterator, Mapping
 from importlib import metadata
 from typing import Any, NamedTuple, cast
 
+from assay.corpus.documents import Own, own_columns
 from assay.corpus.reading import books, decode, html, parallel, parquet, warc
 from assay.corpus.reading.decode import Problem, printable
 from assay.errors import InputError
@@ -57,6 +58,7 @@ class Record(NamedTuple):
     text: str
     source: str | None
     split: str | None
+    own: Own | None = None
 
 
 class Row(NamedTuple):
@@ -66,6 +68,7 @@ class Row(NamedTuple):
     text: str
     source: str | None
     split: str | None
+    own: Own | None = None
 
 
 class Fields(NamedTuple):
@@ -126,9 +129,12 @@ def rows(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator
         return
     ordinal = 0
     piece_chars = how.piece_chars
-    for text, source, split in _records(raw, kind, how, problem):
-        whole = how.fields.pair is not None or len(text) <= piece_chars
-        for piece in [text] if whole else pieces(iter([text]), piece_chars):
+    for text, source, split, own in _records(raw, kind, how, problem):
+        if how.fields.pair is not None or len(text) <= piece_chars:
+            yield Row(ordinal, text, source, split, own)
+            ordinal += 1
+            continue
+        for piece in pieces(iter([text]), piece_chars):
             yield Row(ordinal, piece, source, split)
             ordinal += 1
 
@@ -210,7 +216,7 @@ def _records(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iter
     for where, value in values:
         record = _record(raw.where + where, value, fields, problem)
         if record:
-            yield record
+            yield record._replace(own=_own(value)) if kind == ".parquet" else record
 
 
 def _record(where: str, record: Any, fields: Fields, problem: Problem) -> Record | None:
@@ -227,6 +233,19 @@ def _record(where: str, record: Any, fields: Fields, problem: Problem) -> Record
             return None
     split = record.get(fields.split) if fields.split else None
     return Record(text, source, SPLIT_WORDS.get(split.strip().lower()) if isinstance(split, str) else None)
+
+
+_ID = re.compile("[0-9a-f]{32}")
+
+
+def _own(record: Mapping[str, Any]) -> Own | None:
+    """What a row of a table of ours says of itself."""
+    doc_id, text_hash = record.get("doc_id"), record.get("content_hash")
+    if not (isinstance(doc_id, str) and _ID.fullmatch(doc_id) and isinstance(text_hash, str)):
+        return None
+    parent, copies = record.get("parent_id"), record.get("copies")
+    parent = parent if isinstance(parent, str) and _ID.fullmatch(parent) else None
+    return Own(doc_id, text_hash, parent, copies if isinstance(copies, int) and copies > 0 else None)
 
 
 def _text(where: str, record: Mapping[str, Any], wanted: str | None, problem: Problem) -> str | None:
@@ -623,7 +642,9 @@ def _columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[str]:
         _no_side(raw.where, names, missing[0], _raise)
     if fields.source is not None and fields.source not in names:
         _no_source(raw.where, names, fields.source, _raise)
-    return [n for n in dict.fromkeys((name, *several, fields.source, fields.split)) if n is not None and n in names]
+    own = own_columns(names)
+    wanted = dict.fromkeys((name, *several, fields.source, fields.split, *own))
+    return [n for n in wanted if n is not None and n in names]
 
 
 def _raise(where: str, what: str, remedy: str) -> None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from assay.corpus.documents import own_columns
 from assay.corpus.reading import decode
 from assay.corpus.reading.decode import Problem, printable
 from assay.errors import InputError
@@ -61,6 +62,16 @@ def records(
                 where=raw.where,
                 remedy="copy or download it again, or pass --on-error skip to go on without it",
             ) from error
+
+
+def may_be_ours(path: Path) -> bool:
+    """Whether a file may hold a table of documents as verbs leave it; of a packed one that is not known before."""
+    if decode.compression_of(path):
+        return True
+    try:
+        return bool(own_columns(pq.read_schema(path).names))
+    except (pa.ArrowException, OSError):
+        return False  # told when it is read
 
 
 def _rows_at_once(group: Any, names: list[str]) -> int:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 
 from assay.corpus import documents
-from assay.corpus.reading import builtin, decode, formats, html, parallel
+from assay.corpus.reading import builtin, decode, formats, html, parallel, parquet
 from assay.corpus.reading.listing import Skipped, SourceFile, listing, mark_of
 from assay.corpus.reading.remote import opening as remote
 from assay.errors import AssayError, InputError
@@ -189,14 +189,17 @@ class Sources:
         Raises:
             InputError: bad input, with file, place and remedy (unless the options say skip).
         """
-        pending = _Pending()
+        ours = any(file.kind == ".parquet" and parquet.may_be_ours(file.path) for file in self.files)
+        pending = _Pending(set() if ours else None)
         done = 0
         for file in self.files:
             for row, position in self._rows(file, report):
                 if not row.text or row.text.isspace():
                     report.empty += 1
                     continue
-                pending.add(row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split)
+                pending.add(
+                    row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split, row.own
+                )
                 if pending.chars >= documents.BATCH_BYTES or len(pending.texts) >= 8192:
                     yield pending.take(report)
                     if progress:
@@ -261,9 +264,10 @@ def _rows_of(file: SourceFile, raw: decode.Raw, how: formats.Reading, problem: d
 
 
 class _Pending:
-    """Rows on their way into a batch."""
+    """Rows on their way into a batch. `seen`: where some documents bring their ids, the beginnings of all."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen: set[int] | None) -> None:
+        self.seen = seen
         self.clear()
 
     def clear(self) -> None:
@@ -272,18 +276,23 @@ class _Pending:
         self.origins: list[str] = []
         self.ordinals: list[int] = []
         self.splits: list[str | None] = []
+        self.own: list[documents.Own | None] = []
         self.chars = 0
 
-    def add(self, text: str, source: str, origin: str, ordinal: int, split: str | None) -> None:
+    def add(
+        self, text: str, source: str, origin: str, ordinal: int, split: str | None, own: documents.Own | None
+    ) -> None:
         self.texts.append(text)
         self.sources.append(source)
         self.origins.append(origin)
         self.ordinals.append(ordinal)
         self.splits.append(split)
+        self.own.append(own)
         self.chars += len(text)
 
     def take(self, report: ReadReport) -> pa.RecordBatch:
-        made = documents.batch(self.texts, self.sources, self.origins, self.ordinals, self.splits)
+        rows = self.texts, self.sources, self.origins, self.ordinals, self.splits
+        made = documents.batch(*rows, self.own, self.seen)
         report.documents += made.num_rows
         report.bytes += sum(made.column("n_bytes").to_pylist())
         self.clear()
