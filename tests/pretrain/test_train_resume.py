@@ -6,6 +6,8 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -83,23 +85,56 @@ def _wait_for_checkpoint(running: Running, out: Path, step: int) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    ("recipe", "steps", "kills"), [("gpt", 150, 2), ("bert", 60, 1), ("bart", 60, 1), ("lstm", 60, 1)]
-)
-def test_a_killed_run_goes_on_bitwise(recipe: str, steps: int, kills: int, texts: Path, tmp_path: Path) -> None:
-    """Killed at steps that are drawn by chance, the same ones in every run of the tests."""
+def test_a_killed_run_goes_on_bitwise(texts: Path, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    settings = ("keep.save_steps=2", "keep.last=3", "keep.evaluate=0.5", "keep.log=10")
-    train(recipe, texts, straight, *settings, steps=steps)
-    options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", f"budget.steps={steps}")]
-    command = ["train", RECIPES / f"{recipe}.yaml", texts, "--out", killed, *options]
-    for step in sorted(random.Random(recipe).sample(range(2, steps // 2), kills)):
+    settings = ("keep.save_steps=2", "keep.last=3")
+    train("gpt", texts, straight, *settings, steps=150)
+    options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", "budget.steps=150")]
+    command = ["train", RECIPES / "gpt.yaml", texts, "--out", killed, *options]
+    for step in (4, 60):
         running = Running(tmp_path / f"{step}.log", *command)
         _wait_for_checkpoint(running, killed, step)
         running.signal(signal.SIGKILL)
         running.process.wait()
-    train(recipe, texts, killed, *settings, steps=steps)
+    train("gpt", texts, killed, *settings, steps=150)
     assert_same(straight, killed)
+
+
+KILLED = """
+import os, signal, sys
+from assay.cli import main
+from assay.present.progress import Progress
+
+advance, left = Progress.advance, [int(sys.argv.pop(1))]
+
+def killed(self, amount, *, found=False, note=""):
+    advance(self, amount, found=found, note=note)
+    left[0] -= self._name == "pretrain" and not found
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Progress.advance = killed
+main()
+"""
+"""The command, which kills itself after so many steps, whatever is being written then."""
+
+
+@pytest.mark.parametrize("recipe", ["gpt", "bert", "bart", "lstm"])
+def test_a_run_of_any_family_that_was_killed_goes_on_bitwise(recipe: str, texts: Path, tmp_path: Path) -> None:
+    """At a step that is drawn by chance, the same one in every run of the tests."""
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    settings = ("keep.save_steps=1", "keep.evaluate=0.5")
+    train(recipe, texts, straight, *settings, steps=STEPS)
+    options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", f"budget.steps={STEPS}")]
+    step = random.Random(recipe).randrange(2, STEPS)
+    command = ["train", RECIPES / f"{recipe}.yaml", texts, "--out", stopped, *options]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(step), *map(str, command)], capture_output=True, timeout=240
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (stopped / "result.json").exists() and list((stopped / "checkpoints").glob("step-*"))
+    train(recipe, texts, stopped, *settings, steps=STEPS)
+    assert_same(straight, stopped)
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_word(
