@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -128,9 +129,11 @@ def test_a_run_of_any_family_that_was_killed_goes_on_bitwise(recipe: str, texts:
     options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", f"budget.steps={STEPS}")]
     step = random.Random(recipe).randrange(2, STEPS)
     command = ["train", RECIPES / f"{recipe}.yaml", texts, "--out", stopped, *options]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # how sums are rounded depends on it
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(step), *map(str, command)], capture_output=True, timeout=240
-    )
+        [sys.executable, "-c", KILLED, str(step), *map(str, command)], capture_output=True, timeout=240,
+        env=os.environ | threads,
+    )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (stopped / "result.json").exists() and list((stopped / "checkpoints").glob("step-*"))
     train(recipe, texts, stopped, *settings, steps=STEPS)
