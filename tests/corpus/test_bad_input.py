@@ -178,9 +178,9 @@ def test_a_parquet_file_that_declares_terabytes_is_read_in_bounded_memory(tmp_pa
 
 
 def test_a_row_that_is_too_large_is_told_and_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from assay.corpus.reading import formats
+    from assay.corpus.reading import lines
 
-    monkeypatch.setattr(formats, "_LARGEST_JSON", 1000)
+    monkeypatch.setattr(lines, "LARGEST", 1000)
     pq.write_table(pa.table({"text": ["a" * 1000, "长" * 400, None, "b"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="a row of 1,200 bytes; more than 1,000") as caught:
         read(tmp_path)

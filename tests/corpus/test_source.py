@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.corpus.documents import DOCUMENTS
-from assay.corpus.reading import formats
+from assay.corpus.reading import lines, running
 from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.errors import InputError, WorkError
 
@@ -85,10 +85,10 @@ def test_json_may_be_one_object_or_objects_side_by_side(tmp_path: Path) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(alphabet="ab \n\r\t中文。", max_size=400), max_size=6), st.integers(5, 120))
 def test_pieces_concatenate_to_the_original(blocks: list[str], limit: int) -> None:
-    made = list(formats.pieces(iter(blocks), limit))
+    made = list(running.pieces(iter(blocks), limit))
     assert "".join(made) == "".join(blocks)
     assert all(0 < len(piece) <= limit for piece in made)
-    assert made == list(formats.pieces(iter(["".join(blocks)]), limit))  # however the blocks fall
+    assert made == list(running.pieces(iter(["".join(blocks)]), limit))  # however the blocks fall
 
 
 def test_a_long_text_is_cut_at_blank_lines(tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ def test_everything_in_a_json_file_is_read(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_too_long_is_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "_LARGEST_JSON", 3 << 20)
+    monkeypatch.setattr(lines, "LARGEST", 3 << 20)
     good = '{"text": "good"}\n'
     with (tmp_path / "a.jsonl").open("w") as file:
         file.write(good + '{"text": "')
@@ -418,7 +418,7 @@ def test_a_line_that_is_too_long_is_never_held(tmp_path: Path, monkeypatch: pyte
 def test_lines_are_those_of_split_however_the_blocks_fall(blocks: list[bytes], longest: int) -> None:
     whole = b"".join(blocks).split(b"\n")
     expected = [line if len(line) <= longest else len(line) for line in (whole if whole[-1] else whole[:-1])]
-    assert list(formats.lines(iter(blocks), longest)) == expected
+    assert list(lines.split(iter(blocks), longest)) == expected
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet", "txt"])

@@ -61,6 +61,11 @@ Problem = Callable[[str, str, str], None]
 """where, what, remedy: raises, or counts and goes on"""
 
 
+def told(problem: Problem, error: InputError) -> None:
+    """Tell of an error as of the row that it damages."""
+    problem(str(error.where or ""), error.what, error.remedy)
+
+
 class Changed(InputError):
     """A file is not the one that was listed any more; never skipped, since the fingerprint would lie."""
 

@@ -36,7 +36,8 @@ from pathlib import Path, PurePath
 
 from assay.corpus.reading import decode
 from assay.corpus.reading.decode import shown
-from assay.corpus.reading.formats import PACKED, RUNNING, SPLIT_WORDS
+from assay.corpus.reading.records import SPLIT_WORDS
+from assay.corpus.reading.running import PACKED, RUNNING
 from assay.errors import InputError
 from assay.present.words import Both, both
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from assay.corpus.documents import BETWEEN
-from assay.corpus.reading import decode
+from assay.corpus.reading import decode, lines
 from assay.corpus.reading.decode import Problem, shown
 from assay.errors import InputError
 
-MEND = "mend the row or pass --on-error skip"
 
 
 def rows(raw: decode.Raw, other: Path, encoding: str | None, problem: Problem) -> Iterator[tuple[int, str]]:
@@ -40,7 +39,7 @@ def text_of(source: str, target: str, where: str, problem: Problem) -> str | Non
     if not source.strip() or not target.strip():
         return ""
     if BETWEEN in source or BETWEEN in target:
-        problem(where, "holds the control character U+001E, which stands between the sides of pairs", MEND)
+        problem(where, "holds the control character U+001E, which stands between the sides of pairs", lines.MEND)
         return None
     return f"{source}{BETWEEN}{target}"
 

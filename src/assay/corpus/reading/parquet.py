@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from assay.corpus.documents import own_columns
-from assay.corpus.reading import decode
+from assay.corpus.reading import decode, lines
 from assay.corpus.reading.decode import Problem, printable
 from assay.errors import InputError
 from assay.store import disk_errors
@@ -27,7 +27,6 @@ from assay.store import disk_errors
 _UNPACKED = 16 << 20  # bytes of rows at a time
 _MOST_ROWS = 256  # at a time
 _LARGEST = 1 << 30  # bytes of rows at a time, whatever a file says
-_MEND = "mend the row or pass --on-error skip"
 
 
 def records(
@@ -129,7 +128,7 @@ def _rows(
             try:
                 yield batch.slice(row, 1).to_pylist()[0]
             except (ValueError, OverflowError) as error:
-                problem(where, f"a value that cannot be read ({error})", _MEND)
+                problem(where, f"a value that cannot be read ({error})", lines.MEND)
                 yield None
 
 

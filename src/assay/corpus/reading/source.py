@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import pyarrow as pa
 
 from assay.corpus import documents
-from assay.corpus.reading import builtin, decode, formats, html, parallel, parquet
+from assay.corpus.reading import builtin, decode, formats, html, parallel, parquet, records
 from assay.corpus.reading.listing import Skipped, SourceFile, listing, mark_of
 from assay.corpus.reading.remote import opening as remote
 from assay.errors import AssayError, InputError
@@ -239,7 +239,7 @@ class Sources:
 
     def _read(self, file: SourceFile, report: ReadReport, problem: decode.Problem) -> Iterator[tuple[formats.Row, int]]:
         options = self.options
-        fields = formats.Fields(options.text_field, options.source_field, options.split_field, options.pair)
+        fields = records.Fields(options.text_field, options.source_field, options.split_field, options.pair)
         how = formats.Reading(fields, options.encoding, options.html, options.piece_chars)
         _unchanged(file)
         try:
