@@ -12,7 +12,6 @@ from assay.corpus.reading.decode import Problem, shown
 from assay.errors import InputError
 
 
-
 def rows(raw: decode.Raw, other: Path, encoding: str | None, problem: Problem) -> Iterator[tuple[int, str]]:
     """Number from 0 and text of each pair, "" where a side is empty. Both files are read to their ends first: lines
     that are no longer side by side would make pairs of strangers.
