@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 from functools import cache
 
 import numpy as np
 import pytest
+import yaml
 from torch import Tensor
 
 from assay.errors import InputError
@@ -83,7 +86,10 @@ def test_fields_of_a_config_are_held_to_their_types_and_ranges(name: str, more: 
     ],
 )
 def test_fields_that_a_config_has_are_taken_over(name: str, more: str) -> None:
-    shape.model_config(recipe(name, f"model.more={{{more}}}"), encoder())
+    config = asdict(shape.model_config(recipe(name, f"model.more={{{more}}}"), encoder()))
+    held = json.loads(json.dumps(config | config.get("block", {})))
+    for field, value in yaml.safe_load(f"{{{more}}}").items():
+        assert held[field] == value
 
 
 @cache

@@ -28,7 +28,7 @@ from assay.metrics.agreement import agreement
 from assay.present.numbers import fixed
 from assay.present.words import both
 from assay.report import mixture as report
-from assay.store import file_digest, fingerprint, write_json_atomic
+from assay.store import file_digest, fingerprint, write_atomic, write_json_atomic
 from assay.workspace import Workspace
 
 MEAN, UNIFORM = "mean", "uniform"
@@ -138,7 +138,8 @@ def written(request: Request, out: Path, command: str, language: str) -> dict[st
         whole = {**found.answer, "view": found.view}
         write_json_atomic(out / "mixture.json", whole)
         title = request.losses.name
-        page = report.write(whole, title, command, out, language)
+        page = out / report.PAGE
+        write_atomic(page, report.render(whole, title, command, language))
         space.settle(table=asked)
     return {**found.answer, "out": str(out), "page": str(page)}
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from assay.present.numbers import estimate
 from assay.present.words import LANGUAGES, Both, both
 
 HTML_LANG = {"en": "en", "zh": "zh-CN"}
@@ -79,6 +80,11 @@ def tile(label: Content, value: Content, more: Content = "") -> Markup:
     return Markup('<div class="tile"><dt>{}</dt><dd><b>{}</b>{}</dd></div>').format(
         spans(label), spans(value), Markup("<small>{}</small>").format(spans(more)) if more else ""
     )
+
+
+def estimated(value: float, interval: Sequence[float], *, signed: bool = False) -> Markup:
+    """A value with its interval below it, both with the decimals that it deserves (`numbers.estimate`)."""
+    return Markup("{}<small>{}</small>").format(*estimate(value, interval, signed=signed))
 
 
 def json_address(found: Mapping[str, Any]) -> str:

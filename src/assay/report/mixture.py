@@ -7,36 +7,25 @@ the page is that of `templates/mixture.html`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from assay.present.numbers import estimate, fixed, percent, significant
-from assay.present.page import begun, environment
-from assay.present.parts import Content, Ids, Key, figure, json_address, share_bar, tile
+from assay.present.page import begun
+from assay.present.parts import Content, Ids, Key, estimated, figure, json_address, share_bar, tile
 from assay.present.plots import Point, Series, plot
 from assay.present.scales import Axis
 from assay.present.tables import Column, table
 from assay.present.words import Both, both
-from assay.report.page import printable
-from assay.store import write_atomic
+from assay.report.sheet import filled
 
 PAGE = "mixture.html"
 SECTIONS = ("answer", "trust", "trade-off", "read")
 _PANELS = 6  # targets that have a figure of their own
 _PANEL = (430, 320)
 _ORIGIN = {"mean of the training mixtures": "natural_mean", "uniform": "natural_uniform"}
-
-
-def write(found: Mapping[str, Any], title: str, command: str, folder: Path, language: str) -> Path:
-    """Write `mixture.html` into a folder; returns its path."""
-    path = folder / PAGE
-    write_atomic(path, render(found, title, command, language))
-    return path
 
 
 def render(found: Mapping[str, Any], title: str, command: str, language: str = "en") -> str:
@@ -50,26 +39,17 @@ def render(found: Mapping[str, Any], title: str, command: str, language: str = "
     """
     ids = begun(language, SECTIONS)
     target = _target(found)
-    page = (
-        _environment()
-        .get_template("mixture.html")
-        .render(
-            language=language, page_title=both("mixturepage.title", title=title), title=title, command=command,
-            contents=[
-                (name, both(f"mixturepage.nav.{name}")) for name in SECTIONS if name != "trade-off" or "pareto" in found
-            ],
-            tiles=_tiles(found), sentences=_sentences(found), warnings=found["warnings"],
-            best=_best(found, target, ids), trust=_trust(found, ids), targets=_targets(found, ids),
-            trade_off=_trade_off(found, ids), level=percent(found["level"]), data=json_address(found),
-            version=found["assay_version"], fingerprint=found["fingerprint"],
-        )
+    return filled(
+        "mixture.html",
+        language=language, page_title=both("mixturepage.title", title=title), title=title, command=command,
+        contents=[
+            (name, both(f"mixturepage.nav.{name}")) for name in SECTIONS if name != "trade-off" or "pareto" in found
+        ],
+        tiles=_tiles(found), sentences=_sentences(found), warnings=found["warnings"],
+        best=_best(found, target, ids), trust=_trust(found, ids), targets=_targets(found, ids),
+        trade_off=_trade_off(found, ids), level=percent(found["level"]), data=json_address(found),
+        version=found["assay_version"], fingerprint=found["fingerprint"],
     )  # fmt: skip
-    return printable(page)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return environment("assay.report")
 
 
 def _target(found: Mapping[str, Any]) -> Content:
@@ -157,9 +137,8 @@ def _targets(found: Mapping[str, Any], ids: Ids) -> Markup:
     ]
     rows: list[list[Content]] = []
     for name, each in found["targets"].items():
-        figures = [estimate(each[key]["value"], each[key]["interval"]) for key in ("spearman", "pearson", "mae")]
-        spread = [Markup("{}<small>{}</small>").format(*one) for one in figures]
-        rows.append([name, each["model"], *spread, fixed(each["cross_validated_rmse"], 3)])
+        figures = [estimated(each[key]["value"], each[key]["interval"]) for key in ("spearman", "pearson", "mae")]
+        rows.append([name, each["model"], *figures, fixed(each["cross_validated_rmse"], 3)])
     some = next(iter(found["targets"].values()))
     caption = both(
         f"mixture_fit.caption.{'test' if some['n_test'] else 'folds'}", n_train=some["n_train"],
