@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,12 @@ def binomial(hits: int, n: int, level: float = 0.9) -> tuple[float, float]:
     low = float(stats.beta.ppf(tail, hits, n - hits + 1)) if hits else 0.0
     high = float(stats.beta.isf(tail, hits + 1, n - hits)) if hits < n else 1.0
     return low, high
+
+
+def share(held: Sequence[bool]) -> dict[str, Any]:
+    """How often something held, with Wilson's interval at 95 %."""
+    found = stats.binomtest(sum(held), len(held)).proportion_ci(method="wilson")
+    return {"share": sum(held) / len(held), "interval": [float(found.low), float(found.high)], "n": len(held)}
 
 
 def memory(pid: int, kind: str = "Pss") -> float:

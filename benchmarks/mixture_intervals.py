@@ -22,11 +22,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from assay.impact.surfaces import blend, choice, ensemble, optimum
 from assay.machine import one_thread
-from common import store_result
+from common import share, store_result
 
 NOISE, KL, LEVEL = 0.01, 0.05, 0.9
 SHAPES = {"law": (4, 48), "effective": (5, 60), "power": (8, 64), "wide": (17, 128), "null": (4, 40)}  # sources, runs
@@ -109,11 +108,6 @@ def told(tables: list[dict[str, Any]]) -> dict[str, Any]:
         "error": {"mean": float(errors.mean()), "rmse": float((errors**2).mean() ** 0.5)},
         "width": float(np.median([one["width"] for one in tables])),
     }
-
-
-def share(held: list[bool]) -> dict[str, Any]:
-    found = stats.binomtest(sum(held), len(held)).proportion_ci(method="wilson")
-    return {"share": sum(held) / len(held), "interval": [float(found.low), float(found.high)], "n": len(held)}
 
 
 if __name__ == "__main__":

@@ -20,11 +20,9 @@ import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
 
 from assay.impact import design, predictions
 from assay.impact.analysis import Analysis
@@ -37,7 +35,7 @@ from assay.machine import one_thread
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
 from assay.store import Store
-from common import store_result
+from common import share, store_result
 
 SOURCES, DOCUMENTS, TOKENS = ("books", "forum", "news", "talk"), 40, 3e7
 DEFECTS = ("character_noise", "shuffle_words")
@@ -64,11 +62,11 @@ def main() -> None:
         {
             "level": 0.9,
             "studies": given.studies,
-            "held": {what: _share(each) for what, each in held.items()},
+            "held": {what: share(each) for what, each in held.items()},
             "null": {
                 "claims": claims,
                 "supported": sum(found for _, found in supported),
-                "studies": _share(any_of),
+                "studies": share(any_of),
             },
         },
     )
@@ -223,11 +221,6 @@ def _null(seed: int, folder: Path) -> tuple[int, int]:
     own = [draft for draft in drafts(study.analysis) if draft.kind in ("quality", "distribution")]
     claims = decide(own, len(plan.seeds), wanted.level, wanted.false_discovery_rate)
     return len(claims), sum(claim.verdict == "supported" for claim in claims)
-
-
-def _share(held: list[bool]) -> dict[str, Any]:
-    interval = stats.binomtest(sum(held), len(held)).proportion_ci(method="wilson")
-    return {"share": sum(held) / len(held), "interval": [float(interval.low), float(interval.high)], "n": len(held)}
 
 
 if __name__ == "__main__":

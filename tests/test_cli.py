@@ -89,7 +89,7 @@ def _cut_parquet(folder: Path) -> None:
 
 def _misdeclared(folder: Path) -> None:
     folder.mkdir()
-    (folder / "中文.txt").write_bytes("天地玄黄，宇宙洪荒。\n".encode("gb18030") * 50)
+    (folder / "中文.txt").write_bytes("天地玄黄，宇宙洪荒。\n".encode() * 50 + "天地\n".encode("gb18030"))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def _misdeclared(folder: Path) -> None:
         (_binaries, "(a.txt: binary data under a text file's name; b.png: not a kind", "give files of the kinds"),
         (_broken_line, "letters.jsonl:10:10: broken JSON", "mend the row or pass --on-error skip"),
         (_cut_parquet, "x.parquet: not a whole Parquet file", "copy or download it again"),
-        (_misdeclared, "中文.txt:1: byte 0 is not utf-8", "pass --encoding gb18030"),
+        (_misdeclared, "中文.txt:51: byte 1550 is not utf-8", "pass --encoding gb18030"),
     ],
 )
 def test_bad_input_is_told_in_one_line_and_leaves_nothing(

@@ -74,6 +74,60 @@ def test_a_kept_folder_is_read_like_any(say: Say, texts: Path) -> None:
     assert {name: part["documents"] for name, part in json.loads(out)["sources"].items()} == {"letters": 30}
 
 
+def test_documents_of_a_kept_folder_keep_their_names(say: Say) -> None:
+    rows = ["one and the same text, " * 9, "another text, " * 9, "mail to jane.doe@example.org, " * 5]
+    lines_of("a.jsonl", [rows[0], *rows, rows[0]])
+    say("corpus", "dedup", "a.jsonl", "--out", "unique")
+    say("corpus", "privacy", "unique/kept", "--source-field", "source", "--out", "masked")
+    before = {row["doc_id"]: row for row in pl.read_parquet("unique/kept/*.parquet").to_dicts()}
+    masked = pl.read_parquet("masked/kept/*.parquet")
+    of = {row["parent_id"] or row["doc_id"]: row for row in masked.to_dicts()}
+    assert {name: row["copies"] for name, row in of.items()} == {name: row["copies"] for name, row in before.items()}
+    assert sorted(row["copies"] for row in before.values()) == [1, 1, 3]
+    assert masked["parent_id"].is_not_null().sum() == 1
+
+    say("corpus", "scan", "masked/kept", "--out", "again")
+    names = ["doc_id", "parent_id", "content_hash", "copies", "text"]
+    again = pl.read_parquet("again/artifacts/documents/*/*.parquet")
+    assert again.select(names).equals(masked.select(names))
+    assert set(again["source"]) == {"kept-00000"}  # a label is what the person says
+    code, out, _ = say("corpus", "dedup", "again", "--keep", "longest", "--out", "twice", "--json")
+    assert (code, json.loads(out)["clusters"]) == (0, 0)
+    assert sorted(pl.read_parquet("twice/kept/*.parquet")["copies"]) == [1, 1, 3]
+
+
+def test_names_that_are_taken_or_of_other_text_are_made_anew(say: Say) -> None:
+    lines_of("a.jsonl", [f"text {i} of a table " * 4 for i in range(4)])
+    say("corpus", "select", "a.jsonl", "--where", "n_chars > 0", "--out", "kept")
+    table = pl.read_parquet("kept/kept/*.parquet")
+    edited = table.with_columns(pl.when(pl.int_range(4) == 1).then(pl.lit("edited")).otherwise("text").alias("text"))
+    edited.write_parquet("edited.parquet")
+    table.write_parquet("other.parquet")
+    for sources in (["edited.parquet", "other.parquet", "a.jsonl"], ["a.jsonl", "kept/kept"]):
+        code, out, error = say("corpus", "scan", *sources, "--out", sources[-1].replace("/", "-") + ".s", "--json")
+        assert code == 0, error
+        again = pl.read_parquet(json.loads(out)["out"] + "/artifacts/documents/*/*.parquet")
+        assert again["doc_id"].n_unique() == len(again)
+        named = dict(zip(again["doc_id"], again["text"], strict=True))
+        assert {name: named[name] for name in table["doc_id"]} == dict(zip(table["doc_id"], table["text"], strict=True))
+
+
+def test_copies_are_weights(say: Say) -> None:
+    lines_of("a.jsonl", [*["one and the same text, " * 9] * 6, "another text, " * 9])
+    say("corpus", "dedup", "a.jsonl", "--out", "unique")
+    augment = ["corpus", "augment", "unique/kept", "--source-field", "source"]
+    code, out, error = say(*augment, "--weights", "copies", "--out", "counted", "--json")
+    told = json.loads(out)
+    assert (code, told["kept"], told["repeated"]) == (0, 7, 5), error
+    assert "a stand for more than 4 copies" in told["notices"][0]["en"] and "a 中" in told["notices"][0]["zh"]
+    made = pl.read_parquet("counted/kept/*.parquet")
+    assert sorted(made.group_by("text").len()["len"]) == [1, 6]
+    assert made["doc_id"].n_unique() == 7 and made["copies"].is_null().all()  # they were counted
+    assert json.loads(say(*augment, "--weights", "copies,a=0.5", "--out", "half", "--json")[1])["kept"] in (3, 4)
+    line = one_line(say("corpus", "augment", "a.jsonl", "--weights", "copies", "--out", "no"))
+    assert "no document says how many copies" in line and "assay corpus dedup" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -220,6 +274,11 @@ def test_lists_of_words_are_signals_and_rules(say: Say, texts: Path) -> None:
     Path("rude words.txt").write_text("# rude\nhell\ndamn it\n王八蛋\n\n", encoding="utf-8")
     say("corpus", "scan", texts, "a.jsonl", "--out", "scored")
     code, out, _ = say("corpus", "select", "scored", "--words", "rude words.txt", "--out", "kept", "--json")
+    words = json.loads(out)["words"]["words_rude_words"]
+    assert (words["found"], words["places"], words["of"]) == (2, 5, {"damn it": 1, "hell": 1, "王八蛋": 1})
+    documents = dict(pl.read_parquet("scored/artifacts/documents/*/*.parquet").select("doc_id", "text").iter_rows())
+    stands = [documents[one["doc_id"]][one["begin"] : one["end"]] for one in words["first"]]
+    assert (stands, json.loads(out)["notices"]) == (["HELL", "damn it", "Hell", "王八蛋", "王八蛋"], [])
     told = json.loads(out)["rules"]["words.rude_words"]
     assert (code, told["alone"], told["keeps"]) == (0, 2, "words_rude_words <= 0")
     kept = pl.read_parquet("kept/kept/*.parquet")
@@ -229,6 +288,15 @@ def test_lists_of_words_are_signals_and_rules(say: Say, texts: Path) -> None:
     assert json.loads(out)["rules"]["where"]["alone"] == 1
     counted = pl.read_parquet("some/artifacts/listed/*/*.parquet")
     assert sorted(counted["words_rude_words"].to_list(), reverse=True)[:3] == [3, 2, 0]
+    shown = say("corpus", "select", "scored", "--words", "rude words.txt", "--out", "kept", "--lang", "zh")[1]
+    assert "其中 3 个词出现在 2 篇文档的 5 处" in shown and "damn it" in shown
+    Path("absent.txt").write_text("sesquipedalian\nantidisestablishment\n")
+    code, out, _ = say("corpus", "select", "scored", "--words", "absent.txt", "--out", "all", "--json")
+    (notice,) = json.loads(out)["notices"]
+    assert "none of the 2 words of the list absent was found" in notice["en"] and "2 个词" in notice["zh"]
+    assert (
+        "Warning: none of the 2 words" in say("corpus", "select", "scored", "--words", "absent.txt", "--out", "all")[1]
+    )
     Path("none.txt").write_text("# nothing\n")
     assert "holds no words" in one_line(say("corpus", "select", "scored", "--words", "none.txt", "--out", "new"))
     line = one_line(say("corpus", "select", "scored", "--where", "words_rude < 3", "--out", "new"))
@@ -241,7 +309,8 @@ def test_dedup_keeps_one_of_each_cluster_and_says_how_many_it_stands_for(say: Sa
     content = "".join(json.dumps({"text": text}) + "\n" for text in [*rows, *rows, rows[0] + "and more", "other text"])
     Path("d.jsonl").write_text(content)
     code, out, _ = say("corpus", "scan", "d.jsonl", "--out", "scored", "--json")
-    assert (code, json.loads(out)["near_duplicates"]) == (0, 3)
+    told = json.loads(out)
+    assert (code, told["near_duplicates"], told["clusters"]) == (0, 3, 2)  # those of several, as below
     code, out, _ = say("corpus", "dedup", "scored", "--out", "unique", "--keep", "longest", "--json")
     told = json.loads(out)
     assert (code, told["kept"], told["clusters"]) == (0, 3, 2)
@@ -262,6 +331,8 @@ def test_dedup_keeps_one_of_each_cluster_and_says_how_many_it_stands_for(say: Sa
         (["--keep", "best"], "--by alpha_words"),
         (["--by", "n_words"], "give --keep best"),
         (["--keep", "best", "--by", "n_wrds"], "did you mean n_words"),
+        (["--keep", "best", "--by", "quality"], "--by quality: there is no signal quality"),
+        (["--device", "cpu"], "give --score NAME=DIR"),
     ],
 )
 def test_what_dedup_cannot_do(say: Say, texts: Path, arguments: list[str], says: str) -> None:

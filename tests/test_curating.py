@@ -104,6 +104,25 @@ def test_a_classifier_is_made_and_asked(say: Say, samples: None) -> None:
     assert [path.stat().st_mtime_ns for path in stored] == before
 
 
+def test_a_score_chooses_the_representative(say: Say, samples: None) -> None:
+    assert say("corpus", "classifier", "--good", "good.jsonl", "--bad", "bad.jsonl", "--out", "judge")[0] == 0
+    shared = " ".join(text_of(i, BOTH) for i in range(9))
+    lines_of("copies.jsonl", [shared + text_of(2, BAD), shared + text_of(3, GOOD), text_of(9, BAD)])
+    assert json.loads(say("corpus", "scan", "copies.jsonl", "--out", "scored", "--json")[1])["clusters"] == 1
+    dedup = ["corpus", "dedup", "scored", "--score", "quality=judge", "--keep", "best"]
+    code, out, error = say(*dedup, "--by", "quality", "--out", "unique", "--json")
+    told = json.loads(out)
+    assert (code, told["kept"], told["clusters"]) == (0, 2, 1), error
+    rows = pl.read_parquet("unique/kept/*.parquet")
+    assert rows["copies"].to_list() == [2, 1]
+    assert rows["ordinal"].to_list() == [1, 2]
+    assert list(told["scores"]) == ["quality"] and Path("unique/scores.parquet").is_file()
+    assert "quality" in say(*dedup, "--by", "-quality", "--out", "worst", "--lang", "zh")[1]
+    assert pl.read_parquet("worst/kept/*.parquet")["ordinal"].to_list() == [0, 2]
+    code, _, error = say(*dedup, "--by", "n_words", "--out", "no")
+    assert (code, "--keep best --by quality" in error) == (2, True)
+
+
 def test_perplexity_of_each_document_is_what_eval_says_of_it(say: Say, samples: None) -> None:
     folder = ngram(Path("ngram"), [text_of(i, GOOD) for i in range(200)])
     texts = [text_of(5000, GOOD), "天地玄黄", "word", text_of(1, BAD) * 3]

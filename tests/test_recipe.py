@@ -214,3 +214,23 @@ def test_what_is_no_finite_positive_number_is_bad_input(text: str) -> None:
         parse_quantity(text, "tokens")
     with pytest.raises(InputError):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "override", "where"),
+    [
+        ("data: {weights: {en: 1}}", "data.weights={letters: 0}", "--set: data.weights.letters"),
+        ("data: {weights: {en: 1}}", "data.weights.letters=0", "--set: data.weights.letters"),
+        ("data: {weights: {en: -1}}", "data.weights={letters: 1}", "{path}: data.weights.en"),
+        ("", "data.weights={letters: 0}", "--set: data.weights.letters"),
+    ],
+)
+def test_a_value_within_a_mapping_is_blamed_on_whoever_gave_it(
+    tmp_path: Path, content: str, override: str, where: str
+) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load(PretrainRecipe, path, [override])
+    assert caught.value.line().startswith(where.format(path=path)), caught.value.line()
+    assert "mend data.weights (" in caught.value.line()

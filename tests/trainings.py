@@ -17,6 +17,7 @@ from command import write_texts
 
 RECIPES = Path(__file__).parents[1] / "recipes" / "train"
 CHINESE = "春夏秋冬天地人山水火木金土日月星云雨风雪花草鸟鱼书文字语言学习模型数据"
+ENGLISH = ["red", "blue", "green", "one", "two", "three", "four", "five", "six", "seven"]
 TOY = (
     "model.layers=1", "model.width=16", "train.row_tokens=16", "train.batch_rows=4", "tokenizer.vocabulary=420",
     "train.dtype=float32", "keep.eval_tokens=300",
@@ -30,6 +31,18 @@ def corpus(folder: Path) -> Path:
     lines = [{"text": "，".join("".join(rng.choices(CHINESE, k=8)) for _ in range(12)) + "。"} for _ in range(40)]
     content = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
     (folder / "zh.jsonl").write_text(content + "\n", encoding="utf-8")
+    return folder
+
+
+def pairs(folder: Path, count: int = 50) -> Path:
+    """Pairs of a few words and the same backwards: one source in English, one in Chinese."""
+    folder.mkdir()
+    rng = random.Random(3)
+    for name, words, space in (("en", ENGLISH, " "), ("zh", CHINESE, "")):
+        drawn = [rng.sample(words, rng.randint(2, 4)) for _ in range(count)]
+        rows = [{"source": space.join(own), "target": space.join(reversed(own))} for own in drawn]
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
 

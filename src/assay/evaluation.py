@@ -20,7 +20,7 @@ import numpy as np
 from assay import __version__
 from assay.corpus import documents
 from assay.corpus.reading.source import ReadOptions
-from assay.corpus.scan import read
+from assay.corpus.scan import noticed, read
 from assay.errors import InputError
 from assay.metrics.words import evaluate
 from assay.models import vectors
@@ -84,7 +84,7 @@ def _texts(request: Request, progress: Progress) -> Iterator[list[tuple[str, str
     """(source, text) of every document."""
     with tempfile.TemporaryDirectory() as folder:
         sources, made = read(request.sources, request.options, Store(Path(folder)), progress.to)
-        progress.notice(sources.notices)
+        progress.notice(noticed(sources, made))
         found: list[tuple[str, str]] = []
         for batch in documents.read(made.files(".parquet"), ["source", "text"]):
             found += zip(batch.column("source").to_pylist(), batch.column("text").to_pylist(), strict=True)

@@ -297,6 +297,12 @@ def corpus_dedup(
         keep, by = given.pop("keep", "first"), given.pop("by", None)
         made = curating.run_semantic(request, curating.meant(given), keep, by)
         lines = [*told_curating.alike(made, language), *told.deduplicated(made, language)]
+    elif "score" in given:
+        from assay.corpora import curating, told_curating
+
+        wanted = given.get("keep", "first"), given.get("by"), given["score"], given.get("device", "auto")
+        made = curating.run_scored_dedup(request, level, *wanted)
+        lines = [*told_curating.scored(made, language), *told.deduplicated(made, language)]
     else:
         made = verbs.run_dedup(request, level, given.get("keep", "first"), given.get("by"))
         lines = told.deduplicated(made, language)
@@ -488,6 +494,7 @@ def mixture_fit(
     caps: list[str],
     kl: float,
     level: float,
+    out: Path | None,
     language: str,
     as_json: bool,
 ) -> None:
@@ -499,5 +506,5 @@ def mixture_fit(
         raise InputError(what, where="assay mixture fit", remedy="give both, or neither")
     tested = None if test[0] is None or test[1] is None else (test[0], test[1])
     request = mixtures.Request(*tables, tested, target, natural, key, tuple(caps), kl, level)
-    found = mixtures.fit(request)
+    found = mixtures.fit(request).answer if out is None else mixtures.written(request, out, _command(), language)
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told_mixtures.told(found, language)))

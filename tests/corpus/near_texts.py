@@ -29,10 +29,11 @@ def brute(left: str, right: str) -> float:
     return len(a & b) / len(a | b)
 
 
-def near_copy(text: str, other: str, similarity: float, draw: random.Random) -> str:
+def near_copy(text: str, other: str, similarity: float, draw: random.Random, at_once: int = 1) -> str:
     """A copy edited until its similarity is at most that: words (characters, where they are not spaced) replaced, left
-    out, put in or moved, all over it, or a passage replaced by one of `other`, or both."""
-    spaced = " " in text.strip()
+    out, put in or moved, all over it, or a passage replaced by one of `other`, or both. `at_once`: how many edits are
+    made before the similarity is looked at again."""
+    spaced = text.count(" ") > len(text) / 20  # a space or two stand in Chinese, too
     glue = " " if spaced else ""
     units, fresh = (text.split(" "), other.split(" ")) if spaced else (list(text), list(other))
     if draw.random() < 2 / 3:
@@ -41,16 +42,17 @@ def near_copy(text: str, other: str, similarity: float, draw: random.Random) -> 
         at, source = draw.randrange(len(units) - size + 1), draw.randrange(max(1, len(fresh) - size + 1))
         units[at : at + size] = fresh[source : source + size]
     while brute(text, glue.join(units)) > similarity:
-        at = draw.randrange(len(units))
-        kind = draw.randrange(4)
-        if kind == 0:
-            units[at] = draw.choice(fresh)
-        elif kind == 1:
-            del units[at]
-        elif kind == 2:
-            units.insert(at, draw.choice(fresh))
-        else:
-            units.insert(draw.randrange(len(units)), units.pop(at))
+        for _ in range(at_once):
+            at = draw.randrange(len(units))
+            kind = draw.randrange(4)
+            if kind == 0:
+                units[at] = draw.choice(fresh)
+            elif kind == 1:
+                del units[at]
+            elif kind == 2:
+                units.insert(at, draw.choice(fresh))
+            else:
+                units.insert(draw.randrange(len(units)), units.pop(at))
     return glue.join(units)
 
 

@@ -51,6 +51,20 @@ def test_hashed_shingles_have_the_jaccard_of_the_definition() -> None:
 
 
 @pytest.mark.parametrize("write", [english, chinese])
+@pytest.mark.parametrize(("whole", "share"), [(3900, 0.82), (4600, 0.8), (6000, 0.75), (9000, 0.9)])
+def test_sets_that_are_cut_keep_their_similarity(write: object, whole: int, share: float) -> None:
+    """Whichever of the two has more shingles than are kept: neither, the longer one, both."""
+    text = write(7, whole)  # type: ignore[operator]
+    while len(text) < whole:
+        text += write(8, whole)  # type: ignore[operator]
+    rows = [text[:whole], text[: round(whole * share)]]
+    hashes, offsets = shingles.shingles(pa.array(rows))
+    sets = [np.unique(hashes[offsets[i] : offsets[i + 1]])[: dedup._SET] for i in range(2)]
+    assert dedup.jaccard(*sets) == pytest.approx(brute(*rows), abs=0.025), [len(one) for one in sets]
+    assert dedup.jaccard(*sets) == dedup.jaccard(*reversed(sets))
+
+
+@pytest.mark.parametrize("write", [english, chinese])
 def test_signatures_estimate_the_jaccard(write: object) -> None:
     rows = [write(1, 2000), edited(write(1, 2000), 0.01, 1)]  # type: ignore[operator]
     signature = shingles.signatures(*shingles.shingles(pa.array(rows)))

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assay.corpus.documents import DOCUMENTS
-from assay.corpus.reading import formats
+from assay.corpus.reading import lines, running
 from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
 from assay.errors import InputError, WorkError
 
@@ -85,10 +85,10 @@ def test_json_may_be_one_object_or_objects_side_by_side(tmp_path: Path) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text(alphabet="ab \n\r\t中文。", max_size=400), max_size=6), st.integers(5, 120))
 def test_pieces_concatenate_to_the_original(blocks: list[str], limit: int) -> None:
-    made = list(formats.pieces(iter(blocks), limit))
+    made = list(running.pieces(iter(blocks), limit))
     assert "".join(made) == "".join(blocks)
     assert all(0 < len(piece) <= limit for piece in made)
-    assert made == list(formats.pieces(iter(["".join(blocks)]), limit))  # however the blocks fall
+    assert made == list(running.pieces(iter(["".join(blocks)]), limit))  # however the blocks fall
 
 
 def test_a_long_text_is_cut_at_blank_lines(tmp_path: Path) -> None:
@@ -164,17 +164,23 @@ def test_byte_order_marks_are_understood(tmp_path: Path, codec: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.json"])
-def test_a_wrong_encoding_is_placed_and_the_right_one_named(tmp_path: Path, name: str) -> None:
-    body = {"a.txt": "one\n人民日报社论\n", "a.csv": "text\n人民日报社论\n"}
-    data = body.get(name, '{"text": "one"}\n{"text": "人民日报社论"}\n').encode("gb18030")
+@pytest.mark.parametrize("encoding", ["utf-8", "big5", None])
+def test_a_wrong_encoding_is_placed_and_the_right_one_named(tmp_path: Path, name: str, encoding: str | None) -> None:
+    """Where it was given; or cannot be detected, since the text is too short."""
+    words = "人民" if encoding is None else "人民日报社论"
+    body = {"a.txt": f"one\n{words}\n", "a.csv": f"text\n{words}\n"}
+    data = body.get(name, f'{{"text": "one"}}\n{{"text": "{words}"}}\n').encode("gb18030")
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError) as caught:
-        read(tmp_path)
+        read(tmp_path, encoding=encoding)
     assert caught.value.where == f"{tmp_path / name}:2"
-    assert f"byte {next(i for i, b in enumerate(data) if b > 127)} is not utf-8" in caught.value.what
+    if encoding != "big5":
+        assert f"byte {next(i for i, b in enumerate(data) if b > 127)} is not utf-8" in caught.value.what
+    else:
+        assert "is not big5" in caught.value.what
     assert "--encoding gb18030" in caught.value.remedy
     rows, _ = read(tmp_path, encoding="gb18030")
-    assert "人民日报社论" in rows[-1]["text"]
+    assert words in rows[-1]["text"]
 
 
 def not_utf8() -> bytes:
@@ -264,6 +270,74 @@ def test_bad_input_can_be_skipped_and_is_counted(tmp_path: Path, name: str) -> N
     assert "->" not in place and "--on-error" not in place  # it was given
 
 
+ROWS = [f'{i},"row {i}, of a table"' for i in range(10)]
+DAMAGED = {
+    "open": ('3,"row 3', ":5", ""),
+    "open, of several lines": ('3,"row 3\nwith more\nand more', ":5", "3 lines are lost"),
+    "a stray quote": ('3,"row" 3"', ":5", "broken CSV"),
+    "a stray quote, of several lines": ('3,"row\nyes, sure\nend"s', ":5", "3 lines are lost"),
+    "columns": ("3,a,b", ":5", "3 columns"),
+    "columns, of several lines": ('3,"a\nb",c', ":5", "2 lines are lost"),
+    "a byte": ('3,"row \udcff3"', ":5", "is not utf-8"),
+    "a byte for a quote": ("3,\udcffrow 3, of", ":5", "is not utf-8"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_broken_row_of_a_table_takes_no_other_with_it(tmp_path: Path, name: str) -> None:
+    row, place, what = DAMAGED[name]
+    table = ["id,text", *ROWS[:3], row, *ROWS[4:], '10,"of\nseveral lines"']
+    (tmp_path / "a.csv").write_text("\n".join(table) + "\n", encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(InputError) as caught:
+        read(tmp_path)
+    assert caught.value.where == f"{tmp_path / 'a.csv'}{place}"
+    rows, report = read(tmp_path, on_error="skip")
+    assert [row["text"] for row in rows] == [
+        *(f"row {i}, of a table" for i in range(10) if i != 3),
+        "of\nseveral lines",
+    ]
+    assert (report.bad_rows, report.bad_files) == (1, 0)
+    assert what in report.places[0]
+
+
+def test_a_quote_that_is_open_to_the_end_costs_its_line(tmp_path: Path) -> None:
+    plain = [f"{i},row {i}" for i in range(1000)]
+    plain[500] = '500,"row 500'
+    (tmp_path / "a.csv").write_text("id,text\n" + "\n".join(plain) + "\n")
+    rows, report = read(tmp_path, on_error="skip")
+    assert [row["text"] for row in rows] == [f"row {i}" for i in range(1000) if i != 500]
+    assert (report.bad_rows, report.bad_files) == (1, 0)
+    assert report.places[0].startswith(f"{tmp_path / 'a.csv'}:502: broken CSV: a quote is not closed")
+
+
+def test_rows_that_are_lost_for_time_are_counted(tmp_path: Path) -> None:
+    """Every other line opens a quote that the file does not close: to read the rest again each time takes a square."""
+    n = 40_000
+    (tmp_path / "a.csv").write_text("id,text\n" + '1,row\na","\n' * (n // 2))
+    began = time.process_time()
+    rows, report = read(tmp_path, on_error="skip")
+    assert (len(rows) + report.bad_rows, report.bad_files) == (n, 0) and len(rows) > 2
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5", "shift_jis", "utf-16"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv", "a.json"])
+def test_bytes_that_are_not_in_the_encoding_cost_a_row(tmp_path: Path, name: str, encoding: str) -> None:
+    lines = [f"{i} 日本人民的文學作品" for i in range(9)]
+    lines[4] = "4 日本☆人民的文學作品"
+    head, foot = {"a.csv": ("text\n", ""), "a.json": ("[", '"end"]')}.get(name, ("", ""))
+    form = {"a.jsonl": '{{"text": "{}"}}', "a.json": '{{"text": "{}"}},'}.get(name, "{}")
+    data = (head + "\n".join(form.format(line) for line in lines) + "\n" + foot).encode(encoding)
+    bad = b"\x00\xdc" if encoding == "utf-16" else b"\xff\xff"  # half of a surrogate pair
+    data = bad.join(data.split("☆".encode(encoding).removeprefix(b"\xff\xfe")))
+    (tmp_path / name).write_bytes(data)
+    rows, report = read(tmp_path, on_error="skip", encoding=encoding)
+    texts = [line for row in rows for line in row["text"].splitlines()]
+    kept = [line for i, line in enumerate(lines) if i != 4]
+    assert texts == kept
+    assert (report.bad_rows, report.bad_files) == (1 + (name == "a.json"), 0)  # "end" is no object
+
+
 def test_only_the_bad_row_of_a_parquet_file_is_skipped(tmp_path: Path) -> None:
     rows, report = read(broken(tmp_path, "bytes.parquet"), on_error="skip")
     assert [row["text"] for row in rows] == ["fine", "good"]
@@ -317,7 +391,7 @@ def test_everything_in_a_json_file_is_read(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_too_long_is_never_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "_LARGEST_JSON", 3 << 20)
+    monkeypatch.setattr(lines, "LARGEST", 3 << 20)
     good = '{"text": "good"}\n'
     with (tmp_path / "a.jsonl").open("w") as file:
         file.write(good + '{"text": "')
@@ -344,7 +418,7 @@ def test_a_line_that_is_too_long_is_never_held(tmp_path: Path, monkeypatch: pyte
 def test_lines_are_those_of_split_however_the_blocks_fall(blocks: list[bytes], longest: int) -> None:
     whole = b"".join(blocks).split(b"\n")
     expected = [line if len(line) <= longest else len(line) for line in (whole if whole[-1] else whole[:-1])]
-    assert list(formats.lines(iter(blocks), longest)) == expected
+    assert list(lines.split(iter(blocks), longest)) == expected
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "parquet", "txt"])

@@ -55,7 +55,7 @@ def test_the_answer(tmp_path: Path) -> None:
     x, y = tables()
     x2, y2 = tables(20, seed=1, first=100)
     test = written(tmp_path / "x2.csv", x2), written(tmp_path / "y2.csv", y2)
-    found = mixtures.fit(request(tmp_path, x, y, test=test))
+    found = mixtures.fit(request(tmp_path, x, y, test=test)).answer
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert list(found["targets"]) == TARGETS
     for target in found["targets"].values():
@@ -80,23 +80,23 @@ def test_the_answer(tmp_path: Path) -> None:
 
 def test_a_source_that_one_target_wants_is_found(tmp_path: Path) -> None:
     """The target's loss is least where the mixture is all code, as far as three runs went; so it is better."""
-    found = mixtures.fit(request(tmp_path, *tables(), target="代码", kl=0.0))
+    found = mixtures.fit(request(tmp_path, *tables(), target="代码", kl=0.0)).answer
     best = found["optimum"]
     assert best["mixture"]["code"] == pytest.approx(found["caps"]["code"], abs=0.01)
     assert best["regret_vs_natural"]["verdict"] == "better"
     assert "pareto" not in found
-    capped = mixtures.fit(request(tmp_path, *tables(), target="代码", kl=0.0, caps=("code=0.3",)))["optimum"]
+    capped = mixtures.fit(request(tmp_path, *tables(), target="代码", kl=0.0, caps=("code=0.3",))).answer["optimum"]
     assert capped["mixture"]["code"] == pytest.approx(0.3, abs=1e-6)
     assert capped["predicted"] > best["predicted"]
 
 
 def test_divergence_draws_towards_the_natural_mixture(tmp_path: Path) -> None:
     natural = written(tmp_path / "n.csv", [["code", "web", "书"], [0.1, 0.3, 0.6]])
-    found = mixtures.fit(request(tmp_path, *tables(), natural=str(natural), kl=100.0))
+    found = mixtures.fit(request(tmp_path, *tables(), natural=str(natural), kl=100.0)).answer
     assert found["natural"]["mixture"] == pytest.approx({"web": 0.3, "书": 0.6, "code": 0.1})
     named = written(tmp_path / "k.csv", [["index", "code", "web", "书"], ["now", 0.1, 0.3, 0.6]])
     assert (
-        mixtures.fit(request(tmp_path, *tables(), natural=str(named), kl=100.0))["natural"]["mixture"]
+        mixtures.fit(request(tmp_path, *tables(), natural=str(named), kl=100.0)).answer["natural"]["mixture"]
         == found["natural"]["mixture"]
     )
     assert found["optimum"]["mixture"] == pytest.approx({"web": 0.3, "书": 0.6, "code": 0.1}, abs=0.01)
@@ -104,9 +104,9 @@ def test_divergence_draws_towards_the_natural_mixture(tmp_path: Path) -> None:
 
 def test_orders_of_rows_and_columns_and_per_cent_change_nothing(tmp_path: Path) -> None:
     x, y = tables()
-    found = mixtures.fit(request(tmp_path, x, y))
+    found = mixtures.fit(request(tmp_path, x, y)).answer
     turned = [[row[0], *(v if isinstance(v, str) else 100 * v for v in (row[3], row[1], row[2]))] for row in x]
-    again = mixtures.fit(request(tmp_path, turned, [y[0], *y[:0:-1]]))
+    again = mixtures.fit(request(tmp_path, turned, [y[0], *y[:0:-1]])).answer
     for target, figures in found["targets"].items():
         assert again["targets"][target]["model"] == figures["model"]
         assert again["targets"][target]["cross_validated_rmse"] == pytest.approx(figures["cross_validated_rmse"], 1e-4)
@@ -119,7 +119,7 @@ def test_the_test_tables_choose_nothing(tmp_path: Path) -> None:
     x2, y2 = tables(20, seed=1, first=100)
     wrong = [y2[0], *([row[0], 9 - row[1], 9 - row[2]] for row in y2[1:])]
     test = written(tmp_path / "x2.csv", x2), written(tmp_path / "y2.csv", wrong)
-    found, told_wrong = (mixtures.fit(request(tmp_path, x, y, test=each)) for each in (None, test))
+    found, told_wrong = (mixtures.fit(request(tmp_path, x, y, test=each)).answer for each in (None, test))
     assert told_wrong["optimum"] == found["optimum"]
     assert told_wrong["model"] == found["model"]
     assert all(target["spearman"]["value"] < -0.9 for target in told_wrong["targets"].values())
@@ -130,7 +130,7 @@ def test_what_weakens_the_answer_is_said(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).uniform(1, 2, 8).tolist()
     y = [[*y[0], "noise"], *([*row, value] for row, value in zip(y[1:], noise, strict=True))]
     natural = written(tmp_path / "n.csv", [SOURCES, [0.01, 0.01, 0.98]])
-    warnings = mixtures.fit(request(tmp_path, x, y, natural=str(natural)))["warnings"]
+    warnings = mixtures.fit(request(tmp_path, x, y, natural=str(natural))).answer["warnings"]
     for words in ("cross-validation", "8 training mixtures for 3 sources", "loss noise is ranked poorly", "natural"):
         assert any(words in warning["en"] for warning in warnings), words
     assert all(warning["zh"] for warning in warnings)
@@ -205,7 +205,7 @@ def test_test_tables_and_the_natural_mixture_have_the_same_columns(tmp_path: Pat
 
 
 def test_both_languages_say_the_same_figures(tmp_path: Path) -> None:
-    found = mixtures.fit(request(tmp_path, X, Y, target="prose,代码"))
+    found = mixtures.fit(request(tmp_path, X, Y, target="prose,代码")).answer
     english, chinese = (told(found, language) for language in ("en", "zh"))
     assert len(english) == len(chinese)
     assert any("Gain over the natural mixture" in said for said in english)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import torch
 
 from assay.errors import InputError
 from assay.models import interop
+from assay.models.blocks import BlockConfig
 from assay.models.build import ModelConfig, build
-from assay.models.decoder import Llama3Scaling, proxy, standard
+from assay.models.decoder import DecoderConfig, Llama3Scaling, proxy, standard
 from assay.models.encoder import bert, modern
+from assay.models.ranges import checked
 from assay.models.recurrent import RecurrentConfig
-from assay.models.seq2seq import t5, transformer
+from assay.models.seq2seq import Seq2SeqConfig, t5, transformer
 
 V = 31
 STANDARD = standard(V, 2, 24, 4, 2)
@@ -93,8 +97,9 @@ def test_a_family_is_taken_where_one_has_the_shape(tmp_path: Path) -> None:
         ({"shape.block.experts": 4}, r"shape\.block\.experts is not known to this assay"),
         ({"shape.vocabulary": "many"}, r"shape\.vocabulary: .*integer"),
         ({"shape.positions": "alibi"}, r"shape\.positions: .*'rotary' or 'learned'"),
-        ({"shape.block.heads": 0}, r"describes no model"),
-        ({"shape.vocabulary": -1}, r"describes no model"),
+        ({"shape.block.heads": 0}, r"shape\.block\.heads: .*greater than or equal to 1"),
+        ({"shape.vocabulary": -1}, r"shape\.vocabulary: .*greater than or equal to 1"),
+        ({"shape.vocabulary": 10**20}, r"shape\.vocabulary: .*less than or equal to"),
         ({"shape.vocabulary": V + 1}, rf"embedding is \({V}, 24\) instead of \({V + 1}, 24\)"),
         ({"shape.layers": 4}, r"lacks 4 tensors, such as blocks\.3"),
         ({"shape.layers": 2}, r"has 4 tensors that its config does not, such as blocks\.2"),
@@ -114,6 +119,15 @@ def test_what_does_not_fit_is_told(changed: dict[str, Any], said: str, tmp_path:
         interop.load(tmp_path)
     assert caught.value.where is not None
     assert str(tmp_path) in caught.value.where
+
+
+def test_a_config_of_no_model_is_told(tmp_path: Path) -> None:
+    interop.save(made(SHAPES["rnn, both ways"]), tmp_path)
+    config = stated(tmp_path)
+    config["shape"]["width"] = 13
+    (tmp_path / interop.CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(InputError, match=r"describes no model \(two directions need an even width\)"):
+        interop.load(tmp_path)
 
 
 def test_a_field_that_came_later_takes_its_default_and_a_lacking_one_is_told(tmp_path: Path) -> None:
@@ -141,3 +155,23 @@ def test_half_of_a_save_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [path.name for path in tmp_path.iterdir()] == [interop.WEIGHTS]
     with pytest.raises(InputError, match=r"no config\.json"):
         interop.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "said"),
+    [
+        (BlockConfig, "window", 0, "window should be greater than or equal to 1"),
+        (BlockConfig, "kv_heads", True, "kv_heads should be a valid integer"),
+        (BlockConfig, "biases", "some", "'none', 'qkv' or 'all'"),
+        (BlockConfig, "attention_dropout", 1.0, "less than 1"),
+        (DecoderConfig, "init", "xyz", "'zero' or 'gpt2'"),
+        (DecoderConfig, "rotary_scaling", {"factor": 8}, "rotary_scaling.low field required"),
+        (DecoderConfig, "softcap", date(2020, 1, 1), "softcap has no such values"),
+    ],
+)
+def test_a_field_holds_what_its_type_says(kind: type[Any], name: str, value: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        checked(kind, name, value)
+    assert checked(BlockConfig, "window", None) is None
+    assert checked(Seq2SeqConfig, "layers", [1, 2]) == (1, 2)
+    assert checked(DecoderConfig, "rotary_base", 100) == 100.0

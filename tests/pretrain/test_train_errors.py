@@ -28,6 +28,8 @@ def one_line(error: AssayError, code: int, *parts: str) -> None:
     ("recipe", "settings", "parts"),
     [
         ("gpt", ("train.device=cuda",), ("train.device", "GPU")),
+        ("ngram", ("train.device=cuda",), ("train.device", "GPU")),
+        ("word2vec", ("train.device=tpu",), ("train.device", "tpu")),
         ("gpt", ("train.device=tpu",), ("train.device", "tpu")),
         ("gpt", ("train.dtype=float8",), ("train.dtype", "8-bit", "bfloat16")),
         ("gpt", ("keep.emissions=Chn",), ("keep.emissions",)),
@@ -44,6 +46,8 @@ def one_line(error: AssayError, code: int, *parts: str) -> None:
         ("gpt", ("data.weights={poems: 1}",), ("poems",)),
         ("gpt", ("model.more={kv_head: 1}",), ("model.more", "kv_head", "kv_heads")),
         ("gpt", ("model.more={max_length: 8}",), ("train.row_tokens", "8 positions")),
+        ("gpt", ("model.more={vocabulary: 100}", "train.dtype=auto"), ("model.more", "420 ids", "100")),
+        ("gpt", ("model.more={activation: xyz}",), ("model.more", "activation", "'silu'")),
         ("gpt", ("model.heads=3",), ("model.heads", "16")),
         ("gpt", ("model.more={kv_heads: 3}", "model.heads=4"), ("kv_heads",)),
         ("gpt", ("train.shorter=[[0.5, 3]]",), ("train.shorter", "divisor")),
@@ -67,7 +71,7 @@ def test_bad_input_is_refused_and_leaves_no_model(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(InputError) as caught:
-        train(recipe, texts, tmp_path / "run", *settings, steps=None if recipe == "word2vec" else 6)
+        train(recipe, texts, tmp_path / "run", *settings, steps=None if recipe in ("word2vec", "ngram") else 6)
     one_line(caught.value, 2, *parts)
     assert not (tmp_path / "run" / "model").exists()
     assert not (tmp_path / "run" / "checkpoints").exists()

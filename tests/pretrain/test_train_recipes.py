@@ -6,6 +6,7 @@ import json
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,11 +14,13 @@ import pytest
 from assay.metrics.ratio import Ratio
 from assay.models import interop, vectors
 from assay.models.ngram import KneserNey
+from assay.pretrain import shape
 from assay.tokens.tokenizer import Encoder
-from trainings import RECIPES, train
+from assay.train.objectives import Masked
+from trainings import RECIPES, pairs, train
 
-NEURAL = ["gpt", "bert", "bart", "t5", "lstm", "lstm-carried", "bilstm", "words"]
-SPELLING = ("gpt", "lstm", "lstm-carried")  # their predictions spell the text
+NEURAL = ["gpt", "bert", "bart", "t5", "lstm", "lstm-carried", "bilstm", "words", "translation"]
+SPELLING = ("gpt", "lstm", "lstm-carried", "translation")  # their predictions spell the text
 
 
 def test_every_recipe_is_here() -> None:
@@ -28,11 +31,13 @@ def test_every_recipe_is_here() -> None:
 def test_a_recipe_says_what_it_is_for(name: str) -> None:
     content = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8")
     assert content.startswith("# ")
-    assert f"assay train recipes/train/{name}.yaml --out " in content
+    read = "my-pairs.jsonl " if name == "translation" else ""
+    assert f"assay train recipes/train/{name}.yaml {read}--out " in content
 
 
 @pytest.mark.parametrize("name", NEURAL)
 def test_a_neural_recipe_ends_in_a_model_that_loads(name: str, texts: Path, tmp_path: Path) -> None:
+    texts = pairs(tmp_path / "pairs") if name == "translation" else texts
     answer = train(name, texts, tmp_path / "run")
     assert answer["steps"] == 6
     assert answer["tokens"] == 6 * 4 * 16
@@ -100,3 +105,43 @@ def test_word_vectors_are_learned(family: str, texts: Path, tmp_path: Path) -> N
     made = vectors.load(Path(answer["checkpoint"]))
     assert (len(made.words), made.width) == (answer["words"], 16)
     assert any("\u4e00" <= word[0] <= "\u9fff" for word in made.words)
+
+
+@pytest.mark.parametrize("preset", ["bart", "transformer", "marian"])
+def test_short_documents_fill_rows_however_many_ends_they_add(preset: str, tmp_path: Path) -> None:
+    """Positions begin anew with every document, so a row with its ends may be longer than any position."""
+    rng = random.Random(3)
+    lines = [" ".join("".join(rng.choices("abcdefgh", k=4)) for _ in range(4)) for _ in range(700)]
+    (tmp_path / "short.jsonl").write_text("".join(f'{{"text": "{line}"}}\n' for line in lines), encoding="utf-8")
+    settings = (f"model.preset={preset}", "train.row_tokens=128", "tokenizer.vocabulary=300", "train.batch_rows=2")
+    answer = train("bart", tmp_path / "short.jsonl", tmp_path / "run", *settings, steps=2)
+    assert math.isfinite(answer["loss"])
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe"])
+def test_transformers_finds_the_special_tokens_that_the_model_was_trained_with(
+    kind: str, texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    asked: list[Masked] = []
+    honest = shape.objective
+
+    def kept(*given: Any) -> Any:
+        asked.append(honest(*given))  # type: ignore[arg-type]
+        return asked[-1]
+
+    monkeypatch.setattr(shape, "objective", kept)
+    answer = train("bert", texts, tmp_path / "run", f"tokenizer.kind={kind}", steps=2)
+    theirs = transformers.AutoTokenizer.from_pretrained(answer["checkpoint"])
+    assert theirs.mask_token_id == asked[0].mask_id
+    content = json.loads((Path(answer["checkpoint"]) / "tokenizer.json").read_text(encoding="utf-8"))
+    special = [token["content"] for token in content["added_tokens"]]
+    if kind == "wordpiece":  # as BERT has them, each once
+        assert special == ["[CLS]", "[PAD]", "[UNK]", "[SEP]", "[MASK]"]
+        names = (theirs.cls_token, theirs.pad_token, theirs.unk_token, theirs.sep_token, theirs.mask_token)
+        assert names == tuple(special)
+        ids = theirs(f"some {theirs.mask_token} words")["input_ids"]
+        assert (ids[0], ids[-1]) == (theirs.cls_token_id, theirs.sep_token_id)
+        assert theirs.mask_token_id in ids
+    else:
+        assert (theirs.pad_token, theirs.mask_token) == ("<|pad|>", "<|mask|>")

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -70,6 +74,7 @@ def test_stopped_runs_go_on_bitwise_with_any_number_of_loaders(
             train(recipe, texts, stopped, *settings, f"train.loaders={loaders}", steps=STEPS)
     monkeypatch.setattr(Progress, "advance", advance)
     answer = train(recipe, texts, stopped, *settings, "train.loaders=2", steps=STEPS)
+    assert answer["steps"] == STEPS
     assert answer["loss"] == whole["loss"]
     assert_same(straight, stopped)
 
@@ -95,6 +100,45 @@ def test_a_killed_run_goes_on_bitwise(texts: Path, tmp_path: Path) -> None:
         running.process.wait()
     train("gpt", texts, killed, *settings, steps=150)
     assert_same(straight, killed)
+
+
+KILLED = """
+import os, signal, sys
+from assay.cli import main
+from assay.present.progress import Progress
+
+advance, left = Progress.advance, [int(sys.argv.pop(1))]
+
+def killed(self, amount, *, found=False, note=""):
+    advance(self, amount, found=found, note=note)
+    left[0] -= self._name == "pretrain" and not found
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Progress.advance = killed
+main()
+"""
+"""The command, which kills itself after so many steps, whatever is being written then."""
+
+
+@pytest.mark.parametrize("recipe", ["gpt", "bert", "bart", "lstm"])
+def test_a_run_of_any_family_that_was_killed_goes_on_bitwise(recipe: str, texts: Path, tmp_path: Path) -> None:
+    """At a step that is drawn by chance, the same one in every run of the tests."""
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    settings = ("keep.save_steps=1", "keep.evaluate=0.5")
+    train(recipe, texts, straight, *settings, steps=STEPS)
+    options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", f"budget.steps={STEPS}")]
+    step = random.Random(recipe).randrange(2, STEPS)
+    command = ["train", RECIPES / f"{recipe}.yaml", texts, "--out", stopped, *options]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # how sums are rounded depends on it
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(step), *map(str, command)], capture_output=True, timeout=240,
+        env=os.environ | threads,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (stopped / "result.json").exists() and list((stopped / "checkpoints").glob("step-*"))
+    train(recipe, texts, stopped, *settings, steps=STEPS)
+    assert_same(straight, stopped)
 
 
 def test_a_damaged_checkpoint_is_passed_over_with_a_word(

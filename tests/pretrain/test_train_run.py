@@ -170,23 +170,44 @@ def test_objectives_that_do_not_spell_the_text_have_no_bits_per_byte(texts: Path
         assert not [name for name in record if name.startswith("bits_per_byte/")]
 
 
-@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
-def test_two_processes_train_the_model_of_one(mode: str, texts: Path, tmp_path: Path) -> None:
-    """And a run that two began is finished by one."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    settings = ("keep.save_steps=5", f"train.parallel={mode}")
-    train("gpt", texts, one, *settings, steps=8)
-    options = [f"--set={pair}" for pair in (*TOY, *settings, "budget.seconds=null", "budget.steps=8")]
+def by_two(texts: Path, out: Path, *settings: str) -> dict[str, Any]:
+    """The answer of a run under torchrun."""
+    options = [f"--set={pair}" for pair in (*TOY, *settings)]
     done = subprocess.run(
         [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "assay", "train",
-            str(RECIPES / "gpt.yaml"), str(texts), "--out", str(two), "--json", *options,
+            str(RECIPES / "gpt.yaml"), str(texts), "--out", str(out), "--json", *options,
         ],
         capture_output=True, text=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
     assert answer["processes"] == 2
+    return answer
+
+
+def test_two_processes_measure_and_search_together(texts: Path, tmp_path: Path) -> None:
+    """The steps that fit into a time are those of both; the rates are looked for with weights that are cut."""
+    asked = ("train.parallel=fsdp", "budget.seconds=0.2", "optimizer.find=true", "train.shorter=[[0.5, 2]]")
+    answer = by_two(texts, tmp_path / "run", *asked)
+    (speed,) = answer["measured"].values()
+    assert answer["tokens"] == pytest.approx(0.2 * speed, abs=2 * 4 * 16)
+    assert json.loads((tmp_path / "run" / "learning_rate.json").read_text())["suggested"] == answer["rate_factor"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "more"),
+    [("ddp", ()), ("fsdp", ()), ("tensor", ("model.heads=2", "train.average=0.9"))],
+)
+def test_two_processes_train_the_model_of_one(mode: str, more: tuple[str, ...], texts: Path, tmp_path: Path) -> None:
+    """And a run that two began is finished by one."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    settings = ("keep.save_steps=5", f"train.parallel={mode}", *more)
+    alone = train("gpt", texts, one, *settings, steps=8)
+    answer = by_two(texts, two, *settings, "budget.seconds=null", "budget.steps=8")
+    for split, found in alone["evaluations"].items():
+        assert answer["evaluations"][split]["loss"]["value"] == pytest.approx(found["loss"]["value"], abs=1e-5)
+    assert answer["parameters"] == alone["parameters"]
     expected = weights(one)
     for name, tensor in weights(two).items():
         torch.testing.assert_close(tensor, expected[name], atol=1e-5, rtol=0)

@@ -157,7 +157,7 @@ def test_the_code_in_the_documentation_runs(
 def test_verbs_that_read_one_text_say_so(folder: Path, tmp_path: Path) -> None:
     place = translator(folder, tmp_path / "opus")
     recipe = PretrainRecipe.model_validate({"model": {"preset": "marian", "path": str(place)}})
-    with pytest.raises(InputError, match="a tokenizer for each side, and a recipe reads one text"):
+    with pytest.raises(InputError, match="a tokenizer for each side, and a recipe has one for both"):
         start(recipe)
     with pytest.raises(InputError, match="predicts no next token"):
         perplexity(Request(place, ["no text"]), Progress(quiet=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,33 @@ def test_a_state_within_an_artifact(tmp_path: Path) -> None:
     checkpoint.clear(tmp_path)
     checkpoint.clear(tmp_path)
     assert not tmp_path.exists()
+
+
+def test_what_is_written_in_the_background_waits_for_nobody_and_tells_its_error_next_time() -> None:
+    writer, begun, may_end = checkpoint.Background(), threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def slow() -> None:
+        begun.set()
+        assert may_end.wait(30)
+        done.append(1)
+
+    def fails() -> None:
+        raise OSError("the disk is full")
+
+    writer.submit(slow)  # comes back at once
+    assert begun.wait(30) and not done
+    may_end.set()
+    writer.submit(lambda: done.append(2))  # after the first is done
+    writer.wait()
+    assert done == [1, 2]
+    writer.submit(fails)
+    with pytest.raises(OSError, match="the disk is full"):
+        writer.submit(lambda: done.append(3))
+    writer.wait()  # told once
+    assert done == [1, 2]
+    writer.submit(fails)
+    with pytest.raises(OSError, match="the disk is full"):
+        writer.close()
+    with pytest.raises(RuntimeError):  # it is at its end all the same
+        writer.submit(fails)

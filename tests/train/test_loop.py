@@ -169,3 +169,15 @@ def test_gradients_do_not_pile_up(job_data: JobData) -> None:
 def test_the_probe_measures() -> None:
     for dtype in ("float32", "bfloat16"):
         assert tokens_per_second(Probe(MODEL, row_tokens=8, batch_rows=2, dtype=dtype, seconds=0.05)) > 0
+
+
+def test_the_state_of_another_model_is_refused_with_both_shapes() -> None:
+    state, name = TrainState(SPEC), "blocks.0.mlp.up.weight"
+    own, before = tuple(state.masters[name].shape), state.copy()
+    other = {**before, f"model.{name}": torch.zeros(3, 5)}
+    lacking = {key: tensor for key, tensor in before.items() if key != f"model.{name}"}
+    for given, told in ((other, "of shape (3, 5)"), (lacking, "missing")):
+        with pytest.raises(InputError) as caught:
+            state.load(given)
+        assert caught.value.line().startswith(f"{name} is {told} in the checkpoint, and of shape {own} in this model")
+    assert all(torch.equal(tensor, before[key]) for key, tensor in state.tensors().items())

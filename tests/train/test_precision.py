@@ -10,8 +10,8 @@ import torch
 
 from assay.models.protocol import Batch
 from assay.train import checkpoint
-from assay.train.loop import TrainState
-from assay.train.precision import LossScale
+from assay.train.loop import LossNotFinite, TrainState
+from assay.train.precision import LossScale, allow_tf32
 from miniature import SPEC
 
 HALF = replace(SPEC, dtype="float16")
@@ -56,6 +56,29 @@ def test_an_overflow_changes_nothing_but_the_scale() -> None:
             assert torch.equal(tensor, after[name]), name
 
 
+def test_a_scale_without_a_floor_would_never_step_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradients that overflow at any scale end the run; on the way no old norm is shown for a step that is left out."""
+    state = TrainState(HALF)
+    state.optimizer.watched = True
+    state.update(batch(0), 1.0)
+    assert state.optimizer.gradient_norm is not None
+    honest = state._gradients
+
+    def overflown() -> list[torch.Tensor]:
+        found = honest()
+        found[0].fill_(float("inf"))
+        return found
+
+    monkeypatch.setattr(state, "_gradients", overflown)
+    before = state.copy()
+    with pytest.raises(LossNotFinite, match=r"overflow float16 .* -> lower the learning rates"):
+        for step in range(60):
+            state.update(batch(step), 1.0)
+            assert state.optimizer.gradient_norm is None
+    assert state.step < 40
+    assert all(torch.equal(t, before[n]) for n, t in state.tensors().items() if n.startswith("model."))
+
+
 def test_half_precision_stays_near_single_and_resumes_bitwise(tmp_path: Path) -> None:
     whole, single = TrainState(HALF), TrainState(SPEC)
     for step in range(8):
@@ -92,3 +115,13 @@ def test_pieces_of_a_batch_add_up_to_it(dtype: str) -> None:
     for name, tensor in whole.tensors().items():
         if name.startswith("optimizer.momentum"):
             torch.testing.assert_close(tensor, pieces.tensors()[name], atol=tolerance, rtol=0)
+
+
+def test_tf32_is_allowed_or_not() -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        for allowed, expected in ((True, "high"), (False, "highest")):
+            allow_tf32(allowed)
+            assert torch.get_float32_matmul_precision() == expected
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -57,16 +58,50 @@ def torch_factors(steps: int, make: object) -> list[float]:
     return found
 
 
+def test_lines_and_waves_are_those_of_transformers() -> None:
+    """Warmups apart, which begin at 0 there: the last update is one step above the end."""
+    transformers = pytest.importorskip("transformers")
+    made = {
+        Linear(0, 20): transformers.get_linear_schedule_with_warmup,
+        Cosine(0, 20): transformers.get_cosine_schedule_with_warmup,
+    }
+    for schedule, theirs in made.items():
+        expected = torch_factors(20, lambda o, theirs=theirs: theirs(o, 0, 20))
+        assert [schedule.factor(step) for step in range(20)] == pytest.approx(expected, abs=1e-9)
+    assert Linear(4, 20).factor(19) == pytest.approx(1 / 16)
+    for cycles in (1, 3, 4, 7):
+        own = CosineRestarts(4, Fraction(16, cycles))
+        expected = torch_factors(
+            16, lambda o, n=cycles: transformers.get_cosine_with_hard_restarts_schedule_with_warmup(o, 0, 16, n)
+        )
+        assert [own.factor(step) for step in range(4, 20)] == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.integers(0, 20), st.integers(1, 200), st.integers(1, 9), st.sampled_from([0.0, 0.1]))
+def test_no_update_is_wasted_and_the_last_one_is_a_step_above_the_end(
+    warmup: int, steps: int, cycles: int, final: float
+) -> None:
+    total = warmup + steps
+    for schedule in (
+        Linear(warmup, total, final),
+        Cosine(warmup, total, final),
+        CosineRestarts(warmup, Fraction(steps, cycles), 1.0, final),
+    ):
+        factors = [schedule.factor(step) for step in range(total)]
+        assert all(final < factor <= 1 for factor in factors[warmup:])
+        assert Linear(warmup, total, final).factor(total) == pytest.approx(final)
+
+
 def test_waves_and_lines_are_those_of_torch() -> None:
     from torch.optim.lr_scheduler import CosineAnnealingLR, CosineAnnealingWarmRestarts, LinearLR
 
     def own(schedule: object, steps: int) -> list[float]:
         return [schedule.factor(step) for step in range(steps)]  # type: ignore[attr-defined]
 
-    assert own(Cosine(0, 21, 0.1), 21) == pytest.approx(
+    assert own(Cosine(0, 20, 0.1), 21) == pytest.approx(
         torch_factors(21, lambda o: CosineAnnealingLR(o, T_max=20, eta_min=0.1)), abs=1e-9
     )
-    assert own(Linear(0, 21, 0.1), 21) == pytest.approx(
+    assert own(Linear(0, 20, 0.1), 21) == pytest.approx(
         torch_factors(21, lambda o: LinearLR(o, start_factor=1.0, end_factor=0.1, total_iters=20)), abs=1e-9
     )
     assert own(CosineRestarts(0, 5, 2.0, 0.1), 35) == pytest.approx(

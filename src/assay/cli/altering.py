@@ -139,7 +139,10 @@ def corpus_augment(
     ] = None,
     bound: Annotated[float, typer.Option(help="Words are similar from this cosine on.")] = 0.6,
     copies: Annotated[int, typer.Option(help="Altered copies of each document, behind it.")] = 1,
-    weights: Annotated[str, typer.Option(help="How often text of a source is wanted: web=0.5,books=2.")] = "",
+    weights: Annotated[
+        str,
+        typer.Option(help="How often text of a source is wanted: web=0.5,books=2; copies: a document, by its copies."),
+    ] = "",
     temperature: Annotated[
         float | None, typer.Option(help="Shares in proportion to n^(1/T); 1 leaves them, more evens them out.")
     ] = None,
@@ -156,6 +159,7 @@ def corpus_augment(
       assay corpus augment my-texts/ --synonyms 0.1 --vectors vectors/ --out more
       assay corpus augment scored --weights web=0.5,books=2 --out mixed
       assay corpus augment scored --temperature 3 --over language --out mixed --lang zh
+      assay corpus augment unique/kept --source-field source --weights copies --out counted
     """
     from assay import front
 

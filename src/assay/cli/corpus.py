@@ -111,6 +111,12 @@ def corpus_dedup(
         typer.Option(help="exact, near, semantic: which document of a cluster stands for it. Default first."),
     ] = None,
     by: Annotated[str | None, typer.Option(help="best: largest in this SQL expression over signals.")] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="exact, near: NAME=DIR, a classifier or a model that predicts text; --by may ask about NAME."
+        ),
+    ] = None,
     sentences: Annotated[
         int | None, typer.Option(min=1, max=100, help="sentence: how many make a span. Default 3.")
     ] = None,
@@ -152,6 +158,7 @@ def corpus_dedup(
       assay corpus dedup scored --out unique
       assay corpus dedup scored --level exact --out unique
       assay corpus dedup scored --keep best --by "alpha_words - flagged_words" --out unique
+      assay corpus dedup scored --score quality=judge/model --keep best --by quality --out unique
       assay corpus dedup my-texts/ --level paragraph --out unique
       assay corpus dedup my-texts/ --level sentence --sentences 3 --min-words 50 --out unique
       assay corpus dedup 语料/ --level substring --length 200 --out unique --lang zh
@@ -162,7 +169,7 @@ def corpus_dedup(
     front.corpus_dedup(
         sources=sources, out=out, level=level,
         options={
-            "keep": keep, "by": by, "sentences": sentences, "shortest": shortest, "length": length,
+            "keep": keep, "by": by, "score": score, "sentences": sentences, "shortest": shortest, "length": length,
             "min_words": min_words, "min_characters": min_characters, "model": model, "threshold": threshold,
             "windows": windows, "device": device,
         },

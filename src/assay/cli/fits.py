@@ -97,6 +97,7 @@ def mixture_fit(
         float, typer.Option(min=0, help="Loss that one nat of divergence from the natural mixture counts as.")
     ] = 0.05,
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.9,
+    out: Annotated[Path | None, typer.Option(help="Folder for a page of it and all numbers.")] = None,
     lang: Lang = "en",
     json_: Json = False,
     debug: Debug = False,
@@ -108,11 +109,11 @@ def mixture_fit(
       assay mixture fit --mixtures mixtures.csv --losses losses.csv
       assay mixture fit --mixtures x.csv --losses y.csv --test-mixtures x2.csv --test-losses y2.csv
       assay mixture fit --mixtures x.csv --losses y.csv --target web,code --cap books=0.1
-      assay mixture fit --mixtures x.csv --losses y.csv --natural uniform --lang zh
+      assay mixture fit --mixtures x.csv --losses y.csv --natural uniform --out mixture --lang zh
     """
     from assay import front
 
     front.mixture_fit(
         tables=(mixtures, losses), test=(test_mixtures, test_losses), target=target, natural=natural, key=key,
-        caps=cap or [], kl=kl, level=level, language=lang, as_json=json_,
+        caps=cap or [], kl=kl, level=level, out=out, language=lang, as_json=json_,
     )  # fmt: skip

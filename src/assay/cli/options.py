@@ -13,7 +13,10 @@ import typer
 SOURCES = "Files, folders, hf://datasets/OWNER/NAME, s3://BUCKET/PREFIX, https://, builtin:starter or builtin:python"
 SourceField = Annotated[str | None, typer.Option(help="Field of each row that names its source.")]
 TextField = Annotated[str | None, typer.Option(help="Field that holds the text.")]
-Encoding = Annotated[str | None, typer.Option(help="Encoding of the files; UTF-8 when not given.")]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Encoding of all files; auto, the default: by file, a byte-order mark, UTF-8, or detected."),
+]
 OnError = Annotated[
     Literal["stop", "skip"] | None,
     typer.Option(help="What a bad row or file does: stop, or be skipped and counted. Default stop."),

@@ -40,7 +40,7 @@ from assay.present.words import Both, both
 from assay.store import Artifact, Stage, Store, fingerprint
 from assay.workspace import Kind, Workspace
 
-ALTERED = Stage("kept", 1)
+ALTERED = Stage("kept", 2)
 COUNTED = Stage("word_counts", 1)
 FREQUENT = Stage("frequent", 1)
 EVIDENCE = Stage("planted", 1)
@@ -55,7 +55,7 @@ class Mixture:
     """How often text is wanted.
 
     Attributes:
-        weights: `source=2,...` as typed; empty: all as they are.
+        weights: `source=2,...` as typed, and `copies` for each document's own; empty: all as they are.
         temperature: None: shares stay.
         over: what the temperature is about.
     """
@@ -308,9 +308,13 @@ def run_augment(
             times.update({name: wanted * weights[name] for name, wanted in by_label.items()})
         if most := [name for name, wanted in times.items() if wanted > _OFTEN]:
             notices.append(both("corpus.notice.often", names=", ".join(sorted(most)), times=int(_OFTEN)))
+        counted = resample.by_copies(mixture.weights)
+        if counted:
+            notices += _repeated(resample.most_copies(texts.files(".parquet")), weights)
         alter = partial(
-            _augmented, how=here, times=by_label, label=mixture.over, weights=weights, mixed=not mixture.nothing
-        )
+            _augmented, how=here, times=by_label, label=mixture.over, weights=weights, mixed=not mixture.nothing,
+            counted=counted,
+        )  # fmt: skip
         return Prepared(alter, needs, notices)
 
     asked: dict[str, Any] = {
@@ -321,6 +325,19 @@ def run_augment(
         asked |= {"vectors": str(vectors), "bound": bound}
     made = _altered(request, "augmentation", asked, prepare)
     return {**made, **({"times": dict(sorted(times.items()))} if not mixture.nothing else {})}
+
+
+def _repeated(most: Mapping[str, int], weights: Mapping[str, float]) -> list[Both]:
+    """What is to be said of weights by `copies`, the largest of each source being these.
+
+    Raises:
+        InputError: no document has any.
+    """
+    if not most:
+        remedy = "name the folder kept/ that assay corpus dedup leaves, or weights of sources"
+        raise InputError("no document says how many copies it stands for", where="--weights copies", remedy=remedy)
+    often = sorted(name for name, copies in most.items() if copies * weights.get(name, 1.0) > _OFTEN)
+    return [both("corpus.notice.copies", names=", ".join(often), times=int(_OFTEN))] if often else []
 
 
 def _asked_for(how: Augmentation, vectors: Path | None, bound: float, mixture: Mixture) -> None:
@@ -366,11 +383,11 @@ def _nearest(vectors: Path, bound: float, store: Store) -> Artifact:
 
 def _augmented(
     batch: pa.RecordBatch, *, how: Augmentation, times: Mapping[str, float], label: resample.Label,
-    weights: Mapping[str, float], mixed: bool,
+    weights: Mapping[str, float], mixed: bool, counted: bool,
 ) -> tuple[pa.RecordBatch, dict[str, Any]]:  # fmt: skip
     """A batch with copies, then in the mixture that is wanted."""
     made, counts = augmented(batch, how)
     if not mixed:
         return made, counts
-    made, more = resample.resampled(made, times, label, weights, how.seed)
+    made, more = resample.resampled(made, times, label, weights, how.seed, counted=counted)
     return made, {source: {**count, **more[source]} for source, count in counts.items()}

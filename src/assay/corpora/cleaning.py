@@ -34,7 +34,7 @@ FINDINGS = Stage("findings", 1)
 ITEMS = Stage("items", 1)
 HITS = Stage("hits", 1)
 OVERLAP = Stage("overlap", 1)
-CLEANED = Stage("kept", 1)
+CLEANED = Stage("kept", 2)
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def texts_of(request: Request, space: Workspace, progress: Progress) -> Artifact
     if found is not None:
         return found.documents
     sources, texts = room.read(request.sources, request.options, space.store, progress.to, without=request.out)
-    progress.notice(sources.notices)
+    progress.notice(room.noticed(sources, texts))
     return texts
 
 

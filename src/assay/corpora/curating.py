@@ -26,10 +26,11 @@ import pyarrow.parquet as pq
 from assay import __version__
 from assay.corpora import told_curating
 from assay.corpora.scanned import Request, by_parts, opened
-from assay.corpora.verbs import More, check_preference, decided, run_select
+from assay.corpora.verbs import More, check_preference, decided, run_dedup, run_select
 from assay.corpus import documents
 from assay.corpus import scan as room
-from assay.corpus.cleaning.representatives import Keep, preferred, represent
+from assay.corpus.cleaning import rules
+from assay.corpus.cleaning.representatives import Keep, Level, preferred, represent
 from assay.corpus.cleaning.rules import chosen
 from assay.corpus.parts import Part, done_by_parts
 from assay.corpus.scan import Scored
@@ -208,7 +209,32 @@ def run_scored(
     asked = chosen(packs, where, [one.name for one in lists], names)
     scores.check_asked(found, asked)
     made = run_select(request, asked, lists, extras(found, device))
-    return {**made, "notices": unseen(found, made["languages"])}
+    return {**made, "notices": [*made["notices"], *unseen(found, made["languages"])]}
+
+
+def run_scored_dedup(
+    request: Request, level: Level, keep: Keep, by: str | None, given: Sequence[str], device: str
+) -> dict[str, Any]:
+    """Keep of each cluster the document that a score prefers: `verbs.run_dedup`.
+
+    Args:
+        given: the scores, each NAME=DIR.
+
+    Returns:
+        the answer of `--json`; with `scores`, what each is like.
+
+    Raises:
+        InputError: bad input, no preference asks about a score, or the folder holds something else.
+    """
+    found = scores.read(given)
+    names = [name for score in found for name in score.columns]
+    check_preference(keep, by, names)
+    asked = rules.parsed(by, names, "--by").meta.root_names() if by is not None else []
+    for score in found:
+        if not set(score.columns) & set(asked):
+            remedy = f"prefer by it: --keep best --by {score.columns[0]}"
+            raise InputError("nothing asks about this score", where=f"--score {score.name}", remedy=remedy)
+    return run_dedup(request, level, keep, by, extras(found, device), names)
 
 
 def unseen(found: Sequence[Score], languages: Mapping[str, Mapping[str, Any]]) -> list[Both]:

@@ -28,6 +28,7 @@ from assay.corpus.cleaning import personal
 from assay.corpus.cleaning.rules import PACKS
 from assay.corpus.duplicates import dedup
 from assay.corpus.portrait import copies, draw, figures, packs, table, topics, vocabulary
+from assay.corpus.reading.source import encodings
 from assay.corpus.scan import Scored
 from assay.errors import InputError
 from assay.present.progress import Progress
@@ -202,7 +203,8 @@ def _answer(
         "reading": {
             **{name: read[name] for name in ("empty", "bad_rows", "bad_files")},
             "places": list(read.get("places", []))[:5],
-            **(reading or {"skipped": None, "files": [], "notices": []}),
+            **(reading or {"skipped": None, "files": []}),
+            "notices": [*(reading or {}).get("notices", []), *map(dict, encodings(read))],
         },
         "method": _method(),
     }

@@ -38,8 +38,8 @@ Level = Literal["paragraph", "sentence", "substring"]
 LEVELS: tuple[str, ...] = get_args(Level)
 WHOLE = ("exact", "near", "semantic")
 _OF: dict[str, tuple[str, ...]] = {
-    "keep": WHOLE, "by": WHOLE, "model": ("semantic",), "threshold": ("semantic",), "windows": ("semantic",),
-    "device": ("semantic",), "sentences": ("sentence",),
+    "keep": WHOLE, "by": WHOLE, "score": ("exact", "near"), "model": ("semantic",), "threshold": ("semantic",),
+    "windows": ("semantic",), "device": WHOLE, "sentences": ("sentence",),
     "shortest": ("paragraph", "sentence"), "length": ("substring",), "min_words": LEVELS, "min_characters": LEVELS,
 }  # fmt: skip
 """The levels that an option belongs to."""
@@ -82,6 +82,9 @@ def see_that_options_fit(level: str, options: Mapping[str, Any]) -> None:
             option = f"--{name.replace('_', '-')}"
             remedy = f"leave it out, or give --level {' or '.join(_OF[name])}"
             raise InputError(f"says nothing of --level {level}", where=f"assay corpus dedup {option}", remedy=remedy)
+    if options.get("device") is not None and level != "semantic" and not options.get("score"):
+        remedy = "leave it out, or give --score NAME=DIR"
+        raise InputError("is of --score, which is not given", where="assay corpus dedup --device", remedy=remedy)
 
 
 def run(request: Request, asked: Asked) -> dict[str, Any]:

@@ -39,8 +39,12 @@ def profiled(found: Mapping[str, Any], language: str) -> list[str]:
 
 
 def selected(found: Mapping[str, Any], language: str) -> list[str]:
-    """The answer of `select`: by rule, by source, by language."""
-    lines = plain_table(
+    """The answer of `select`: notices, by word of a list, by rule, by source, by language."""
+    lines = notices(found, language)
+    for one in found.get("words", {}).values():
+        if one["places"]:
+            lines += [*_words(one, language), ""]
+    lines += plain_table(
         say("corpus.rules", language),
         headed(("rule", "keeps", "asked", "alone", "only", "only_bytes"), language),
         [
@@ -64,6 +68,17 @@ def selected(found: Mapping[str, Any], language: str) -> list[str]:
     if found["not_asked"]:
         lines += ["", say("corpus.not_asked", language, n=found["not_asked"])]
     return [*lines, "", kept(found, language)]
+
+
+def _words(one: Mapping[str, Any], language: str) -> list[str]:
+    """In how many documents the words of a list stand, and a few of the places."""
+    counts = {name: fixed(one[name], 0) for name in ("words", "places", "found")}
+    caption = say("corpus.words", language, **counts)
+    first: dict[str, str] = {}
+    for place in one["first"]:
+        first.setdefault(place["word"], f"{place['doc_id']} {place['begin']}–{place['end']}")
+    rows = [[word, of(n, one["documents"]), first.get(word, "")] for word, n in one["of"].items()]
+    return plain_table(caption, headed(("word", "documents", "place"), language), rows, notes=1)
 
 
 def deduplicated(found: Mapping[str, Any], language: str) -> list[str]:

@@ -79,8 +79,8 @@ def card(found: Mapping[str, Any]) -> str:
 
 
 def scored(found: Mapping[str, Any], language: str) -> list[str]:
-    """What the scores of a selection are like: notices, then a line a score."""
-    lines = [in_language(notice, language) for notice in found.get("notices", ())]
+    """What the scores are like, a line each."""
+    lines: list[str] = []
     columns = found.get("scores", {})
     if columns:
         heads = [say("curate.column.score", language), *next(iter(columns.values()))["quantiles"]]

@@ -18,7 +18,6 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from assay import __version__
 from assay.corpora.scanned import Request, by_parts, in_sight, opened, scored, told_of
@@ -32,12 +31,13 @@ from assay.corpus.scan import Scored
 from assay.corpus.signals import listed
 from assay.errors import InputError
 from assay.present.progress import Progress
+from assay.present.words import Both, both
 from assay.store import Artifact, Stage, Store, fingerprint
 from assay.workspace import Kind, Workspace
 
-CLUSTERED_STAGE = Stage("clustered", 1)
-KEPT = Stage("kept", 1)
-LISTED = Stage("listed", 1)
+CLUSTERED_STAGE = Stage("clustered", 2)
+KEPT = Stage("kept", 2)
+LISTED = Stage("listed", 2)
 
 
 def scan(request: Request) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def scan(request: Request) -> dict[str, Any]:
         "skipped": len(sources.skipped),
         **{name: twins.summary[name] for name in ("exact_duplicates", "near_duplicates", "clusters")},
         "sources": _by_source(*(part.files(".parquet") for part in parts)),
-        "notices": [dict(notice) for notice in [*sources.notices, *room.broken(summary)]],
+        "notices": [dict(notice) for notice in room.noticed(sources, texts)],
         "out": str(request.out),
         "assay_version": __version__,
         "fingerprint": made_from,
@@ -126,7 +126,7 @@ def run_select(
     first.
 
     Returns:
-        the answer of `--json`: `select.summary` and more.
+        the answer of `--json`: `select.summary` and more; of each list (`words`) what `listed.together` counts.
 
     Raises:
         InputError: bad input, or the folder holds something else.
@@ -143,13 +143,24 @@ def run_select(
     def decide(corpus: Scored, folder: Path, counted: Sequence[Artifact], found: Sequence[Artifact]) -> dict[str, Any]:
         texts, signals = corpus.documents.files(".parquet"), corpus.signals.files(".parquet")
         twins = corpus.duplicates.files(".parquet") if select.asks_of_twins(asked) else None
-        made = zip(scores, found, strict=True)
-        columns = [one.columns(artifact, corpus.documents) for one, artifact in made if one.columns]
+        columns = columns_of(scores, found, corpus)
         lists_of = [part.files(".parquet") for part in counted]
         told = select.decide(texts, signals, twins, asked, folder, lists_of, columns)
+        if lists:
+            told["words"] = {one.name: part.summary for one, part in zip(lists, counted, strict=True)}
         return {**told, "scores": select.write_scores(texts, columns, folder)} if columns else told
 
-    return decided(request, "selection", how, select.DECIDED_BY_RULES, needs, decide, lists, scores)
+    made = decided(request, "selection", how, select.DECIDED_BY_RULES, needs, decide, lists, scores)
+    return {**made, "notices": _unheard(lists, made)}
+
+
+def _unheard(lists: Sequence[listed.WordList], made: Mapping[str, Any]) -> list[Both]:
+    """Of which lists no word was found: a document in another language or spelling holds none, either."""
+    return [
+        both("corpus.notice.no_words", n=len(one.words), name=one.name.partition("_")[2])
+        for one in lists
+        if not made["words"][one.name]["places"]
+    ]
 
 
 def decided(
@@ -199,8 +210,11 @@ def decided(
     }
 
 
-def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dict[str, Any]:
-    """Keep one document of each cluster of duplicates, with the number of those that it stands for.
+def run_dedup(
+    request: Request, level: Level, keep: Keep, by: str | None, scores: Sequence[More] = (), names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Keep one document of each cluster of duplicates, with the number of those that it stands for. `scores` are
+    computed of every document first; `names` are their columns.
 
     Returns:
         the answer of `--json`: what `represent` counts, and more.
@@ -208,22 +222,32 @@ def run_dedup(request: Request, level: Level, keep: Keep, by: str | None) -> dic
     Raises:
         InputError: bad input, or the folder holds something else.
     """
-    check_preference(keep, by)
-    how = {"level": level, "keep": keep, "by": by}
+    check_preference(keep, by, names)
+    how: dict[str, Any] = {"level": level, "keep": keep, "by": by}
+    if scores:
+        how["scores"] = {one.name: one.fingerprint for one in scores}
 
     def needs(corpus: Scored) -> list[Artifact]:
         return [corpus.duplicates, *([corpus.signals] if keep != "first" else [])]
 
-    def decide(corpus: Scored, folder: Path, *_: Any) -> dict[str, Any]:
+    def decide(corpus: Scored, folder: Path, _: Sequence[Artifact], found: Sequence[Artifact]) -> dict[str, Any]:
+        texts = corpus.documents.files(".parquet")
         signals = corpus.signals.files(".parquet") if keep != "first" else None
-        twins = corpus.duplicates.files(".parquet")
-        return represent(corpus.documents.files(".parquet"), signals, twins, level, keep, by, folder)
+        columns = columns_of(scores, found, corpus)
+        told = represent(texts, signals, corpus.duplicates.files(".parquet"), level, keep, by, folder, columns)
+        return {**told, "scores": select.write_scores(texts, columns, folder)} if columns else told
 
-    return decided(request, "deduplication", how, CLUSTERED_STAGE, needs, decide)
+    return decided(request, "deduplication", how, CLUSTERED_STAGE, needs, decide, more=scores)
 
 
-def check_preference(keep: Keep, by: str | None) -> None:
-    """See that --keep and --by can be read.
+def columns_of(more: Sequence[More], found: Sequence[Artifact], corpus: Scored) -> list[pl.DataFrame]:
+    """The columns that rules may ask, in the documents' order."""
+    made = zip(more, found, strict=True)
+    return [one.columns(artifact, corpus.documents) for one, artifact in made if one.columns]
+
+
+def check_preference(keep: Keep, by: str | None, scores: Sequence[str] = ()) -> None:
+    """See that --keep and --by can be read; `scores` are the columns of --score.
 
     Raises:
         InputError: they cannot, or do not belong together.
@@ -232,23 +256,22 @@ def check_preference(keep: Keep, by: str | None) -> None:
         remedy = "give --keep best with --by, such as --by alpha_words" if by is None else "give --keep best with it"
         raise InputError("--keep best and --by belong together", where="assay corpus dedup", remedy=remedy)
     if by is not None:
-        rules.parsed(by, ())
+        rules.parsed(by, scores, "--by")
 
 
 def _counted(texts: Artifact, words: listed.WordList, store: Store, progress: Progress) -> Artifact:
-    """The counts of a list's words."""
+    """The counts of a list's words, and where some of them stand."""
     task = partial(listed.count_part, words=words.words, name=words.name)
 
     def count(folder: Path) -> dict[str, Any]:
-        return {"parts": len(by_parts(texts, LISTED.name, task, folder, "listed", progress))}
+        return listed.together(by_parts(texts, LISTED.name, task, folder, "listed", progress))
 
     return store.build(LISTED, {"documents": texts.fingerprint}, asdict(words), count, resumed=True)
 
 
 def _write(texts: list[Path], decided: Artifact, folder: Path, progress: Progress) -> dict[str, Any]:
     table = decided.file("decisions.parquet")
-    more = [pq.read_schema(table).field(name) for name in select.DECIDED if name in pq.read_schema(table).names]
-    with documents.PartsWriter(folder, "kept", pa.schema([*documents.DOCUMENTS, *more])) as writer:
+    with documents.PartsWriter(folder, "kept", documents.DOCUMENTS) as writer:
 
         def counted() -> Iterator[pa.RecordBatch]:
             for batch in select.kept(texts, table):

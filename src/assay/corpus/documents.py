@@ -3,15 +3,18 @@
     rows -> `batch()` (names and hashes) -> `PartsWriter` (zstd Parquet parts of about 32 MB of text)
     parts -> `read()` -> Arrow batches, a few MB each, in the order written
 
+A pair (a text and its translation, summary, answer) is one document: its text is the source, BETWEEN, the target.
+
 A document's id is the hex of a 16-byte xxh3 over (source label, origin relative to the given root, ordinal
 in the file, content): the same text at another place is another document, and its `content_hash` says that
-they are equal.
+they are equal. A table of documents that is read again keeps its ids (`Own`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +37,31 @@ DOCUMENTS = pa.schema(
         pa.field("script", pa.string()),
         pa.field("n_bytes", pa.int64(), nullable=False),
         pa.field("split", pa.string()),
+        pa.field("copies", pa.int64()),
     ]
 )
 """`split` is what the corpus itself declared (train, eval, test) or null; assignments are in the splits
-artifact."""
+artifact. `copies`: how many documents it stands for since duplicates were dropped, itself among them; null: itself."""
+_OWN = frozenset(("doc_id", "content_hash", "parent_id", "source", "origin", "ordinal", "text", "n_bytes"))
+
+
+class Own(NamedTuple):
+    """What a document of a table of ours says of itself: the name that it keeps when it is read again."""
+
+    doc_id: str
+    content_hash: str
+    parent_id: str | None
+    copies: int | None
+
+
+def own_columns(names: Iterable[str]) -> list[str]:
+    """The columns that hold `Own`, if these are the columns of a table of documents as verbs leave it; else none."""
+    names = frozenset(names)
+    return [name for name in Own._fields if name in names] if names >= _OWN else []
+
+
+BETWEEN = "\x1e"
+"""Stands between the source and the target of a pair (Unicode's record separator), and in neither of them."""
 
 PART_BYTES = 32 << 20
 BATCH_BYTES = 4 << 20
@@ -50,6 +74,12 @@ def row_of_text() -> pl.Expr:
     """With `source` and `origin` it names the text that a document is, or is a piece of: the ordinal of its row, or -1
     in a file of running text, all of which is one text."""
     return pl.when(pl.col("origin").str.contains(_RUNNING_TEXT)).then(-1).otherwise(pl.col("ordinal")).alias("row")
+
+
+def sides(text: str) -> tuple[str, str]:
+    """Source and target of a pair's text."""
+    source, _, target = text.partition(BETWEEN)
+    return source, target
 
 
 def document_id(source: str, origin: str, ordinal: int, content: bytes, variant: str = "") -> str:
@@ -71,19 +101,33 @@ def batch(
     origins: Sequence[str],
     ordinals: Sequence[int],
     splits: Sequence[str | None],
+    own: Sequence[Own | None] | None = None,
+    seen: set[int] | None = None,
 ) -> pa.RecordBatch:
-    """Documents with their names; language and script are left null. Texts hold no lone surrogates."""
+    """Documents with their names; language and script are left null. Texts hold no lone surrogates.
+
+    Args:
+        own: what documents say of themselves: they keep it, unless the text is another one.
+        seen: the beginnings of all ids before, to which these are added: an id that is there is made anew.
+    """
     contents = [text.encode() for text in texts]
-    ids = [
-        document_id(source, origin, ordinal, content)
-        for source, origin, ordinal, content in zip(sources, origins, ordinals, contents, strict=True)
-    ]
+    hashes = [content_hash(content) for content in contents]
+    said = own if own is not None else [None] * len(hashes)
+    kept = [one if one and one.content_hash == made else None for one, made in zip(said, hashes, strict=True)]
+    ids = []
+    for one, source, origin, ordinal, content in zip(kept, sources, origins, ordinals, contents, strict=True):
+        name = one.doc_id if one else document_id(source, origin, ordinal, content)
+        if seen is not None:
+            if int(name[:16], 16) in seen:
+                name = document_id(source, origin, ordinal, content, "again")
+            seen.add(int(name[:16], 16))
+        ids.append(name)
     nulls = pa.nulls(len(ids), pa.string())
     return pa.record_batch(
         [
             pa.array(ids, pa.string()),
-            pa.array([content_hash(content) for content in contents], pa.string()),
-            nulls,
+            pa.array(hashes, pa.string()),
+            pa.array([one.parent_id if one else None for one in kept], pa.string()),
             pa.array(sources, pa.string()),
             pa.array(origins, pa.string()),
             pa.array(ordinals, pa.int64()),
@@ -92,6 +136,7 @@ def batch(
             nulls,
             pa.array([len(content) for content in contents], pa.int64()),
             pa.array(splits, pa.string()),
+            pa.array([one.copies if one else None for one in kept], pa.int64()),
         ],
         schema=DOCUMENTS,
     )
@@ -114,6 +159,12 @@ def altered(parents: pa.RecordBatch, text: pa.Array, variant: str) -> pa.RecordB
         "n_bytes": pc.binary_length(text.cast(pa.binary())).cast(pa.int64()),
     }
     return pa.record_batch([replaced.get(name, parents.column(name)) for name in DOCUMENTS.names], DOCUMENTS)
+
+
+def uncounted(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Documents that stand for themselves alone: those that come in beside their parents."""
+    at = batch.schema.get_field_index("copies")
+    return batch.set_column(at, batch.schema.field(at), pa.nulls(batch.num_rows, pa.int64()))
 
 
 def woven(copies: pa.RecordBatch, rest: pa.RecordBatch, touched: npt.NDArray[np.bool_]) -> pa.RecordBatch:

@@ -29,7 +29,7 @@ from assay.corpus.duplicates import candidates, dedup, shingles
 from assay.corpus.parts import Part, behind, done_by_parts, in_order
 from assay.corpus.reading.builtin import Choice
 from assay.corpus.reading.listing import too_little_told
-from assay.corpus.reading.source import ReadOptions, ReadReport, Sources, open_sources
+from assay.corpus.reading.source import ReadOptions, ReadReport, Sources, met, open_sources
 from assay.corpus.signals import language, scoring
 from assay.corpus.split import SplitOptions
 from assay.corpus.text import characters as ch
@@ -41,9 +41,9 @@ from assay.store import Artifact, Stage, Store, fingerprint, whole_file
 Progress = Callable[[str, float, float], None]
 """stage, done, total: bytes fetched, then bytes on disk while reading, then bytes of text."""
 
-DOCUMENTS = Stage("documents", 4)
+DOCUMENTS = Stage("documents", 6)
 SIGNALS = Stage("signals", 7)
-DUPLICATES = Stage("duplicates", 3)
+DUPLICATES = Stage("duplicates", 4)
 SPLITS = Stage("splits", 2)
 PROFILE = Stage("profile", 2)
 _SLICE = 1 << 21  # bytes of text that are scored at a time
@@ -81,6 +81,11 @@ class Corpus:
     @property
     def sources(self) -> list[str]:
         return [source["source"] for source in self.profile]
+
+    @property
+    def paired(self) -> bool:
+        """Whether documents are pairs of a source and a target (`documents.sides`)."""
+        return bool(self.documents.manifest["config"].get("pair"))
 
     @property
     def whole_texts(self) -> list[str]:
@@ -180,7 +185,9 @@ def scan(
             SPLITS,
             {"documents": texts.fingerprint, "duplicates": twins.fingerprint},
             asdict(split_options),
-            lambda folder: _splits(texts.files(".parquet"), twins.files(".parquet"), split_options, folder),
+            lambda folder: _splits(
+                texts.files(".parquet"), twins.files(".parquet"), split_options, folder, options.pair is not None
+            ),
         )
     four = (texts, marks, twins, splits)
     profiled = store.build(
@@ -197,7 +204,7 @@ def scan(
         bad_rows=summary["bad_rows"],
         bad_files=summary["bad_files"],
         empty_documents=summary["empty"],
-        notices=[*sources.notices, *_notices(summary, splits.summary)],
+        notices=[*noticed(sources, texts), *_notices(summary, splits.summary, paired=options.pair is not None)],
         builtins=sources.builtins,
         profile=json.loads(profiled.file("profile.json").read_text(encoding="utf-8")),
     )
@@ -222,8 +229,8 @@ class Scored:
 
     @property
     def notices(self) -> Sequence[Both]:
-        """What was noticed of the sources, where they were read now."""
-        return [] if self.sources is None else self.sources.notices
+        """What was noticed of the sources and their reading, where they were read now."""
+        return [] if self.sources is None else noticed(self.sources, self.documents)
 
     @cached_property
     def signals(self) -> Artifact:
@@ -277,6 +284,11 @@ def read(
     sources = open_sources(uris, options, progress, without=without, builtins=builtins)
     inputs = {"sources": sources.fingerprint()}
     return sources, store.build(DOCUMENTS, inputs, asdict(options), lambda folder: _documents(sources, folder, tell))
+
+
+def noticed(sources: Sources, texts: Artifact) -> list[Both]:
+    """What is to be told of sources, and of how their documents were read."""
+    return [*sources.notices, *met(texts.summary)]
 
 
 def _documents(sources: Sources, folder: Path, tell: Progress) -> dict[str, Any]:
@@ -335,13 +347,17 @@ def _duplicates(parts: list[Path], folder: Path, *, total: float, tell: Progress
     pq.write_table(table, folder / "duplicates.parquet", compression="zstd")
     exact = pc.sum(table.column("is_exact_duplicate")).as_py()
     near = pc.sum(table.column("is_near_duplicate")).as_py()
-    return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": table.num_rows - near}
+    several = pc.count_distinct(table.column("cluster").filter(table.column("is_near_duplicate"))).as_py()
+    return {**counts, "exact_duplicates": exact, "near_duplicates": near, "clusters": several}
 
 
-def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path) -> dict[str, Any]:
+def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder: Path, paired: bool) -> dict[str, Any]:
     names = ["doc_id", "source", "origin", "ordinal", "n_bytes", "split"]
     rows = pl.read_parquet(parts, columns=names, glob=False)
     rows = rows.join(pl.read_parquet(twins, columns=["doc_id", "cluster"], glob=False), on="doc_id")
+    if paired:
+        rows = rows.join(_joined_by_source(parts, rows.select("doc_id", "cluster")), on="cluster")
+        rows = rows.drop("cluster").rename({"joined": "cluster"})
     made = split.assign(rows, options)
     pq.write_table(made.to_arrow().cast(split.SPLITS), folder / "splits.parquet", compression="zstd")
     sizes = rows.drop("split").join(made.select("doc_id", "split"), on="doc_id")
@@ -355,6 +371,19 @@ def _splits(parts: list[Path], twins: list[Path], options: SplitOptions, folder:
     return {"bytes": by_source, "documents": counts, "lacking": lacking, "whole_texts": whole}
 
 
+def _joined_by_source(parts: list[Path], clusters: pl.DataFrame) -> pl.DataFrame:
+    """`cluster` and `joined`, the cluster that it is one with since pairs of both have the same source text."""
+    hashes = {
+        doc_id: documents.content_hash(documents.sides(text)[0].strip().encode())
+        for batch in documents.read(parts, ["doc_id", "text"])
+        for doc_id, text in zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+    }
+    texts = clusters.with_columns(text=pl.col("doc_id").replace_strict(hashes, return_dtype=pl.String))
+    names = clusters["cluster"].unique().sort()
+    joined = split.connected(names, texts.select("cluster", "text").unique().sort("cluster", "text"))
+    return pl.DataFrame({"cluster": names, "joined": joined})
+
+
 def _profile(artifacts: list[list[Path]], folder: Path) -> None:
     texts, marks, twins, splits = artifacts
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -363,14 +392,10 @@ def _profile(artifacts: list[list[Path]], folder: Path) -> None:
     (folder / "profile.json").write_text(text, encoding="utf-8")
 
 
-def broken(read: dict[str, Any]) -> list[Both]:
-    """What is to be told of rows and files that were skipped as broken, by the summary of the documents."""
-    bad = read["bad_rows"] + read["bad_files"]
-    return [both("notice.broken", n=bad, first=read["places"][0])] if bad else []
-
-
-def _notices(read: dict[str, Any], splits: dict[str, Any]) -> list[Both]:
-    notices = broken(read)
+def _notices(read: dict[str, Any], splits: dict[str, Any], *, paired: bool) -> list[Both]:
+    notices: list[Both] = []
+    if paired and read["empty"]:
+        notices.append(both("notice.one_sided", n=read["empty"]))
     if dropped := splits["documents"].get("dropped", 0):
         notices.append(both("notice.dropped", n=dropped))
     if splits["lacking"]:

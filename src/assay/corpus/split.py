@@ -8,6 +8,8 @@
       cleaned    eval and test hold one document of each cluster; every other member of a held-out cluster is
       "dropped"
 
+Pairs of one source text (several translations of a sentence) count as one cluster.
+
 A unit is a cluster, or, in sources that are cut from at least MANY_TEXTS texts, a whole text (with the clusters that
 run through it): neighbouring pieces of one text do not end on both sides. Nothing depends on the order of files.
 """
@@ -146,19 +148,27 @@ def _by_text(rows: pl.DataFrame, clusters: pl.DataFrame, whole: list[str]) -> pl
     """The unit of each cluster: itself, or the connected clusters and texts in the sources whose texts stay whole."""
     texts = rows.filter(pl.col("source").is_in(whole)).select("cluster", "source", "origin", row_of_text())
     name = pl.concat_str("source", "origin", "row", separator="\0")
-    edges = texts.select("cluster", text=name).unique()
+    return connected(clusters["cluster"], texts.select("cluster", text=name).unique())
+
+
+def connected(clusters: pl.Series, edges: pl.DataFrame) -> pl.Series:
+    """For each cluster the first by name of those that texts connect it with: what shares a text is one.
+
+    Args:
+        edges: columns cluster, text.
+    """
     if not len(edges):
-        return clusters["cluster"]
+        return clusters
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    names = pl.concat([clusters["cluster"], edges["text"].unique().sort()])
+    names = pl.concat([clusters, edges["text"].unique().sort()])
     number = pl.DataFrame({"name": names, "at": np.arange(len(names))})
     left = edges.join(number, left_on="cluster", right_on="name", maintain_order="left")["at"].to_numpy()
     right = edges.join(number, left_on="text", right_on="name", maintain_order="left")["at"].to_numpy()
     graph = coo_matrix((np.ones(len(left), np.int8), (left, right)), shape=(len(names), len(names)))
     _, label = connected_components(graph, directed=False)
-    labels = pl.DataFrame({"cluster": clusters["cluster"], "label": label[: len(clusters)]})
+    labels = pl.DataFrame({"cluster": clusters, "label": label[: len(clusters)]})
     return labels.with_columns(unit=pl.col("cluster").min().over("label"))["unit"]
 
 

@@ -17,7 +17,7 @@ from assay.errors import InputError
 from assay.impact import calibration, predictions
 from assay.impact.calibration import Tested
 from assay.report import calibration as report
-from assay.store import fingerprint, write_json_atomic
+from assay.store import fingerprint, write_atomic, write_json_atomic
 from assay.workspace import Workspace
 
 
@@ -49,7 +49,8 @@ def written(folders: Sequence[Path], out: Path, command: str, language: str) -> 
     answer = run(folders)
     with Workspace(out, "calibration").enter({"folders": [str(folder) for folder in folders]}, command):
         write_json_atomic(out / "calibration.json", answer)
-        page = report.write(answer, command, out, language)
+        page = out / report.PAGE
+        write_atomic(page, report.render(answer, command, language))
     return {**answer, "out": str(out), "page": str(page)}
 
 

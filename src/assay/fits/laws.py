@@ -29,7 +29,7 @@ from assay.impact.laws.powers import FORMS, Fit, Form, Runs
 from assay.present.numbers import compact
 from assay.present.words import Both, both
 from assay.report import law as report
-from assay.store import file_digest, fingerprint, write_json_atomic
+from assay.store import file_digest, fingerprint, write_atomic, write_json_atomic
 from assay.workspace import Workspace
 
 _VANISHED = 0.01  # of the loss: a floor below it is none
@@ -132,7 +132,8 @@ def written(request: Request, out: Path, command: str, language: str) -> dict[st
         whole = {**answer, "groups": drawn} if request.group is not None else {**answer, **drawn[""]}
         write_json_atomic(out / "law.json", whole)
         title = ", ".join(path.resolve().name for path in request.tables)
-        page = report.write(whole, title, command, out, language)
+        page = out / report.PAGE
+        write_atomic(page, report.render(whole, title, command, language))
         space.settle(table=asked)
     return {**answer, "out": str(out), "page": str(page)}
 

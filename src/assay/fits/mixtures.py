@@ -10,7 +10,7 @@ The surfaces and all that is said of the optimum rest on the training tables alo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from assay.machine import one_thread
 from assay.metrics.agreement import agreement
 from assay.present.numbers import fixed
 from assay.present.words import both
-from assay.store import file_digest, fingerprint
+from assay.report import mixture as report
+from assay.store import file_digest, fingerprint, write_atomic, write_json_atomic
+from assay.workspace import Workspace
 
 MEAN, UNIFORM = "mean", "uniform"
 _OTHERS = ("natural", UNIFORM)  # what the optimum is compared with
@@ -61,8 +63,17 @@ class Request:
     level: float = 0.9
 
 
-def fit(request: Request) -> dict[str, Any]:
-    """The answer of `--json`.
+@dataclass(frozen=True)
+class Fitted:
+    """The answer of `--json`, and what a page draws besides: of every target the losses that judge it, measured and
+    predicted, by run; and the training runs' losses."""
+
+    answer: dict[str, Any]
+    view: dict[str, Any]
+
+
+def fit(request: Request) -> Fitted:
+    """Fit, judge, and seek the best mixture.
 
     Raises:
         InputError: bad input.
@@ -75,19 +86,22 @@ def fit(request: Request) -> dict[str, Any]:
     with one_thread():
         choices = chosen(runs.shares, runs.losses, forms(*runs.shares.shape))
         surface = blend.fit(choices, runs.shares, runs.losses)
-        predicted = surface.predict((runs if tested is None else tested).shares[None])[0]
+        judges = runs if tested is None else tested
+        predicted = (
+            np.stack([choice.out_of_fold for choice in choices], 1)
+            if tested is None
+            else surface.predict(tested.shares[None])[0]
+        )
         targets = {
             name: _target(
-                choices[i], runs.losses[:, i],
-                None if tested is None else (predicted[:, i], tested.losses[:, i]), request.level,
+                choices[i], runs.losses[:, i], predicted[:, i], None if tested is None else tested.losses[:, i],
+                request.level,
             )
             for i, name in enumerate(runs.targets)
         }  # fmt: skip
         own = np.flatnonzero(weights)
         best, trade_off = _optimum(request, runs, [choices[i] for i in own], own, weights[own], reference, caps)
-    options = [request.target, request.caps, request.kl, request.level, reference.tolist()]
-    tables = [request.mixtures, request.losses, *(request.test or ())]
-    return {
+    answer = {
         "model": ", ".join(sorted({choice.form.name for choice in choices})),
         "targets": targets,
         "natural": {"from": request.natural or "mean of the training mixtures", "mixture": _named(runs, reference)},
@@ -99,8 +113,48 @@ def fit(request: Request) -> dict[str, Any]:
         "caps": _named(runs, caps),
         "level": request.level,
         "assay_version": __version__,
-        "fingerprint": fingerprint({"tables": [file_digest(path) for path in tables], "options": options}),
+        "fingerprint": _fingerprint(request, reference),
     }
+    view = {
+        "keys": judges.keys,
+        "targets": {
+            name: {"measured": judges.losses[:, i].tolist(), "predicted": predicted[:, i].tolist()}
+            for i, name in enumerate(runs.targets)
+        },
+        "measured": {name: runs.losses[:, i].tolist() for i, name in enumerate(runs.targets)},
+    }
+    return Fitted(answer, view)
+
+
+def written(request: Request, out: Path, command: str, language: str) -> dict[str, Any]:
+    """Fit, and write `mixture.json` and `mixture.html` (with what the page draws) into a folder; returns the answer.
+
+    Raises:
+        InputError: as `fit`; or the folder holds something else.
+    """
+    space, asked = Workspace(out, "mixture"), fingerprint(_identity(request))
+    with space.enter({"fingerprint": asked}, command):
+        found = fit(request)
+        whole = {**found.answer, "view": found.view}
+        write_json_atomic(out / "mixture.json", whole)
+        title = request.losses.name
+        page = out / report.PAGE
+        write_atomic(page, report.render(whole, title, command, language))
+        space.settle(table=asked)
+    return {**found.answer, "out": str(out), "page": str(page)}
+
+
+def _identity(request: Request) -> dict[str, Any]:
+    """What the answer depends on."""
+    tables = [request.mixtures, request.losses, *(request.test or ())]
+    asked = asdict(request) | {"mixtures": None, "losses": None, "test": None}
+    return {"tables": [file_digest(path) if path.is_file() else str(path) for path in tables], "asked": asked}
+
+
+def _fingerprint(request: Request, natural: F64) -> str:
+    options = [request.target, request.caps, request.kl, request.level, natural.tolist()]
+    tables = [request.mixtures, request.losses, *(request.test or ())]
+    return fingerprint({"tables": [file_digest(path) for path in tables], "options": options})
 
 
 def _weights(asked: str, targets: list[str]) -> F64:
@@ -148,13 +202,19 @@ def _caps(asked: Sequence[str], runs: Runs, free: npt.NDArray[np.bool_]) -> F64:
     return caps
 
 
-def _target(choice: Choice, losses: F64, tested: tuple[F64, F64] | None, level: float) -> dict[str, Any]:
+def _target(choice: Choice, losses: F64, predicted: F64, tested: F64 | None, level: float) -> dict[str, Any]:
+    """How well a target is predicted.
+
+    Args:
+        losses: of the training runs.
+        predicted, tested: of the test runs; without these `predicted` is out of fold.
+    """
     by_folds = agreement(choice.out_of_fold, losses, level=level)
-    found = by_folds if tested is None else agreement(*tested, level=level)
+    found = by_folds if tested is None else agreement(predicted, tested, level=level)
     return {
         "model": choice.form.name,
         "n_train": len(losses),
-        "n_test": 0 if tested is None else len(tested[1]),
+        "n_test": 0 if tested is None else len(tested),
         "judged_by": "cross-validation" if tested is None else "test",
         **{name: {"value": figure.value, "interval": list(figure.interval)} for name, figure in found.items()},
         "cross_validated_rmse": choice.rmse,

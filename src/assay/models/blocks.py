@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from assay.models import fused
 from assay.models.attention import View, attend
+from assay.models.ranges import Count, Dropout, Positive
 
 Activation = Literal["relu", "relu2", "gelu", "gelu_tanh", "silu"]
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -52,25 +53,25 @@ class BlockConfig:
         attention_dropout: of attention probabilities.
     """
 
-    width: int
-    heads: int
-    kv_heads: int | None = None
-    head_width: int | None = None
-    mlp_width: int | None = None
+    width: Count
+    heads: Count
+    kv_heads: Count | None = None
+    head_width: Count | None = None
+    mlp_width: Count | None = None
     activation: Activation = "relu2"
     gated: bool = False
     norm: Literal["rms", "layer"] = "rms"
     gains: bool = False
-    epsilon: float = 1e-6
+    epsilon: Positive = 1e-6
     norm_place: Literal["before", "after"] = "before"
     biases: Literal["none", "qkv", "all"] = "none"
     qk_norm: bool = True
     rotary: Literal["neighbours", "halves"] | None = "neighbours"
-    window: int | None = None
+    window: Count | None = None
     scaled: bool = True
     cross: bool = False
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
+    dropout: Dropout = 0.0
+    attention_dropout: Dropout = 0.0
 
     @property
     def key_width(self) -> int:

@@ -23,6 +23,7 @@ from assay.models import attention, fused
 from assay.models.attention import View
 from assay.models.blocks import Block, BlockConfig, Memory, Norm, RotaryTable, through
 from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, places, roles_of
+from assay.models.ranges import Count, Positive
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Llama3Scaling:
     """Llama 3.1's way to longer texts (Grattafiori et al. 2024): rotary frequencies of wavelengths above
     original / low are divided by `factor`, those below original / high stay, and between them both are mixed."""
 
-    factor: float
-    low: float
-    high: float
-    original: int
+    factor: Positive
+    low: Positive
+    high: Positive
+    original: Count
 
     def of(self, frequency: Tensor) -> Tensor:
         """(K/2,) scaled frequencies, in radians a position."""
@@ -56,16 +57,16 @@ class DecoderConfig:
             0.02 / sqrt(2 layers) (Radford et al. 2019).
     """
 
-    vocabulary: int
-    layers: int
+    vocabulary: Count
+    layers: Count
     block: BlockConfig
     positions: Literal["rotary", "learned"] = "rotary"
     embedding_norm: bool = True
     tied: bool = False
-    softcap: float | None = None
-    rotary_base: float = 1024.0
+    softcap: Positive | None = None
+    rotary_base: Positive = 1024.0
     rotary_scaling: Llama3Scaling | None = None
-    max_length: int = 1024
+    max_length: Count = 1024
     value_embeddings: bool = False
     init: Literal["zero", "gpt2"] = "zero"
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 from assay.models import attention, fused
 from assay.models.blocks import ACTIVATIONS, Block, BlockConfig, Norm, RotaryTable, through
 from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, places, roles_of
+from assay.models.ranges import Count, Number, Positive
 
 TABLES = ("embedding", "positions", "token_types")
 
@@ -36,14 +37,14 @@ class EncoderConfig:
         pooler: with BERT's dense layer on the first position.
     """
 
-    vocabulary: int
-    layers: int
+    vocabulary: Count
+    layers: Count
     block: BlockConfig
     positions: Literal["rotary", "learned"] = "learned"
-    rotary_base: float = 10_000.0
-    max_length: int = 512
-    first_position: int = 0
-    token_types: int = 2
+    rotary_base: Positive = 10_000.0
+    max_length: Count = 512
+    first_position: Number = 0
+    token_types: Number = 2
     head: bool = True
     pooler: bool = False
 

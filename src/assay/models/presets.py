@@ -16,6 +16,7 @@ from assay.models.blocks import BlockConfig
 from assay.models.build import ModelConfig
 from assay.models.decoder import DecoderConfig, proxy, standard
 from assay.models.encoder import bert, modern
+from assay.models.ranges import checked
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig, t5, transformer
 
@@ -76,7 +77,7 @@ PRESETS: dict[str, Callable[[Size], ModelConfig]] = {
     "transformer": lambda s: transformer(s.vocabulary, s.layers, s.width, s.heads, max_length=s.max_length),
     "marian": _marian,
     "bart": _bart,
-    "t5": lambda s: t5(s.vocabulary, s.layers, s.width, s.heads, max_length=s.max_length),
+    "t5": lambda s: t5(s.vocabulary, s.layers, s.width, s.heads),  # relative positions: of any length
     "rnn": _recurrent("rnn"),
     "gru": _recurrent("gru"),
     "lstm": _recurrent("lstm"),
@@ -96,7 +97,7 @@ def preset(name: str, size: Size, **more: Any) -> ModelConfig:
 
     Raises:
         KeyError: there is no such preset.
-        ValueError: the config has no such field.
+        ValueError: the config has no such field, or a value is not of its type or out of its range.
     """
     return with_fields(PRESETS[name](size), more)
 
@@ -105,7 +106,7 @@ def with_fields(config: Any, values: dict[str, Any]) -> Any:
     """The config with other values of its own fields, or of its block's; None: as they are.
 
     Raises:
-        ValueError: it has no such field.
+        ValueError: it has no such field, or a value is not of its type or out of its range.
     """
     own = {f.name for f in fields(config)}
     block: Any = getattr(config, "block", None)
@@ -113,6 +114,6 @@ def with_fields(config: Any, values: dict[str, Any]) -> Any:
     if unknown := sorted(set(values) - own - inner):
         raise ValueError(f"{type(config).__name__} has no {unknown[0]}; it has {', '.join(sorted(own | inner))}")
     given = {key: value for key, value in values.items() if value is not None}
-    below = {key: value for key, value in given.items() if key not in own}
-    changed = {key: value for key, value in given.items() if key in own}
+    below = {key: checked(type(block), key, value) for key, value in given.items() if key not in own}
+    changed = {key: checked(type(config), key, value) for key, value in given.items() if key in own}
     return replace(config, **changed, **({"block": replace(block, **below)} if below else {}))

@@ -21,6 +21,7 @@ from torch.nn.utils import rnn
 
 from assay.models import fused
 from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, roles_of
+from assay.models.ranges import Count, Dropout
 
 State = list[tuple[Tensor, ...]]
 """Of each layer (h_BD,), or of an LSTM (h_BD, c_BD)."""
@@ -39,13 +40,13 @@ class RecurrentConfig:
         carried: its state goes on from one window of a document to the next, in training and in evaluation.
     """
 
-    vocabulary: int
-    layers: int
-    width: int
+    vocabulary: Count
+    layers: Count
+    width: Count
     cell: Literal["rnn", "gru", "lstm"] = "lstm"
-    hidden: int | None = None
+    hidden: Count | None = None
     tied: bool = True
-    dropout: float = 0.0
+    dropout: Dropout = 0.0
     both_ways: bool = False
     carried: bool = False
 

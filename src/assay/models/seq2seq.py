@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,6 +22,7 @@ from assay.models import attention, fused
 from assay.models.attention import View
 from assay.models.blocks import Block, BlockConfig, Memory, Norm, through
 from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, places, roles_of
+from assay.models.ranges import Count, Number
 
 Memories = list[tuple[Memory, Memory]]
 
@@ -43,21 +45,21 @@ class Seq2SeqConfig:
         start: id that every target begins with.  padding: id that fills rows.
     """
 
-    vocabulary: int
-    layers: tuple[int, int]
+    vocabulary: Count
+    layers: tuple[Count, Count]
     block: BlockConfig
     positions: Literal["sinusoidal", "learned", "relative"] = "sinusoidal"
-    max_length: int = 512
-    first_position: int = 0
-    buckets: int = 32
-    distance: int = 128
+    max_length: Count = 512
+    first_position: Number = 0
+    buckets: Annotated[int, Field(ge=4)] = 32
+    distance: Count = 128
     embedding_norm: bool = False
     embedding_scale: bool = True
     tied: bool = True
     head_scale: bool = False
     head_bias: bool = False
-    start: int = 0
-    padding: int = 0
+    start: Number = 0
+    padding: Number = 0
 
     @property
     def width(self) -> int:
@@ -135,12 +137,10 @@ class _Side(nn.Module):
         cross_view: View | None = None,
     ) -> Tensor:
         c, T = self.c, x_BTD.shape[1]
-        if c.positions != "relative" and past + T > c.max_length:
-            raise ValueError(f"{past + T} positions, and the model has {c.max_length}")
         if self.distances is not None:
             view = view.with_bias(self._bias(self.distances, past, T))
         else:
-            where = places(x_BTD[:, :, 0], segments_BT, past)
+            where = self._places(x_BTD[:, :, 0], segments_BT, past)
             table = self.waves if self.positions is None else self.positions
             x_BTD = x_BTD + functional.embedding(c.first_position + where, table)
         if self.embedding_norm is not None:
@@ -152,6 +152,23 @@ class _Side(nn.Module):
                 self.checkpointing and not memories, block, x_BTD, view, None, memory, states_BSD, cross_view
             )
         return x_BTD if self.norm is None else self.norm(x_BTD)
+
+    def _places(self, ids_BT: Tensor, segments_BT: Tensor | None, past: int) -> Tensor:
+        """`places`, of which the model must have rows: a row of several documents can be longer than that, for each
+        begins anew, and what fills it has no position of its own.
+
+        Raises:
+            ValueError: a document is longer than the positions that the model has.
+        """
+        where, most = places(ids_BT, segments_BT, past), past + ids_BT.shape[1]
+        if most <= self.c.max_length:  # a row that fits needs no look, which on a GPU would wait for it
+            return where
+        if segments_BT is not None:
+            where = torch.where(segments_BT == attention.PADDING, 0, where)
+            most = int(where.max()) + 1
+        if most > self.c.max_length:
+            raise ValueError(f"{most} positions, and the model has {self.c.max_length}")
+        return where
 
     def _bias(self, distances: Tensor, past: int, T: int) -> Tensor:
         """(1, H, T, past + T) bias of the scores."""

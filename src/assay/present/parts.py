@@ -5,12 +5,16 @@ Text in both languages stands in the page twice; the style sheet shows the one w
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup, escape
 
+from assay.present.numbers import estimate
 from assay.present.words import LANGUAGES, Both, both
 
 HTML_LANG = {"en": "en", "zh": "zh-CN"}
@@ -76,6 +80,17 @@ def tile(label: Content, value: Content, more: Content = "") -> Markup:
     return Markup('<div class="tile"><dt>{}</dt><dd><b>{}</b>{}</dd></div>').format(
         spans(label), spans(value), Markup("<small>{}</small>").format(spans(more)) if more else ""
     )
+
+
+def estimated(value: float, interval: Sequence[float], *, signed: bool = False) -> Markup:
+    """A value with its interval below it, both with the decimals that it deserves (`numbers.estimate`)."""
+    return Markup("{}<small>{}</small>").format(*estimate(value, interval, signed=signed))
+
+
+def json_address(found: Mapping[str, Any]) -> str:
+    """Values as an address that a browser saves: a JSON file within the page."""
+    content = json.dumps(found, ensure_ascii=False, indent=1).encode()
+    return "data:application/json;base64," + base64.b64encode(content).decode()
 
 
 def share_bar(share: float, text: str) -> Markup:

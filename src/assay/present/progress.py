@@ -121,6 +121,11 @@ class Progress:
         else:
             print(text, file=sys.stderr, flush=True)
 
+    def tell(self, key: str, **values: Any) -> None:
+        """Say something that is good to know, where anything is shown; `key` is below `progress`."""
+        if not self.quiet:
+            self.warn(key, **values)
+
     def notice(self, notices: Iterable[Mapping[str, str]]) -> None:
         """Say what was noticed, in both languages, in the one that is spoken here, even if nothing else is shown."""
         for one in notices:

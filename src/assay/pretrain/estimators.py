@@ -31,6 +31,7 @@ from assay.tokens.tokenizer import TOKENIZER_JSON
 from assay.train.energy import Meter
 from assay.train.evaluate import Documents, ngram_nll
 from assay.train.predict import NGRAM
+from assay.train.world import device_of
 
 
 def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
@@ -40,7 +41,8 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         InputError: bad input; earlier results are intact.
         Stopped: Ctrl-C; a rerun begins with what was read.
     """
-    shape.check_carried(request.recipe)
+    shape.objective_kind(request.recipe)  # says what reads pairs, and what has a state
+    device_of(request.recipe.train.device, "train.device")  # all is counted on the CPU; what is not there is refused
     with opened(request, quiet=quiet) as work:
         if found := work.finished():
             return found

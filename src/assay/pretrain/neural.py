@@ -10,15 +10,18 @@ OUT/model   the best weights (or the last ones), tokenizer and card; OUT/result.
 
 from __future__ import annotations
 
+import gc
 import math
 import shutil
 import statistics
 import time
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import polars as pl
 import torch
 from torch import nn
@@ -28,8 +31,9 @@ from assay.corpus.scan import Corpus
 from assay.errors import InputError
 from assay.models import float8, vectors
 from assay.models.build import ModelConfig, build
-from assay.models.interop.directory import Special, write_directory
-from assay.models.protocol import Penalties
+from assay.models.interop.directory import write_directory
+from assay.models.protocol import Shares, check_ids
+from assay.present.numbers import compact
 from assay.pretrain import card, rows, shape
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
 from assay.pretrain.start import Start, start, tokenizer_of
@@ -38,7 +42,7 @@ from assay.store import Artifact, fingerprint, staged, write_json_atomic
 from assay.tokens import prepare
 from assay.tokens.evalset import EvalSet
 from assay.tokens.lanes import Lanes
-from assay.tokens.learn import MASK, PAD
+from assay.tokens.pairs import PairStream
 from assay.tokens.prepare import Tokenized
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.sentences import words_of_tokens
@@ -47,10 +51,11 @@ from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
 from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows, perplexity_of
 from assay.train.feed import LaneFeed, Phase, RowFeed, TextFeed, slots_of
-from assay.train.finder import find_rate
+from assay.train.finder import RateFound, find_rate
 from assay.train.loop import TrainSpec, TrainState
 from assay.train.memory import fits, out_of_memory, told_of_weights
-from assay.train.objectives import Objective
+from assay.train.objectives import Objective, Pairs
+from assay.train.pairs import HeldPairs
 from assay.train.parallel import Mode, joined
 from assay.train.precision import allow_tf32
 from assay.train.process import denormals_are_zero, keep_freed_memory
@@ -64,6 +69,7 @@ LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 1000, 50_000  # a source
 MODES: dict[str, Mode] = {"ddp": "data", "fsdp": "sharded", "tensor": "tensor"}
 SPLITS = ("eval", "test", "train")
 RATES = "learning_rate.json"
+T = TypeVar("T")
 
 
 def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
@@ -80,6 +86,8 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any] | None:
     device = device_of(request.recipe.train.device, "train.device")
     _check_type(request.recipe.train, device)
     world = World.from_env(device)
+    if world.size > 1:
+        shape.check_processes(request.recipe, world.size)
     mode = MODES[request.recipe.train.parallel]
     with denormals_are_zero(), joined(world, mode) as parallel, opened(request, parallel, quiet=quiet) as work:
         answer = work.finished() or _Training(work, parallel).run()
@@ -104,6 +112,18 @@ class Text:
     def train_tokens(self) -> int:
         return sum(len(self.streams["train"].shards[source]) for source in self.weights)
 
+    def epoch_tokens(self, row_tokens: int) -> int:
+        """Tokens that are read when the training text is read once."""
+        return sum(self.streams["train"].n_tokens(source, row_tokens) for source in self.weights)
+
+    def measured(self, asked: Objective, row_tokens: int) -> Objective:
+        """The objective with what it makes of a row of this text."""
+        stream = self.streams["train"]
+        if not (isinstance(asked, Pairs) and isinstance(stream, PairStream)):
+            return asked
+        sides = np.sum([w * np.array(stream.sides(s, row_tokens, asked.end)) for s, w in self.weights.items()], axis=0)
+        return replace(asked, shares=Shares(*sides.tolist()))
+
     def fingerprint(self) -> str:
         """Of everything that is read."""
         parts = {split: artifact.fingerprint for split, artifact in self.artifacts.items()}
@@ -112,11 +132,16 @@ class Text:
 
 @dataclass(frozen=True)
 class _Decided:
-    """What the recipe left open, and a measurement decided."""
+    """What the recipe left open, and a measurement decided.
+
+    Attributes:
+        speeds: tokens a second of each type that was measured.
+    """
 
     dtype: str
     steps: int
     phases: tuple[Phase, ...]
+    speeds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,58 +152,68 @@ class _Prepared:
     data: RunData
     plan: RunPlan
     initial: dict[str, torch.Tensor] | None
+    decided: _Decided
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What stands before anything is measured.
+
+    Attributes:
+        begun: what is gone on from.
+    """
+
+    begun: Start | None
+    corpus: Corpus
+    text: Text
 
 
 class _Training:
     def __init__(self, work: Work, parallel: Alone) -> None:
         self.work, self.recipe, self.space, self.progress = work, work.recipe, work.space, work.progress
         self.parallel, self.device = parallel, parallel.device
-        self._prepared: _Prepared | None = None
         allow_tf32(self.recipe.train.tf32)
         keep_freed_memory()
 
     def run(self) -> dict[str, Any]:
-        """Train; the first process prepares while the others wait, which then find all done."""
-        self.parallel.first(self._prepare)
+        """Train."""
         p = self._prepare()
         self.progress.stage("pretrain", p.data.feed.tokens(p.plan.steps))
-        run = Run(p.plan, self._keeping(p.plan.steps), p.data, self.space.root, self.progress, self.parallel, p.initial)
+        run = Run(p.plan, self._keeping(p.decided), p.data, self.space.root, self.progress, self.parallel, p.initial)
         with tracked(self.space.root, self.recipe.keep.emissions if self.parallel.is_first else None):
             outcome = run.walk()
-        answer = self._answer(outcome, p.plan.spec.dtype)
+        answer = self._answer(outcome, p.decided)
         if self.parallel.is_first:
             self._write(outcome, p, answer)
         return answer
 
-    def _prepare(self) -> _Prepared:
-        if self._prepared is None:
-            self._prepared = self._made()
-        return self._prepared
+    def _first(self, work: Callable[[], T]) -> T:
+        """What the first process makes while the others wait, which then find it done."""
+        made: list[T] = []
+        self.parallel.first(lambda: made.append(work()))
+        return made[0] if made else work()
 
-    def _made(self) -> _Prepared:
-        shape.check_carried(self.recipe)
-        begun = start(self.recipe)
-        corpus = self.work.scan()
-        tokens = tokenizer(self.work, corpus)
-        text = read_text(self.work, corpus, tokens)
-        asked = shape.objective(self.recipe, tokens.encoder)
-        config, initial = self._model(tokens, begun)
-        spec = TrainSpec(
-            config, shape.optimizer_config(self.recipe, config), self.recipe.train.seed,
-            penalties=Penalties(self.recipe.objective.smoothing, self.recipe.objective.z),
-            micro_rows=self.recipe.train.micro_rows, checkpointing=self.recipe.train.checkpointing,
-        )  # fmt: skip
+    def _prepare(self) -> _Prepared:
+        """Text is read by the first process; what is measured, all measure together, as they will train."""
+        read = self._first(self._read)
+        text, tokens = read.text, read.text.tokens
+        if self.parallel.is_first:
+            self._tell(read.corpus, text)
+        asked = text.measured(shape.objective(self.recipe, tokens.encoder), self.recipe.train.row_tokens)
+        config, initial = self._model(tokens, read.begun)
+        spec = shape.train_spec(self.recipe, config)
         decided = self._decided(spec, text, asked)
         if self.parallel.is_first:
-            self.space.settle(corpus=corpus.fingerprint, tokenizer=tokens.artifact.fingerprint)
-            self.space.remember(builtins=corpus.builtins)
+            self.space.settle(corpus=read.corpus.fingerprint, tokenizer=tokens.artifact.fingerprint)
+            self.space.remember(builtins=read.corpus.builtins)
         spec = replace(spec, dtype=decided.dtype)
         feed = self._feed(text, asked, decided)
         if self.recipe.optimizer.find:
-            spec = replace(spec, optimizer=spec.optimizer.times(self._rate_factor(spec, feed, decided.steps)))
+            factor = self._rate_factor(spec, feed, decided.steps, initial)
+            spec = replace(spec, optimizer=spec.optimizer.times(factor))
         data = RunData(
             feed,
-            self._held_out(text, asked, self._eval_tokens(text, feed.tokens(decided.steps))),
+            self._first(lambda: self._held_out(text, asked, self._eval_tokens(text, feed.tokens(decided.steps)))),
             tokens.encoder.token_bytes if self._spelled(tokens) else None,
             partial(_documents, feed, text.artifacts["train"]),
             partial(self._write_model, tokens, None),
@@ -192,9 +227,24 @@ class _Training:
             self.recipe.keep.patience,
             self.recipe.train.average,
         )
-        return _Prepared(text, data, plan, initial)
+        return _Prepared(text, data, plan, initial, decided)
+
+    def _read(self) -> _Read:
+        shape.objective_kind(self.recipe)  # what does not go together is told before anything is read
+        begun = start(self.recipe)
+        corpus = self.work.scan()
+        return _Read(begun, corpus, read_text(self.work, corpus, tokenizer(self.work, corpus)))
 
     # What is read
+
+    def _tell(self, corpus: Corpus, text: Text) -> None:
+        """Say what was noticed of what is read."""
+        self.progress.notice(corpus.notices)
+        T, streams = self.recipe.train.row_tokens, text.streams.values()
+        counts = [s.too_long(source, T) for s in streams if isinstance(s, PairStream) for source in s.shards]
+        long, all_pairs = map(sum, zip(*counts, strict=True)) if counts else (0, 0)
+        if long:
+            self.progress.warn("long_pairs", n=long, of=all_pairs, tokens=T)
 
     def _eval_tokens(self, text: Text, tokens: int) -> int:
         """Held-out tokens a source: what the recipe says, else so many that all evaluations together compute about a
@@ -212,12 +262,22 @@ class _Training:
             stream = text.streams[split]
             if not any(len(shard) > 1 for shard in stream.shards.values()):
                 continue
-            if shape.objective_kind(self.recipe) == "causal":
+            if isinstance(asked, Pairs) and isinstance(stream, PairStream):
+                spans = pl.read_parquet(text.artifacts[split].file("spans.parquet"), glob=False)
+                spelled = text.tokens.encoder.token_bytes if self._spelled(text.tokens) else None
+                if any(stream.n_rows(source, T) for source in stream.shards):
+                    found[split] = HeldPairs(stream, spans, asked, spelled, T, budget)
+            elif shape.objective_kind(self.recipe) == "causal":
                 made = prepare.evaluation_set(text.artifacts[split], text.tokens.encoder, self.space.store, T, budget)
                 found[split] = Documents(EvalSet.open(made), self._spelled(text.tokens))
             elif any(stream.n_rows(source, T) for source in stream.shards):
                 spans = pl.read_parquet(text.artifacts[split].file("spans.parquet"), glob=False)
                 found[split] = Rows(stream, spans, T, asked, budget)
+        if "eval" not in found and isinstance(asked, Pairs):
+            raise InputError(
+                f"no held-out pair fits into a row of {T} tokens", where="train.row_tokens",
+                remedy="give longer rows, or more pairs",
+            )  # fmt: skip
         if "eval" not in found:
             raise InputError(
                 "no held-out text to evaluate on", where="data.sources",
@@ -226,7 +286,7 @@ class _Training:
         return found
 
     def _spelled(self, tokens: Tokenized) -> bool:
-        return tokens.encoder.lossless and shape.objective_kind(self.recipe) == "causal"
+        return tokens.encoder.lossless and shape.objective_kind(self.recipe) in ("causal", "pairs")
 
     # The model
 
@@ -242,10 +302,10 @@ class _Training:
                 f"the tokenizer has {rows} ids, and the model's embedding {config.vocabulary} rows", where=m.path,
                 remedy="give the tokenizer that the model was trained with as tokenizer.path",
             )  # fmt: skip
-        if shape.max_length(config) < self.recipe.train.row_tokens:
+        if shape.max_length(config) < (needed := shape.positions(config, self.recipe.train.row_tokens)):
             raise InputError(
-                f"has {shape.max_length(config)} positions, and rows are {self.recipe.train.row_tokens} tokens",
-                where=m.path, remedy="give shorter train.row_tokens",
+                f"has {shape.max_length(config)} positions, and rows of {self.recipe.train.row_tokens} tokens take"
+                f" {needed}", where=m.path, remedy="give shorter train.row_tokens",
             )  # fmt: skip
         return config, begun.weights
 
@@ -261,68 +321,103 @@ class _Training:
 
     def _decided(self, spec: TrainSpec, text: Text, asked: Objective) -> _Decided:
         """The type of the arithmetic and the number of steps; remembered, so that a rerun has the same."""
-        if (found := self.space.recall("run")) is None:
-            dtype, speed = self._dtype(spec, text, asked)
-            slots = self._slots(speed, text, replace(spec, dtype=dtype), asked)
-            phases, steps = shape.phases(self.recipe, slots)
-            if self.recipe.budget.steps is not None and len(phases) == 1:
-                steps = self.recipe.budget.steps
-            found = {"dtype": dtype, "steps": steps, "phases": [[p.steps, p.rows, p.cut] for p in phases],
-                     "tokens_per_second": speed}  # fmt: skip
-            self.space.remember(run=found)
-        return _Decided(found["dtype"], found["steps"], tuple(Phase(*phase) for phase in found["phases"]))
+        if (found := self.parallel.agreed(self.space.recall("run"))) is None:
+            found = self.parallel.agreed(self._measured(spec, text, asked))
+            if self.parallel.is_first:
+                self.space.remember(run=found)
+        phases = tuple(Phase(*phase) for phase in found["phases"])
+        return _Decided(found["dtype"], found["steps"], phases, found.get("speeds", {}))
 
-    def _dtype(self, spec: TrainSpec, text: Text, asked: Objective) -> tuple[str, float | None]:
-        """The type, and tokens a second where they were measured."""
-        wanted = self.recipe.train.dtype
-        if wanted != "auto":
-            return wanted, None
-        self.progress.stage("probe")
-        speeds = {dtype: self._speed(replace(spec, dtype=dtype), text, asked) for dtype in ("float32", "bfloat16")}
-        return max(speeds, key=speeds.__getitem__), max(speeds.values())
+    def _measured(self, spec: TrainSpec, text: Text, asked: Objective) -> dict[str, Any]:
+        wanted, b = self.recipe.train.dtype, self.recipe.budget
+        timed = b.steps is None and b.epochs is None and b.tokens is None
+        tried = ("float32", "bfloat16") if wanted == "auto" else (wanted,) if timed else ()
+        if tried:
+            self.progress.stage("probe")
+        speeds = {dtype: self._speed(replace(spec, dtype=dtype), text, asked) for dtype in tried}
+        dtype = max(speeds, key=speeds.__getitem__) if speeds else wanted
+        if speeds:
+            told = ", ".join(f"{name} {compact(speed)}" for name, speed in speeds.items())
+            self.progress.tell("measured", dtype=dtype, speeds=told)
+        if b.steps is not None:
+            phases = shape.phases_of(self.recipe, b.steps)
+        else:
+            phases = shape.phases(self.recipe, self._slots(speeds.get(dtype), text))
+        made = [[p.steps, p.rows, p.cut] for p in phases]
+        return {"dtype": dtype, "steps": sum(p.steps for p in phases), "phases": made, "speeds": speeds}
 
     def _speed(self, spec: TrainSpec, text: Text, asked: Objective) -> float:
-        """Tokens a second of training steps on real batches."""
+        """Tokens a second of training steps on real batches, by all processes together."""
         r = self.recipe.train
         feed = self._feed(text, asked, _Decided(spec.dtype, 64, (Phase(1, r.batch_rows),)))
-        with told_of_weights(spec.model):
-            state = TrainState(spec, self.device)
-        times: list[float] = []
-        end = time.perf_counter() + PROBE_SECONDS
-        while len(times) < 4 or (time.perf_counter() < end and state.step < 60):
-            start = time.perf_counter()
-            if not fits(lambda: state.update(feed.batch(state.step), 0.0)):
-                raise out_of_memory(state, feed.batch(state.step))
-            if self.device != "cpu":
-                torch.cuda.synchronize()
-            times.append(time.perf_counter() - start)
-        return r.batch_rows * r.row_tokens / statistics.median(times[2:])
 
-    def _rate_factor(self, spec: TrainSpec, feed: TextFeed, steps: int) -> float:
+        def timed(state: TrainState) -> list[float]:
+            times: list[float] = []
+            end = time.perf_counter() + PROBE_SECONDS
+            while len(times) < 4 or self.parallel.everywhere(time.perf_counter() < end and state.step < 60):
+                start = time.perf_counter()
+                if not fits(lambda: state.update(feed.batch(state.step), 0.0)):
+                    raise out_of_memory(state, feed.batch(state.step))
+                if self.device != "cpu":
+                    torch.cuda.synchronize()
+                times.append(time.perf_counter() - start)
+            return times
+
+        return r.batch_rows * r.row_tokens / statistics.median(self._tried(timed, spec, feed)[2:])
+
+    def _rate_factor(
+        self, spec: TrainSpec, feed: TextFeed, steps: int, initial: Mapping[str, torch.Tensor] | None
+    ) -> float:
         """What all learning rates are multiplied by; remembered, so that a rerun has the same."""
-        if (factor := self.space.recall("rate_factor")) is None:
+
+        def found(state: TrainState) -> RateFound:
+            made: list[RateFound] = []
+            if not fits(lambda: made.append(find_rate(state, lambda step: feed.batch(step % steps)))):
+                raise out_of_memory(state, feed.batch(0))
+            return made[0]
+
+        if (factor := self.parallel.agreed(self.space.recall("rate_factor"))) is None:
             self.progress.stage("probe")
-            with told_of_weights(spec.model):
-                state = TrainState(spec, self.device)
-            found = find_rate(state, lambda step: feed.batch(step % steps))
-            write_json_atomic(self.space.path(RATES), asdict(found))
-            factor = found.suggested
-            self.space.remember(rate_factor=factor)
+            rate = self._tried(found, spec, feed, initial)
+            factor = self.parallel.agreed(rate.suggested)
+            if self.parallel.is_first:
+                write_json_atomic(self.space.path(RATES), asdict(rate))
+                self.space.remember(rate_factor=factor)
         return float(factor)
 
-    def _slots(self, speed: float | None, text: Text, spec: TrainSpec, asked: Objective) -> int:
-        """Rows that the run reads, by its budget."""
+    def _tried(
+        self,
+        work: Callable[[TrainState], T],
+        spec: TrainSpec,
+        feed: TextFeed,
+        initial: Mapping[str, torch.Tensor] | None = None,
+    ) -> T:
+        """What is found with a state as the run's will be, in as many processes; the state is gone afterwards."""
+        made = work(self._state(spec, feed, initial))
+        self.parallel.forget()
+        gc.collect()  # models that processes share refer to themselves
+        if self.device != "cpu":
+            torch.cuda.empty_cache()
+        return made
+
+    def _state(self, spec: TrainSpec, feed: TextFeed, initial: Mapping[str, torch.Tensor] | None) -> TrainState:
+        with told_of_weights(spec.model):
+            state = TrainState(spec, parallel=self.parallel)
+        check_ids(state.model, *feed.bounds, where="training text")
+        if initial is not None:
+            state.begin_with(initial)
+        return state
+
+    def _slots(self, speed: float | None, text: Text) -> int:
+        """Rows that the run reads, by its budget of tokens, epochs or time."""
         b, r = self.recipe.budget, self.recipe.train
-        if b.steps is not None:
-            return b.steps * r.batch_rows
         if b.epochs is not None:
-            tokens = b.epochs * text.train_tokens
+            tokens = b.epochs * text.epoch_tokens(r.row_tokens)
         elif b.tokens is not None:
             tokens = b.tokens
         else:
-            seconds = b.seconds or DEFAULT_SECONDS
-            self.progress.stage("probe")
-            tokens = seconds * (speed or self._speed(spec, text, asked))
+            assert speed is not None
+            tokens = (b.seconds or DEFAULT_SECONDS) * speed
         return max(r.batch_rows, math.ceil(tokens / r.row_tokens))
 
     def _feed(self, text: Text, asked: Objective, decided: _Decided) -> TextFeed:
@@ -334,26 +429,21 @@ class _Training:
         sampler = Sampler(plan, {"train": text.streams["train"]}, -(-slots // r.batch_rows))
         return RowFeed(sampler, asked, decided.phases)
 
-    def _keeping(self, steps: int) -> Keeping:
+    def _keeping(self, decided: _Decided) -> Keeping:
         k = self.recipe.keep
+        speeds = {f"tokens_per_second/{dtype}": speed for dtype, speed in decided.speeds.items()}
         return Keeping(
-            k.log or max(1, steps // LOGS), k.save_seconds, k.save_steps, k.last, k.best, k.tensorboard, k.profile,
-            self.recipe.train.loaders,
+            k.log or max(1, decided.steps // LOGS), k.save_seconds, k.save_steps, k.last, k.best, k.tensorboard,
+            k.profile, self.recipe.train.loaders, {"dtype": decided.dtype, "steps": decided.steps, **speeds},
         )  # fmt: skip
 
     # What is left
 
     def _write_model(self, tokens: Tokenized, text: str | None, folder: Path, model: nn.Module) -> None:
-        names = tokens.encoder.special
-        first = next(name for name, i in names.items() if i == 0) if 0 in names.values() else None
-        special = Special(
-            bos=first,
-            eos=shape.END if shape.END in names else first,
-            **{role: name for role, name in (("pad", PAD), ("mask", MASK), ("unk", "<|unk|>")) if name in names},
-        )
+        content = tokens.artifact.file("tokenizer.json").read_text(encoding="utf-8")
         write_directory(
-            folder, model, tokens.artifact.file("tokenizer.json").read_text(encoding="utf-8"),
-            card=text or card.unfinished(self.work.request.title), special=special,
+            folder, model, shape.with_end(content) if self.recipe.data.pair is not None else content,
+            card=text or card.unfinished(self.work.request.title), special=shape.special(self.recipe, tokens.encoder),
         )  # fmt: skip
 
     def _write(self, outcome: Outcome, prepared: _Prepared, answer: dict[str, Any]) -> None:
@@ -376,7 +466,7 @@ class _Training:
             rows.write(folder, outcome, prepared.data.feed, answer, made_from)
         write_json_atomic(self.space.path(RESULT), answer)
 
-    def _answer(self, outcome: Outcome, dtype: str) -> dict[str, Any]:
+    def _answer(self, outcome: Outcome, decided: _Decided) -> dict[str, Any]:
         evaluated = outcome.evaluations["eval"]
         body = {
             "step": outcome.step,
@@ -387,7 +477,8 @@ class _Training:
             "train_loss": outcome.train_loss,
             "evaluations": {split: told(found) for split, found in outcome.evaluations.items()},
             "stopped_early": outcome.early,
-            "dtype": dtype,
+            "dtype": decided.dtype,
+            "measured": decided.speeds,
             "rate_factor": self.space.recall("rate_factor"),
             "processes": self.parallel.size,
             "device": self.device,
@@ -424,20 +515,26 @@ def read_text(work: Work, corpus: Corpus, tokens: Tokenized) -> Text:
     Raises:
         InputError: too little text for one row.
     """
-    sources = work.chosen(corpus)
+    sources, paired = work.chosen(corpus), corpus.paired
     work.progress.stage("tokens", len(SPLITS))
     artifacts = {}
     for split in SPLITS:
         artifacts[split] = prepare.stream(
             corpus.read(split, sources=sources), tokens, work.space.store, split, {"sources": sources},
             {"corpus": corpus.fingerprint}, whole=corpus.whole_texts,
+            between=tokens.encoder.special_id(shape.END) if paired else None,
         )  # fmt: skip
         work.progress.advance(1)
-    streams = {split: TokenStream.open(artifact) for split, artifact in artifacts.items()}
+    kind = PairStream if paired else TokenStream
+    streams = {split: kind.open(artifact) for split, artifact in artifacts.items()}
     T = work.recipe.train.row_tokens
     filled = [s for s in sources if streams["train"].n_rows(s, T)]
     if not filled:
         held = sum(len(shard) for shard in streams["train"].shards.values())
+        if paired and held:
+            raise InputError(
+                f"every pair is longer than a row of {T} tokens", where="train.row_tokens", remedy="give longer rows"
+            )
         raise InputError(
             f"{held} training tokens fill no row of {T}", where="train.row_tokens",
             remedy="give shorter rows, or more text",
@@ -466,8 +563,8 @@ def told(found: Evaluation, level: float = 0.95) -> dict[str, Any]:
         bits = found.ratio("n_bytes", 1 / math.log(2))
         made["bits_per_byte"] = {"value": bits.value, "interval": bits.interval(level)}
     by_source = found.by_source()
-    if len(by_source) > 1:
-        made["sources"] = {source: told(own, level) for source, own in by_source.items()}
+    if len(by_source) > 1:  # of a source in which nothing was hidden there is nothing to say
+        made["sources"] = {source: told(own, level) for source, own in by_source.items() if own.sum("n_tokens")}
     return made
 
 

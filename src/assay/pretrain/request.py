@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Work:
         d = self.recipe.data
         corpus = scan(
             list(d.sources),
-            ReadOptions.of(d),
+            replace(ReadOptions.of(d), pair=d.pair),
             SplitOptions(eval_share=d.eval_share, test_share=d.test_share),
             self.space.store,
             self.progress.to,

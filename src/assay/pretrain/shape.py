@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, Literal
 
 from assay.errors import InputError
 from assay.models.build import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
+from assay.models.interop.directory import Special
 from assay.models.presets import Size, heads_of, preset, with_fields
+from assay.models.protocol import Penalties
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
+from assay.models.stacked import StackedConfig
 from assay.recipe.pretrain import PretrainRecipe
-from assay.tokens.learn import MASK, PAD, Learning
+from assay.tokens.learn import MASK, PAD, UNKNOWN, Learning
+from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
 from assay.tokens.whole_words import WholeWords
 from assay.train.feed import Phase
-from assay.train.objectives import NEXT_TOKEN, Denoising, Masked, Objective, SpanCorruption
+from assay.train.loop import TrainSpec
+from assay.train.objectives import NEXT_TOKEN, Denoising, Masked, Objective, Pairs, SpanCorruption
 from assay.train.optimizers import OptimizerConfig
 from assay.train.schedules import Constant, Cosine, CosineRestarts, Linear, Schedule, WarmupStableDecay
 from assay.train.transfer import check, transferred
 
-ObjectiveKind = Literal["causal", "masked", "spans", "denoising"]
+ObjectiveKind = Literal["causal", "masked", "spans", "denoising", "pairs"]
 END = "<|end|>"
 ENCODERS, SEQ2SEQ, RECURRENT = {"bert", "modern"}, {"transformer", "marian", "bart", "t5"}, {"rnn", "gru", "lstm"}
 _SHARE = {"masked": 0.15, "spans": 0.15, "denoising": 0.3}  # Devlin et al. 2019, Raffel et al. 2020, Lewis et al. 2020
@@ -61,15 +69,33 @@ def objective_kind(recipe: PretrainRecipe) -> ObjectiveKind:
     """What the model is asked.
 
     Raises:
-        InputError: a model of this kind cannot be asked that.
+        InputError: a model of this kind cannot be asked that, or not with rows like these.
     """
-    kind, name = recipe.objective.kind, recipe.model.preset
+    kind, name, pair = recipe.objective.kind, recipe.model.preset, recipe.data.pair
     both = reads_both_ways(recipe)
+    if recipe.train.carry_state and (both or name not in RECURRENT):
+        raise InputError(
+            f"{name}{' that reads both ways' if both else ''} has no state that goes on from row to row",
+            where="train.carry_state", remedy="leave it out, or give lstm, gru or rnn as model.preset",
+        )  # fmt: skip
     suited: tuple[ObjectiveKind, ...] = (
         ("masked",) if name in ENCODERS or both else ("spans", "denoising") if name in SEQ2SEQ else ("causal",)
     )
-    if kind == "auto":
+    if pair is not None:
+        if name not in SEQ2SEQ:
+            raise InputError(
+                f"{name} reads one text, and this names the two sides of pairs", where="data.pair",
+                remedy="leave it out, or give an encoder-decoder as model.preset: transformer, marian, bart or t5",
+            )  # fmt: skip
+        if recipe.train.shorter:
+            raise InputError("pairs cannot be cut", where="train.shorter", remedy="leave it out, or give train.fewer")
+        suited = ("pairs",)
+    elif kind == "pairs" and name in SEQ2SEQ:
+        raise InputError("pairs have two sides", where="objective.kind", remedy="name them: data.pair=[source, target]")
+    if kind == "auto" and pair is None:
         return "denoising" if name in SEQ2SEQ and name != "t5" else suited[0]
+    if kind == "auto":
+        return suited[0]
     if kind not in suited:
         told = f"{name} that reads both ways" if both else name
         raise InputError(
@@ -84,21 +110,6 @@ def reads_both_ways(recipe: PretrainRecipe) -> bool:
     return recipe.model.preset in RECURRENT and bool(recipe.model.more.get("both_ways"))
 
 
-def check_carried(recipe: PretrainRecipe) -> None:
-    """Refuse to carry the state of a model that has none.
-
-    Raises:
-        InputError: says which models have one.
-    """
-    name = recipe.model.preset
-    if not recipe.train.carry_state or (name in RECURRENT and not reads_both_ways(recipe)):
-        return
-    raise InputError(
-        f"{name}{' that reads both ways' if name in RECURRENT else ''} has no state that goes on from row to row",
-        where="train.carry_state", remedy="leave it out, or give lstm, gru or rnn as model.preset",
-    )  # fmt: skip
-
-
 def sentinels(row_tokens: int, share: float, mean: float) -> int:
     """As many spans as a row can have."""
     return max(1, round(row_tokens * share / mean)) + 1
@@ -109,16 +120,54 @@ def _share(recipe: PretrainRecipe, kind: ObjectiveKind) -> float:
 
 
 def special_tokens(recipe: PretrainRecipe) -> tuple[str, ...]:
-    """Names of the special tokens that the objective needs, besides the one before every document."""
-    kind, o = objective_kind(recipe), recipe.objective
-    if kind == "masked":
-        return (PAD, MASK)
-    if kind == "denoising":
-        return (PAD, END, MASK)
-    if kind == "spans":
-        n = sentinels(recipe.train.row_tokens, _share(recipe, kind), o.mean_span)
-        return (PAD, END, *(f"<|extra_{i}|>" for i in range(n)))
-    return ()
+    """Names of the special tokens that the objective needs, besides the one before every document and those that a
+    tokenizer of the recipe's kind has anyway."""
+    kind = objective_kind(recipe)
+    ends = (PAD, END)
+    by_kind = {"masked": (PAD, MASK), "denoising": (PAD, END, MASK), "spans": ends, "pairs": ends}
+    needed: tuple[str, ...] = by_kind.get(kind, ())
+    if recipe.tokenizer.kind == "wordpiece":  # it has [PAD] and [MASK]
+        needed = tuple(name for name in needed if name == END)
+    return needed + (_extras(recipe) if kind == "spans" else ())
+
+
+def _extras(recipe: PretrainRecipe) -> tuple[str, ...]:
+    """Names of the sentinels."""
+    n = sentinels(recipe.train.row_tokens, _share(recipe, "spans"), recipe.objective.mean_span)
+    return tuple(f"<|extra_{i}|>" for i in range(n))
+
+
+_Role = Literal["pad", "mask", "unk", "sep"]
+_NAMES: dict[_Role, tuple[str, ...]] = {
+    "pad": (PAD, "[PAD]"),
+    "mask": ("[MASK]", MASK),
+    "unk": (UNKNOWN, "[UNK]"),
+    "sep": ("[SEP]",),
+}
+
+
+def name_of(role: _Role, encoder: Encoder) -> str | None:
+    """Which special token plays a role: in training, and in what is written of the tokenizer; None: none does."""
+    return next((name for name in _NAMES[role] if name in encoder.special), None)
+
+
+def special(recipe: PretrainRecipe, encoder: Encoder) -> Special:
+    """What the special tokens are for, as the model was trained with them. An encoder with BERT's tokens has them as
+    BERT does: [CLS] before a text and [SEP] behind it."""
+    first = next((name for name, i in encoder.special.items() if i == END_OF_TEXT_ID), None)
+    roles = {role: name_of(role, encoder) for role in _NAMES}
+    if objective_kind(recipe) == "masked" and roles["sep"] is not None:
+        return Special(cls=first, **roles)
+    return Special(bos=first, eos=END if END in encoder.special else first, **roles | {"sep": None})
+
+
+def _id_of(role: Literal["pad", "mask"], encoder: Encoder) -> int:
+    """Its id.
+
+    Raises:
+        InputError: the tokenizer has none.
+    """
+    return encoder.special_id(name_of(role, encoder) or _NAMES[role][role == "mask"])
 
 
 def learning(recipe: PretrainRecipe) -> Learning:
@@ -137,22 +186,39 @@ def objective(recipe: PretrainRecipe, encoder: Encoder) -> Objective:
     kind, o = objective_kind(recipe), recipe.objective
     if kind == "causal":
         return NEXT_TOKEN
+    if kind == "pairs":
+        return Pairs(encoder.special_id(END), _id_of("pad", encoder))
     share = _share(recipe, kind)
-    mask = "[MASK]" if "[MASK]" in encoder.special else MASK
     if kind == "masked":
         words = WholeWords(encoder) if o.whole_words else None
-        return Masked(encoder.special_id(mask), encoder.vocabulary, share, words)
-    start, end = encoder.special_id(PAD), encoder.special_id(END)
+        return Masked(_id_of("mask", encoder), encoder.vocabulary, share, words)
+    start, end = _id_of("pad", encoder), encoder.special_id(END)
     if kind == "denoising":
-        return Denoising(encoder.special_id(mask), end, start, share, o.mean_span)
-    names = [name for name in special_tokens(recipe) if name.startswith("<|extra_")]
-    return SpanCorruption(tuple(encoder.special_id(name) for name in names), end, start, share, o.mean_span)
+        return Denoising(_id_of("mask", encoder), end, start, share, o.mean_span)
+    extras = tuple(encoder.special_id(name) for name in _extras(recipe))
+    return SpanCorruption(extras, end, start, share, o.mean_span)
+
+
+def with_end(tokenizer_json: str) -> str:
+    """A tokenizer that ends every text, so that whoever opens it for a model of pairs reads sources as they were read
+    in training; in assay the stream has the ends, and this changes nothing."""
+    content = json.loads(tokenizer_json)
+    ends = {"SpecialToken": {"id": END, "type_id": 0}}
+    first, second = ({"Sequence": {"id": side, "type_id": 0}} for side in "AB")
+    content["post_processor"] = {
+        "type": "TemplateProcessing", "single": [first, ends], "pair": [first, ends, second, ends],
+        "special_tokens": {END: {"id": END, "ids": [Encoder(tokenizer_json).special_id(END)], "tokens": [END]}},
+    }  # fmt: skip
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _more(recipe: PretrainRecipe) -> dict[str, Any]:
     """Fields of the config, or of its block, that the recipe names."""
     m = recipe.model
-    return dict(m.more) if m.dropout is None else {**m.more, "dropout": m.dropout}
+    if m.dropout is None:
+        return dict(m.more)
+    everywhere = {"attention_dropout": m.dropout} if m.preset == "t5" else {}  # T5 has one rate for all
+    return {**everywhere, **m.more, "dropout": m.dropout}
 
 
 def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
@@ -165,7 +231,7 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
     heads = m.heads or heads_of(m.width)
     more = _more(recipe)
     if m.preset in SEQ2SEQ:
-        more = {"start": encoder.special_id(PAD), "padding": encoder.special_id(PAD), **more}
+        more = {"start": _id_of("pad", encoder), "padding": _id_of("pad", encoder), **more}
     # A denoised text is no longer than its row and its end; positions for both.
     length = max(T + 8, 64) if m.preset in SEQ2SEQ else T
     try:
@@ -174,10 +240,16 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
         )
     except (ValueError, TypeError) as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this preset") from error
-    block = getattr(config, "block", None)
-    if block is not None and m.width % heads:
+    _check_fields(config, _more(recipe))
+    if config.vocabulary < encoder.vocabulary:
         raise InputError(
-            f"{heads} heads do not divide a width of {m.width}", where="model.heads", remedy="leave it out"
+            f"the tokenizer has {encoder.vocabulary} ids, and the model would have {config.vocabulary}",
+            where="model.more", remedy="leave vocabulary out, or give more",
+        )  # fmt: skip
+    block = getattr(config, "block", None)
+    if block is not None and block.head_width is None and block.width % block.heads:
+        raise InputError(
+            f"{block.heads} heads do not divide a width of {block.width}", where="model.heads", remedy="leave it out"
         )
     if block is not None and block.rotary and block.key_width % 2:
         raise InputError(
@@ -189,12 +261,56 @@ def model_config(recipe: PretrainRecipe, encoder: Encoder) -> ModelConfig:
             f"{block.groups} heads of keys and values do not divide {block.heads}", where="model.more",
             remedy="give a divisor as kv_heads",
         )  # fmt: skip
-    if max_length(config) < T:
+    if max_length(config) < positions(config, T):
         raise InputError(
-            f"rows of {T} tokens, and the model has {max_length(config)} positions", where="train.row_tokens",
-            remedy="give shorter rows, or a larger max_length in model.more",
+            f"rows of {T} tokens take {positions(config, T)}, and the model has {max_length(config)} positions",
+            where="train.row_tokens", remedy="give shorter rows, or a larger max_length in model.more",
         )  # fmt: skip
     return config
+
+
+def _check_fields(config: ModelConfig, more: Mapping[str, Any]) -> None:
+    """Refuse what a model that is trained here cannot be, and fields that would change nothing.
+
+    Raises:
+        InputError: names the key.
+    """
+    for holds, what, remedy in (*_impossible(config), *_idle(config, more)):
+        if holds:
+            raise InputError(what, where="model.more", remedy=remedy)
+
+
+Refusals = Iterator[tuple[bool, str, str]]
+"""Whether it is to be refused, why, and what to do."""
+
+
+def _impossible(config: ModelConfig) -> Refusals:
+    out = "leave it out"
+    if isinstance(config, RecurrentConfig):
+        return
+    assert not isinstance(config, StackedConfig)
+    if isinstance(config, EncoderConfig):
+        yield not config.head, "head: without it an encoder predicts nothing", out
+    if isinstance(config, Seq2SeqConfig) and config.positions == "relative":
+        least = config.buckets // 2
+        yield config.distance <= least, f"distance should be more than {least}, half of the buckets", "give more"
+    yield config.block.cross, "cross: an encoder-decoder has cross-attention without it, no other model has", out
+    turned = config.positions != "rotary" or config.block.rotary is not None
+    yield not turned, "positions: rotary ones, and none of a head's numbers are turned", "add rotary: halves"
+
+
+def _idle(config: ModelConfig, more: Mapping[str, Any]) -> Refusals:
+    """Fields that this model does not look at."""
+    kind = getattr(config, "positions", None)
+    looked_at = {
+        "rotary": kind == "rotary", "rotary_base": kind == "rotary", "rotary_scaling": kind == "rotary",
+        "buckets": kind == "relative", "distance": kind == "relative", "first_position": kind == "learned",
+        "window": isinstance(config, DecoderConfig),
+    }  # fmt: skip
+    for name in more:
+        what = f"{name} changes nothing here" + (f", with positions: {kind}" if name != "window" else "")
+        yield more[name] is not None and not looked_at.get(name, True), what, "leave it out"
+        yield name in ("start", "padding"), f"{name} is the tokenizer's", "leave it out"
 
 
 def kind_of(config: ModelConfig) -> str:
@@ -213,12 +329,18 @@ def with_more(recipe: PretrainRecipe, config: ModelConfig) -> ModelConfig:
         changed = _with_carried(recipe, with_fields(config, _more(recipe)))
     except (ValueError, TypeError) as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this model") from error
+    _check_fields(changed, _more(recipe))
     return changed
 
 
 def _with_carried(recipe: PretrainRecipe, config: ModelConfig) -> ModelConfig:
     """A recurrent model remembers whether its state was carried: then it is in evaluation, too."""
     return replace(config, carried=recipe.train.carry_state) if isinstance(config, RecurrentConfig) else config
+
+
+def positions(config: ModelConfig, row_tokens: int) -> int:
+    """Positions that a row of one document takes: an encoder-decoder sees its end besides."""
+    return row_tokens + isinstance(config, Seq2SeqConfig)
 
 
 def max_length(config: ModelConfig) -> float:
@@ -263,6 +385,19 @@ def optimizer_config(recipe: PretrainRecipe, config: ModelConfig) -> OptimizerCo
         raise InputError(error.what, where="train.base_width", remedy=error.remedy) from error
 
 
+def train_spec(recipe: PretrainRecipe, config: ModelConfig) -> TrainSpec:
+    """The arithmetic of a run, but for its type, which a measurement may decide.
+
+    Raises:
+        InputError: rates do not carry over to such a model.
+    """
+    r, o = recipe.train, recipe.objective
+    return TrainSpec(
+        config, optimizer_config(recipe, config), r.seed, penalties=Penalties(o.smoothing, o.z),
+        micro_rows=r.micro_rows, checkpointing=r.checkpointing,
+    )  # fmt: skip
+
+
 def schedule(recipe: PretrainRecipe, steps: int) -> Schedule:
     """The learning rate over `steps` steps."""
     s = recipe.schedule
@@ -275,31 +410,68 @@ def schedule(recipe: PretrainRecipe, steps: int) -> Schedule:
         case "cosine":
             return Cosine(warmup, steps, s.final)
         case "restarts":
-            return CosineRestarts(warmup, max(1, -(-(steps - warmup) // s.cycles)), 1.0, s.final)
+            return CosineRestarts(warmup, Fraction(max(1, steps - warmup), s.cycles), 1.0, s.final)
         case "wsd":
             return WarmupStableDecay(warmup, steps, max(1, min(steps - 1, round(s.decay * steps))))
 
 
-def phases(recipe: PretrainRecipe, slots: int) -> tuple[tuple[Phase, ...], int]:
-    """How rows and batches grow over a run that reads `slots` rows, and its steps.
+def phases(recipe: PretrainRecipe, slots: int) -> tuple[Phase, ...]:
+    """How rows and batches grow over a run that reads `slots` rows.
 
     Raises:
         InputError: a cut that does not divide the rows, or more parts than a batch has rows.
     """
+    return tuple(Phase(max(1, round(share * slots / rows)), rows, cut) for share, rows, cut in _stretches(recipe))
+
+
+def phases_of(recipe: PretrainRecipe, steps: int) -> tuple[Phase, ...]:
+    """The same of a run of so many steps: shares are of what is read, and smaller steps read less. Phases that are
+    shorter than a step are left out.
+
+    Raises:
+        InputError: as `phases`.
+    """
+    stretches = _stretches(recipe)
+    lengths = [share / rows for share, rows, _ in stretches]  # in steps, were one row read in all
+    ends = [round(steps * sum(lengths[: i + 1]) / sum(lengths)) for i in range(len(lengths))]
+    counts = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
+    return tuple(Phase(n, rows, cut) for n, (_, rows, cut) in zip(counts, stretches, strict=True) if n)
+
+
+def check_processes(recipe: PretrainRecipe, size: int) -> None:
+    """Refuse, before a text is read, what so many processes cannot share.
+
+    Raises:
+        InputError: rows of some phase that cannot be dealt out evenly, or an average of weights that are cut.
+    """
+    r = recipe.train
+    if r.parallel == "fsdp" and r.average is not None:
+        raise InputError(
+            "an average of weights that processes share is not kept", where="train.average",
+            remedy="leave it out, or train with train.parallel=ddp",
+        )  # fmt: skip
+    for _, rows, cut in _stretches(recipe) if r.parallel != "tensor" else ():
+        if rows * cut % size:
+            raise InputError(
+                f"{rows * cut} rows a step cannot be dealt out evenly to {size} processes", where="train.batch_rows",
+                remedy=f"make the rows of every step a multiple of {size}, with train.shorter and train.fewer, too",
+            )  # fmt: skip
+
+
+def _stretches(recipe: PretrainRecipe) -> list[tuple[float, int, int]]:
+    """(share of what is read, rows a step, pieces of a row) of each phase."""
     r = recipe.train
     for key, pairs, whole in (("shorter", r.shorter, r.row_tokens), ("fewer", r.fewer, r.batch_rows)):
         for _, by in pairs:
             if by < 1 or whole % by:
                 raise InputError(f"{by} does not divide {whole}", where=f"train.{key}", remedy="give a divisor")
-    ends = sorted({share for share, _ in (*r.shorter, *r.fewer) if share < 1} | {1.0})
-    made, begin, steps = [], 0.0, 0
+    ends = sorted({share for share, _ in (*r.shorter, *r.fewer) if 0 < share < 1} | {1.0})
+    made, begin = [], 0.0
     for end in ends:
         cut, fewer = (_at(pairs, begin) for pairs in (r.shorter, r.fewer))
-        rows = r.batch_rows // fewer
-        n = max(1, round((end - begin) * slots / rows))
-        made.append(Phase(n, rows, cut))
-        begin, steps = end, steps + n
-    return tuple(made), steps
+        made.append((end - begin, r.batch_rows // fewer, cut))
+        begin = end
+    return made
 
 
 def _at(pairs: tuple[tuple[float, int], ...], share: float) -> int:

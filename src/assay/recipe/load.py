@@ -55,6 +55,7 @@ def load(
             _check_kind(schema, key, path, others or {})
             _check_known(schema, key, f"{path}")
             origins[key] = str(path)
+        origins |= {key: str(path) for key, _ in _leaves(values, ())}
     for key, value in (options or {}).items():
         if isinstance(value, dict):
             values.pop(key, None)
@@ -64,6 +65,7 @@ def load(
         key, value = _parse_override(schema, override)
         _put(values, key, value)
         origins[key] = "--set"
+        origins |= {name: "--set" for name, _ in _leaves({key: value}, ())}
     try:
         return schema.model_validate(values), origins
     except ValidationError as error:
@@ -72,7 +74,7 @@ def load(
         what = _PLAINLY.get(first["type"], first["msg"].lower().removeprefix("value error, "))
         raise InputError(
             f"{key}: {what} (given: {first['input']!r})",
-            where=origins.get(key, path or "--set"),
+            where=next((origins[name] for name in _upwards(key) if name in origins), path or "--set"),
             remedy=_describe(schema, key),
         ) from error
 
@@ -218,9 +220,17 @@ def _nearest(key: str, known: Sequence[str]) -> str:
     return max(known, key=alike)
 
 
+def _upwards(key: str) -> Iterator[str]:
+    """The key, and the mappings and sections that it lies in: `data.weights.en`, `data.weights`, `data`."""
+    while key:
+        yield key
+        key = key.rpartition(".")[0]
+
+
 def _describe(schema: Schema, key: str) -> str:
     fields = dict(_fields(schema))
-    if key not in fields:
+    key = next((name for name in _upwards(key) if name in fields), "")
+    if not key:
         return "see --explain for all keys"
     default = fields[key].default
     usual = f"[{', '.join(map(str, default))}]" if isinstance(default, tuple) else default

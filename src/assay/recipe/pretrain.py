@@ -29,6 +29,10 @@ class DataRecipe(CorpusRecipe):
     weights: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
         None, description="share of each source in training; by its amount of text when not given"
     )
+    pair: tuple[str, str] | None = Field(
+        None, description="train on pairs: the fields of what is read and of what is to be written, or the endings of"
+        " two files of lines, as in [en, zh] for train.en and train.zh",
+    )  # fmt: skip
 
 
 class TokenizerRecipe(Section):
@@ -70,9 +74,9 @@ class ModelRecipe(Section):
 class ObjectiveRecipe(Section):
     """What the model is asked, and what the loss holds besides."""
 
-    kind: Literal["auto", "causal", "masked", "spans", "denoising"] = Field(
+    kind: Literal["auto", "causal", "masked", "spans", "denoising", "pairs"] = Field(
         "auto", description="auto: causal for decoders and recurrent models, masked for encoders (and recurrent ones"
-        " that read both ways), spans for T5, else denoising",
+        " that read both ways); pairs where data.pair is given, else spans for T5, denoising for others",
     )  # fmt: skip
     share: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="share of tokens that are hidden; the objective's own when not given"
@@ -110,7 +114,7 @@ class ScheduleRecipe(Section):
     kind: Literal["wsd", "constant", "linear", "cosine", "restarts"] = Field("wsd", description="its shape")
     warmup: Share = Field(0.02, description="share of the run")
     decay: Share = Field(0.3, description="wsd: share of the run at its end")
-    final: Share = Field(0.0, description="linear, cosine, restarts: factor of the peak at the end")
+    final: Share = Field(0.0, description="linear, cosine, restarts: factor of the peak after the last step")
     cycles: int = Field(4, ge=1, description="restarts: how many half waves")
 
 
@@ -155,7 +159,9 @@ class RunRecipe(Section):
     parallel: Literal["ddp", "fsdp", "tensor"] = Field("ddp", description="under torchrun: how ranks share the work")
     checkpointing: bool = Field(False, description="compute activations again in the backward pass: less memory")
     loaders: int = Field(1, ge=0, le=64, description="threads that make batches ahead; the result is the same")
-    average: float | None = Field(None, ge=0, lt=1, description="evaluate and keep an exponential average of weights")
+    average: float | None = Field(
+        None, ge=0, lt=1, description="evaluate and keep an exponential average of weights; not with fsdp"
+    )
     base_width: int | None = Field(
         None, ge=8, description="the width that the learning rates were tuned at; they are transferred to this one"
     )

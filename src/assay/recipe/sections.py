@@ -18,7 +18,9 @@ class CorpusRecipe(Section):
 
     source_field: str | None = Field(None, description="field of each row that names its source")
     text_field: str | None = Field(None, description="field that holds the text; found by name when not given")
-    encoding: str | None = Field(None, description="encoding of the files; UTF-8 (or a byte order mark) when not given")
+    encoding: str | None = Field(
+        None, description="encoding of all files; not given, or auto: by file, a byte order mark, UTF-8, or detected"
+    )
     on_error: Literal["stop", "skip"] = Field("stop", description="what a bad row or file does")
     html: Literal["resiliparse", "trafilatura", "both"] = Field(
         "resiliparse", description="what finds the main text of web pages; the other two need the extra html"

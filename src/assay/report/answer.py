@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from assay.impact.claims import Claim, Text
-from assay.impact.results import StudyResults
+from assay.impact.results import Effect, StudyResults
 from assay.present.numbers import NONE, compact, durations, estimate, moment, percent, significant
 from assay.present.parts import Content, Ids, badge, fold, said, spans, tile
 from assay.present.plots import strip
@@ -69,6 +69,11 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any]:
 def in_both(text: Text) -> dict[str, str]:
     """A claim's sentence as present's words have it."""
     return {"en": text.en, "zh": text.zh}
+
+
+def effect_badge(effect: Effect) -> Markup:
+    """Whether an effect is supported."""
+    return verdict_badge("supported" if effect.supported else "indistinguishable")
 
 
 def verdict_badge(verdict: str) -> Markup:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from markupsafe import Markup
-
 from assay.impact.results import BaselineRow, StudyResults
 from assay.present.numbers import compact, estimate, percent, significant
-from assay.present.parts import Content, Ids, said
+from assay.present.parts import Content, Ids, estimated, said
 from assay.present.tables import Column, table
 from assay.present.words import Both, both
 
@@ -52,12 +50,9 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
 
 
 def _row(row: BaselineRow) -> list[Content]:
-    value, interval = estimate(row.bpb, row.interval)
-    change, around = estimate(row.difference.estimate, row.difference.interval, signed=True)
-    with_interval = Markup("{}<small>{}</small>")
     return [
         row.target or both("curves.mean"),
         significant(row.model_bpb),
-        with_interval.format(value, interval),
-        with_interval.format(change, around),
+        estimated(row.bpb, row.interval),
+        estimated(row.difference.estimate, row.difference.interval, signed=True),
     ]

@@ -2,55 +2,41 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from assay.present.numbers import estimate, fixed, percent
-from assay.present.page import begun, environment
-from assay.present.parts import Content, Ids, Key, figure
+from assay.present.page import begun
+from assay.present.parts import Content, Ids, Key, estimated, figure, json_address
 from assay.present.plots import Point, Series, plot
 from assay.present.scales import Axis
 from assay.present.tables import Column, table
 from assay.present.words import both
 from assay.report.answer import verdict_badge
-from assay.report.page import printable
-from assay.store import write_atomic
+from assay.report.sheet import filled
 
 PAGE = "calibration.html"
 _SHOWN = 500  # predictions in the list
 
 
-def write(found: Mapping[str, Any], command: str, folder: Path, language: str) -> Path:
-    """Write `calibration.html` into a folder; returns its path."""
+def render(found: Mapping[str, Any], command: str, language: str = "en") -> str:
+    """The page.
+
+    Raises:
+        ValueError: `language` is neither "en" nor "zh".
+    """
     ids = begun(language, ("table", "list"))
-    content = json.dumps(found, ensure_ascii=False, indent=1).encode()
-    page = (
-        _environment()
-        .get_template("calibration.html")
-        .render(
-            language=language, page_title=both("calibration.title"), command=command,
-            contents=[(name, both(f"calibration.nav.{name}")) for name in ("table", "list")],
-            n=found["n"], studies=found["studies"],
-            figure=_figure(found["table"], ids), table=_table(found["table"], ids),
-            list=_list(found["predictions"], ids), version=found["assay_version"],
-            data="data:application/json;base64," + base64.b64encode(content).decode(),
-        )
+    return filled(
+        "calibration.html",
+        language=language, page_title=both("calibration.title"), command=command,
+        contents=[(name, both(f"calibration.nav.{name}")) for name in ("table", "list")],
+        n=found["n"], studies=found["studies"],
+        figure=_figure(found["table"], ids), table=_table(found["table"], ids),
+        list=_list(found["predictions"], ids), version=found["assay_version"],
+        data=json_address(found),
     )  # fmt: skip
-    path = folder / PAGE
-    write_atomic(path, printable(page))
-    return path
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return environment("assay.report")
 
 
 def _kind(kind: str) -> Content:
@@ -102,9 +88,8 @@ def _list(rows: Sequence[Mapping[str, Any]], ids: Ids) -> Markup:
     cells: list[list[Content]] = []
     for row in rows[:_SHOWN]:
         _, low, high = max(row["bands"])
-        value, interval = estimate(row["predicted"], (low, high))
         hit = "hit" if low <= row["measured"] <= high else "miss"
-        predicted = Markup("{}<small>{}</small>").format(value, interval)
+        predicted = estimated(row["predicted"], (low, high))
         measured = estimate(row["measured"], (low, high))[0]
         cells.append([row["study"], row["claim"].removeprefix("prediction:"), verdict_badge(hit), predicted, measured])
     return table(both("calibration.list_caption"), columns, cells, ident=ids.new("list-caption"))

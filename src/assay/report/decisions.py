@@ -7,8 +7,8 @@ from typing import Any
 from markupsafe import Markup
 
 from assay.impact.results import DecisionView, StudyResults
-from assay.present.numbers import NONE, compact, estimate, percent
-from assay.present.parts import Content, Ids, fold, said
+from assay.present.numbers import NONE, compact, percent
+from assay.present.parts import Content, Ids, estimated, fold, said
 from assay.present.tables import Column, table
 from assay.present.words import both
 
@@ -41,8 +41,7 @@ def _table(found: DecisionView, ids: Ids) -> Markup:
     for row in found.rows:
         change: Content = NONE
         if row.effect is not None:
-            value, interval = estimate(row.effect.estimate, row.effect.interval, signed=True)
-            change = Markup("{}<small>{}</small>").format(value, interval)
+            change = estimated(row.effect.estimate, row.effect.interval, signed=True)
         better = NONE if row.better_at_target is None else percent(row.better_at_target)
         rows.append([row.label, change, percent(row.best), percent(row.best_at_target), better])
     body = table(both("decisions.caption"), columns, rows, ident=ids.new("decisions-caption"), stack=True)

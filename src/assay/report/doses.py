@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from assay.impact.results import DosePoint, DoseView, StudyResults
 from assay.present.numbers import NONE, estimate, percent
-from assay.present.parts import Content, Ids, Key, figure, legend, said
+from assay.present.parts import Content, Ids, Key, estimated, figure, legend, said
 from assay.present.plots import Point, Series, plot
 from assay.present.scales import Axis
 from assay.present.tables import Column, table
 from assay.present.words import both, known
-from assay.report.answer import verdict_badge
+from assay.report.answer import effect_badge
 
 PANEL = (430, 300)
 
@@ -85,11 +85,10 @@ def _table(dose: DoseView, ids: Ids) -> Markup:
     rows: list[list[Content]] = []
     for point in sorted(dose.points, key=lambda point: point.dose):
         effect = point.effect
-        value, interval = estimate(effect.estimate, effect.interval, signed=True)
-        verdict: Content = verdict_badge("supported" if effect.supported else "indistinguishable")
+        verdict: Content = effect_badge(effect)
         if point.held_out:
             verdict = both("doses.held_out")
-        change = Markup("{}<small>{}</small>").format(value, interval)
+        change = estimated(effect.estimate, effect.interval, signed=True)
         rows.append([percent(point.dose), verdict, change, _lost(point)])
     caption = both("doses.caption", defect=_name(dose))
     return table(caption, columns, rows, ident=ids.new(f"dose-{dose.defect}-caption"), kind="slim")
@@ -117,10 +116,11 @@ def _damaged(results: StudyResults, ids: Ids) -> Markup | None:
     columns = [Column(both(f"damaged.{name}"), number=name in ("dose", "effect")) for name in heads]
     rows: list[list[Content]] = []
     for row in results.damaged:
-        value, interval = estimate(row.effects[row.source].estimate, row.effects[row.source].interval, signed=True)
-        seen, change = both("damaged.found" if row.found else "damaged.missed"), Markup("{}<small>{}</small>")
+        effect = row.effects[row.source]
+        change = estimated(effect.estimate, effect.interval, signed=True)
+        seen = both("damaged.found" if row.found else "damaged.missed")
         rows.append(
             [both(f"doses.name.{row.defect}"), row.source, percent(row.dose), row.worst, seen,
-             change.format(value, interval)]
+             change]
         )  # fmt: skip
     return table(both("damaged.caption"), columns, rows, ident=ids.new("damaged-caption"), stack=True)

@@ -7,11 +7,11 @@ from typing import Any
 from markupsafe import Markup
 
 from assay.impact.results import Effect, FilterRow, StudyResults
-from assay.present.numbers import estimate, percent
-from assay.present.parts import Content, Ids, fold
+from assay.present.numbers import percent
+from assay.present.parts import Content, Ids, estimated, fold
 from assay.present.tables import Column, table
 from assay.present.words import both
-from assay.report.answer import verdict_badge
+from assay.report.answer import effect_badge
 
 MEAN = ""  # the target that is the mean over sources
 
@@ -30,7 +30,7 @@ def _table(rows: list[FilterRow], ids: Ids) -> Markup:
     cells: list[list[Content]] = []
     for row in sorted(rows, key=lambda row: row.effects[MEAN].estimate):
         effect = row.effects[MEAN]
-        badge = verdict_badge("supported" if effect.supported else "indistinguishable")
+        badge = effect_badge(effect)
         cells.append([_code(row.name), percent(row.share), badge, _effect(effect), _effect(row.against_natural)])
     return table(both("filters.caption"), columns, cells, ident=ids.new("filters-caption"), stack=True)
 
@@ -56,5 +56,4 @@ def _code(name: str) -> Markup:
 
 
 def _effect(effect: Effect) -> Markup:
-    value, interval = estimate(effect.estimate, effect.interval, signed=True)
-    return Markup("{}<small>{}</small>").format(value, interval)
+    return estimated(effect.estimate, effect.interval, signed=True)

@@ -6,38 +6,25 @@ the page is that of `templates/law.html`.
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
 
 from assay.present.numbers import NONE, compact, estimate, percent, significant
-from assay.present.page import begun, environment
-from assay.present.parts import Content, Ids, Key, figure, fold, spans, tile
+from assay.present.page import begun
+from assay.present.parts import Content, Ids, Key, figure, fold, json_address, spans, tile
 from assay.present.plots import Band, Point, Series, plot
 from assay.present.scales import Axis
 from assay.present.tables import Column, table
 from assay.present.words import Both, both, known
-from assay.report.page import printable
-from assay.store import write_atomic
+from assay.report.sheet import filled
 
 PAGE = "law.html"
 SECTIONS = ("answer", "fit", "budgets", "trust", "parameters", "left-out", "read")
 _SHOWN = 40  # rows of a table
 _GREEK = {"alpha": "α", "beta": "β"}
-
-
-def write(found: Mapping[str, Any], title: str, command: str, folder: Path, language: str) -> Path:
-    """Write `law.html` into a folder; returns its path."""
-    path = folder / PAGE
-    write_atomic(path, render(found, title, command, language))
-    return path
 
 
 def render(found: Mapping[str, Any], title: str, command: str, language: str = "en") -> str:
@@ -55,31 +42,16 @@ def render(found: Mapping[str, Any], title: str, command: str, language: str = "
         contents = [(one["ident"], one["name"]) for one in laws]
     else:
         contents = [(name, both(f"lawpage.nav.{name}")) for name in SECTIONS if _has(laws[0], name)]
-    page = (
-        _environment()
-        .get_template("law.html")
-        .render(
-            language=language, page_title=both("lawpage.title", title=title), title=title, command=command,
-            contents=contents, laws=laws, many=many, level=percent(found["level"]), data=_data(found),
-            version=found["assay_version"], fingerprint=found["fingerprint"],
-        )
+    return filled(
+        "law.html",
+        language=language, page_title=both("lawpage.title", title=title), title=title, command=command,
+        contents=contents, laws=laws, many=many, level=percent(found["level"]), data=json_address(found),
+        version=found["assay_version"], fingerprint=found["fingerprint"],
     )  # fmt: skip
-    return printable(page)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return environment("assay.report")
 
 
 def _has(law: Mapping[str, Any], section: str) -> bool:
     return law.get(section.replace("-", "_"), True) is not None
-
-
-def _data(found: Mapping[str, Any]) -> str:
-    """The whole answer as an address that a browser saves."""
-    content = json.dumps(found, ensure_ascii=False, indent=1).encode()
-    return "data:application/json;base64," + base64.b64encode(content).decode()
 
 
 def _law(name: str, found: Mapping[str, Any], ids: Ids, many: bool) -> dict[str, Any]:

@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from assay.impact.results import LeakRow, StudyResults
 from assay.present.numbers import estimate, percent
-from assay.present.parts import Content, Ids, figure
+from assay.present.parts import Content, Ids, estimated, figure
 from assay.present.plots import Point, Series, plot
 from assay.present.scales import Axis
 from assay.present.tables import Column, table
 from assay.present.words import both
-from assay.report.answer import verdict_badge
+from assay.report.answer import effect_badge
 
 PANEL = (430, 300)
 
@@ -52,7 +52,6 @@ def _table(rows: list[LeakRow], ids: Ids) -> Markup:
     columns = [Column(both("leaks.copies")), Column(both("leaks.verdict"), number=False), Column(both("leaks.effect"))]
     cells: list[list[Content]] = []
     for row in rows:
-        value, interval = estimate(row.effect.estimate, row.effect.interval, signed=True)
-        badge = verdict_badge("supported" if row.effect.supported else "indistinguishable")
-        cells.append([str(row.copies), badge, Markup("{}<small>{}</small>").format(value, interval)])
+        change = estimated(row.effect.estimate, row.effect.interval, signed=True)
+        cells.append([str(row.copies), effect_badge(row.effect), change])
     return table(both("leaks.caption"), columns, cells, ident=ids.new("leaks-caption"), kind="slim")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from assay.impact.results import StudyResults
-from assay.present.numbers import estimate
-from assay.present.parts import Content, Ids
+from assay.present.parts import Content, Ids, estimated
 from assay.present.tables import Column, table
 from assay.present.words import both
-from assay.report.answer import verdict_badge
+from assay.report.answer import effect_badge
 
 MEAN = ""  # the target that is the mean over sources
 
@@ -25,13 +24,6 @@ def view(results: StudyResults, ids: Ids) -> Markup | None:
     ]  # fmt: skip
     rows: list[list[Content]] = []
     for row in sorted(results.orders, key=lambda row: row.effects[MEAN].estimate):
-        cells: list[Content] = [
-            Markup("<code>{}</code>").format(row.order),
-            verdict_badge("supported" if row.effects[MEAN].supported else "indistinguishable"),
-        ]
-        for target in (MEAN, *sources):
-            effect = row.effects[target]
-            value, interval = estimate(effect.estimate, effect.interval, signed=True)
-            cells.append(Markup("{}<small>{}</small>").format(value, interval))
-        rows.append(cells)
+        changes = [estimated(effect.estimate, effect.interval, signed=True) for effect in row.effects.values()]
+        rows.append([Markup("<code>{}</code>").format(row.order), effect_badge(row.effects[MEAN]), *changes])
     return table(both("orders.caption"), columns, rows, ident=ids.new("orders-caption"), kind="by-source")

@@ -1,6 +1,7 @@
 """Documents -> flat little-endian shards, one per (stream, source), and spans.parquet; `stream` reads them.
 
-Every document is preceded by the special token. A stream is a split of the clean corpus or a damaged copy of the
+Every document is preceded by the special token; in a pair, the end of a text stands between source and target, which
+are encoded each for itself. A stream is a split of the clean corpus or a damaged copy of the
 training text.
 """
 
@@ -16,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from assay.corpus.documents import row_of_text
+from assay.corpus.documents import row_of_text, sides
 from assay.corpus.parts import in_order
 from assay.machine import cores
 from assay.tokens.stream import END_OF_TEXT_ID, UNITS_SUFFIX
@@ -46,12 +47,14 @@ def encode_stream(
     *,
     aligned: bool = False,
     whole: Collection[str] = (),
+    between: int | None = None,
 ) -> dict[str, Any]:
     """Encode document batches (`doc_id`, `source`, `origin`, `ordinal`, `text`) into `folder`; a few are in memory.
 
     Args:
         whole: sources whose texts are units, whatever documents they are cut into. A text's documents stand on end.
         aligned: the batches are a damaged copy of every document of the training stream, in the same order.
+        between: the documents are pairs, and this id stands between the sides of each.
 
     Returns:
         a summary: dtype, and per source the shard, its tokens, documents, units and bytes of text. Beside a shard
@@ -67,7 +70,7 @@ def encode_stream(
             source: stack.enter_context((folder / shard).open("wb")) for source, shard in shards.items()
         }
         spans = stack.enter_context(pq.ParquetWriter(folder / "spans.parquet", SPANS, compression="zstd"))
-        marked = in_order(lambda batch: _marked(batch, encoder, dtype), iter(batches), cores())
+        marked = in_order(lambda batch: _marked(batch, encoder, dtype, between), iter(batches), cores())
         for made in marked:
             spans.write_batch(_write(*made, files, totals, units, split))
     for source, numbers in units.numbers.items():
@@ -110,19 +113,24 @@ class _Units:
 
 
 def _marked(
-    batch: pa.RecordBatch, encoder: Encoder, dtype: np.dtype
+    batch: pa.RecordBatch, encoder: Encoder, dtype: np.dtype, between: int | None
 ) -> tuple[pa.RecordBatch, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """The batch, its tokens with the special one before every document, and of every document: the place and the
     number of its tokens, and the bytes that they spell."""
-    ids, offsets = encoder.encode(batch.column("text").to_pylist())
-    n = batch.num_rows
-    lengths = np.diff(offsets) + 1
-    starts = offsets[:-1] + np.arange(n)  # document i moves right by i + 1 places
-    tokens = np.full(len(ids) + n, END_OF_TEXT_ID, dtype=dtype)
+    texts = batch.column("text").to_pylist()
+    if between is not None:
+        texts = [side for text in texts for side in sides(text)]
+    ids, offsets = encoder.encode(texts)
+    starts = offsets[:-1] + np.arange(len(texts))  # text i moves right by i + 1 places
+    tokens = np.full(len(ids) + len(texts), END_OF_TEXT_ID, dtype=dtype)
     inside = np.ones(len(tokens), dtype=bool)
     inside[starts] = False
     tokens[inside] = ids
-    n_bytes = np.add.reduceat(encoder.token_bytes[tokens], starts) if n else np.zeros(0, np.int64)
+    if between is not None:
+        tokens[starts[1::2]] = between
+        starts = starts[::2]
+    lengths = np.diff(starts, append=len(tokens))
+    n_bytes = np.add.reduceat(encoder.token_bytes[tokens], starts) if len(starts) else np.zeros(0, np.int64)
     return batch, tokens, starts, lengths, n_bytes
 
 

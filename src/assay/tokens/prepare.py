@@ -126,6 +126,7 @@ def stream(
     *,
     aligned: bool = False,
     whole: Collection[str] = (),
+    between: int | None = None,
     told: Callable[[], Mapping[str, Any]] = dict,
 ) -> Artifact:
     """Encode documents, or find them encoded; see `pack.encode_stream`.
@@ -139,10 +140,13 @@ def stream(
 
     def make(folder: Path) -> dict[str, Any]:
         sources = config["sources"]
-        summary = encode_stream(batches, tokens.encoder, folder, name, sources, aligned=aligned, whole=whole)
+        options: dict[str, Any] = {"aligned": aligned, "whole": whole, "between": between}
+        summary = encode_stream(batches, tokens.encoder, folder, name, sources, **options)
         return {**summary, **told()}
 
-    return store.build(STREAM, {**inputs, "tokenizer": tokens.artifact.fingerprint}, {"stream": name, **config}, make)
+    paired = {} if between is None else {"between": between}
+    inputs = {**inputs, "tokenizer": tokens.artifact.fingerprint}
+    return store.build(STREAM, inputs, {"stream": name, **config, **paired}, make)
 
 
 def evaluation_set(held_out: Artifact, encoder: Encoder, store: Store, row_tokens: int, budget: int) -> Artifact:

@@ -18,7 +18,8 @@ DOCUMENT_CHARS = 20_000  # of one document, so that no single text fills a sourc
 def balanced_sample(corpus: Corpus, n_bytes: int) -> dict[str, list[str]]:
     """Training texts by source, about `n_bytes` in all; the same documents in every run.
 
-    A source with less text than its part gives all of it, and its part is not passed on.
+    A source with less text than its part gives all of it, and its part is not passed on. The sides of a pair are two
+    texts.
     """
     quota = n_bytes / max(1, len(corpus.sources))
     # Twice the quota is let through, because documents are of unequal length and are cut.
@@ -28,8 +29,9 @@ def balanced_sample(corpus: Corpus, n_bytes: int) -> dict[str, list[str]]:
     for batch in corpus.read("train", ["source", "text"], below=shares):
         for source, text in zip(batch.column("source").to_pylist(), batch.column("text").to_pylist(), strict=True):
             if filled[source] < quota:
-                texts[source].append(text[:DOCUMENT_CHARS])
-                filled[source] += len(texts[source][-1].encode())
+                own = documents.sides(text) if corpus.paired else (text,)
+                texts[source] += [side[:DOCUMENT_CHARS] for side in own]
+                filled[source] += sum(len(side.encode()) for side in texts[source][-len(own) :])
     return texts
 
 

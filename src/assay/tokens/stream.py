@@ -67,10 +67,18 @@ class TokenStream:
         """How many whole rows of `row_tokens` inputs (and one more target) the source holds."""
         return max(0, (len(self.shards[source]) - 1) // row_tokens)
 
+    def n_tokens(self, source: str, row_tokens: int) -> int:
+        """Tokens that are read when everything is read once."""
+        return len(self.shards[source])
+
+    def place(self, source: str, index: int, row_tokens: int) -> tuple[int, int]:
+        """Where a row's inputs begin and end in the shard."""
+        return index * row_tokens, (index + 1) * row_tokens
+
     def row(self, source: str, index: int, row_tokens: int) -> np.ndarray:
         """(T + 1,) token ids: the inputs and, shifted by one, the targets."""
-        start = index * row_tokens
-        return self.shards[source][start : start + row_tokens + 1]
+        begin, end = self.place(source, index, row_tokens)
+        return self.shards[source][begin : end + 1]
 
 
 def segments_of(inputs_BT: np.ndarray) -> np.ndarray:

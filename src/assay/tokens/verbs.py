@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from assay import __version__
 from assay.corpus import documents
 from assay.corpus.reading.source import ReadOptions
-from assay.corpus.scan import read, scan
+from assay.corpus.scan import noticed, read, scan
 from assay.corpus.split import SplitOptions, whole_texts
 from assay.errors import InputError
 from assay.present.progress import Progress
@@ -112,7 +112,7 @@ def encode(request: Request, tokenizer: Path, out: Path) -> dict[str, Any]:
         )  # fmt: skip
     with _working(out) as store, Progress(request.language, quiet=request.quiet) as progress:
         sources, texts = read(request.sources, request.options, store, progress.to, without=out)
-        progress.notice(sources.notices)
+        progress.notice(noticed(sources, texts))
 
         def make(folder: Path) -> dict[str, Any]:
             progress.stage("tokens", texts.summary["bytes"])
@@ -184,7 +184,7 @@ def run_compare(request: Request, tokenizers: list[Path], sample_bytes: int) -> 
     encoders = {name: Encoder.load(path) for name, path in zip(_names(tokenizers), tokenizers, strict=True)}
     with tempfile.TemporaryDirectory(prefix="assay-") as folder, Progress(request.language, quiet=request.quiet) as bar:
         sources, texts = read(request.sources, request.options, Store(Path(folder)), bar.to)
-        bar.notice(sources.notices)
+        bar.notice(noticed(sources, texts))
         sample = _sample(texts, sample_bytes)
         bar.stage("compare", float(sample.n_bytes.sum()) * len(encoders))
         measured = {name: compare.measure(encoder, sample, bar.advance) for name, encoder in encoders.items()}

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from assay.train.shards import placed
+
 
 class ExponentialAverage:
     """The mean over past weights, those of k steps ago weighted by decay^k; the beginning does not count (as Adam
@@ -64,7 +66,7 @@ class ExponentialAverage:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over what `state` gave."""
         self.steps = int(state["steps"])
-        _copy({name: state[name] for name in self._sums}, self._sums)
+        _copy({name: placed(state[name], sums, name) for name, sums in self._sums.items()}, self._sums)
 
 
 def mean_of(checkpoints: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

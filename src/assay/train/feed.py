@@ -142,9 +142,10 @@ class RowFeed:
         return self.slots(until)[0].start * self.sampler.plan.row_tokens
 
     def reads(self, step: int) -> list[tuple[str, int, int]]:
-        source, row, _ = self.sampler.slots
-        T, slots = self.plan.row_tokens, self.slots(step)[0]
-        return [(self.names[source[slot]], int(row[slot]) * T, int(row[slot]) * T + T) for slot in slots]
+        plan, (source, row, _) = self.plan, self.sampler.slots
+        stream = self.sampler.streams[plan.stream]
+        named = [(self.names[source[slot]], int(row[slot])) for slot in self.slots(step)[0]]
+        return [(name, *stream.place(name, number, plan.row_tokens)) for name, number in named]
 
     def unique_tokens(self, until: int) -> int:
         read = self.slots(until)[0].start

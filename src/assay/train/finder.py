@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from assay.models.protocol import Batch
-from assay.train.loop import TrainState
+from assay.train.loop import LossNotFinite, TrainState
 
 BURST = 1.5  # times the lowest smoothed loss: the run ends
 SMOOTHING = 0.8
@@ -45,6 +45,7 @@ def find_rate(
 
     Raises:
         ValueError: the bounds are no range, or there are too few steps for one.
+        LossNotFinite: the first step has no loss already.
     """
     if not 0 < low < high or steps < 10:
         raise ValueError(f"factors from {low} to {high} in {steps} steps are no range")
@@ -54,14 +55,24 @@ def find_rate(
     average = 0.0
     for step in range(steps):
         factor = low * (high / low) ** (step / (steps - 1))
-        made = batch(step).to(state.device)
-        per_position = state.update(made, factor)
-        loss = float(per_position.sum()) / max(1, int((made.targets_BT >= 0).sum()))
+        loss = _loss(state, batch(step).to(state.device), factor)
+        if not math.isfinite(loss):  # it burst altogether
+            break
         factors.append(factor)
         losses.append(loss)
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
         smoothed.append(average / (1 - SMOOTHING ** (step + 1)))
-        if not math.isfinite(loss) or smoothed[-1] > BURST * min(smoothed):
+        if smoothed[-1] > BURST * min(smoothed):
             break
-    finite = [value if math.isfinite(value) else math.inf for value in smoothed]
-    return RateFound(factors, losses, smoothed, factors[finite.index(min(finite))] / 3)
+    if not factors:
+        raise LossNotFinite(0)
+    return RateFound(factors, losses, smoothed, factors[smoothed.index(min(smoothed))] / 3)
+
+
+def _loss(state: TrainState, made: Batch, factor: float) -> float:
+    """Of one step, in nats a target; infinite where it is no number, or its gradient is none."""
+    try:
+        per_position = state.update(made, factor)
+    except LossNotFinite:
+        return math.inf
+    return float(per_position.sum()) / max(1, int((made.targets_BT >= 0).sum()))

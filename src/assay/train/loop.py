@@ -39,12 +39,12 @@ OnStep = Callable[[int, Batch, Tensor], None]
 
 
 class LossNotFinite(WorkError):
-    """The loss of a step, or the norm of its gradient, is no number; the state is that before the step."""
+    """The loss of a step, or the norm of its gradient, is no number; the weights are those before the step."""
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, what: str = "the loss or its gradient is not a number") -> None:
         self.step = step
         super().__init__(
-            "the loss or its gradient is not a number",
+            what,
             where=f"step {step}",
             remedy="lower the learning rates, lengthen the warmup, or clip the gradients",
         )
@@ -171,6 +171,9 @@ class TrainState:
             self.refresh()
         else:
             self.optimizer.drop_gradients()
+            self.optimizer.gradient_norm = None
+            if self._scale.exhausted:
+                raise LossNotFinite(self.step, "gradients overflow float16 however little the loss is scaled")
 
     def _backward(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Gradients of the mean loss over the batch's targets; returns the loss of each position, and the states that

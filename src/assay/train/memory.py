@@ -61,6 +61,12 @@ def told_of_weights(config: ModelConfig) -> Iterator[None]:
 def out_of_memory(state: TrainState, batch: Batch) -> WorkError:
     """The error in words."""
     rows = len(batch.inputs_BT)
+    if state.parallel.size > 1:  # sizes cannot be tried out by one process of several
+        rows //= state.parallel.replicas
+        return WorkError(
+            f"{rows} rows a process do not fit into memory", where=f"step {state.step}",
+            remedy=f"try train.micro_rows={max(1, rows // 2)}, for the same result",
+        )  # fmt: skip
     fits = largest_that_fits(state, batch)
     remedy = f"train.micro_rows={fits} fits, with the same result" if fits else "take a smaller model or shorter rows"
     return WorkError(f"{rows} rows at a time do not fit into memory", where=f"step {state.step}", remedy=remedy)

@@ -4,10 +4,11 @@
     Masked             some tokens hidden, some of these shown wrong or as they are (Devlin et al. 2019)    encoders
     SpanCorruption     spans replaced by one sentinel each, to be written out after it (Raffel et al. 2020)  T5
     Denoising          spans replaced by one mask each, the whole text to be written again (Lewis et al. 2020)  BART
+    Pairs              the target of each source: translations, summaries, answers         encoder-decoders
 
-Rows are (B, T + 1) token ids as the sampler gives them: documents on end, each begun by the special token. What is
-drawn is drawn anew at every step ("dynamic masking", Liu et al. 2019), and the same again for the same step, so a run
-that was stopped goes on with the same batches.
+Rows are (B, T + 1) token ids as the sampler gives them: documents on end, each begun by the special token; how pairs
+stand in them, `tokens.pairs` says. What is drawn is drawn anew at every step ("dynamic masking", Liu et al. 2019), and
+the same again for the same step, so a run that was stopped goes on with the same batches.
 """
 
 from __future__ import annotations
@@ -186,6 +187,32 @@ class Denoising:
         return _packed(_by_document(rows_BT1, seed, step, self.share, self.mean, pair), self.start)
 
 
+_HALVES = Shares(source=0.5, target=0.5)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Write the target of each source.
+
+    Attributes:
+        end: id that ends source and target.  start: id that a target begins with.
+        shares: of the data (`PairStream.sides`).
+    """
+
+    end: int
+    start: int
+    shares: Shares = _HALVES
+
+    def __call__(self, rows_BT1: np.ndarray, seed: int = 0, step: int = 0) -> Batch:
+        filled = [np.trim_zeros(row, "b") for row in rows_BT1]  # END_OF_TEXT_ID fills rows, and ends no pair
+        return _packed([[self.pair(text) for text in _texts(row)] for row in filled], self.start)
+
+    def pair(self, document: np.ndarray) -> Pair:
+        """Source and target of a document of a `PairStream`."""
+        cut = int((document == self.end).argmax()) + 1
+        return document[1:cut], np.append(document[cut:], self.end)
+
+
 def pairs(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], start: int) -> Batch:
     """A batch of translations, summaries, questions and answers: token ids, each with its end; one pair a row."""
     return _packed([[(np.asarray(s), np.asarray(t))] for s, t in zip(sources, targets, strict=True)], start)
@@ -194,6 +221,11 @@ def pairs(sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], st
 def _begins(spans: np.ndarray) -> np.ndarray:
     """True at the first place of each stretch of True."""
     return np.asarray(spans & ~np.concatenate([[False], spans[:-1]]))
+
+
+def _texts(row: np.ndarray) -> list[np.ndarray]:
+    """The documents, or pieces of them, that a row holds."""
+    return np.split(row, np.flatnonzero(row[1:] == END_OF_TEXT_ID) + 1)
 
 
 def _by_document(
@@ -209,8 +241,7 @@ def _by_document(
     made = []
     for b, row in enumerate(rows_BT1[:, :-1]):
         rng = np.random.default_rng([seed, step, b])
-        texts = np.split(row, np.flatnonzero(row[1:] == END_OF_TEXT_ID) + 1)
-        made.append([pair(text, noise_spans(len(text), share, mean, rng)) for text in texts])
+        made.append([pair(text, noise_spans(len(text), share, mean, rng)) for text in _texts(row)])
     return made
 
 

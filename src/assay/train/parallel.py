@@ -127,6 +127,8 @@ class _LossOf(nn.Module):
 class DataParallel(_ByRows):
     """The whole model in every process (torch.nn.parallel.DistributedDataParallel)."""
 
+    _model: Any = None
+
     def computes(self, model: nn.Module) -> LossFunction:
         # The pooler of an encoder has no part in its loss; DDP would wait for its gradient.
         unused = any(name.startswith("pooler.") for name, _ in model.named_parameters())
@@ -139,6 +141,9 @@ class DataParallel(_ByRows):
 
     def piece(self, last: bool) -> AbstractContextManager[None]:
         return nullcontext() if last else self._model.no_sync()
+
+    def forget(self) -> None:
+        self._model = None
 
 
 def _outside_inference_mode(loss: Any) -> Callable[..., Loss]:
@@ -159,6 +164,7 @@ class Sharded(_ByRows):
 
     keeps_masters = True
     stores_whole = False
+    _root: Any = None
 
     def lay_out(self, model: nn.Module, dtype: torch.dtype) -> None:
         from torch.distributed.device_mesh import init_device_mesh
@@ -184,3 +190,6 @@ class Sharded(_ByRows):
         self._root.set_requires_gradient_sync(last)
         self._root.set_is_last_backward(last)
         yield
+
+    def forget(self) -> None:
+        self._root = None

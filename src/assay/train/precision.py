@@ -25,18 +25,25 @@ DTYPES: dict[str, torch.dtype] = {
 }
 
 
+LEAST_SCALE = 1e-4  # fairseq's bound, too: gradients that overflow below it are no numbers at any scale
+
+
 class LossScale:
     """A factor of the loss that is as large as the gradients allow: halved when one overflows (that step is left
     out), doubled after `patience` steps without.
 
     Args:
         device: where the gradients are.
+
+    Attributes:
+        exhausted: it was halved below what any gradient that is a number could need.
     """
 
     def __init__(self, device: str | torch.device, start: float = 2.0**16, patience: int = 2000) -> None:
         self.patience = patience
         self.value = torch.tensor(start, dtype=torch.float32, device=device)
         self._good = torch.tensor(0, dtype=torch.int64)
+        self.exhausted = False
 
     def unscaled(self, gradients: Iterable[Tensor], everywhere: Callable[[bool], bool] = bool) -> bool:
         """Divide the gradients by the factor, in place; False, and another factor, where one has overflowed.
@@ -49,6 +56,7 @@ class LossScale:
         finite = bool(torch.stack([g.abs().max() for g in own if g.numel()]).isfinite().all())
         if not everywhere(finite):
             self.value.mul_(0.5)
+            self.exhausted = float(self.value) < LEAST_SCALE
             self._good.zero_()
             return False
         self._good += 1

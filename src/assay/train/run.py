@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import InputError, WorkError, interrupted
-from assay.models.build import Neural, build
+from assay.models.build import ModelConfig, Neural, build
 from assay.models.protocol import Batch
 from assay.present.numbers import fixed
 from assay.present.progress import Progress
@@ -39,7 +39,7 @@ from assay.train.memory import fits, out_of_memory, told_of_weights
 from assay.train.peak import gemm_peak
 from assay.train.profiling import Profiler
 from assay.train.schedules import Schedule
-from assay.train.shards import full, local
+from assay.train.shards import dealt_out, full, local
 from assay.train.telemetry import Nothing, Telemetry, memory_bytes
 from assay.train.world import ALONE, Alone
 
@@ -76,6 +76,7 @@ class Keeping:
     tensorboard: bool = False
     profile: int | None = None
     loaders: int = 0
+    first: Mapping[str, Any] = field(default_factory=dict)  # what the first record says
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        model: in float32, the best weights or the last ones.
+        model: in float32, the best weights or the last ones; where processes share weights, that of all but the first
+            is a shape without numbers.
         step: of these weights.
         train_loss: of the last record, in nats a token.
         evaluations: by split.
@@ -167,6 +169,7 @@ class Run:
         if initial is not None:
             self.state.begin_with(initial)
         self.state.optimizer.watched = True
+        self.roles = sorted(set(self.state.model.roles().values()))
         if plan.average is not None and not parallel.stores_whole:
             raise InputError(
                 "an average of weights that processes share is not kept", where="train.average",
@@ -183,6 +186,8 @@ class Run:
         self.telemetry = (
             Telemetry(folder, self.state.step, tensorboard=keeping.tensorboard) if parallel.is_first else Nothing()
         )
+        if self.telemetry.empty:
+            self.telemetry.write("run", 0, keeping.first)
         self.writer = checkpoint.Background()
         self.peak = gemm_peak(plan.spec.dtype, self.device) * parallel.size
         self.saved_at = self.stepped_at = time.monotonic()
@@ -217,9 +222,9 @@ class Run:
                     self._save()
                     raise
                 except LossNotFinite as error:
-                    raise self._with_documents(error.step) from error
+                    raise self._with_documents(error.step, error.what) from error
             if not fitted:
-                raise self._too_large()
+                raise out_of_memory(self.state, self.data.feed.batch(self.state.step))
             if wanted is not None and self.profiler.seen < wanted:
                 self.progress.warn("short_trace", wanted=wanted, n=max(0, self.profiler.seen))
             self._save(only_if_new=True)
@@ -259,15 +264,16 @@ class Run:
         read = self.data.feed.tokens(done) - self.data.feed.tokens(done - sums.steps)
         self.read, self.stepping = self.read + read, self.stepping + sums.seconds
         speed = read / sums.seconds if sums.seconds else None
-        norm = self.state.optimizer.gradient_norm
+        norm, rates = self.state.optimizer.gradient_norm, self.plan.spec.optimizer
         n_bytes, by_source = sum(sums.spelled.values()), sorted(sums.nll.items())
         record: dict[str, Any] = {
             "tokens": self.data.feed.tokens(done),
             "loss": self.train_loss,
             "bits_per_byte": sum(sums.nll.values()) / LN2 / n_bytes if n_bytes else None,
-            **{f"loss/{s}": nll / max(1, sums.tokens[s]) for s, nll in by_source},
+            **{f"loss/{s}": nll / sums.tokens[s] for s, nll in by_source if sums.tokens[s]},
             **{f"bits_per_byte/{s}": nll / LN2 / sums.spelled[s] for s, nll in by_source if sums.spelled.get(s)},
-            "learning_rate_factor": self.plan.schedule.factor(done - 1),
+            "learning_rate_factor": (factor := self.plan.schedule.factor(done - 1)),
+            **{f"learning_rate/{role}": getattr(rates, f"{role}_lr") * factor for role in self.roles},
             "gradient_norm": float(norm) if norm is not None else None,
             "tokens_per_second": speed,
             "mfu": self._mfu(speed),
@@ -335,11 +341,17 @@ class Run:
         self.state.refresh()
 
     def _weights(self) -> dict[str, Tensor]:
-        """What is kept of the run, a copy: the averages where there are any, else the weights; float32, whole."""
+        """What is kept of the run, a copy: the averages where there are any, else the weights; float32, whole. Where
+        processes share the weights, the first one alone has them."""
         if self.average is not None:
             return self.parallel.stored(self.average.tensors(), {name: [name] for name in self.state.masters})
         state = {n: t.clone() for n, t in self.state.tensors().items() if n.startswith("model.")}
-        return {name.removeprefix("model."): tensor for name, tensor in full(state).items()}
+        keep = self.parallel.is_first or self.parallel.stores_whole
+        return {name.removeprefix("model."): tensor for name, tensor in full(state, keep=keep).items()}
+
+    def _owners(self) -> dict[str, list[str]]:
+        """Of which parameter each sum of the averages is."""
+        return {f"average.{name}": [name] for name in self.state.masters}
 
     def _enough(self) -> bool:
         if self.plan.patience is None or not self.history:
@@ -366,7 +378,8 @@ class Run:
         if not self.parallel.everywhere(finite):
             raise self._with_documents(self.state.step - 1)
         if self.average is not None:
-            state |= {f"average.{name}": tensor.clone() for name, tensor in self.average.state().items()}
+            sums = {f"average.{name}": tensor.clone() for name, tensor in self.average.state().items()}
+            state |= self.parallel.stored(sums, self._owners())
         extra = {
             "history": self.history,
             "sums": self.sums.__dict__,
@@ -404,7 +417,8 @@ class Run:
                 remedy="choose another --out",
             )  # fmt: skip
         if self.average is not None:
-            self.average.load({k.removeprefix("average."): t for k, t in state.items() if k.startswith("average.")})
+            own = self.parallel.taken({k: t for k, t in state.items() if k.startswith("average.")}, self._owners())
+            self.average.load({name.removeprefix("average."): tensor for name, tensor in own.items()})
         self.state.load(state)
         self.history = [(int(step), float(loss)) for step, loss in extra["history"]]
         self.sums = _Sums(**extra["sums"])
@@ -432,37 +446,47 @@ class Run:
         """Evaluate what is kept."""
         self.writer.wait()
         self.parallel.barrier()
-        step, weights = self.state.step, self._weights()
-        if self.keeping.best and (found := checkpoint.newest(self.folder / BEST, self._passed_over)):
-            weights = found[0]
-            step = int(weights.pop("step"))
-        model = self._model(weights)
-        evaluations = {}
-        on_device = self._model(weights).to(self.device)
+        step, weights = self._kept()
+        on_device, evaluations = self._computing(weights), {}
         for split, held_out in self.data.held_out.items():
             evaluations[split] = held_out.evaluate(on_device, self.device)
             self._refuse_no_number(evaluations[split], step)
             self.telemetry.write("final", self.state.step, {"split": split, **_told(evaluations[split])})
         speed = self.read / self.stepping if self.stepping else None
+        model = self._model(weights) if weights else _shape_of(self.plan.spec.model)
         return Outcome(
             model, step, self.state.step, self.data.feed.tokens(self.state.step), self.train_loss, evaluations,
             speed, self._mfu(speed), self.meter.spent(), early,
         )  # fmt: skip
 
+    def _kept(self) -> tuple[int, dict[str, Tensor]]:
+        """The step of the best weights, or of the last ones, and themselves, as `_weights` has them."""
+        step, weights = self.state.step, self._weights()
+        if not self.keeping.best:
+            return step, weights
+        found = None
+        if self.parallel.is_first or self.parallel.stores_whole:
+            found = checkpoint.newest(self.folder / BEST, self._passed_over)
+        if found is not None:
+            weights = found[0]
+            step = int(weights.pop("step"))
+        return self.parallel.agreed(step), weights
+
+    def _computing(self, weights: Mapping[str, Tensor]) -> Neural:
+        """A model with these weights in float32 where it computes; where processes share weights, each has its part."""
+        if self.parallel.stores_whole:
+            return self._model(weights).to(self.device)
+        model = build(self.plan.spec.model, None)
+        self.parallel.lay_out(model, torch.float32)
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.copy_(dealt_out(weights.get(name), parameter))
+        return model.eval()
+
     def _refuse_no_number(self, found: Evaluation, done: int) -> None:
         """Refuse to go on with weights under which held-out text has no loss."""
         if not math.isfinite(found.loss):
             raise self._with_documents(done - 1, "the loss of held-out text is not a number after this step")
-
-    def _too_large(self) -> WorkError:
-        """The error of a batch that does not fit."""
-        if self.parallel.size > 1:  # sizes cannot be tried out by one process of several
-            rows = len(self.data.feed.batch(self.state.step).inputs_BT) // self.parallel.replicas
-            return WorkError(
-                f"{rows} rows a process do not fit into memory", where=f"step {self.state.step}",
-                remedy=f"try train.micro_rows={max(1, rows // 2)}, for the same result",
-            )  # fmt: skip
-        return out_of_memory(self.state, self.data.feed.batch(self.state.step))
 
     def _with_documents(self, step: int, what: str = "the loss or its gradient is not a number") -> WorkError:
         """The error of a loss that is no number, with the documents that the step read."""
@@ -487,9 +511,15 @@ def _by_source(sources_BT: np.ndarray, *values_BT: np.ndarray) -> list[Any]:
     return [found, *(np.array([values[sources_BT == source].sum() for source in found]) for values in values_BT)]
 
 
+def _shape_of(config: ModelConfig) -> Neural:
+    """A model without numbers."""
+    with torch.device("meta"):
+        return build(config, None)
+
+
 def _told(found: Evaluation) -> dict[str, Any]:
     """An evaluation as a record."""
-    by_source = found.by_source()
+    by_source = {source: own for source, own in found.by_source().items() if own.sum("n_tokens")}
     return {
         "loss": found.loss,
         "bits_per_byte": found.bits_per_byte,

@@ -1,7 +1,8 @@
 """Learning rates over a run, as factors of the peak; all begin with a linear warmup.
 
 Constant            the peak to the end
-Linear              down to `final` at the end
+Linear              down to `final` when all steps are done; the last one is one step above it, as in PyTorch and
+                    transformers, so that with `final` 0 it still teaches something
 Cosine              down along half a wave (Loshchilov and Hutter 2017)
 CosineRestarts      several such halves, each as long as the last times `factor_length` (SGDR)
 WarmupStableDecay   a constant part that any number of branches can leave, and a decay of 1 - sqrt(progress) at the
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 
@@ -37,7 +39,7 @@ class Constant:
 
 @dataclass(frozen=True)
 class Linear:
-    """From the peak after the warmup to `final` at the last of `total` steps."""
+    """From the peak after the warmup to `final` after the last of `total` steps."""
 
     warmup: int
     total: int
@@ -49,7 +51,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Cosine:
-    """From the peak after the warmup along half a wave to `final` at the last of `total` steps."""
+    """From the peak after the warmup along half a wave to `final` after the last of `total` steps."""
 
     warmup: int
     total: int
@@ -61,18 +63,19 @@ class Cosine:
 
 @dataclass(frozen=True)
 class CosineRestarts:
-    """Half waves one after another: the first is `length` steps long, each other `growth` times the one before."""
+    """Half waves one after another: the first is `length` steps long, each other `growth` times the one before. A
+    fraction as the length makes them end with a run that they do not divide."""
 
     warmup: int
-    length: int
+    length: int | Fraction
     growth: float = 1.0
     final: float = 0.0
 
     def factor(self, step: int) -> float:
-        place, length = float(step - self.warmup), float(self.length)
+        place, length = Fraction(step - self.warmup), Fraction(self.length)
         while place >= length:
-            place, length = place - length, length * self.growth
-        return _rising(step, self.warmup) * _wave(max(0.0, place) / length, self.final)
+            place, length = place - length, length * Fraction(self.growth)
+        return _rising(step, self.warmup) * _wave(float(max(Fraction(0), place) / length), self.final)
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,8 @@ class WarmupStableDecay:
 
 
 def _progress(step: int, warmup: int, total: int) -> float:
-    """0 at the end of the warmup, 1 at the last step and after it."""
-    return min(1.0, max(0, step - warmup) / max(1, total - 1 - warmup))
+    """0 at the end of the warmup, 1 after the last step."""
+    return min(1.0, max(0, step - warmup) / max(1, total - warmup))
 
 
 def _wave(progress: float, final: float) -> float:

@@ -3,6 +3,7 @@
     local(tensor)            this process's part, the memory itself; a plain tensor is its own part
     placed(tensor, like)     a whole tensor -> the part that `like` says; no process sends another anything
     full(tensors)            parts -> whole tensors on the CPU
+    dealt_out(tensor, like)  the same where the first process alone has the whole
     save_sharded / load_sharded    a folder of safetensors, one file a process; read by any number of processes
 
 A shared tensor is PyTorch's DTensor: it knows its whole shape, and which dimension is cut. The folders are written by
@@ -59,6 +60,18 @@ def placed(tensor: Any, like: Any, name: str = "a tensor") -> Tensor:
 
     # Every process has the whole tensor and cuts its own part out.
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def dealt_out(tensor: Tensor | None, like: Any) -> Tensor:
+    """A tensor that the first process has whole -> the part that `like` says, in every process; all have to ask."""
+    if not is_shared(like):
+        made = torch.empty_like(like) if tensor is None else tensor.to(like.device)
+        torch.distributed.broadcast(made, src=0)
+        return made
+    from torch.distributed.tensor import distribute_tensor
+
+    made = torch.empty(like.shape, dtype=like.dtype) if tensor is None else tensor
+    return distribute_tensor(made.to(like.device), like.device_mesh, like.placements, src_data_rank=0)
 
 
 def _wrapped(part: Tensor, mesh: Any, placements: Sequence[Any], shape: Sequence[int]) -> Any:

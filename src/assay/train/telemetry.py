@@ -1,5 +1,6 @@
 """What a run tells while it goes: one JSON line a record, and TensorBoard's events where they are asked for.
 
+    {"kind": "run", "step": 0, "dtype": "bfloat16", "tokens_per_second/float32": 9e4, ...}      the first of all
     {"kind": "train", "step": 200, "tokens": 819200, "loss": 4.1, "loss/news": 4.3, "bits_per_byte": 1.5, ...}
     {"kind": "eval", "step": 200, "split": "eval", "loss": 4.0, "loss/news": 4.2, "bits_per_byte/news": 1.4, ...}
 
@@ -35,6 +36,9 @@ class Telemetry:
         step: records after it are dropped: the run goes on from there.
         tensorboard: write its events, too.
 
+    Attributes:
+        empty: nothing was told before.
+
     Raises:
         InputError: TensorBoard is asked for and not installed.
     """
@@ -44,6 +48,7 @@ class Telemetry:
         with disk_errors(self._path):
             folder.mkdir(parents=True, exist_ok=True)
         kept = [record for record in read(folder) if record["step"] <= step]
+        self.empty = not kept
         write_atomic(self._path, "".join(json.dumps(record) + "\n" for record in kept))
         self._file = self._path.open("a", encoding="utf-8")
         self._events: Any = _events(folder / EVENTS, step) if tensorboard else None
@@ -70,7 +75,7 @@ class Nothing(Telemetry):
     """Writes nothing: the telemetry of all processes but the first."""
 
     def __init__(self) -> None:
-        pass
+        self.empty = False
 
     def write(self, kind: str, step: int, record: Mapping[str, Any]) -> None:
         pass

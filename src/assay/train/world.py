@@ -144,6 +144,9 @@ class Alone:
         loss: LossFunction = model.loss  # type: ignore[assignment]
         return loss
 
+    def forget(self) -> None:
+        """Let go of the model that was laid out last."""
+
     def share(self, batch: Batch) -> Batch:
         """This process's rows of a batch.
 

@@ -120,7 +120,7 @@ def augmented(batch: pa.RecordBatch, how: Augmentation) -> tuple[pa.RecordBatch,
             changed, _, _ = compared(before, after)
             mask = pa.array(changed)
             variant = f"augment {how.drop!r} {how.swap!r} {how.synonyms!r} {how.seed} {copy}"
-            made.append(documents.altered(part.filter(mask), after.column.filter(mask), variant))
+            made.append(documents.uncounted(documents.altered(part.filter(mask), after.column.filter(mask), variant)))
             rows.append(np.flatnonzero(changed))
             alike += ~changed
         copies, at = together(made[1:]), np.concatenate([rows[0][:0], *rows[1:]])

@@ -232,6 +232,8 @@ def damaged(batch: pa.RecordBatch, how: Damage) -> tuple[pa.RecordBatch, dict[st
         "added": pa.array(came, pa.int32()),
     }
     altered = made.filter(pa.array(placed))
+    if defect.adds:
+        altered = documents.uncounted(altered)
     new = pa.record_batch([marks.get(name, _column(altered, name)) for name in PLANTED.names], PLANTED)
     stays = np.ones(len(batch), dtype=bool)
     if not defect.adds:

@@ -5,6 +5,7 @@
 
 Temperature T draws labels towards one another: p_i is proportional to n_i^(1/T), n_i the bytes of label i (Conneau et
 al. 2020, Xue et al. 2021 with alpha = 1/T); the total stays what it is. A weight w gives w times as much of a source.
+The weight of a document is what `dedup` left beside it: how many copies it stands for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from assay.corpus import documents
@@ -23,6 +25,7 @@ from assay.corpus.altering.counting import by_source, summed
 from assay.corpus.altering.edits import in_rows, seeds, share, together
 from assay.errors import InputError
 
+COPIES = "copies"
 Label = Literal["source", "language"]
 _SALT = 0xC0B1
 MOST = 1000.0
@@ -57,13 +60,15 @@ def tempered(amounts: Mapping[str, float], temperature: float) -> dict[str, floa
 
 
 def weighted(text: str, names: Sequence[str]) -> dict[str, float]:
-    """`a=2,b=0.5` as numbers; sources that are not named have 1.
+    """`a=2,b=0.5` as numbers; sources that are not named have 1. `copies` is of documents (`by_copies`).
 
     Raises:
         InputError: there is no such source, or the number is none.
     """
     made = dict.fromkeys(names, 1.0)
     for pair in filter(None, (part.strip() for part in text.split(","))):
+        if pair == COPIES:
+            continue
         name, _, number = pair.rpartition("=")
         where = f"--weights {pair}"
         if name not in made:
@@ -79,14 +84,35 @@ def weighted(text: str, names: Sequence[str]) -> dict[str, float]:
     return made
 
 
+def by_copies(text: str) -> bool:
+    """Whether weights ask for each document as often as the copies that it stands for."""
+    return COPIES in (part.strip() for part in text.split(","))
+
+
+def most_copies(parts: Sequence[Path]) -> dict[str, int]:
+    """The most copies that a document stands for, of each source; nothing where none says."""
+    table = pl.read_parquet(list(parts), columns=["source", COPIES], glob=False).drop_nulls(COPIES)
+    return dict(table.group_by("source").agg(pl.col(COPIES).max()).sort("source").iter_rows())
+
+
 def resampled(
-    batch: pa.RecordBatch, times: Mapping[str, float], label: Label, weights: Mapping[str, float], seed: int
+    batch: pa.RecordBatch,
+    times: Mapping[str, float],
+    label: Label,
+    weights: Mapping[str, float],
+    seed: int,
+    *,
+    counted: bool = False,
 ) -> tuple[pa.RecordBatch, dict[str, Any]]:
-    """Each document as often as its label and its source want it: the whole copies, and one more with the chance that
-    is left. The first is the document itself, others are altered copies of the same text. Counts by source:
-    `repeated` (copies beyond the first), `left_out`."""
+    """Each document as often as its label, its source and, if `counted`, the copies that it stands for want it: the
+    whole copies, and one more with the chance that is left. What was counted stands for itself alone then. The first is
+    the document itself, others are altered copies of the same text. Counts by source: `repeated` (copies beyond the
+    first), `left_out`."""
     by_label = _numbers(labels(batch, label), times)
     wanted = by_label * _numbers(batch.column("source"), weights)
+    if counted:
+        wanted = wanted * np.minimum(batch.column(COPIES).fill_null(1).to_numpy(), MOST)
+        batch = documents.uncounted(batch)
     chance = share(seeds(batch.column("doc_id"), seed ^ _SALT))
     count = np.floor(wanted).astype(np.int64)
     count += chance < wanted - count
@@ -94,7 +120,8 @@ def resampled(
     for copy in range(1, int(count.max(initial=0))):
         rows = np.flatnonzero(count > copy)
         parents = batch.take(pa.array(rows))
-        copies.append(documents.altered(parents, parents.column("text"), f"resample {seed} {copy}"))
+        made = documents.altered(parents, parents.column("text"), f"resample {seed} {copy}")
+        copies.append(documents.uncounted(made))
         at.append(rows)
     first = np.flatnonzero(count > 0)
     stays = batch.take(pa.array(first))

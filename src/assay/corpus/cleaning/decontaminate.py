@@ -12,6 +12,7 @@ a corpus of Chinese laws in an examination that only names the same authorities 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ import pyarrow.parquet as pq
 
 from assay.corpus import documents
 from assay.corpus.cleaning import overlap
-from assay.corpus.reading.source import ReadOptions, ReadReport, open_sources
+from assay.corpus.reading.source import ReadOptions, ReadReport, met, open_sources
 from assay.corpus.text import characters as ch
 from assay.errors import InputError, WorkError
 from assay.present.words import Both
@@ -95,7 +96,8 @@ def read_items(
     if not texts:
         what = f"the evaluation set is empty (rows without text: {report.empty}, broken: {report.bad_rows})"
         raise InputError(what, where=", ".join(uris), remedy=f"name files with items in them with {option}")
-    return pa.table([ids, texts], schema=ITEMS), {"empty": report.empty, "bad_rows": report.bad_rows}, sources.notices
+    counts = {"empty": report.empty, "bad_rows": report.bad_rows}
+    return pa.table([ids, texts], schema=ITEMS), counts, [*sources.notices, *met(asdict(report))]
 
 
 def indexed(items: pa.Table, shape: Shape) -> overlap.Index:

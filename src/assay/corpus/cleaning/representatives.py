@@ -28,7 +28,8 @@ CLUSTERED = pa.schema(
         pa.field("copies", pa.int64(), nullable=False),
     ]
 )
-"""cluster: the smallest document id in it. copies: how many documents are in the cluster, itself among them."""
+"""cluster: the smallest document id in it. copies: how many documents are in the cluster, itself among them, or what
+they say that they stand for, together."""
 _LARGEST = 10
 
 
@@ -40,6 +41,7 @@ def represent(
     keep: Keep,
     by: str | None,
     out: Path,
+    scores: Sequence[pl.DataFrame] = (),
 ) -> dict[str, Any]:
     """Write `decisions.parquet` into the folder `out`; rows are those of the documents, in their order.
 
@@ -47,7 +49,8 @@ def represent(
         texts, signals, twins: the parts of documents, signals (None where the first is kept) and duplicates.
         level: exact: equal text; near: shingle sets alike to 0.7.
         keep: the first, the one with the most characters, or the one for which `by` is largest.
-        by: an SQL expression over signals (`rules.parsed`), for "best".
+        by: an SQL expression over signals and scores (`rules.parsed`), for "best".
+        scores: more columns, in the documents' order.
 
     Returns:
         counts: documents, kept, clusters of several, the largest; by source how many are kept and how many are copies
@@ -55,10 +58,11 @@ def represent(
     """
     cluster = "cluster" if level == "near" else "exact_cluster"
     marks = pl.read_parquet(list(twins), columns=["doc_id", cluster], glob=False).rename({cluster: "cluster"})
-    order = preferred(texts, signals, keep, by).join(marks, on="doc_id", how="left", maintain_order="left")
+    order = preferred(texts, signals, keep, by, scores).join(marks, on="doc_id", how="left", maintain_order="left")
     order = order.sort("cluster", maintain_order=True).with_columns(
         keep=pl.int_range(pl.len()).over("cluster") == 0,
-        copies=pl.len().over("cluster"),
+        size=pl.len().over("cluster"),
+        copies=pl.col("copies").fill_null(1).sum().over("cluster"),
         of=pl.col("source").first().over("cluster"),
     )
     made = order.sort("row")
@@ -68,13 +72,20 @@ def represent(
     return _summary(made)
 
 
-def preferred(texts: Sequence[Path], signals: Sequence[Path] | None, keep: Keep, by: str | None) -> pl.DataFrame:
+def preferred(
+    texts: Sequence[Path],
+    signals: Sequence[Path] | None,
+    keep: Keep,
+    by: str | None,
+    scores: Sequence[pl.DataFrame] = (),
+) -> pl.DataFrame:
     """All documents, the most preferred first, each with its number as `row`; see `represent`."""
-    columns = ["doc_id", "source", "origin", "ordinal", "n_bytes", "language", "script"]
+    columns = ["doc_id", "source", "origin", "ordinal", "n_bytes", "language", "script", "copies"]
     table = pl.read_parquet(list(texts), columns=columns, glob=False).with_row_index("row")
+    table = pl.concat([table, *scores], how="horizontal")
     value = pl.lit(0)
     if signals is not None and keep != "first":
-        needed = ["n_chars"] if keep == "longest" or by is None else _signals_in(by, columns)
+        needed = ["n_chars"] if keep == "longest" or by is None else _signals_in(by, table.columns)
         marks = pl.read_parquet(list(signals), columns=["doc_id", *needed], glob=False)
         table = table.join(marks, on="doc_id", how="left", maintain_order="left")
         value = pl.col("n_chars") if keep == "longest" or by is None else parsed(by).cast(pl.Float64)
@@ -87,7 +98,7 @@ def _signals_in(by: str, known: Sequence[str]) -> list[str]:
 
 
 def _summary(made: pl.DataFrame) -> dict[str, Any]:
-    several = made.filter(pl.col("keep") & (pl.col("copies") > 1))
+    several = made.filter(pl.col("keep") & (pl.col("size") > 1))
     largest = several.sort("copies", "cluster", descending=[True, False]).head(_LARGEST)
     sources = made.group_by("source").agg(
         documents=pl.len(),

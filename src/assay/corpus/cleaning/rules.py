@@ -230,23 +230,29 @@ def _named(name: str) -> tuple[Rule, ...]:
     raise InputError("there is no such pack or rule", where=f"--pack {name}", remedy=remedy)
 
 
-def parsed(text: str, lists: Sequence[str] | None = None) -> pl.Expr:
+_CONDITION = "n_words > 50 AND letters >= 0.6"
+_EXAMPLES = {"--by": "alpha_words - flagged_words"}
+
+
+def parsed(text: str, lists: Sequence[str] | None = None, option: str = "--where") -> pl.Expr:
     """An SQL expression over signals and COLUMNS, such as `n_words > 50 AND letters >= 0.6`, as a Polars expression.
 
     Args:
         lists: signals of lists of words, and scores of models, that there are besides; None: whatever it asks about is
             there, since it was looked at before.
+        option: what the expression was given with.
 
     Raises:
         InputError: it cannot be read, or asks about what there is not.
     """
-    where = f"--where {text}"
+    where = f"{option} {text}"
     try:
         made = pl.sql_expr(text)
         asks = made.meta.root_names()
     except Exception as error:  # Polars has several kinds, all with their text
         what = f"cannot be read as an expression ({' '.join(str(error).split())[:120]})"
-        raise InputError(what, where=where, remedy="write it as SQL: n_words > 50 AND letters >= 0.6") from error
+        remedy = f"write it as SQL: {_EXAMPLES.get(option, _CONDITION)}"
+        raise InputError(what, where=where, remedy=remedy) from error
     known = asks if lists is None else [*scoring.NAMES, *COLUMNS, *lists]
     for name in asks:
         if name not in known:
@@ -254,6 +260,6 @@ def parsed(text: str, lists: Sequence[str] | None = None) -> pl.Expr:
             remedy = f"did you mean {near[0]}?" if near else "signals are listed in docs/corpus.md"
             raise InputError(f"there is no signal {name}", where=where, remedy=remedy)
     if not asks:
-        remedy = "write a condition on a signal, such as n_words > 50"
+        remedy = f"ask about a signal, such as {_EXAMPLES.get(option, _CONDITION)}"
         raise InputError("asks about no signal", where=where, remedy=remedy)
     return made

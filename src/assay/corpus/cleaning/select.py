@@ -21,7 +21,7 @@ from assay.corpus import documents
 from assay.corpus.cleaning.rules import Expression, Rule
 from assay.store import Stage
 
-DECIDED_BY_RULES = Stage("decisions", 1)
+DECIDED_BY_RULES = Stage("decisions", 2)
 DECISIONS = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),
@@ -31,7 +31,7 @@ DECISIONS = pa.schema(
 )
 """reasons: the names of all rules that fire, in their order."""
 DECIDED = ("copies",)
-"""Columns of decisions that go with the documents that are kept."""
+"""Columns of documents that decisions say anew."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _COLUMNS = ["doc_id", "source", "language", "script", "n_bytes"]
 
@@ -165,5 +165,5 @@ def kept(texts: Sequence[Path], decisions: Path) -> Iterator[pa.RecordBatch]:
         done += batch.num_rows
         wide = pa.Table.from_batches([batch])
         for name in more:
-            wide = wide.append_column(own.schema.field(name), own.column(name))
+            wide = wide.set_column(wide.schema.get_field_index(name), own.schema.field(name), own.column(name))
         yield from wide.filter(own.column("keep")).combine_chunks().to_batches()

@@ -212,19 +212,17 @@ def _verified(pairs: _Pairs, sets: _Sets, label: ch.I64) -> tuple[ch.I64, int]:
 
 
 def jaccard(left: ch.U64, right: ch.U64) -> float:
-    """Similarity of two sorted sets of hashes, each cut to its smallest _SET: exact, or the bottom-k estimate."""
+    """Similarity of two sorted sets of hashes, each cut to its smallest _SET: exact where both are whole, else that of
+    the hashes up to where the first of them is cut: a random sample of the shingles of both."""
+    cut = [hashes[-1] for hashes in (left, right) if len(hashes) >= _SET]
+    if cut:
+        left, right = (hashes[: np.searchsorted(hashes, min(cut), side="right")] for hashes in (left, right))
     both = np.concatenate([left, right])
     if not len(both):
         return 0.0
     both.sort(kind="stable")  # which merges two sorted runs in one pass
-    again = np.flatnonzero(both[1:] == both[:-1]) + 1
-    union, shared = len(both) - len(again), len(again)
-    if max(len(left), len(right)) >= _SET:
-        k = min(len(left), len(right), union)
-        if k >= _SET:
-            bound = np.delete(both, again)[k - 1]
-            return int(np.count_nonzero(both[again] <= bound)) / k
-    return shared / union
+    shared = int(np.count_nonzero(both[1:] == both[:-1]))
+    return shared / (len(both) - shared)
 
 
 def _components(n: int, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -10,49 +10,21 @@
     .epub .pdf   running text (books.py)
 
 A text that is longer than a piece, in whatever format, becomes several documents: it is cut at blank lines, else
-line ends, else anywhere. A row that cannot be used goes to `problem(where, what, remedy)`, which raises (stop) or
-counts (skip). What is wrong with a file as a whole is raised as an `InputError`.
+line ends, else anywhere; a pair of texts stays whole. A row that cannot be used goes to `problem(where, what, remedy)`,
+which raises (stop) or counts (skip). What is wrong with a file as a whole is raised as an `InputError`.
 """
 
 from __future__ import annotations
 
-import csv
-import difflib
-import json
-import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from assay.corpus.reading import books, decode, html, parquet, warc
-from assay.corpus.reading.decode import Problem, printable
-from assay.errors import InputError
+from assay.corpus.documents import Own
+from assay.corpus.reading import books, csv_rows, decode, html, json_rows, lines, parquet, records, running, warc
+from assay.corpus.reading.decode import Problem
 
-TEXT_FIELDS = (
-    "text",
-    "content",
-    "body",
-    "document",
-    "raw_content",
-    "article",
-    "passage",
-    "文本",
-    "内容",
-    "正文",
-)
-_EVAL = ("valid", "validation", "val", "dev", "eval")
-SPLIT_WORDS = {"train": "train", "training": "train", "test": "test", **dict.fromkeys(_EVAL, "eval")}
-_LARGEST_JSON = 256 << 20  # bytes; a line, JSON value or row longer than this is damage, and is never held in memory
-_MEND = "mend the row or pass --on-error skip"
-
-
-class Record(NamedTuple):
-    """What a file says of one text."""
-
-    text: str
-    source: str | None
-    split: str | None
+_VALUES = {".jsonl": json_rows.of_lines, ".json": json_rows.values, ".csv": csv_rows.records}
 
 
 class Row(NamedTuple):
@@ -62,26 +34,13 @@ class Row(NamedTuple):
     text: str
     source: str | None
     split: str | None
-
-
-class Fields(NamedTuple):
-    """Which fields of a record hold what; `text` None means the first of TEXT_FIELDS that is there."""
-
-    text: str | None
-    source: str | None
-    split: str | None
-
-
-RUNNING = (".txt", ".md", ".html", ".htm", ".epub", ".pdf")
-"""Kinds of which a whole file is one text."""
-PACKED = (".epub", ".pdf")
-"""Kinds that are archives themselves, and read from their end: not looked for in another archive."""
+    own: Own | None = None
 
 
 class Reading(NamedTuple):
     """How the texts of a file are read; see `ReadOptions`."""
 
-    fields: Fields
+    fields: records.Fields
     encoding: str | None = None
     extractor: html.Extractor = "resiliparse"
     piece_chars: int = 20_000
@@ -93,7 +52,7 @@ def needs(kinds: set[str], extractor: html.Extractor) -> None:
     Raises:
         InputError: it is not; the remedy says what to install.
     """
-    if kinds & set(_PAGES):
+    if kinds & set(running.PAGES):
         html.needs(extractor)
     if ".pdf" in kinds:
         books.needs_pdf()
@@ -102,359 +61,43 @@ def needs(kinds: set[str], extractor: html.Extractor) -> None:
 def readers(kinds: set[str], extractor: html.Extractor) -> dict[str, str | int]:
     """The versions of what decides which text such files give, where it is not the file alone."""
     made: dict[str, str | int] = {}
-    if kinds & {*_PAGES, ".epub"}:
+    if kinds & {*running.PAGES, ".epub"}:
         made |= html.versions(extractor)
     if ".pdf" in kinds:
         made["pypdf"] = metadata.version("pypdf")
     return made
 
 
-_PAGES = (".html", ".htm", ".warc")
-
-
 def rows(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator[Row]:
     """The rows of one file. `kind` is the format's suffix."""
-    if kind in RUNNING:
-        for ordinal, piece in enumerate(pieces(_running(raw, kind, how, problem), how.piece_chars)):
+    if kind in running.RUNNING:
+        whole = running.text(raw, kind, how.encoding, how.extractor, problem)
+        for ordinal, piece in enumerate(running.pieces(whole, how.piece_chars)):
             yield Row(ordinal, piece, None, None)
         return
     ordinal = 0
     piece_chars = how.piece_chars
-    for text, source, split in _records(raw, kind, how, problem):
-        for piece in [text] if len(text) <= piece_chars else pieces(iter([text]), piece_chars):
+    for text, source, split, own in _records(raw, kind, how, problem):
+        if how.fields.pair is not None or len(text) <= piece_chars:
+            yield Row(ordinal, text, source, split, own)
+            ordinal += 1
+            continue
+        for piece in running.pieces(iter([text]), piece_chars):
             yield Row(ordinal, piece, source, split)
             ordinal += 1
 
 
-def _running(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator[str]:
-    """A file's one text, in parts."""
-    if kind in _PAGES:
-        return iter([_page(raw, how)])
-    if kind in PACKED:
-        return books.epub(raw, problem) if kind == ".epub" else books.pdf(raw, problem)
-    return (block.decode() for block in decode.blocks(raw, how.encoding))
-
-
-def _page(raw: decode.Raw, how: Reading) -> str:
-    """The main text of a page.
-
-    Raises:
-        InputError: it is too large or too deeply nested, or in no encoding that can be told.
-    """
-    parts: list[bytes] = []
-    while sum(map(len, parts)) <= html.LARGEST_PAGE and (part := raw.read()):
-        parts.append(part)
-    try:
-        return html.main_text(b"".join(parts), how.encoding, how.extractor)
-    except html.Unreadable as error:
-        remedy = "leave the page out, or pass --on-error skip to go on without it"
-        raise InputError(str(error), where=raw.where, remedy=remedy) from error
-
-
-def _records(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator[Record]:
+def _records(raw: decode.Raw, kind: str, how: Reading, problem: Problem) -> Iterator[records.Record]:
     fields, encoding = how.fields, how.encoding
     if kind == ".warc":
         for text in warc.texts(raw, problem, encoding, how.extractor):
-            yield Record(text, None, None)
+            yield records.Record(text, None, None)
         return
     if kind == ".parquet":
-        values = parquet.records(raw, lambda names: _columns(raw, names, fields), _LARGEST_JSON, problem)
+        values = parquet.records(raw, lambda names: records.columns(raw, names, fields), lines.LARGEST, problem)
     else:
-        values = {".jsonl": _json_lines, ".json": _json_values, ".csv": _csv_records}[kind](raw, encoding, problem)
+        values = _VALUES[kind](raw, encoding, problem)
     for where, value in values:
-        record = _record(raw.where + where, value, fields, problem)
+        record = records.record(raw.where + where, value, fields, problem)
         if record:
-            yield record
-
-
-def _record(where: str, record: Any, fields: Fields, problem: Problem) -> Record | None:
-    if not isinstance(record, Mapping):
-        problem(where, "the row is not an object with fields", 'write {"text": "..."} on each line')
-        return None
-    name = text_field(record, fields.text)
-    if name is None and not joined_fields(record, fields.text):
-        _no_text(where, list(record), fields.text, problem)
-        return None
-    text = record[name] if name is not None else _joined([record[one] for one in joined_fields(record, fields.text)])
-    if not isinstance(text, str):
-        problem(where, f"field {name!r} is {_kind_of(text)}, not a string", _MEND)
-        return None
-    if _is_half(text):
-        problem(where, f"field {name or fields.text!r} holds half of a surrogate pair", _MEND)
-        return None
-    source = None
-    if fields.source is not None:
-        source = _source(where, record, fields.source, problem)
-        if source is None:
-            return None
-    split = record.get(fields.split) if fields.split else None
-    return Record(text, source, SPLIT_WORDS.get(split.strip().lower()) if isinstance(split, str) else None)
-
-
-def _source(where: str, record: Mapping[str, Any], field: str, problem: Problem) -> str | None:
-    """The label that a record gives itself."""
-    if field not in record:
-        _no_source(where, list(record), field, problem)
-        return None
-    value = record[field]
-    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
-        kind = "empty" if value == "" else _kind_of(value)
-        problem(where, f"field {field!r} is {kind} and names no source", _MEND)
-        return None
-    if _is_half(str(value)):
-        problem(where, f"field {field!r} holds half of a surrogate pair", _MEND)
-        return None
-    return str(value)
-
-
-def _kind_of(value: Any) -> str:
-    return "null" if value is None else type(value).__name__
-
-
-def _is_half(text: str) -> bool:
-    """Whether a lone surrogate stands in a text, which UTF-8 cannot hold."""
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def text_field(names: Any, wanted: str | None) -> str | None:
-    """The field that holds the text: the one wanted, or, where none is, the first usual name that is there."""
-    if wanted is not None:
-        return wanted if wanted in names else None
-    return next((name for name in TEXT_FIELDS if name in names), None)
-
-
-def joined_fields(names: Any, wanted: str | None) -> list[str]:
-    """The fields that are wanted together, as `question+choices`; none where one of them is not there."""
-    several = wanted.split("+") if wanted and "+" in wanted else []
-    return several if all(name in names for name in several) else []
-
-
-def _joined(value: Any) -> str:
-    """All strings and numbers in a value of JSON, a line each."""
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list | tuple):
-        return "\n".join(filter(None, map(_joined, value)))
-    return "" if value is None or isinstance(value, bool) else str(value)
-
-
-def _no_text(where: str, names: list[str], wanted: str | None, problem: Problem) -> None:
-    what = f"no text field {wanted!r}" if wanted else "no field that is known to hold text"
-    remedy = _nearest(wanted, names, "--text-field") if wanted else "name the field with --text-field"
-    problem(where, f"{what}; fields: {_shown(names)}", remedy)
-
-
-def _no_source(where: str, names: list[str], wanted: str, problem: Problem) -> None:
-    what = f"no field {wanted!r} to name the source by; fields: {_shown(names)}"
-    problem(where, what, _nearest(wanted, names, "--source-field"))
-
-
-def _shown(names: list[str]) -> str:
-    first = [printable(str(name)) for name in names[:12]]
-    return ", ".join([*first, "..."] if len(names) > 12 else first) or "none"
-
-
-def _nearest(wanted: str, names: list[str], option: str) -> str:
-    near = difflib.get_close_matches(wanted, [str(name) for name in names], 1)
-    return f"did you mean {option} {printable(near[0])}?" if near else f"name a field that is there with {option}"
-
-
-def lines(blocks: Iterator[bytes], longest: int | None = None) -> Iterator[bytes | int]:
-    """Lines without their b"\\n", split on nothing else; of a line with more than `longest` bytes only its length.
-
-    A line that is too long is let go of while it is read, so that memory is bounded by `longest`.
-    """
-    longest = _LARGEST_JSON if longest is None else longest
-    rest: list[bytes] = []
-    length = 0
-
-    def line(last: bytes) -> bytes | int:
-        size = length + len(last)
-        return b"".join([*rest, last]) if size <= longest else size
-
-    for block in blocks:
-        first, *others = block.split(b"\n")
-        if others:
-            yield line(first)
-            rest, length = [], 0
-            whole = others[:-1]
-            yield from whole if len(block) <= longest else map(line, whole)
-            first = others[-1]
-        length += len(first)
-        if length > longest:
-            rest = []
-        elif first:
-            rest.append(first)
-    if length:
-        yield line(b"")
-
-
-def _too_long(size: int) -> str:
-    return f"a line of {size:,} bytes; more than {_LARGEST_JSON:,} are not read"
-
-
-def _json_lines(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
-    offset = 0
-    for number, line in enumerate(lines(decode.blocks(raw, encoding, strict=False)), 1):
-        start, offset = offset, offset + (line if isinstance(line, int) else len(line)) + 1
-        if isinstance(line, int):
-            problem(f"{raw.where}:{number}", _too_long(line), "write one record on each line")
-            continue
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line.decode())
-        except UnicodeDecodeError as error:
-            bad = decode.undecodable(raw.path, "utf-8", start + error.start, number, line, declared=encoding)
-            problem(bad.where or "", bad.what, bad.remedy)
-            continue
-        except (ValueError, RecursionError) as error:
-            column = f":{error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-            problem(f"{raw.where}:{number}{column}", f"broken JSON: {_why(error)}", _MEND)
-            continue
-        yield f":{number}", record
-
-
-def _why(error: ValueError | RecursionError) -> str:
-    """What Python's JSON reader could not do."""
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg.removesuffix(" starting at").removesuffix(" at")
-    if isinstance(error, RecursionError):
-        return "values are nested too deeply to be read"
-    return f"a number has more than {sys.get_int_max_str_digits():,} digits"
-
-
-def _json_values(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
-    """Values of a JSON file one by one: of its arrays, or those that stand side by side."""
-    del problem  # after a broken value nothing is certain: the file ends there
-    decoder, blocks = json.JSONDecoder(), decode.blocks(raw, encoding)
-    text, position, line, ended, wanted = "", 0, 1, False, 1
-    array, number = False, 0
-    while True:
-        while not ended and len(text) - position < wanted:
-            block = next(blocks, None)
-            ended = block is None
-            text, position = text[position:] + (block or b"").decode(), 0
-        skipped = re.compile(r"[\s,]*" if array else r"\s*").match(text, position)
-        assert skipped is not None
-        line += text.count("\n", position, skipped.end())
-        position = skipped.end()
-        if position == len(text):
-            if not ended:
-                wanted = 1
-                continue
-            if array:
-                raise _broken_json(raw, line, "the array does not end")
-            return
-        if text[position] == ("]" if array else "["):
-            array, position = not array, position + 1
-            continue
-        try:
-            value, end = decoder.raw_decode(text, position)
-        except json.JSONDecodeError as error:
-            if ended or len(text) - position > _LARGEST_JSON:
-                raise _broken_json(raw, line + text.count("\n", position, error.pos), error.msg) from error
-            wanted = 2 * (len(text) - position) + 1
-            continue
-        except (ValueError, RecursionError) as error:
-            raise _broken_json(raw, line, _why(error)) from error
-        line += text.count("\n", position, end)
-        position, wanted, number = end, 1, number + 1
-        yield f": value {number}", value
-
-
-def _broken_json(raw: decode.Raw, line: int, why: str) -> InputError:
-    return InputError(f"broken JSON: {why}", where=f"{raw.where}:{line}", remedy="mend the file or copy it again")
-
-
-def _csv_records(raw: decode.Raw, encoding: str | None, problem: Problem) -> Iterator[tuple[str, Any]]:
-    csv.field_size_limit(_LARGEST_JSON // 4)  # characters, for each of which the reader holds four bytes
-    source = _text_lines(raw, encoding)
-    head = next(source, None)
-    if head is None:
-        return
-    delimiter = max(",;\t", key=head.count)
-    try:
-        names = next(csv.reader([head], delimiter=delimiter))
-    except csv.Error as error:
-        remedy = r"write the file with \n at the ends of its lines"
-        raise InputError(f"broken CSV header: {error}", where=f"{raw.where}:1", remedy=remedy) from error
-    reader = csv.reader(source, delimiter=delimiter, strict=True)
-    while True:
-        where = f":{reader.line_num + 2}"
-        try:
-            values = next(reader, None)
-        except csv.Error as error:
-            problem(f"{raw.where}{where}", f"broken CSV: {error}", _MEND)
-            continue
-        if values is None:
-            return
-        if not values:
-            continue
-        if len(values) != len(names):
-            what = f"{len(values)} columns where the header has {len(names)}"
-            problem(f"{raw.where}{where}", what, "quote the text column, or pass --on-error skip")
-            continue
-        yield where, dict(zip(names, values, strict=True))
-
-
-def _text_lines(raw: decode.Raw, encoding: str | None) -> Iterator[str]:
-    """Lines with their "\\n". One that is too long ends the file: it may stand inside quotes."""
-    for number, line in enumerate(lines(decode.blocks(raw, encoding)), 1):
-        if isinstance(line, int):
-            raise InputError(_too_long(line), where=f"{raw.where}:{number}", remedy="write one record on each line")
-        yield line.decode() + "\n"
-
-
-def _columns(raw: decode.Raw, names: list[str], fields: Fields) -> list[str]:
-    """The columns of a Parquet file to read."""
-    name = text_field(names, fields.text)
-    several = [] if name else joined_fields(names, fields.text)
-    if name is None and not several:
-        _no_text(raw.where, names, fields.text, _raise)
-    if fields.source is not None and fields.source not in names:
-        _no_source(raw.where, names, fields.source, _raise)
-    return [n for n in dict.fromkeys((name, *several, fields.source, fields.split)) if n is not None and n in names]
-
-
-def _raise(where: str, what: str, remedy: str) -> None:
-    raise InputError(what, where=where, remedy=remedy)
-
-
-_BLANK = re.compile(r"\n[ \t\r\f\u3000]*\n")
-
-
-def pieces(texts: Iterator[str], piece_chars: int) -> Iterator[str]:
-    """A long text in pieces of at most `piece_chars` characters that concatenate to it exactly.
-
-    A cut falls after the last blank line in the second half of a piece, else after its last line end, else
-    hard.
-    """
-    rest = ""
-    for text in texts:
-        rest += text
-        start = 0
-        while len(rest) - start > piece_chars:
-            end = _cut(rest, start, start + piece_chars)
-            yield rest[start:end]
-            start = end
-        rest = rest[start:]
-    if rest:
-        yield rest
-
-
-def _cut(text: str, start: int, limit: int) -> int:
-    least = (start + limit) // 2
-    blank = None
-    for blank in _BLANK.finditer(text, least, limit):  # noqa: B007 - the last one is wanted
-        pass
-    if blank is not None:
-        return blank.end()
-    line = text.rfind("\n", least, limit)
-    return line + 1 if line >= 0 else limit
+            yield record._replace(own=records.own(value)) if kind == ".parquet" else record

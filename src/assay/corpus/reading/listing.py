@@ -16,6 +16,8 @@ name of any folder on the way to it, or in the name of the folder that was given
 `news.valid.jsonl`, `valid/news.jsonl` and `news/valid/a.jsonl` all belong to source `news`, and `train.jsonl` to the
 folder that it is in.
 
+Of pairs in two files of lines (`train.en`, `train.zh`), the file of the source side is listed and holds the other.
+
 Links to folders are followed, each folder is read once. The folders of studies are never read: what a study wrote
 would change the corpus that it is about.
 """
@@ -34,12 +36,14 @@ from pathlib import Path, PurePath
 
 from assay.corpus.reading import decode
 from assay.corpus.reading.decode import shown
-from assay.corpus.reading.formats import PACKED, SPLIT_WORDS
+from assay.corpus.reading.records import SPLIT_WORDS
+from assay.corpus.reading.running import PACKED, RUNNING
 from assay.errors import InputError
 from assay.present.words import Both, both
 
 KINDS = (".txt", ".md", ".jsonl", ".json", ".csv", ".parquet", ".html", ".htm", ".warc", ".epub", ".pdf")
 _TEXT = (".txt", ".md", ".jsonl", ".json", ".csv")  # kinds in which a NUL is no text; pages are known to hold some
+UNPAIRED = (*RUNNING, ".warc")  # kinds that hold no pairs
 LOOSE_FILES = 64
 _NO_DATA = ("readme", "license", "licence", "copying", "notice", "changelog", "dataset_infos")
 _STUDY = ("study.json", ".lock")  # what the folder of every study holds
@@ -53,7 +57,9 @@ Skipped = tuple[str, Both]
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to read. `size` is in bytes on disk; `mark` tells whether it is still the file that was listed."""
+    """A file to read. `size` is in bytes on disk; `mark` tells whether it is still the file that was listed.
+
+    `other` has the lines of the target side, where this one has those of the source side; `size` is of both."""
 
     path: Path
     origin: str
@@ -62,6 +68,7 @@ class SourceFile:
     kind: str
     size: int
     mark: tuple[int, int]
+    other: SourceFile | None = None
 
 
 @dataclass(frozen=True)
@@ -73,11 +80,13 @@ class Listing:
 
 @dataclass(frozen=True)
 class _How:
-    """How a listing is made: whether an encoding was given, bad files are skipped, a folder is left out."""
+    """How a listing is made: whether an encoding was given, bad files are skipped, a folder is left out; where pairs
+    are read, the suffixes of two files of lines."""
 
     encoded: bool
     skip: bool
     without: Path | None
+    sides: tuple[str, ...] = ()
 
     def refused(self, path: str | Path, error: OSError) -> Both:
         """Why a path cannot be read, where such paths are skipped.
@@ -118,6 +127,7 @@ def listing(
     skip: bool = False,
     without: Path | None = None,
     copies: Mapping[Path, str] | None = None,
+    pair: tuple[str, str] | None = None,
 ) -> Listing:
     """Everything to read below `uris`, sorted by origin.
 
@@ -127,11 +137,13 @@ def listing(
         skip: what cannot be opened is skipped and said, not an error.
         without: a folder that is not entered, such as the one that results go to.
         copies: folders that stand for others, and names for those: what lies in two such of one name is one file.
+        pair: pairs are read: from rows with fields of these names, or two files of lines with these suffixes.
 
     Raises:
         InputError: a path does not exist or cannot be read, or there is nothing to read.
     """
-    how = _How(encoded, skip, without.resolve() if without else None)
+    sides = tuple(f".{name.lower()}" for name in pair or ())
+    how = _How(encoded, skip, without.resolve() if without else None, sides)
     skipped: list[Skipped] = []
     roots = _roots(uris, how, skipped)
     files: list[SourceFile] = []
@@ -176,6 +188,8 @@ def _roots(uris: list[str], how: _How, skipped: list[Skipped]) -> list[Path]:
         if of_study:
             remedy = "name the folder that holds the texts, or choose another --out"
             raise InputError("this is the folder of a study, not of texts", where=shown(uri), remedy=remedy)
+        if how.sides and not root.is_dir() and _kind(root) == how.sides[1]:  # its pairs are listed by the other side
+            root = _beside(root, how.sides[0])
         roots.append(root)
     return list(dict.fromkeys(roots))
 
@@ -319,7 +333,9 @@ def _examined(path: Path, origin: str, how: _How, *, named: bool = False) -> Sou
         InputError: it was named and is no text, or it cannot be opened.
     """
     try:
-        reason = _unreadable(path, how, named)
+        if _kind(path) in how.sides:
+            return _lines(path, origin, how)
+        reason = both("skipped.no_pairs") if how.sides and _kind(path) in UNPAIRED else _unreadable(path, how, named)
         if not reason:
             mark = mark_of(path)
             return SourceFile(path, origin, "", _split_of(path.name), _kind(path), mark[0], mark)
@@ -331,8 +347,52 @@ def _examined(path: Path, origin: str, how: _How, *, named: bool = False) -> Sou
     return reason
 
 
+def _lines(path: Path, origin: str, how: _How) -> SourceFile | Both:
+    """The file of the lines of a source side, with that of their target side; or whose other side it is.
+
+    Raises:
+        InputError: it is alone.
+        OSError: one of both cannot be opened.
+    """
+    source, target = how.sides
+    if _kind(path) == target:
+        return both("skipped.other_side", name=shown(_beside(path, source).name))
+    files = [path, _beside(path, target)]
+    for file in files:
+        with file.open("rb"):
+            pass
+    first, second = (SourceFile(f, origin, "", _split_of(f.name), _kind(f), *_sized(f)) for f in files)
+    return replace(first, size=first.size + second.size, other=second)
+
+
+def _sized(path: Path) -> tuple[int, tuple[int, int]]:
+    mark = mark_of(path)
+    return mark[0], mark
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    """The file of the other side: of the same name but for the suffix, plain or compressed.
+
+    Raises:
+        InputError: there is none.
+    """
+    stem = _plain(path).stem
+    for other in sorted(path.parent.iterdir()):
+        if _kind(other) == suffix and _plain(other).stem == stem and other.is_file():
+            return other
+    raise InputError(
+        "has no file of the other side's lines beside it", where=shown(path),
+        remedy=f"put {shown(stem)}{suffix} there, or name the sides of pairs by data.pair",
+    )  # fmt: skip
+
+
+def _plain(path: PurePath) -> PurePath:
+    """The path without what says that the file is compressed."""
+    return path.with_suffix("") if decode.compression_of(path) else path
+
+
 def _kind(path: PurePath) -> str:
-    return (path.with_suffix("") if decode.compression_of(path) else path).suffix.lower()
+    return _plain(path).suffix.lower()
 
 
 def has_kind(name: str) -> bool:

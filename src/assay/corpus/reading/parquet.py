@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from assay.corpus.reading import decode
+from assay.corpus.documents import own_columns
+from assay.corpus.reading import decode, lines
 from assay.corpus.reading.decode import Problem, printable
 from assay.errors import InputError
 from assay.store import disk_errors
@@ -26,7 +27,6 @@ from assay.store import disk_errors
 _UNPACKED = 16 << 20  # bytes of rows at a time
 _MOST_ROWS = 256  # at a time
 _LARGEST = 1 << 30  # bytes of rows at a time, whatever a file says
-_MEND = "mend the row or pass --on-error skip"
 
 
 def records(
@@ -61,6 +61,16 @@ def records(
                 where=raw.where,
                 remedy="copy or download it again, or pass --on-error skip to go on without it",
             ) from error
+
+
+def may_be_ours(path: Path) -> bool:
+    """Whether a file may hold a table of documents as verbs leave it; of a packed one that is not known before."""
+    if decode.compression_of(path):
+        return True
+    try:
+        return bool(own_columns(pq.read_schema(path).names))
+    except (pa.ArrowException, OSError):
+        return False  # told when it is read
 
 
 def _rows_at_once(group: Any, names: list[str]) -> int:
@@ -118,7 +128,7 @@ def _rows(
             try:
                 yield batch.slice(row, 1).to_pylist()[0]
             except (ValueError, OverflowError) as error:
-                problem(where, f"a value that cannot be read ({error})", _MEND)
+                problem(where, f"a value that cannot be read ({error})", lines.MEND)
                 yield None
 
 

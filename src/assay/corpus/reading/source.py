@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 
 from assay.corpus import documents
-from assay.corpus.reading import builtin, decode, formats, html
+from assay.corpus.reading import builtin, decode, formats, html, parallel, parquet, records
 from assay.corpus.reading.listing import Skipped, SourceFile, listing, mark_of
 from assay.corpus.reading.remote import opening as remote
 from assay.errors import AssayError, InputError
-from assay.present.words import Both
+from assay.present.words import Both, both
 from assay.recipe.sections import CorpusRecipe
 from assay.store import file_digest, fingerprint
 
@@ -42,12 +42,15 @@ class ReadOptions:
     split_field: str | None = "split"
     """Field that may declare a split (train, valid, validation, dev, eval, test); None: ignored."""
     encoding: str | None = None
-    """Encoding of text, CSV, JSON and HTML files; None: UTF-8, or what a byte-order mark says, and of a page what it
-    says itself, else what its bytes look like."""
+    """Encoding of text, CSV, JSON and HTML files; None, or "auto": of each file what a byte-order mark says, of a page
+    what it says itself, else UTF-8, else what its bytes look like."""
     on_error: Literal["stop", "skip"] = "stop"
     """What a bad row or file does: end the reading with an error, or be skipped and counted."""
     piece_chars: int = 20_000
     """Longer texts, whatever file they are in, are cut into pieces of at most so many characters."""
+    pair: tuple[str, str] | None = None
+    """Documents are pairs of texts, what is read and what is to be written: the two fields that hold them, or the
+    suffixes of two files of lines."""
     html: html.Extractor = "resiliparse"
     """What finds the main text of web pages: resiliparse with rules of ours, trafilatura, or both (extra `html`)."""
 
@@ -69,6 +72,12 @@ class ReadOptions:
             raise InputError(f"piece_chars is {self.piece_chars}", remedy="use at least 100 characters")
         if self.html not in html.EXTRACTORS:
             raise InputError(f"html is {self.html!r}", remedy=f"use one of {', '.join(html.EXTRACTORS)}")
+        if self.encoding == "auto":
+            object.__setattr__(self, "encoding", None)
+        if self.pair is not None and (self.pair[0] == self.pair[1] or not all(self.pair)):
+            raise InputError("the two sides have one name, or none", where="data.pair", remedy="name both of them")
+        if self.pair is not None and self.text_field is not None:
+            raise InputError("pairs have no text field", where="data.text_field", remedy="leave it out")
         if self.encoding is not None:
             try:
                 "".encode(self.encoding)
@@ -85,6 +94,8 @@ class ReadReport:
     """What was met on the way; filled while the batches are read.
 
     `bad_rows` and `bad_files` were skipped; `places` tells of the first few of them where and what was wrong.
+    `detected`: the encodings of files that are not UTF-8 and say nothing of it, of the first few `[origin, encoding]`;
+    `n_detected`: of how many.
     """
 
     documents: int = 0
@@ -93,11 +104,34 @@ class ReadReport:
     bad_rows: int = 0
     bad_files: int = 0
     places: list[str] = field(default_factory=list)
+    n_detected: int = 0
+    detected: list[list[str]] = field(default_factory=list)
+
+    def encoded(self, origin: str, encoding: str) -> None:
+        self.n_detected += 1
+        if len(self.detected) < _PLACES:
+            self.detected.append([origin, encoding])
 
     def bad(self, error: InputError) -> None:
         if len(self.places) < _PLACES:
             place = f"{error.where}: " if error.where else ""
             self.places.append(" ".join(decode.printable(place + error.what).split()))
+
+
+def met(read: Mapping[str, Any]) -> list[Both]:
+    """What is to be told of a reading, by the fields of its report: rows and files that were skipped as broken, and
+    encodings that were detected."""
+    bad = read["bad_rows"] + read["bad_files"]
+    return [*([both("notice.broken", n=bad, first=read["places"][0])] if bad else []), *encodings(read)]
+
+
+def encodings(read: Mapping[str, Any]) -> list[Both]:
+    """Which files are in encodings that were detected."""
+    n, named = read["n_detected"], read["detected"]
+    if not n:
+        return []
+    files, more = ", ".join(f"{origin} ({encoding})" for origin, encoding in named), n - len(named)
+    return [both("notice.detected_more" if more else "notice.detected", files=files, n=n, more=more)]
 
 
 @dataclass(frozen=True)
@@ -139,6 +173,8 @@ class Sources:
         try:
             _unchanged(file)
             digest = self.known.get(file.path) or file_digest(file.path)
+            if file.other is not None:
+                digest = fingerprint([digest, file_digest(file.other.path)])
             _unchanged(file)
         except OSError as error:
             if self.options.on_error != "skip":
@@ -153,14 +189,17 @@ class Sources:
         Raises:
             InputError: bad input, with file, place and remedy (unless the options say skip).
         """
-        pending = _Pending()
+        ours = any(file.kind == ".parquet" and parquet.may_be_ours(file.path) for file in self.files)
+        pending = _Pending(set() if ours else None)
         done = 0
         for file in self.files:
             for row, position in self._rows(file, report):
                 if not row.text or row.text.isspace():
                     report.empty += 1
                     continue
-                pending.add(row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split)
+                pending.add(
+                    row.text, row.source or file.label, file.origin, row.ordinal, row.split or file.split, row.own
+                )
                 if pending.chars >= documents.BATCH_BYTES or len(pending.texts) >= 8192:
                     yield pending.take(report)
                     if progress:
@@ -187,7 +226,7 @@ class Sources:
             report.bad(error)
 
         try:
-            yield from self._read(file, problem)
+            yield from self._read(file, report, problem)
         except decode.Changed:
             raise
         except (InputError, OSError) as error:
@@ -198,25 +237,37 @@ class Sources:
             report.bad_files += 1
             report.bad(told)
 
-    def _read(self, file: SourceFile, problem: decode.Problem) -> Iterator[tuple[formats.Row, int]]:
+    def _read(self, file: SourceFile, report: ReadReport, problem: decode.Problem) -> Iterator[tuple[formats.Row, int]]:
         options = self.options
-        fields = formats.Fields(options.text_field, options.source_field, options.split_field)
+        fields = records.Fields(options.text_field, options.source_field, options.split_field, options.pair)
         how = formats.Reading(fields, options.encoding, options.html, options.piece_chars)
         _unchanged(file)
         try:
             with decode.Raw(file.path) as raw:
-                for row in formats.rows(raw, file.kind, how, problem):
-                    yield row, raw.position
+                try:
+                    for row in _rows_of(file, raw, how, problem):
+                        yield row, raw.position
+                finally:
+                    if raw.detected:
+                        report.encoded(file.origin, raw.detected)
         except InputError:
             _unchanged(file)  # what looks like damage may be a file that is being written
             raise
         _unchanged(file)
 
 
-class _Pending:
-    """Rows on their way into a batch."""
+def _rows_of(file: SourceFile, raw: decode.Raw, how: formats.Reading, problem: decode.Problem) -> Iterator[formats.Row]:
+    if file.other is None:
+        return formats.rows(raw, file.kind, how, problem)
+    pairs = parallel.rows(raw, file.other.path, how.encoding, problem)
+    return (formats.Row(number, text, None, None) for number, text in pairs)
 
-    def __init__(self) -> None:
+
+class _Pending:
+    """Rows on their way into a batch. `seen`: where some documents bring their ids, the beginnings of all."""
+
+    def __init__(self, seen: set[int] | None) -> None:
+        self.seen = seen
         self.clear()
 
     def clear(self) -> None:
@@ -225,18 +276,23 @@ class _Pending:
         self.origins: list[str] = []
         self.ordinals: list[int] = []
         self.splits: list[str | None] = []
+        self.own: list[documents.Own | None] = []
         self.chars = 0
 
-    def add(self, text: str, source: str, origin: str, ordinal: int, split: str | None) -> None:
+    def add(
+        self, text: str, source: str, origin: str, ordinal: int, split: str | None, own: documents.Own | None
+    ) -> None:
         self.texts.append(text)
         self.sources.append(source)
         self.origins.append(origin)
         self.ordinals.append(ordinal)
         self.splits.append(split)
+        self.own.append(own)
         self.chars += len(text)
 
     def take(self, report: ReadReport) -> pa.RecordBatch:
-        made = documents.batch(self.texts, self.sources, self.origins, self.ordinals, self.splits)
+        rows = self.texts, self.sources, self.origins, self.ordinals, self.splits
+        made = documents.batch(*rows, self.own, self.seen)
         report.documents += made.num_rows
         report.bytes += sum(made.column("n_bytes").to_pylist())
         self.clear()
@@ -289,7 +345,9 @@ def open_sources(
             paths.append(uri)
     skip = options.on_error == "skip"
     try:
-        found = listing(paths, encoded=options.encoding is not None, skip=skip, without=without, copies=copies)
+        found = listing(
+            paths, encoded=options.encoding is not None, skip=skip, without=without, copies=copies, pair=options.pair
+        )
     except InputError as error:
         raise _shown(error, bases) from error
     formats.needs({file.kind for file in found.files}, options.html)
@@ -322,6 +380,8 @@ def _shown(error: Told, bases: Sequence[tuple[str, str]]) -> Told:
 
 
 def _unchanged(file: SourceFile) -> None:
+    if file.other is not None:
+        _unchanged(file.other)
     if mark_of(file.path) != file.mark:
         raise decode.Changed(
             "the file changed while it was being read",

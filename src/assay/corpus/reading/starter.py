@@ -14,7 +14,7 @@ from pathlib import Path
 
 from assay.corpus.reading import interpreter
 from assay.corpus.reading.fetch import Pin, members
-from assay.corpus.reading.formats import pieces
+from assay.corpus.reading.running import pieces
 
 Document = tuple[str, str]  # file that it goes to, text
 _PIECE = 12_000  # characters; a document longer than this is cut at blank lines

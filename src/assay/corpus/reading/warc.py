@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import zstandard
 
@@ -84,7 +84,7 @@ class _Stream:
 
     def __init__(self, raw: decode.Raw) -> None:
         self.raw = raw
-        self._chunks = _chunks(raw)
+        self._chunks = raw.chunks(_STEP)
         self._block, self._at = b"", 0
         self.offset = 0  # of what comes next
         self.ended = False
@@ -139,42 +139,6 @@ class _Stream:
             if keep:
                 kept.append(part)
         return b"".join(kept)
-
-
-def _chunks(raw: decode.Raw) -> Iterator[bytes]:
-    """A file's bytes, unpacked: all of those before a cut or damage, too.
-
-    Raises:
-        InputError: it is cut off or damaged there.
-    """
-    kind = decode.compression_of(raw.path)
-    if kind is None:
-        while chunk := raw.read(_STEP):
-            yield chunk
-        return
-    unpacker, begun = _unpacker(kind), False
-    # zstd hands out all that its input holds: 512 bytes hold 16 MB at most.
-    while data := raw.packed(_STEP if kind == "gzip" else 512):
-        while data:
-            begun = True
-            try:
-                made = unpacker.decompress(data, *([_STEP] if kind == "gzip" else []))
-            except (zlib.error, zstandard.ZstdError) as error:
-                raise decode.damaged(raw, error) from error
-            if made:
-                yield made
-            data = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
-            if unpacker.eof:  # archives are packed record by record
-                unpacker, begun, data = _unpacker(kind), False, data.lstrip(b"\0")
-    if begun:
-        if kind == "gzip" and (made := unpacker.flush()):
-            yield made
-        if not unpacker.eof:
-            raise decode.damaged(raw, "it ends too early")
-
-
-def _unpacker(kind: str) -> Any:
-    return zlib.decompressobj(31) if kind == "gzip" else zstandard.ZstdDecompressor().decompressobj()
 
 
 def _cut_off(stream: _Stream, number: int, start: int) -> InputError:

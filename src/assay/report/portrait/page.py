@@ -8,16 +8,13 @@ lengths, languages), `quality` (signals, rule packs, bounds), `copies` (clusters
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-import jinja2
-
 from assay.present.numbers import fixed, size
-from assay.present.page import begun, environment
+from assay.present.page import begun
 from assay.present.words import both
-from assay.report.page import printable
 from assay.report.portrait import amounts, copies, quality, rest, topics
+from assay.report.sheet import filled
 
 SECTIONS = (
     "answer", "sizes", "lengths", "languages", "signals", "packs", "margins", "copies", "vocabulary", "topics",
@@ -32,34 +29,25 @@ def render(found: Mapping[str, Any], language: str = "en") -> str:
         ValueError: `language` is neither "en" nor "zh".
     """
     ids = begun(language, SECTIONS)
-    page = (
-        _environment()
-        .get_template("portrait.html")
-        .render(
-            language=language,
-            page_title=both("portrait.title", title=found["title"]),
-            contents=[(name, both(f"portrait.nav.{name}")) for name in SECTIONS],
-            found=found,
-            documents=fixed(found["documents"], 0),
-            bytes=size(found["bytes"]),
-            answer=rest.answer(found),
-            sizes=amounts.sizes(found, ids),
-            lengths=amounts.lengths(found, ids),
-            tongues=amounts.tongues(found, ids),
-            signals=quality.signals(found, ids),
-            packs=quality.packs(found, ids),
-            margins=quality.margins(found),
-            copies=copies.copies(found, ids),
-            vocabulary=copies.vocabulary(found, ids),
-            topics=topics.topics(found, ids),
-            private=rest.private(found, ids),
-            skipped=rest.skipped(found, ids),
-            read=rest.read(found),
-        )
+    return filled(
+        "portrait.html",
+        language=language,
+        page_title=both("portrait.title", title=found["title"]),
+        contents=[(name, both(f"portrait.nav.{name}")) for name in SECTIONS],
+        found=found,
+        documents=fixed(found["documents"], 0),
+        bytes=size(found["bytes"]),
+        answer=rest.answer(found),
+        sizes=amounts.sizes(found, ids),
+        lengths=amounts.lengths(found, ids),
+        tongues=amounts.tongues(found, ids),
+        signals=quality.signals(found, ids),
+        packs=quality.packs(found, ids),
+        margins=quality.margins(found),
+        copies=copies.copies(found, ids),
+        vocabulary=copies.vocabulary(found, ids),
+        topics=topics.topics(found, ids),
+        private=rest.private(found, ids),
+        skipped=rest.skipped(found, ids),
+        read=rest.read(found),
     )
-    return printable(page)
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    return environment("assay.report")
