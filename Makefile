@@ -25,10 +25,11 @@ TOOLS   := $(VENV)/installed-dev
 study: $(PACKAGE)
 	$(BIN)/assay study --out $(OUT) --budget $(BUDGET) $(STUDY_ARGS)
 
-# pytest's own exit code is kept beside the environment, because make has only one for every failure.
+# Two processes, each with whole files of tests. pytest's own exit code is kept beside the environment, because make has
+# only one for every failure.
 test: $(TOOLS)
 	@rm -f $(VENV)/pytest-status
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS); status=$$?; echo $$status > $(VENV)/pytest-status; exit $$status
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS); status=$$?; echo $$status > $(VENV)/pytest-status; exit $$status
 
 lint: $(TOOLS)
 	$(BIN)/ruff check

@@ -29,6 +29,12 @@ settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile("fixed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that two processes end together."""
+    longest = ("test_study.py", "test_parallel.py", "test_train_resume.py", "test_train_run.py", "test_fleet.py")
+    items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
+
+
 @pytest.fixture
 def shared() -> Callable[[str], Path]:
     """`shared("mix-en")`: a data set that lies beside the repository; the test is skipped where it does not."""

@@ -59,7 +59,8 @@ def read(stated: dict[str, Any]) -> ModelConfig:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(["shape", *map(str, first["loc"])])
-        raise InputError(f"{place}: {first['msg']}", remedy="give the config that these weights are of") from error
+        what = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{place}: {what}", remedy="give the config that these weights are of") from error
 
 
 def _check_keys(found: dict[str, Any], kind: type[Any], place: str) -> None:
