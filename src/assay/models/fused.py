@@ -227,7 +227,8 @@ def _powers(logits: Tensor, out: Tensor) -> tuple[Tensor, Tensor]:
     """out <- 2^logits, or, where that is not safe or would have to be waited for, 2^(logits - their maximum); returns
     its sums over a row, and log2 of the sums of 2^logits: (N, 1)."""
     if logits.device.type == "cpu":
-        sums = out.copy_(logits).exp2_().sum(1, keepdim=True)
+        powers = torch.exp2(logits, out=out) if logits.dtype is out.dtype else out.copy_(logits).exp2_()
+        sums = powers.sum(1, keepdim=True)
         if is_safe(sums):
             return sums, sums.log2()
     top = logits.amax(1, keepdim=True).to(out.dtype)
