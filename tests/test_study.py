@@ -148,23 +148,23 @@ def test_the_baseline_is_an_ngram_model_of_what_each_run_reads(finished: tuple[P
 def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(texts: Path, tmp_path: Path) -> None:
     more = (
         "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates, repeated]",
-        "design.doses=[0.8]",
-        "design.held_out_doses=[0.4]", "design.held_out_mixtures=2", "corpus.on_error=skip",
+        "design.doses=[0.5]", "design.held_out_doses=[0.25]",
+        "design.together=[[shuffle_words, exact_duplicates]]", "design.held_out_mixtures=2", "corpus.on_error=skip",
         "design.damaged_sources=[numbers]", "design.leaks=[8]", "design.orders=['-n_words']",
     )  # fmt: skip
     options = [word for word in TINY if "axes" not in word]
-    command = ["study", texts, *options, "--tokens", "2.5M", *(f"--set={pair}" for pair in more)]
+    command = ["study", texts, *options, "--tokens", "2.7M", *(f"--set={pair}" for pair in more)]
     done = assay(*command, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     claims = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
     predicted = [claim for claim in claims if claim["prediction"]]
-    about = ("dose:shuffle_words:0.4", "dose:exact_duplicates:0.4", "dose:repeated:0.4", "mixture", "mixture-2")
+    about = ("dose:shuffle_words:0.25", "dose:exact_duplicates:0.25", "dose:repeated:0.25", "mixture", "mixture-2")
     wanted = {f"prediction:{name}{of}" for name in about for of in ("", "@letters", "@numbers")}
     assert {claim["id"] for claim in predicted} == wanted
     for claim in predicted:
         low, high = claim["prediction"]["interval"]
         assert claim["outcome"]["verdict"] == ("hit" if low <= claim["outcome"]["value"] <= high else "miss")
-    assert not any("0.4" in claim["id"] for claim in claims if not claim["prediction"])
+    assert not any("0.25" in claim["id"] for claim in claims if not claim["prediction"])
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     views, alone = results["doses"], results["damaged"]
     assert [(row["defect"], row["source"]) for row in alone] == [
@@ -174,8 +174,15 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
     ]
     copies = alone[1]["effects"]  # copies of one source say nothing of the other
     assert copies["numbers"]["estimate"] > copies["letters"]["estimate"] and alone[1]["worst"] == "numbers"
-    assert results["decisions"]["pairs"] == 21  # natural, two doses, two in one source, two mixtures
+    assert results["decisions"]["pairs"] == 28  # natural, two doses, two in one source, two at once, two mixtures
     assert [[point["held_out"] for point in view["points"]] for view in views] == [[True, False]] * 3
+    (two,) = results["together"]
+    assert two["defects"] == ["shuffle_words", "exact_duplicates"]
+    alone = [view["points"][1]["effect"]["estimate"] for view in views[:2]]
+    assert two["interaction"]["estimate"] == pytest.approx(two["effect"]["estimate"] - sum(alone))
+    assert {f"{kind}:shuffle_words+exact_duplicates:0.5" for kind in ("quality", "interaction")} <= {
+        claim["id"] for claim in claims
+    }
     (leak,) = results["leaks"]
     assert leak["copies"] == 8 and leak["effect"]["supported"]
     assert leak["effect"]["interval"][1] < 0  # made-up words are learned by heart
@@ -189,7 +196,7 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
         f"""SELECT cell, min(U / D)::DOUBLE AS share FROM '{tmp_path}/out/artifacts/ledger/*/runs.parquet'
             WHERE cell LIKE 'repeated%' GROUP BY cell ORDER BY cell"""
     ).fetchall()
-    wanted_shares = {"repeated:0.4": 0.6, "repeated:0.8": 0.2, "repeated:0.8:numbers": 0.6}
+    wanted_shares = {"repeated:0.25": 0.75, "repeated:0.5": 0.5, "repeated:0.5:numbers": 0.75}
     assert dict(unique) == pytest.approx(wanted_shares, abs=0.05)  # sources are halves
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "10 more, of each source on its own" in page and "另有 10 条" in page

@@ -97,14 +97,14 @@ def test_half_of_the_texts_are_planted_and_read_as_often_as_asked(store: Store, 
             sampler = Sampler(own, streams, STEPS)
             source, row, damaged = sampler.slots
             for i, name in enumerate(sampler.sources):
-                here = (source == i) & damaged
+                here = (source == i) & (damaged == 1)
                 assert here.sum() <= leaks.MOST_DISPLACED * 1.2 * (source == i).sum()
                 read, times = np.unique(row[here], return_counts=True)
                 assert set(times) == {copies}
                 wanted = part_of(streams[LEAKED].n_rows(name, T), own.part)
                 assert read.tolist() == wanted.tolist()
             fresh = Sampler(replace(own, defect=None), streams, STEPS).slots[1]
-            assert (fresh[~damaged] == row[~damaged]).all()  # nothing else has changed
+            assert (fresh[damaged == 0] == row[damaged == 0]).all()  # nothing else has changed
 
 
 def test_too_many_copies_for_short_runs_are_refused(evaluation: Artifact) -> None:

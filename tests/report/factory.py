@@ -27,6 +27,7 @@ from assay.impact.results import (
     Sample,
     SourceProfile,
     StudyResults,
+    TogetherRow,
 )
 
 SOURCES = ("shakespeare", "king-james-bible", "三国演义", "人民日报", "python-docs", "python-code")
@@ -82,6 +83,16 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
         "baseline": _baseline(floors),
         "law": _law(),
         "doses": [_dose("near_duplicates", 0.05), _dose("character_noise", 0.35)],
+        "together": [
+            TogetherRow(
+                defects=("near_duplicates", "character_noise"),
+                dose=0.25,
+                effect=Effect(estimate=0.21, interval=(0.19, 0.23), p_value=1e-6, supported=True),
+                interaction=Effect(estimate=more, interval=(more - 0.01, more + 0.01), p_value=p, supported=p < 0.01),
+                tokens_lost=(0.42, 0.38, 0.47) if p < 0.01 else None,
+            )
+            for more, p in ((0.03, 0.001), (-0.004, 0.5))
+        ],
         "leaks": [
             LeakRow(copies=k, effect=Effect(estimate=-g, interval=(-g - 0.01, -g + 0.01), p_value=g, supported=k > 1))
             for k, g in ((1, 0.004), (4, 0.06), (16, 0.41))

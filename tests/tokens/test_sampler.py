@@ -168,7 +168,7 @@ def test_the_dose_is_the_share_of_damaged_rows_and_nothing_else_changes() -> Non
     assert abs(share - 0.25) < 4 * (0.25 * 0.75 / len(damaged.slots[2])) ** 0.5
     for step in range(5):
         a, b = clean.batch(step), damaged.batch(step)
-        hit = damaged.slots[2][step * B : step * B + B]
+        hit = damaged.slots[2][step * B : step * B + B] == 1
         assert np.array_equal(a[~hit], b[~hit])
         assert np.array_equal(a[hit] + 10_000, b[hit])  # the damaged copy's row at the very place
     assert not sampler(defect=None, dose=0.5).slots[2].any()
@@ -362,8 +362,8 @@ def test_copies_are_read_once_before_any_is_read_again_and_by_one_part_only(n: i
     slices = np.array_split(np.arange(streams["copies"].n_rows("b", T)), of)
     for index, own in enumerate(slices if len(slices[-1]) else []):
         _, row, damaged = Sampler(replace(plan, seed=index, part=Part(index, of, 1)), streams, 12).slots
-        assert set(row[damaged]) <= set(own)
-        times = np.bincount(row[damaged] - own[0], minlength=len(own)) if damaged.any() else np.zeros(1)
+        assert set(row[damaged == 1]) <= set(own)
+        times = np.bincount(row[damaged == 1] - own[0], minlength=len(own)) if damaged.any() else np.zeros(1)
         assert times.max() - times.min() <= 1
 
 
@@ -375,4 +375,17 @@ def test_a_longer_run_on_copies_begins_like_a_shorter_one_and_reads_copies_once(
     for step in range(5):
         assert np.array_equal(short.batch(step), long.batch(step))
     _, row, damaged = long.slots
-    assert len(np.unique(row[damaged])) == damaged.sum() < streams["copies"].n_rows("b", T)
+    assert len(np.unique(row[damaged == 1])) == damaged.sum() < streams["copies"].n_rows("b", T)
+
+
+def test_two_defects_are_each_in_their_share_and_never_in_one_place() -> None:
+    streams = STREAMS | {"blots": replace(stream(50_000), aligned=True)}
+    plan = replace(PLAN, defect="noise", dose=0.3, also="blots")
+    two = Sampler(plan, streams, 300)
+    one, other = sampler(300, defect="noise", dose=0.3).slots[2], two.slots[2]
+    assert np.array_equal(one == 1, other == 1)  # what one defect damages alone, it damages beside another
+    for kind in (1, 2):
+        assert abs((other == kind).mean() - 0.3) < 4 * (0.3 * 0.7 / len(other)) ** 0.5
+    rows, clean = two.batch(0), sampler(300).batch(0)
+    assert np.array_equal(rows, clean + np.array([0, 10_000, 50_000])[other[:B]][:, None])
+    assert not (Sampler(replace(plan, dose=0.5), streams, 30).slots[2] == 0).any()

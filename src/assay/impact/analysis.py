@@ -67,6 +67,16 @@ class Analysis:
         return self.measured.differences(list(bases), bases, self.run_tokens)
 
     @cached_property
+    def interactions(self) -> dict[str, list[Difference]]:
+        """Of each cell of two defects: how far what both do is from the sum of what each does alone."""
+        pairs = {c.name: (str(c.defect), str(c.also), c.dose) for c in self.cells if c.also is not None}
+        if not pairs:
+            return {}
+        of = {name: (design.damaged(a, dose), design.damaged(b, dose)) for name, (a, b, dose) in pairs.items()}
+        single = [cell.name for cell in self.cells if cell.is_dose and cell.fitted]
+        return self.measured.interactions(of, design.NATURAL, single, self.run_tokens)
+
+    @cached_property
     def gains(self) -> dict[int, Difference]:
         """By the number of copies: what the loss on planted documents gained."""
         if self.planted is None:

@@ -6,6 +6,7 @@ as their mixtures allow, the order of their data, so every comparison with the `
     natural                   the corpus as it is: baseline of every comparison, and the trunk of the size law
     DEFECT:DOSE               a share of the training text replaced by damaged copies
     DEFECT:DOSE:SOURCE        that share of one source's text, all others as they are
+    DEFECT+DEFECT:DOSE        two defects, each in that share of the text, neither where the other is
     repeated:DOSE             that share is what was read before, instead of fresh text: no defect, but asked like one
     leaked:COPIES             held-out documents stand so often in the training text (`leaks`)
     order:EXPRESSION          the same text, in the order of what is measured of it (`orders`)
@@ -36,7 +37,7 @@ NOTICEABLE = 0.05  # a mixture whose shares differ less than this in all (half t
 @dataclass(frozen=True)
 class Cell:
     """One training distribution. `fitted` is False where a registered prediction is tested on it; `source` is the one
-    that is raised, or alone damaged; `stream` is the text that is read."""
+    that is raised, or alone damaged; `also` is a second defect; `stream` is the text that is read."""
 
     name: str
     axis: Axis
@@ -47,11 +48,12 @@ class Cell:
     fitted: bool = True
     stream: str = "train"
     order: str | None = None
+    also: str | None = None
 
     @property
     def is_dose(self) -> bool:
-        """Whether it is a point of a dose curve: a defect in all of the text."""
-        return self.axis == "quality" and self.source is None
+        """Whether it is a point of a dose curve: one defect in all of the text."""
+        return self.axis == "quality" and self.source is None and self.also is None
 
     @property
     def halves(self) -> bool:
@@ -136,6 +138,23 @@ def quality_cells(
         for dose in sorted(doses)
     ]
     return everywhere + alone
+
+
+def together(defect: str, also: str, dose: float) -> str:
+    """Name of the cell in which two defects are, each at a dose."""
+    return damaged(f"{defect}+{also}", dose)
+
+
+def together_cells(
+    natural: dict[str, float], pairs: tuple[tuple[str, str], ...], doses: tuple[float, ...]
+) -> list[Cell]:
+    """Each pair of defects at each dose that leaves room for both."""
+    return [
+        Cell(together(defect, also, dose), "quality", natural, defect=defect, also=also, dose=dose)
+        for defect, also in dict.fromkeys(pairs)
+        for dose in sorted(doses)
+        if 2 * dose <= 1
+    ]
 
 
 def leaked(copies: int) -> str:

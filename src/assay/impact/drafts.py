@@ -8,7 +8,7 @@ from typing import Any
 from assay.impact import design
 from assay.impact.analysis import Analysis
 from assay.impact.claims import Kind, claimed
-from assay.impact.design import Cell, dropped, filtered, leaked
+from assay.impact.design import Cell, damaged, dropped, filtered, leaked
 from assay.impact.measure import MEAN
 from assay.impact.predictions import Registered, outcome
 from assay.impact.statements import Draft, change, predicted_sentence, tokens_text
@@ -18,7 +18,7 @@ from assay.present.words import Both, both
 
 def drafts(of: Analysis) -> list[Draft]:
     """All claims of a study."""
-    quality = [*_quality(of), *_alone(of), *_leaks(of), *_orders(of), *_filters(of)]
+    quality = [*_quality(of), *_together(of), *_alone(of), *_leaks(of), *_orders(of), *_filters(of)]
     return [*_size(of), *quality, *_distribution(of), *_predictions(of)]
 
 
@@ -81,10 +81,29 @@ def _quality(of: Analysis) -> list[Draft]:
     ]
 
 
+def _together(of: Analysis) -> Iterator[Draft]:
+    """Two defects: what both do, and whether that is the sum of what each does alone."""
+    for cell in of.cells:
+        if cell.also is None:
+            continue
+        names = {"a": both(f"doses.name.{cell.defect}"), "b": both(f"doses.name.{cell.also}")}
+        alone = [damaged(str(cell.defect), cell.dose), damaged(cell.also, cell.dose)]
+        yield Draft(
+            id=f"quality:{cell.name}", kind="quality", question="defect", difference=of.effects[cell.name][0],
+            evidence=[design.NATURAL, cell.name], change=change("together", dose=percent(cell.dose), **names),
+            tokens_lost=of.lost(cell),
+        )  # fmt: skip
+        yield Draft(
+            id=f"interaction:{cell.name}", kind="quality", question="together",
+            difference=of.interactions[cell.name][0], evidence=[design.NATURAL, *alone, cell.name], headline=True,
+            change=change("interaction", dose=percent(cell.dose), **names),
+        )  # fmt: skip
+
+
 def _alone(of: Analysis) -> Iterator[Draft]:
     """Defects in one source alone: what they do to every source's text."""
     for cell in of.cells:
-        if cell.axis == "quality" and not cell.is_dose:
+        if cell.axis == "quality" and cell.source is not None:
             defect = both(f"doses.name.{cell.defect}")
             words = change("alone", defect=defect, dose=percent(cell.dose), source=cell.source)
             yield from _of_every_target(

@@ -40,6 +40,7 @@ def _stream(plan: Plan, cell: Cell | None, seed: int) -> StreamPlan:
         stream=cell.stream if cell else "train",
         order=cell.order if cell else None,
         only=cell.source if cell and cell.axis == "quality" else None,
+        also=cell.also if cell else None,
     )
 
 

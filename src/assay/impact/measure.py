@@ -13,7 +13,7 @@ few seeds explain, each counts for itself (an empirical Bayes prior; Smyth 2004)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -178,6 +178,35 @@ class Measurements:
             documents = self.document_variance((cell, tokens), (bases[cell], tokens), split)
             result[cell] = self._judged(change.mean(axis=0), variance / n, documents, df)
         return result
+
+    def interactions(
+        self, of: Mapping[str, tuple[str, str]], baseline: str, alike: Sequence[str], tokens: int, split: Split = "eval"
+    ) -> dict[str, list[Difference]]:
+        """How far the effect of a cell in which two things were changed is from the sum of their effects: its loss less
+        those of the cells of either, plus that of the baseline. One difference a target.
+
+        Four runs differ in their luck where a paired difference has that of two: the variance over seeds is shrunk
+        towards twice that of the cells that are `alike`.
+
+        Args:
+            of: cell -> the cells in which either was changed alone.
+        """
+
+        def contrast(values: Callable[[str, int, Split], np.ndarray], cell: str) -> np.ndarray:
+            first, second = (values(name, tokens, split) for name in of[cell])
+            return values(cell, tokens, split) - first - second + values(baseline, tokens, split)
+
+        changes, n = [contrast(self.bpb, cell) for cell in of], len(self.seeds)
+        base = self.bpb(baseline, tokens, split)
+        others = [2 * (self.bpb(cell, tokens, split) - base).var(axis=0, ddof=1) for cell in alike]
+        own = [change.var(axis=0, ddof=1) for change in changes]
+        variances, df = _shrunk(np.stack([*own, *others]), n - 1, SHARED_BASELINE)
+        return {
+            cell: self._judged(
+                change.mean(axis=0), variance / n, self._over_documents(contrast(self.bits, cell).mean(0), split), df
+            )
+            for cell, change, variance in zip(of, changes, variances, strict=False)
+        }
 
     @staticmethod
     def _judged(

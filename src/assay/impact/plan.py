@@ -207,7 +207,7 @@ def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tupl
     doses, fitted_doses = len({*asked.doses, *asked.held_out_doses}), len(set(asked.doses))
     n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
     n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
-    n_cells += len(set(asked.leaks)) + len(set(asked.orders))
+    n_cells += len(set(asked.leaks)) + len(set(asked.orders)) + len(set(asked.together)) * fitted_doses
     for rung in reversed(rungs[1:]):
         run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (n_cells + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
@@ -336,8 +336,9 @@ def _claims(cells: list[Cell], recipe: StudyRecipe, n_sources: int) -> int:
     size = n_sources + 1 if "size" in recipe.design.axes else 0
     mixtures += sum(cell.axis == "order" for cell in fitted) * (n_sources + 1)
     mixtures += sum(cell.axis == "leak" for cell in fitted)
-    alone = sum(cell.axis == "quality" and not cell.is_dose for cell in fitted) * (n_sources + 1)
-    return max(1, size + mixtures + alone + sum(cell.is_dose for cell in fitted))
+    alone = sum(cell.axis == "quality" and cell.source is not None for cell in fitted) * (n_sources + 1)
+    together = 2 * sum(cell.also is not None for cell in fitted)  # what both cost, and whether that is the sum
+    return max(1, size + mixtures + alone + together + sum(cell.is_dose for cell in fitted))
 
 
 def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
@@ -407,6 +408,7 @@ def _cells(
                 f"there is no source {unknown[0]}", where="design.damaged_sources", remedy=f"name one of {there}"
             )
         cells += design.quality_cells(natural, asked.defects, doses, asked.held_out_doses, asked.damaged_sources)
+        cells += design.together_cells(natural, asked.together, doses)
     if "distribution" in axes and len(natural) > 1:
         factor = recipe.design.upweight
         held = recipe.design.held_out_mixtures

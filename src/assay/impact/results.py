@@ -118,6 +118,17 @@ class DamagedRow(_Value):
     effects: dict[str, Effect]
 
 
+class TogetherRow(_Value):
+    """Two defects in the training text, each in a share of it, and how far what both do is from the sum of what each
+    does alone (positive: worse)."""
+
+    defects: tuple[str, str]
+    dose: float  # share of the training text that each is in
+    effect: Effect
+    interaction: Effect
+    tokens_lost: tuple[float, float, float] | None  # to both; as in `DosePoint`
+
+
 class LeakRow(_Value):
     """Held-out documents that stand in the training text, and what the loss on them gained: against the runs without,
     less what documents gained that were planted nowhere."""
@@ -238,6 +249,7 @@ class StudyResults(_Value):
     law: LawView | None
     doses: list[DoseView]
     damaged: list[DamagedRow] = []
+    together: list[TogetherRow] = []
     leaks: list[LeakRow] = []
     orders: list[OrderRow] = []
     filters: list[FilterRow] = []

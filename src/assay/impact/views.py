@@ -26,6 +26,7 @@ from assay.impact.results import (
     MixtureRow,
     MixtureView,
     OrderRow,
+    TogetherRow,
 )
 from assay.present.numbers import percent
 from assay.present.words import Both, both
@@ -131,6 +132,21 @@ def damaged_views(of: Analysis, claims: Sequence[Claim]) -> list[DamagedRow]:
             )
         )
     return rows
+
+
+def together_rows(of: Analysis, claims: Sequence[Claim]) -> list[TogetherRow]:
+    found = supported(claims)
+    return [
+        TogetherRow(
+            defects=(str(cell.defect), cell.also),
+            dose=cell.dose,
+            effect=of.shown(of.effects[cell.name][0], f"quality:{cell.name}" in found),
+            interaction=of.shown(of.interactions[cell.name][0], f"interaction:{cell.name}" in found),
+            tokens_lost=of.lost(cell),
+        )
+        for cell in of.cells
+        if cell.also is not None
+    ]
 
 
 def leak_rows(of: Analysis, claims: Sequence[Claim]) -> list[LeakRow]:

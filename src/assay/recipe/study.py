@@ -71,6 +71,10 @@ class DesignRecipe(Section):
     damaged_sources: tuple[str, ...] = Field(
         (), description="sources that each defect is planted in alone, too: is it seen which one is damaged?"
     )
+    together: tuple[tuple[Defect, Defect], ...] = Field(
+        (),
+        description="pairs of defects that are planted together, each at every dose: do they cost more than the sum?",
+    )
     held_out_doses: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (), description="doses that no fit sees: the effect of each defect there is predicted, then measured"
     )
@@ -107,6 +111,17 @@ class DesignRecipe(Section):
         highest = max(*self.doses, *self.held_out_doses, 0.0)
         if "repeated" in self.defects and highest > MOST_REPEATED:
             raise ValueError(f"repeated: dose {highest:g} leaves too little to repeat; give {MOST_REPEATED} at most")
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_two(self) -> Self:
+        for a, b in self.together:
+            if a == b or "repeated" in (a, b):
+                raise ValueError(f"{a} and {b} cannot be planted together; give two kinds of damage, repeated is none")
+            if lacking := {a, b} - {*self.defects}:
+                raise ValueError(f"{min(lacking)} is in together and not in defects; name it in both")
+        if self.together and 2 * min(self.doses) > 1:
+            raise ValueError(f"dose {min(self.doses):g} leaves no room for two defects; give one of 0.5 at most")
         return self
 
 

@@ -31,6 +31,7 @@ def view(results: StudyResults, ids: Ids) -> dict[str, Any] | None:
         keys.append(Key("diamond", "warm", both("doses.key_held_out")))
     return {
         "damaged": _damaged(results, ids),
+        "together": _together(results, ids),
         "legend": legend(keys),
         "defects": [
             {
@@ -89,7 +90,7 @@ def _table(dose: DoseView, ids: Ids) -> Markup:
         if point.held_out:
             verdict = both("doses.held_out")
         change = estimated(effect.estimate, effect.interval, signed=True)
-        rows.append([percent(point.dose), verdict, change, _lost(point)])
+        rows.append([percent(point.dose), verdict, change, _lost(point.tokens_lost)])
     caption = both("doses.caption", defect=_name(dose))
     return table(caption, columns, rows, ident=ids.new(f"dose-{dose.defect}-caption"), kind="slim")
 
@@ -98,14 +99,30 @@ def _beyond() -> Markup:
     return Markup('<span class="wraps">{}</span>').format(said("doses.beyond"))
 
 
-def _lost(point: DosePoint) -> Content:
+def _lost(lost: tuple[float, float, float] | None) -> Content:
     """Clean tokens lost with their interval, or why there is no number."""
-    if point.tokens_lost is None:
+    if lost is None:
         return _beyond()
-    value, low, high = (percent(share) for share in point.tokens_lost)
+    value, low, high = (percent(share) for share in lost)
     if value == NONE:
         return _beyond()
     return Markup("{}<small>[{}, {}]</small>").format(value, low, high)
+
+
+def _together(results: StudyResults, ids: Ids) -> Markup | None:
+    """Two defects at once: what both cost, and whether that is the sum of what each costs alone."""
+    if not results.together:
+        return None
+    heads = ("defects", "dose", "effect", "lost", "verdict", "more")
+    columns = [Column(both(f"together.{name}"), number=name not in ("defects", "verdict")) for name in heads]
+    rows: list[list[Content]] = []
+    for row in results.together:
+        names = both(
+            "together.pair", **{key: both(f"doses.name.{d}") for key, d in zip("ab", row.defects, strict=True)}
+        )
+        effect, more = (estimated(e.estimate, e.interval, signed=True) for e in (row.effect, row.interaction))
+        rows.append([names, percent(row.dose), effect, _lost(row.tokens_lost), effect_badge(row.interaction), more])
+    return table(both("together.caption"), columns, rows, ident=ids.new("together-caption"), stack=True)
 
 
 def _damaged(results: StudyResults, ids: Ids) -> Markup | None:

@@ -7,7 +7,8 @@ Every row of every batch is a slot, numbered through the run. For a slot, counte
                    different mixtures differ in as few slots as can be)
     its row        the rows of the run's part of the source in a seeded random order, without replacement; when all are
                    read, another order (an epoch)
-    its damage     damaged where a uniform number is below the dose (so a higher dose damages a superset)
+    its damage     damaged where a uniform number is below the dose (so a higher dose damages a superset); by a second
+                   defect where it is that near to one
 
 Where text is to be repeated, the rows that a run would read first are read again and again: the run without repetition
 begins in the same order.
@@ -127,6 +128,7 @@ class StreamPlan:
         defect: name of the damaged stream, REPEATED, or None.
         dose: share of the rows that is damaged, or repeats others; of LEAKED how often each is read.
         only: the source that is damaged, or repeated; None: all.
+        also: a second damaged stream, of which as large a share is read; None: there is one defect.
         stream: what is read where nothing is damaged.
         order: name of the values in whose rising order a source's rows are read; None: in random order.
         part: of every source's text, that which the run reads.
@@ -140,13 +142,14 @@ class StreamPlan:
     dose: float = 0.0
     part: Part = Part()
     only: str | None = None
+    also: str | None = None
     stream: str = "train"
     order: str | None = None
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Rows of a run, by step. `streams` maps names, that of the plan's stream and of its defect, to token streams;
+    """Rows of a run, by step. `streams` maps names, that of the plan's stream and of its defects, to token streams;
     `orders` names to the values of every document of a source."""
 
     plan: StreamPlan
@@ -167,7 +170,7 @@ class Sampler:
     @cached_property
     def slots(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For every slot of the run: source (an index into `sources`), row of that source (of its damaged copy where
-        the slot is damaged), damaged or not."""
+        the slot is damaged), and what it reads: 0 what is clean, 1 the defect's stream, 2 that of `also`."""
         plan = self.plan
         slots = np.arange(self.n_steps * plan.batch_rows)
         source = np.zeros(len(slots), dtype=np.int64)
@@ -180,20 +183,23 @@ class Sampler:
                 best = np.minimum(best, time)
         defect = plan.defect if plan.defect != REPEATED else None
         draw = uniform(plan.seed, _DAMAGE, slots)
-        damaged = draw < (plan.dose if defect not in (None, LEAKED) else 0.0)
+        dose = plan.dose if defect not in (None, LEAKED) else 0.0
+        damaged = np.where(draw < dose, 1, 2 * (draw > 1 - dose) * (plan.also is not None))
         row = np.zeros(len(slots), dtype=np.int64)
         for i, name in enumerate(self.sources):
             own = np.flatnonzero(source == i)
             if len(own):
                 row[own] = self._read(i, len(own))
             if plan.only not in (None, name):
-                damaged[own] = False
+                damaged[own] = 0
             if defect == LEAKED:
-                damaged[own[np.argsort(draw[own])[: self._leaked(name)]]] = True
-            if defect is not None and len(hit := own[damaged[own]]):
-                copies = self._copies(i, self.streams[defect], row[hit])
-                damaged[hit] = bool(len(copies))  # no document was fit to be damaged: the clean ones stay
-                row[hit[: len(copies)]] = copies
+                damaged[own[np.argsort(draw[own])[: self._leaked(name)]]] = 1
+            for kind, stream in enumerate((defect, plan.also), 1):
+                hit = own[damaged[own] == kind]
+                if stream is not None and len(hit):
+                    copies = self._copies(i, self.streams[stream], row[hit])
+                    damaged[hit] = kind if len(copies) else 0  # none was fit to be damaged: the clean ones stay
+                    row[hit[: len(copies)]] = copies
         return source, row, damaged
 
     def _read(self, source: int, count: int) -> np.ndarray:
@@ -233,7 +239,7 @@ class Sampler:
             return own[without_replacement(len(rows), len(own), plan.seed, _COPIES + source)]
         edges, copied = (np.append(stream.begins(name), len(stream.shards[name])) for stream in (train, copy))
         if len(edges) != len(copied):
-            raise ValueError(f"{plan.defect}: {len(copied) - 1} documents of {name!r} stand for {len(edges) - 1}")
+            raise ValueError(f"a copy of {len(copied) - 1} documents of {name!r} stand for {len(edges) - 1}")
         return np.minimum(np.interp(rows * T, edges, copied).astype(np.int64) // T, n_copied - 1)
 
     def epochs(self) -> dict[str, float]:
@@ -254,8 +260,8 @@ class Sampler:
         source, row, damaged = self.slots
         out = np.empty((len(slots), plan.row_tokens + 1), dtype=np.int64)
         for b, slot in enumerate(slots):
-            stream = self.streams[plan.defect if damaged[slot] and plan.defect else plan.stream]
-            out[b] = stream.row(self.sources[source[slot]], int(row[slot]), plan.row_tokens)
+            name = (plan.stream, plan.defect, plan.also)[damaged[slot]]
+            out[b] = self.streams[str(name)].row(self.sources[source[slot]], int(row[slot]), plan.row_tokens)
         return out
 
     def batch(self, step: int) -> np.ndarray:
