@@ -86,7 +86,9 @@ class Plan(_Value):
     predictions: list[str]
     planned_tokens: int
     corpus_tokens: float = 0.0  # of all training text
-    detectable: float | None = None  # bpb: the smallest effect that a claim is expected to find; see `power`
+    # bpb: the smallest effects on the mean and on one source's text that a claim is expected to find; see `power`
+    detectable: float | None = None
+    detectable_in_one: float | None = None
     notices: list[dict[str, str]]
     why: list[tuple[str, str, str]]
 
@@ -306,16 +308,20 @@ def make_plan(
     predictions = [design.LARGER] if "size" in recipe.design.axes else []
     predictions += [cell.name for cell in cells if not cell.fitted]
     planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
-    claims, rate = _claims(cells, recipe, len(texts)), recipe.design.false_discovery_rate
-    found = power.detectable(run_steps * step_tokens, seeds, claims, rate)
-    why.append(("detectable", f"{found:.2g} bpb", "smallest effect that a claim should find, by past studies' scatter"))
+    seen = _detectable(recipe, cells, run_steps * step_tokens, seeds, eval_tokens, len(texts))
+    why += [
+        (name, f"{effect:.2g} bpb", f"smallest effect on {whose} that a claim should find, by past studies' scatter")
+        for name, effect, whose in zip(
+            ("detectable", "detectable_in_one"), seen, ("the mean over sources", "one source's text"), strict=True
+        )
+    ]
     return Plan(
         shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
         seeds=[recipe.seed * 1000 + i for i in range(seeds)], parts=seeds, natural=natural, run_steps=run_steps,
         branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
         eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
-        predictions=predictions, planned_tokens=planned, corpus_tokens=total, detectable=found, notices=notices,
-        why=why,
+        predictions=predictions, planned_tokens=planned, corpus_tokens=total, detectable=seen[0],
+        detectable_in_one=seen[1], notices=notices, why=why,
     )  # fmt: skip
 
 
@@ -339,6 +345,15 @@ def _claims(cells: list[Cell], recipe: StudyRecipe, n_sources: int) -> int:
     alone = sum(cell.axis == "quality" and cell.source is not None for cell in fitted) * (n_sources + 1)
     together = 2 * sum(cell.also is not None for cell in fitted)  # what both cost, and whether that is the sum
     return max(1, size + mixtures + alone + together + sum(cell.is_dose for cell in fitted))
+
+
+def _detectable(
+    recipe: StudyRecipe, cells: list[Cell], run_tokens: float, seeds: int, eval_tokens: int, n_sources: int
+) -> list[float]:
+    """The smallest effects on the mean over sources, and on one source's text, that a claim should find."""
+    claims, rate = _claims(cells, recipe, n_sources), recipe.design.false_discovery_rate
+    errors = [power.standard_error(run_tokens, seeds, eval_tokens, n) for n in (n_sources, 1)]
+    return [power.detectable(error, seeds, claims, rate) for error in errors]
 
 
 def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
