@@ -8,7 +8,6 @@ Perplexity is a token's and depends on the tokenizer; bits per byte is the text'
 from __future__ import annotations
 
 import contextlib
-import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -30,8 +29,9 @@ from assay.models.recurrent import Recurrent
 from assay.present.progress import Progress
 from assay.store import Store, fingerprint
 from assay.tokens import evalset
+from assay.tokens.evalset import EvalSet
 from assay.tokens.tokenizer import Encoder
-from assay.train.evaluate import Documents, Evaluation, ngram_nll, perplexity_of
+from assay.train.evaluate import Documents, Evaluation, ngram_nll
 from assay.train.predict import MOST_TOKENS, Predictor, carries
 from assay.train.world import device_of
 
@@ -69,18 +69,18 @@ def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
     device = device_of(request.device, "--device")
     predictor = Predictor.load(request.model)
     model, encoder = predictor.model, predictor.encoder
-    with _texts(request, progress) as texts:
-        sources, encoded = [source for source, _ in texts], predictor.encoded([text for _, text in texts])
+    with _read(request, progress) as rows:
+        texts = _Texts(encoder, [source for source, _ in rows], predictor.encoded([text for _, text in rows]))
     progress.stage("evaluate")
     if isinstance(model, KneserNey):
-        found, signature = _by_ngram(model, encoder, sources, encoded)
+        found, signature = _by_ngram(model, texts)
     else:
-        found, signature = _by_network(request, device, model, encoder, sources, encoded)
+        found, signature = _by_network(request, device, model, texts)
     return _answer(request, encoder, found, signature)
 
 
 @contextlib.contextmanager
-def _texts(request: Request, progress: Progress) -> Iterator[list[tuple[str, str]]]:
+def _read(request: Request, progress: Progress) -> Iterator[list[tuple[str, str]]]:
     """(source, text) of every document."""
     with tempfile.TemporaryDirectory() as folder:
         sources, made = read(request.sources, request.options, Store(Path(folder)), progress.to)
@@ -91,14 +91,24 @@ def _texts(request: Request, progress: Progress) -> Iterator[list[tuple[str, str
         yield found
 
 
-def _by_network(
-    request: Request,
-    device: str,
-    model: Decoder | Recurrent,
-    encoder: Encoder,
-    sources: list[str],
-    encoded: list[np.ndarray],
-) -> tuple[Evaluation, str]:
+@dataclass(frozen=True)
+class _Texts:
+    """Documents as a model reads them: the source and the token ids of each."""
+
+    encoder: Encoder
+    sources: list[str]
+    encoded: list[np.ndarray]
+
+    def windows(self, window: int, stride: int) -> EvalSet:
+        return evalset.whole(self.encoded, self.sources, self.encoder.token_bytes, window, stride)
+
+    def whole(self) -> EvalSet:
+        """Each document in one window."""
+        longest = max(2, *map(len, self.encoded))
+        return self.windows(longest, longest)
+
+
+def _by_network(request: Request, device: str, model: Decoder | Recurrent, texts: _Texts) -> tuple[Evaluation, str]:
     positions = getattr(model.config, "max_length", MOST_TOKENS)
     window = request.window or min(positions, MOST_TOKENS)
     if window > positions:
@@ -106,24 +116,17 @@ def _by_network(
             f"{window} tokens, and the model has {positions} positions", where="--window", remedy="give fewer"
         )
     if carries(model):
-        return _by_carried_state(request, device, model, encoder, sources, encoded, window)
-    stride = request.stride or max(1, window // 2)
-    if not 0 < stride <= window:
-        raise InputError(f"{stride} is not between 1 and {window}", where="--stride", remedy="give such a one")
-    data = evalset.whole(encoded, sources, encoder.token_bytes, window, stride)
-    found = Documents(data, encoder.lossless).evaluate(model.to(device), device)
-    return found, f"window={window} stride={stride}"
+        held_out, signature = _by_carried_state(request, texts, window), "state=carried"
+    else:
+        stride = request.stride or max(1, window // 2)
+        if not 0 < stride <= window:
+            raise InputError(f"{stride} is not between 1 and {window}", where="--stride", remedy="give such a one")
+        held_out = Documents(texts.windows(window, stride), texts.encoder.lossless)
+        signature = f"window={window} stride={stride}"
+    return held_out.evaluate(model.to(device), device), signature
 
 
-def _by_carried_state(
-    request: Request,
-    device: str,
-    model: Decoder | Recurrent,
-    encoder: Encoder,
-    sources: list[str],
-    encoded: list[np.ndarray],
-    window: int,
-) -> tuple[Evaluation, str]:
+def _by_carried_state(request: Request, texts: _Texts, window: int) -> Documents:
     """Every document whole: windows go on where the last one ended, and the losses do not depend on their length."""
     if request.stride is not None:
         raise InputError(
@@ -131,17 +134,12 @@ def _by_carried_state(
         )
     if window < 1:
         raise InputError(f"{window} is less than 1", where="--window", remedy="leave it out")
-    longest = max(2, *map(len, encoded))
-    data = evalset.whole(encoded, sources, encoder.token_bytes, longest, longest)
-    return Documents(data, encoder.lossless, window).evaluate(model.to(device), device), "state=carried"
+    return Documents(texts.whole(), texts.encoder.lossless, window)
 
 
-def _by_ngram(
-    model: KneserNey, encoder: Encoder, sources: list[str], encoded: list[np.ndarray]
-) -> tuple[Evaluation, str]:
-    longest = max(2, *map(len, encoded))
-    data = evalset.whole(encoded, sources, encoder.token_bytes, longest, longest)
-    return Documents(data, encoder.lossless).with_nll(ngram_nll(model, data)), f"order={model.order}"
+def _by_ngram(model: KneserNey, texts: _Texts) -> tuple[Evaluation, str]:
+    held_out = Documents(texts.whole(), texts.encoder.lossless)
+    return held_out.with_nll(ngram_nll(model, held_out.data)), f"order={model.order}"
 
 
 def _answer(request: Request, encoder: Encoder, found: Evaluation, signature: str) -> dict[str, Any]:
@@ -179,16 +177,4 @@ def words(folder: Path, files: list[Path], level: float = 0.95) -> dict[str, Any
 
 def metrics(found: Evaluation, signature: str, level: float) -> dict[str, Any]:
     """Every measure with its interval over documents and what it depends on."""
-    loss = found.ratio("n_tokens")
-    interval = loss.interval(level)
-    made: dict[str, Any] = {
-        "loss": {"value": loss.value, "interval": interval},
-        "perplexity": {
-            "value": perplexity_of(loss.value),
-            "interval": interval and tuple(map(perplexity_of, interval)),
-        },
-    }
-    if found.bits_per_byte is not None:
-        bits = found.ratio("n_bytes", 1 / math.log(2))
-        made["bits_per_byte"] = {"value": bits.value, "interval": bits.interval(level)}
-    return {name: {**values, "signature": signature} for name, values in made.items()}
+    return {name: {**values, "signature": signature} for name, values in found.measures(level).items()}

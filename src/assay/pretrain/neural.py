@@ -49,7 +49,7 @@ from assay.tokens.sentences import words_of_tokens
 from assay.tokens.stream import TokenStream
 from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
-from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows, perplexity_of
+from assay.train.evaluate import Documents, Evaluation, HeldOut, Rows
 from assay.train.feed import LaneFeed, Phase, RowFeed, TextFeed, slots_of
 from assay.train.finder import RateFound, find_rate
 from assay.train.loop import TrainSpec, TrainState
@@ -548,20 +548,7 @@ def read_text(work: Work, corpus: Corpus, tokens: Tokenized) -> Text:
 def told(found: Evaluation, level: float = 0.95) -> dict[str, Any]:
     """An evaluation as JSON: nats a token, perplexity, bits a byte, each with its interval over documents, and by
     source."""
-    loss = found.ratio("n_tokens")
-    interval = loss.interval(level)
-    made: dict[str, Any] = {
-        "n": len(found.units),
-        "tokens": int(found.sum("n_tokens")),
-        "loss": {"value": loss.value, "interval": interval},
-        "perplexity": {
-            "value": perplexity_of(loss.value),
-            "interval": interval and tuple(map(perplexity_of, interval)),
-        },
-    }
-    if found.bits_per_byte is not None:
-        bits = found.ratio("n_bytes", 1 / math.log(2))
-        made["bits_per_byte"] = {"value": bits.value, "interval": bits.interval(level)}
+    made = {"n": len(found.units), "tokens": int(found.sum("n_tokens")), **found.measures(level)}
     by_source = found.by_source()
     if len(by_source) > 1:  # of a source in which nothing was hidden there is nothing to say
         made["sources"] = {source: told(own, level) for source, own in by_source.items() if own.sum("n_tokens")}

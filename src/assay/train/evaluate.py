@@ -167,6 +167,23 @@ class Evaluation:
         summed = self.units.group_by("source", "unit", maintain_order=True).agg(pl.col("nll").sum(), pl.col(per).sum())
         return Ratio.of(summed["nll"].to_numpy() * scale, summed[per].to_numpy().astype(float))
 
+    def measures(self, level: float) -> dict[str, Any]:
+        """`loss` (nats a token), `perplexity` and, where tokens spell the text, `bits_per_byte`: each its `value` and
+        its `interval` over what was drawn by chance."""
+        loss = self.ratio("n_tokens")
+        interval = loss.interval(level)
+        made: dict[str, Any] = {
+            "loss": {"value": loss.value, "interval": interval},
+            "perplexity": {
+                "value": perplexity_of(loss.value),
+                "interval": interval and tuple(map(perplexity_of, interval)),
+            },
+        }
+        if self.bits_per_byte is not None:
+            bits = self.ratio("n_bytes", 1 / LN2)
+            made["bits_per_byte"] = {"value": bits.value, "interval": bits.interval(level)}
+        return made
+
 
 class HeldOut(Protocol):
     """Text that a model is evaluated on."""
