@@ -151,9 +151,10 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
         "design.doses=[0.5]", "design.held_out_doses=[0.25]",
         "design.together=[[shuffle_words, exact_duplicates]]", "design.held_out_mixtures=2", "corpus.on_error=skip",
         "design.damaged_sources=[numbers]", "design.leaks=[8]", "design.orders=['-n_words']",
+        "design.scales=[[1, 16]]", "design.rates=[2]",
     )  # fmt: skip
     options = [word for word in TINY if "axes" not in word]
-    command = ["study", texts, *options, "--tokens", "2.7M", *(f"--set={pair}" for pair in more)]
+    command = ["study", texts, *options, "--tokens", "3.1M", *(f"--set={pair}" for pair in more)]
     done = assay(*command, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
     claims = json.loads((tmp_path / "out" / "claims.json").read_text(encoding="utf-8"))
@@ -176,6 +177,19 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
     assert copies["numbers"]["estimate"] > copies["letters"]["estimate"] and alone[1]["worst"] == "numbers"
     assert results["decisions"]["pairs"] == 28  # natural, two doses, two in one source, two at once, two mixtures
     assert [[point["held_out"] for point in view["points"]] for view in views] == [[True, False]] * 3
+    shown = [(row["layers"], row["width"], row["rate"]) for row in results["scales"]]
+    assert shown == [(1, 16, 1.0), (1, 16, 2.0), (1, 32, 1.0), (1, 32, 2.0)]
+    smaller, _, own, _ = results["scales"]
+    assert own["effect"] is None
+    assert smaller["effect"]["estimate"] == pytest.approx(smaller["bpb"] - own["bpb"])
+    sizes = duckdb.sql(
+        f"""SELECT cell, min(N) FROM '{tmp_path}/out/artifacts/ledger/*/runs.parquet'
+            WHERE axis = 'scale' GROUP BY cell ORDER BY cell"""
+    ).fetchall()
+    assert sizes == [
+        ("rates:1x16:2", smaller["parameters"]), ("rates:1x32:2", own["parameters"]),
+        ("scale:1x16", smaller["parameters"]),
+    ]  # fmt: skip
     (two,) = results["together"]
     assert two["defects"] == ["shuffle_words", "exact_duplicates"]
     alone = [view["points"][1]["effect"]["estimate"] for view in views[:2]]

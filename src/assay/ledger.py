@@ -33,7 +33,7 @@ RUNS = pa.schema(
         ("run_id", pa.string()),
         ("study", pa.string()),
         ("cell", pa.string()),
-        ("axis", pa.string()),  # size | quality | distribution
+        ("axis", pa.string()),  # size | quality | distribution | filter | leak | order | scale
         ("defect", pa.string()),
         ("dose", pa.float64()),
         ("mixture", SHARES),

@@ -22,6 +22,7 @@ from assay.impact.plan import (
 )
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
+from assay.train.transfer import transferred
 
 RECIPE = StudyRecipe()
 
@@ -168,6 +169,36 @@ def test_jobs_are_paired_by_seed_and_go_on_from_their_trunk() -> None:
             assert job.spec == pair.spec  # the same initialisation
             assert {branch.steps for branch in job.branches} <= {branch.steps for branch in pair.branches}
             assert all(("test" in branch.splits) is not fitted for branch in job.branches)
+
+
+def test_other_proxies_are_paid_for_by_what_their_steps_cost_and_have_rates_of_their_width() -> None:
+    given = ["train.layers=2", "train.width=64", "design.scales=[[2, 128], [4, 64]]", "design.rates=[0.5]"]
+    recipe = load(StudyRecipe, None, given)[0]
+    base, found = plan(3e7, [1e8]), plan(3e7, [1e8], recipe)
+    scales = {cell.name: cell for cell in found.cell_list() if cell.axis == "scale"}
+    assert list(scales) == [
+        "scale:2x128", "scale:4x64", "rates:2x64:0.5", "rates:2x128:0.5", "rates:4x64:0.5"
+    ]  # fmt: skip
+    per_token = {(n, w): 12 * n * w * w + 2048 * w for n, w in ((2, 64), (2, 128), (4, 64))}
+    assert found.shape.vocabulary == 2048
+    for cell in scales.values():
+        assert cell.shape is not None
+        assert cell.cost == pytest.approx(per_token[cell.shape] / per_token[2, 64])
+    assert found.run_steps < base.run_steps  # they take from the same budget
+    assert 0 < costs(recipe, found)["scale"] < 1
+    assert sum(costs(recipe, found).values()) == pytest.approx(1)
+    jobs_of = {job.cell: job for job in jobs.cells(found, recipe.train, 2048, fitted=True)}
+    wide, slow = jobs_of["scale:2x128"].spec, jobs_of["rates:2x128:0.5"].spec
+    assert (wide.model.width, wide.model.layers, wide.model.heads) == (128, 2, 4)  # type: ignore[union-attr]
+    assert wide.optimizer == transferred(jobs_of["scale:4x64"].spec.optimizer, 128, 64)
+    assert slow.optimizer == wide.optimizer.times(0.5)
+    assert jobs_of["rates:2x64:0.5"].spec.model == jobs.trunks(found, recipe.train, 2048)[0].spec.model
+
+
+def test_the_studys_own_proxy_is_no_other_one() -> None:
+    recipe = load(StudyRecipe, None, ["train.layers=2", "train.width=64", "design.scales=[[2, 64]]"])[0]
+    with pytest.raises(InputError, match=r"design\.scales: 2 layers of width 64 are the study's own proxy"):
+        plan(3e7, [1e8], recipe)
 
 
 def test_uniform_is_as_even_as_the_text_allows() -> None:

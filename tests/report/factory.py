@@ -25,6 +25,7 @@ from assay.impact.results import (
     MixtureView,
     OrderRow,
     Sample,
+    ScaleRow,
     SourceProfile,
     StudyResults,
     TogetherRow,
@@ -92,6 +93,27 @@ def study(sources: tuple[str, ...] = SOURCES, seed: int = 0, **changes: Any) -> 
                 tokens_lost=(0.42, 0.38, 0.47) if p < 0.01 else None,
             )
             for more, p in ((0.03, 0.001), (-0.004, 0.5))
+        ],
+        "scales": [
+            ScaleRow(
+                layers=layers,
+                width=width,
+                parameters=12 * layers * width**2,
+                rate=rate,
+                bpb=bpb,
+                interval=(bpb - 0.01, bpb + 0.01),
+                effect=None
+                if effect is None
+                else Effect(
+                    estimate=effect, interval=(effect - 0.01, effect + 0.01), p_value=0.001, supported=effect < -0.02
+                ),
+            )
+            for layers, width, rate, bpb, effect in (
+                (2, 64, 0.5, 2.15, 0.05),
+                (2, 64, 1.0, 2.10, None),
+                (4, 128, 0.5, 1.99, 0.0),
+                (4, 128, 1.0, 1.99, -0.11),
+            )
         ],
         "leaks": [
             LeakRow(copies=k, effect=Effect(estimate=-g, interval=(-g - 0.01, -g + 0.01), p_value=g, supported=k > 1))

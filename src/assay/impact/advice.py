@@ -24,7 +24,7 @@ WORTHWHILE = 0.5  # of a fresh token: what a token read again is worth where it 
 def decision_view(of: Analysis, claims: Sequence[Claim]) -> DecisionView | None:
     """Recipes by their loss, how surely the first is the best, here and for all of the corpus; what to do."""
     half = of.plan.half_steps * of.plan.step_tokens
-    twice = [cell for cell in of.cells if cell.fitted and of.measured.has(cell.name, half)]
+    twice = [c for c in of.cells if c.fitted and c.axis != "scale" and of.measured.has(c.name, half)]
     controls = {dropped(name) for name in of.filters}
     own = [cell for cell in twice if cell.axis in ("distribution", "filter") and cell.name not in controls]
     if not own:

@@ -59,10 +59,10 @@ class Analysis:
 
     @cached_property
     def effects(self) -> dict[str, list[Difference]]:
-        """Of each cell but those that leak (`gains`), one difference a target (the mean over sources first): against
-        natural, what a filter keeps against as much kept at random."""
+        """Of each cell, but of those that leak see `gains` and of other proxies `scaled`, one difference a target (the
+        mean over sources first): against natural, what a filter keeps against as much kept at random."""
         names = {filtered(name): dropped(name) for name in self.filters}
-        own = [cell.name for cell in self.cells if cell.axis != "leak"]
+        own = [cell.name for cell in self.cells if cell.axis not in ("leak", "scale")]
         bases = {name: names.get(name, design.NATURAL) for name in own}
         return self.measured.differences(list(bases), bases, self.run_tokens)
 
@@ -75,6 +75,16 @@ class Analysis:
         of = {name: (design.damaged(a, dose), design.damaged(b, dose)) for name, (a, b, dose) in pairs.items()}
         single = [cell.name for cell in self.cells if cell.is_dose and cell.fitted]
         return self.measured.interactions(of, design.NATURAL, single, self.run_tokens)
+
+    @cached_property
+    def scaled(self) -> dict[str, list[Difference]]:
+        """Of other proxies against the study's own, and of other learning rates against the same proxy with its own."""
+        bases = {}
+        for cell in self.cells:
+            if cell.shape is not None:
+                own = cell.rate == 1.0 or cell.shape == self.plan.shape.size
+                bases[cell.name] = design.NATURAL if own else design.scaled(*cell.shape)
+        return self.measured.differences(list(bases), bases, self.run_tokens) if bases else {}
 
     @cached_property
     def gains(self) -> dict[int, Difference]:

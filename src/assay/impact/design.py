@@ -12,12 +12,15 @@ as their mixtures allow, the order of their data, so every comparison with the `
     order:EXPRESSION          the same text, in the order of what is measured of it (`orders`)
     filter:NAME, drop:NAME    what a filter keeps; as much text kept at random (`filters`)
     uniform, up:SOURCE        every source alike; one source's odds raised
+    scale:LAYERSxWIDTH        the corpus as it is, read by another proxy
+    rates:LAYERSxWIDTH:FACTOR that proxy, or the study's own, with other learning rates
     mix:held-out, ...         mixtures that no fit has seen
     DEFECT:DOSE               likewise, where the dose is a held-out one
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -25,7 +28,7 @@ import numpy as np
 
 from assay.tokens.sampler import LEAKED, REPEATED
 
-Axis = Literal["size", "quality", "distribution", "filter", "leak", "order"]
+Axis = Literal["size", "quality", "distribution", "filter", "leak", "order", "scale"]
 NATURAL = "natural"
 UNIFORM = "uniform"
 HELD_OUT_MIX = "mix:held-out"
@@ -37,7 +40,8 @@ NOTICEABLE = 0.05  # a mixture whose shares differ less than this in all (half t
 @dataclass(frozen=True)
 class Cell:
     """One training distribution. `fitted` is False where a registered prediction is tested on it; `source` is the one
-    that is raised, or alone damaged; `also` is a second defect; `stream` is the text that is read."""
+    that is raised, or alone damaged; `also` is a second defect; `stream` is the text that is read; `shape` is another
+    proxy's layers and width, whose step costs `cost` times as much; `rate` multiplies the learning rates."""
 
     name: str
     axis: Axis
@@ -49,6 +53,9 @@ class Cell:
     stream: str = "train"
     order: str | None = None
     also: str | None = None
+    shape: tuple[int, int] | None = None
+    rate: float = 1.0
+    cost: float = 1.0
 
     @property
     def is_dose(self) -> bool:
@@ -57,11 +64,17 @@ class Cell:
 
     @property
     def halves(self) -> bool:
-        """Whether half of its run is a smaller run of the same: not where it counts how often, or when, text comes."""
-        return self.defect not in (LEAKED, REPEATED) and self.order is None
+        """Whether half of its run is a smaller run of the same, and worth measuring: not where it counts how often, or
+        when, text comes."""
+        return self.defect not in (LEAKED, REPEATED) and self.order is None and self.rate == 1.0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def read(cls, value: dict[str, Any]) -> Cell:
+        """What `as_dict` gave, whatever has become of its tuples."""
+        return cls(**value | {"shape": tuple(value["shape"]) if value.get("shape") else None})
 
 
 def up(source: str) -> str:
@@ -173,6 +186,34 @@ def ordered(text: str) -> str:
 
 def order_cells(natural: dict[str, float], texts: tuple[str, ...]) -> list[Cell]:
     return [Cell(ordered(text), "order", natural, order=text) for text in dict.fromkeys(texts)]
+
+
+def scaled(layers: int, width: int) -> str:
+    """Name of the cell of another proxy."""
+    return f"scale:{layers}x{width}"
+
+
+def scale_cells(
+    natural: dict[str, float],
+    scales: tuple[tuple[int, int], ...],
+    rates: tuple[float, ...],
+    own: tuple[int, int],
+    cost: Callable[[int, int], float],
+) -> list[Cell]:
+    """Every other proxy, and every proxy, the study's own among them, with each factor on its learning rates.
+
+    Args:
+        own: layers and width of the study's proxy.
+        cost: of a step of another one, against that.
+    """
+    others = [Cell(scaled(*shape), "scale", natural, shape=shape, cost=cost(*shape)) for shape in dict.fromkeys(scales)]
+    tried = [
+        Cell(f"rates:{layers}x{width}:{rate:g}", "scale", natural, shape=(layers, width), rate=rate,
+             cost=cost(layers, width))
+        for layers, width in dict.fromkeys((own, *scales))
+        for rate in sorted(set(rates))
+    ]  # fmt: skip
+    return others + tried
 
 
 def filtered(name: str) -> str:

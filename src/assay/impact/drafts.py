@@ -11,7 +11,7 @@ from assay.impact.claims import Kind, claimed
 from assay.impact.design import Cell, damaged, dropped, filtered, leaked
 from assay.impact.measure import MEAN
 from assay.impact.predictions import Registered, outcome
-from assay.impact.statements import Draft, change, predicted_sentence, tokens_text
+from assay.impact.statements import Draft, change, predicted_sentence, proxy_text, tokens_text
 from assay.present.numbers import percent
 from assay.present.words import Both, both
 
@@ -19,7 +19,7 @@ from assay.present.words import Both, both
 def drafts(of: Analysis) -> list[Draft]:
     """All claims of a study."""
     quality = [*_quality(of), *_together(of), *_alone(of), *_leaks(of), *_orders(of), *_filters(of)]
-    return [*_size(of), *quality, *_distribution(of), *_predictions(of)]
+    return [*_size(of), *_scales(of), *quality, *_distribution(of), *_predictions(of)]
 
 
 def _of_every_target(
@@ -61,6 +61,22 @@ def _size(of: Analysis) -> list[Draft]:
         )
         for target, difference in zip(of.measured.targets, found, strict=True)
     ]
+
+
+def _scales(of: Analysis) -> Iterator[Draft]:
+    """Other proxies on the same text, and whether the learning rates suit each."""
+    for cell in of.cells:
+        if cell.shape is None:
+            continue
+        is_scale = cell.rate == 1.0
+        words = (
+            change("scale", proxy=proxy_text(*cell.shape), base=proxy_text(*of.plan.shape.size)) if is_scale
+            else change("rates", proxy=proxy_text(*cell.shape), factor=f"{cell.rate:g}")
+        )  # fmt: skip
+        yield Draft(
+            id=cell.name, kind="size", question="scale" if is_scale else "rates",
+            difference=of.scaled[cell.name][0], evidence=[design.NATURAL, cell.name], headline=is_scale, change=words,
+        )  # fmt: skip
 
 
 def _quality(of: Analysis) -> list[Draft]:

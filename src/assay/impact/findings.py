@@ -135,6 +135,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         doses=views.dose_views(analysis, claims),
         damaged=views.damaged_views(analysis, claims),
         together=views.together_rows(analysis, claims),
+        scales=views.scale_rows(analysis, claims),
         leaks=views.leak_rows(analysis, claims),
         orders=views.order_rows(analysis, claims),
         decisions=decision_view(analysis, claims),

@@ -6,17 +6,20 @@ from assay.impact import design
 from assay.impact.design import Cell
 from assay.impact.plan import WARMUP_STEPS, Plan
 from assay.models.decoder import proxy
+from assay.models.presets import heads_of
 from assay.recipe.study import TrainRecipe
 from assay.store import Artifact
 from assay.tokens.sampler import Part, StreamPlan
 from assay.train.job import Branch, Job
 from assay.train.loop import TrainSpec
 from assay.train.optimizers import OptimizerConfig
+from assay.train.transfer import transferred
 
 BOTH = ("eval", "test")
 
 
-def _spec(plan: Plan, recipe: TrainRecipe, vocabulary: int, seed: int) -> TrainSpec:
+def _spec(plan: Plan, recipe: TrainRecipe, vocabulary: int, seed: int, cell: Cell | None = None) -> TrainSpec:
+    """The study's proxy, or that of the cell, to whose width the learning rates are transferred."""
     shape = plan.shape
     model = proxy(vocabulary, shape.layers, shape.width, shape.heads)
     rates = OptimizerConfig(
@@ -25,6 +28,13 @@ def _spec(plan: Plan, recipe: TrainRecipe, vocabulary: int, seed: int) -> TrainS
         embedding_lr=recipe.embedding_lr,
         head_lr=recipe.head_lr,
     )
+    if cell is not None and cell.shape is not None:
+        layers, width = cell.shape
+        if width != shape.width:
+            rates = transferred(rates, width, shape.width)
+        if cell.shape != plan.shape.size:
+            model = proxy(vocabulary, layers, width, heads_of(width))
+        rates = rates.times(cell.rate)
     return TrainSpec(model, rates, seed, shape.dtype)
 
 
@@ -64,7 +74,7 @@ def cells(plan: Plan, recipe: TrainRecipe, vocabulary: int, *, fitted: bool) -> 
     half = Branch(plan.half_steps, plan.decay(plan.half_steps))
     twice = fitted and plan.half_steps < plan.run_steps
     return [
-        Job(cell.name, cell.axis, _spec(plan, recipe, vocabulary, seed), _stream(plan, cell, seed),
+        Job(cell.name, cell.axis, _spec(plan, recipe, vocabulary, seed, cell), _stream(plan, cell, seed),
             (half, whole) if twice and cell.halves else (whole,), WARMUP_STEPS)
         for cell in plan.cell_list()
         if cell.fitted is fitted

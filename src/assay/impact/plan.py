@@ -66,6 +66,15 @@ class Shape(_Value):
     other_seconds: float | None
     why: list[tuple[str, str, str]]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Layers and width."""
+        return self.layers, self.width
+
+    def cost_of(self, layers: int, width: int) -> float:
+        """FLOPs of a step of another proxy, against those of this one."""
+        return _cost((layers, width, 1, self.vocabulary)) / _cost((self.layers, self.width, 1, self.vocabulary))
+
 
 class Plan(_Value):
     """A study's plan: everything that decides its numbers, besides the corpus."""
@@ -102,7 +111,7 @@ class Plan(_Value):
         return min(self.branch_steps, key=lambda steps: abs(steps - HALF * self.run_steps))
 
     def cell_list(self) -> list[Cell]:
-        return [Cell(**cell) for cell in self.cells]
+        return [Cell.read(cell) for cell in self.cells]
 
     def with_seeds(self, n: int) -> Plan:
         """The plan with its first `n` seeds alone, and a notice if these are fewer."""
@@ -211,7 +220,9 @@ def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tupl
     n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
     n_cells += len(set(asked.leaks)) + len(set(asked.orders)) + len(set(asked.together)) * fitted_doses
     for rung in reversed(rungs[1:]):
-        run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (n_cells + _trunk_cost(recipe))
+        scales = sum(_cost((*size, 1, rung[3])) for size in asked.scales) / _cost(rung)
+        proxies = n_cells + scales * (1 + len(asked.rates)) + len(asked.rates)
+        run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (proxies + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
             return rung
     return base
@@ -257,7 +268,7 @@ def make_plan(
     targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
 
     while True:
-        cells = _cells(recipe, natural, targets, doses, {s: 1.0 for s in natural}, kept)
+        cells = _cells(recipe, shape, natural, targets, doses, {s: 1.0 for s in natural}, kept)
         eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, shape, cells, seeds, len(texts))
         run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
         if run_tokens >= _least_run_tokens(recipe):
@@ -291,7 +302,7 @@ def make_plan(
     part = total / seeds  # each seed reads its own documents
     most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
     # A filter's cells, too, read nothing more than MOST_EPOCHS times.
-    cells = _cells(recipe, natural, targets, doses, most, kept, run_steps * step_tokens / (MOST_EPOCHS * part))
+    cells = _cells(recipe, shape, natural, targets, doses, most, kept, run_steps * step_tokens / (MOST_EPOCHS * part))
     notices += _idle_filters(cells, natural, kept or {})
     branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
     held_out_steps = round(HELD_OUT_SIZE * run_steps)
@@ -343,6 +354,7 @@ def _claims(cells: list[Cell], recipe: StudyRecipe, n_sources: int) -> int:
     mixtures += sum(cell.axis == "order" for cell in fitted) * (n_sources + 1)
     mixtures += sum(cell.axis == "leak" for cell in fitted)
     alone = sum(cell.axis == "quality" and cell.source is not None for cell in fitted) * (n_sources + 1)
+    mixtures += sum(cell.axis == "scale" for cell in fitted)
     together = 2 * sum(cell.also is not None for cell in fitted)  # what both cost, and whether that is the sum
     return max(1, size + mixtures + alone + together + sum(cell.is_dose for cell in fitted))
 
@@ -357,14 +369,15 @@ def _detectable(
 
 
 def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
-    """The share of the training tokens that each question takes. The trunk serves size alone where that is asked, but
-    one run of it is every other question's baseline."""
-    cells, seeds = plan.cell_list(), len(plan.seeds) * plan.step_tokens
-    axes = ("quality", "distribution", "filter", "leak", "order")
+    """The share of the training that each question takes, in steps of the study's own proxy. The trunk serves size
+    alone where that is asked, but one run of it is every other question's baseline."""
+    cells = plan.cell_list()
+    axes = ("quality", "distribution", "filter", "leak", "order", "scale")
     own = {axis: [cell for cell in cells if cell.axis == axis] for axis in axes}
     by = {axis: plan.run_steps * _cells_cost(recipe, found) for axis, found in own.items()}
     trunk = _planned_tokens(recipe, [], plan.run_steps, plan.branch_steps, plan.held_out_steps)
-    return {axis: steps * seeds / plan.planned_tokens for axis, steps in {"size": trunk, **by}.items()}
+    total = trunk + sum(by.values())
+    return {axis: steps / total for axis, steps in {"size": trunk, **by}.items()}
 
 
 def halved(
@@ -404,6 +417,7 @@ def _budget(shape: Shape, tokens: int) -> str:
 
 def _cells(
     recipe: StudyRecipe,
+    shape: Shape,
     natural: dict[str, float],
     targets: list[str],
     doses: tuple[float, ...],
@@ -415,6 +429,12 @@ def _cells(
     cells += design.filter_cells(natural, kept or {}, least)
     cells += design.leak_cells(natural, recipe.design.leaks)
     cells += design.order_cells(natural, recipe.design.orders)
+    if shape.size in recipe.design.scales:
+        raise InputError(
+            f"{shape.layers} layers of width {shape.width} are the study's own proxy", where="design.scales",
+            remedy="leave it out, or fix another one with train.layers and train.width",
+        )  # fmt: skip
+    cells += design.scale_cells(natural, recipe.design.scales, recipe.design.rates, shape.size, shape.cost_of)
     if "quality" in axes:
         asked = recipe.design
         if unknown := [source for source in asked.damaged_sources if source not in natural]:
@@ -435,14 +455,18 @@ def _run_tokens(
     recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, eval_tokens: int, n_sources: int
 ) -> float:
     """D_c: the budget less evaluation, over what a seed costs in D_c."""
-    runs = len(cells) + sum(cell.fitted and cell.halves for cell in cells) + recipe.design.size_branches + 1
+    runs = sum(cell.cost * (2 if cell.fitted and cell.halves else 1) for cell in cells)
+    runs += recipe.design.size_branches + 1
     evaluation = EVAL_COST * eval_tokens * n_sources * (runs + 4)  # four runs a seed see the test text as well
     return (shape.total_tokens / seeds - evaluation) / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
 
 
-def _cells_cost(recipe: StudyRecipe, cells: list[Cell]) -> float:
-    """Tokens computed for a seed's cells, in D_c: a run each, and for those that are fitted the decay at half of it."""
-    return len(cells) + recipe.train.decay_share * HALF * sum(cell.fitted and cell.halves for cell in cells)
+def _cells_cost(recipe: StudyRecipe, cells: list[Cell], *, priced: bool = True) -> float:
+    """Tokens computed for a seed's cells, in D_c: a run each, and for those that are fitted the decay at half of it;
+    `priced`: those of other proxies as many times as one of theirs costs."""
+    half = recipe.train.decay_share * HALF
+    each = (1 + half if cell.fitted and cell.halves else 1.0 for cell in cells)
+    return sum(tokens * (cell.cost if priced else 1.0) for cell, tokens in zip(cells, each, strict=True))
 
 
 def _enough(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:
@@ -462,7 +486,7 @@ def _planned_tokens(
     """Steps that one seed computes."""
     decay = recipe.train.decay_share
     trunk = (1 - decay) * held_out_steps + decay * (sum(branches) + held_out_steps)
-    return round(trunk + _cells_cost(recipe, cells) * run_steps)
+    return round(trunk + _cells_cost(recipe, cells, priced=False) * run_steps)
 
 
 def _eval_tokens(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:

@@ -129,6 +129,19 @@ class TogetherRow(_Value):
     tokens_lost: tuple[float, float, float] | None  # to both; as in `DosePoint`
 
 
+class ScaleRow(_Value):
+    """A proxy on the corpus as it is, with its own learning rates or others. The effect is against the study's own
+    proxy, that of other rates against the same proxy with its own; None: that is what others are compared with."""
+
+    layers: int
+    width: int
+    parameters: int  # non-embedding
+    rate: float  # factor on the learning rates
+    bpb: float
+    interval: Pair  # over seeds
+    effect: Effect | None
+
+
 class LeakRow(_Value):
     """Held-out documents that stand in the training text, and what the loss on them gained: against the runs without,
     less what documents gained that were planted nowhere."""
@@ -250,6 +263,7 @@ class StudyResults(_Value):
     doses: list[DoseView]
     damaged: list[DamagedRow] = []
     together: list[TogetherRow] = []
+    scales: list[ScaleRow] = []
     leaks: list[LeakRow] = []
     orders: list[OrderRow] = []
     filters: list[FilterRow] = []

@@ -116,6 +116,11 @@ def _sentence(draft: Draft, supported: bool, interval: tuple[float, float], dete
     return sentence
 
 
+def proxy_text(layers: int, width: int) -> str:
+    """A proxy as people read it: layers and width."""
+    return f"{layers} × {width}"
+
+
 def tokens_text(tokens: float) -> str:
     """A number of tokens as people read it."""
     return compact(tokens)

@@ -1,7 +1,8 @@
 """The runs of finished studies as a table, as if somebody had published them: what `assay law fit STUDY` reads.
 
-One row a run of the natural cell (the corpus as it is): N, D, U, seed, trunk, and bits per byte on the eval text: the
-mean over sources (`bpb`) and each (`bpb:SOURCE`). Losses on other text or of another tokenizer are refused.
+One row a run on the corpus as it is, of the study's proxy and of others: N, D, U, seed, trunk, and bits per byte on the
+eval text: the mean over sources (`bpb`) and each (`bpb:SOURCE`). Losses on other text or of another tokenizer are
+refused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _RUNS = f"""
     SELECT r.run_id, r.seed, r.trunk, r.N, r.D, r.U, r.tokenizer, r.evaluation_set, '{LOSS}:' || l.source AS target,
         arg_max(l.nll / ln(2) / l.n_bytes, l.step) AS bpb
     FROM losses l JOIN runs r USING (run_id)
-    WHERE l.split = 'eval' AND r.status = 'done' AND r.cell = '{NATURAL}' AND l.n_bytes > 0
+    WHERE l.split = 'eval' AND r.status = 'done' AND (r.cell = '{NATURAL}' OR r.cell LIKE 'scale:%') AND l.n_bytes > 0
     GROUP BY ALL ORDER BY r.run_id, target"""
 
 

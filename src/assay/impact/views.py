@@ -26,8 +26,11 @@ from assay.impact.results import (
     MixtureRow,
     MixtureView,
     OrderRow,
+    ScaleRow,
     TogetherRow,
 )
+from assay.models.decoder import proxy
+from assay.models.presets import heads_of
 from assay.present.numbers import percent
 from assay.present.words import Both, both
 
@@ -42,7 +45,11 @@ def _effects(of: Analysis, cell: str, about: str, claims: Sequence[Claim]) -> di
 
 
 def _point(of: Analysis, tokens: int, target: int, held_out: bool) -> CurvePoint:
-    mean, interval = seed_interval(of.measured.bpb(design.NATURAL, tokens)[:, target], of.design.level)
+    return _point_of(of, design.NATURAL, tokens, target, held_out)
+
+
+def _point_of(of: Analysis, cell: str, tokens: int, target: int, held_out: bool) -> CurvePoint:
+    mean, interval = seed_interval(of.measured.bpb(cell, tokens)[:, target], of.design.level)
     return CurvePoint(tokens=tokens, bpb=mean, interval=interval, held_out=held_out)
 
 
@@ -147,6 +154,24 @@ def together_rows(of: Analysis, claims: Sequence[Claim]) -> list[TogetherRow]:
         for cell in of.cells
         if cell.also is not None
     ]
+
+
+def scale_rows(of: Analysis, claims: Sequence[Claim]) -> list[ScaleRow]:
+    """The study's own proxy and the others, the smallest first."""
+    found, shape = supported(claims), of.plan.shape
+    own = Cell(design.NATURAL, "scale", of.plan.natural, shape=shape.size)
+    rows = []
+    for cell in (own, *(cell for cell in of.cells if cell.shape is not None)):
+        layers, width = cell.shape or shape.size
+        at = _point_of(of, cell.name, of.run_tokens, 0, False)
+        rows.append(
+            ScaleRow(
+                layers=layers, width=width, rate=cell.rate, bpb=at.bpb, interval=at.interval,
+                parameters=proxy(shape.vocabulary, layers, width, heads_of(width)).n_parameters()[0],
+                effect=of.shown(of.scaled[cell.name][0], cell.name in found) if cell.name in of.scaled else None,
+            )
+        )  # fmt: skip
+    return sorted(rows, key=lambda row: (row.parameters, row.rate != 1, row.rate)) if len(rows) > 1 else []
 
 
 def leak_rows(of: Analysis, claims: Sequence[Claim]) -> list[LeakRow]:

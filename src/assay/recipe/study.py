@@ -88,6 +88,14 @@ class DesignRecipe(Section):
     orders: tuple[str, ...] = Field(
         (), description="SQL over signals in whose rising order the same text is read: n_words, -n_words (falling)"
     )
+    scales: tuple[
+        tuple[Annotated[int, Field(ge=1, le=200)], Annotated[int, Field(ge=16, le=4096, multiple_of=2)]], ...
+    ] = Field(
+        (), description="other proxies, as [layers, width], that read the same text: what does a larger one change?"
+    )
+    rates: tuple[Annotated[float, Field(gt=0, le=100)], ...] = Field(
+        (), description="factors on the learning rates, tried with every proxy: [0.5, 2] says whether they suit it"
+    )
     noise_rate: float = Field(
         0.1, gt=0, lt=1, description="share of characters altered in a damaged document (character_noise, misread)"
     )
@@ -111,6 +119,12 @@ class DesignRecipe(Section):
         highest = max(*self.doses, *self.held_out_doses, 0.0)
         if "repeated" in self.defects and highest > MOST_REPEATED:
             raise ValueError(f"repeated: dose {highest:g} leaves too little to repeat; give {MOST_REPEATED} at most")
+        return self
+
+    @model_validator(mode="after")
+    def _other_rates(self) -> Self:
+        if 1.0 in self.rates:
+            raise ValueError("rates holds 1, with which every proxy is trained anyway; take it out")
         return self
 
     @model_validator(mode="after")

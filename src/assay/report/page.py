@@ -11,7 +11,20 @@ from assay.impact.results import StudyResults
 from assay.present.numbers import compact, moment
 from assay.present.page import begun
 from assay.present.words import both
-from assay.report import answer, corpus, costs, curves, decisions, doses, filters, leaks, mixtures, orders, samples
+from assay.report import (
+    answer,
+    corpus,
+    costs,
+    curves,
+    decisions,
+    doses,
+    filters,
+    leaks,
+    mixtures,
+    orders,
+    samples,
+    scales,
+)
 from assay.report.sheet import filled
 
 SECTIONS = (
@@ -20,6 +33,7 @@ SECTIONS = (
     "profile",
     "curves",
     "law",
+    "scales",
     "doses",
     "leaks",
     "orders",
@@ -52,6 +66,7 @@ def render(results: StudyResults, language: str = "en") -> str:
         profile=corpus.view(results, ids),
         curves=curves.learning(results, ids),
         law=curves.law(results, ids),
+        scales=scales.view(results, ids),
         doses=doses.view(results, ids),
         decisions=decisions.view(results, ids),
         leaks=leaks.view(results, ids),
@@ -73,6 +88,7 @@ def _has(results: StudyResults, section: str) -> bool:
     held = {
         "decisions": results.decisions,
         "curves": results.curves,
+        "scales": results.scales,
         "doses": results.doses,
         "leaks": results.leaks,
         "orders": results.orders,
