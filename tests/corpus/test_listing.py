@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,23 @@ def test_a_link_to_a_file_is_read_by_the_links_own_name(tmp_path: Path) -> None:
     put(tmp_path, "store/0123abcd")
     (tmp_path / "news.jsonl").symlink_to(tmp_path / "store" / "0123abcd")
     assert labels(listing([str(tmp_path / "news.jsonl")])) == {"news.jsonl": ("news", None)}
+
+
+def test_many_small_files_cost_little_each(tmp_path: Path) -> None:
+    """The bytes that a listed file and its digest hold, the peak included: of two numbers of files the difference."""
+
+    def peak(n: int) -> int:
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        for i in range(n):
+            (folder / f"{i}.txt").write_text(f"text {i}\n", encoding="utf-8")
+        tracemalloc.start()
+        sources = open_sources([str(folder)], ReadOptions())
+        sources.fingerprint()
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    few, many = 5_000, 9_000
+    peak(10)  # what is imported on first use
+    assert (peak(many) - peak(few)) / (many - few) < 1_500

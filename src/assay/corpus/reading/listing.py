@@ -55,7 +55,7 @@ Skipped = tuple[str, Both]
 """The origin of what is not read, and why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceFile:
     """A file to read. `size` is in bytes on disk; `mark` tells whether it is still the file that was listed.
 

@@ -27,6 +27,7 @@ from assay.recipe.sections import CorpusRecipe
 from assay.store import file_digest, fingerprint
 
 _PLACES = 20
+_AT_ONCE = 4096  # files whose digests are asked for at a time
 Told = TypeVar("Told", bound=AssayError)
 
 
@@ -163,8 +164,9 @@ class Sources:
         """
         if not self.digests:
             with ThreadPoolExecutor(4) as pool:  # hashing releases the interpreter's lock
-                for file, digest in zip(self.files, pool.map(self._digest, self.files), strict=True):
-                    self.digests[file.origin] = digest
+                for start in range(0, len(self.files), _AT_ONCE):  # there may be a million
+                    some = self.files[start : start + _AT_ONCE]
+                    self.digests.update(zip((file.origin for file in some), pool.map(self._digest, some), strict=True))
         rows = sorted([f.origin, f.label, f.split, f.size, self.digests[f.origin]] for f in self.files)
         options = {**asdict(self.options), **formats.readers({f.kind for f in self.files}, self.options.html)}
         return fingerprint({"files": rows, "options": options})
