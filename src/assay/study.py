@@ -140,7 +140,7 @@ def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, st
         ("cells", cells, f"besides {design.NATURAL}; each with {len(plan.seeds)} seeds"),
         ("predictions", ", ".join(plan.predictions) or "none", "registered before the runs that test them"),
         ("planned_tokens", f"{plan.planned_tokens:,}", "training tokens that the fleet will compute"),
-        ("costs", spent, "share of these that each question takes; the size trunk is the baseline of all"),
+        ("costs", spent, "share of the FLOPs that each question takes; the size trunk is the baseline of all"),
         ("half_budget", _less(plan, less), "what half the budget would change"),
     ]
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assay.corpus.altering.damage import DEFECTS
 from assay.errors import InputError
 from assay.impact import design, jobs
 from assay.impact.plan import (
@@ -21,7 +22,7 @@ from assay.impact.plan import (
     make_plan,
 )
 from assay.recipe.load import load
-from assay.recipe.study import StudyRecipe
+from assay.recipe.study import COPYING, StudyRecipe
 from assay.train.transfer import transferred
 
 RECIPE = StudyRecipe()
@@ -196,9 +197,36 @@ def test_other_proxies_are_paid_for_by_what_their_steps_cost_and_have_rates_of_t
 
 
 def test_the_studys_own_proxy_is_no_other_one() -> None:
-    recipe = load(StudyRecipe, None, ["train.layers=2", "train.width=64", "design.scales=[[2, 64]]"])[0]
-    with pytest.raises(InputError, match=r"design\.scales: 2 layers of width 64 are the study's own proxy"):
-        plan(3e7, [1e8], recipe)
+    given = ["train.layers=2", "train.width=64", "design.scales=[[2, 64], [4, 64]]"]
+    found = plan(3e7, [1e8], load(StudyRecipe, None, given)[0])
+    assert [cell.name for cell in found.cell_list() if cell.axis == "scale"] == ["scale:4x64"]
+    assert any("2 × 64" in notice["en"] for notice in found.notices)
+
+
+def test_a_budget_for_one_dose_keeps_one_that_two_defects_fit_into() -> None:
+    given = ["design.doses=[0.25, 0.5, 0.75]", "design.together=[[near_duplicates, character_noise]]", "train.seeds=3"]
+    pairs = set()
+    for tokens in (1.9e6, 3e7):
+        found = plan(tokens, [1e8, 1e8], load(StudyRecipe, None, given)[0])
+        doses = {cell.dose for cell in found.cell_list() if cell.is_dose}
+        pairs |= {(len(doses), tuple(cell.dose for cell in found.cell_list() if cell.also))}
+    assert pairs == {(1, (0.5,)), (3, (0.25, 0.5))}
+
+
+@pytest.mark.parametrize(
+    ("together", "more", "said"),
+    [
+        ("[near_duplicates, exact_duplicates]", "design.defects=[near_duplicates, exact_duplicates]", "same passages"),
+        ("[near_duplicates, near_duplicates]", "design.doses=[0.5]", "cannot be planted together"),
+        ("[near_duplicates, misread]", "design.doses=[0.5]", "not in defects"),
+        ("[near_duplicates, character_noise]", "design.doses=[0.75]", "no room"),
+        ("[near_duplicates, character_noise]", "design.axes=[size]", "quality"),
+    ],
+)
+def test_pairs_of_defects_that_cannot_be_are_refused(together: str, more: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load(StudyRecipe, None, [f"design.together=[{together}]", more])
+    assert {name for name, defect in DEFECTS.items() if defect.adds} == COPYING
 
 
 def test_uniform_is_as_even_as_the_text_allows() -> None:

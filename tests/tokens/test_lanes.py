@@ -12,6 +12,7 @@ import pytest
 from assay.tokens.lanes import Lanes
 from assay.tokens.sampler import StreamPlan
 from assay.tokens.stream import TokenStream
+from assay.train.feed import LaneFeed
 
 T, B = 5, 3
 LENGTHS = {"a": [2, 9, 40, 1, 17, 6, 3, 3], "b": [30], "c": [4] * 12}
@@ -87,6 +88,8 @@ def test_any_step_can_be_had_at_any_time() -> None:
 def test_shares_are_held_by_ending_documents_where_a_round_ends() -> None:
     own, counts, cuts = lanes(a=0.2, b=0.7, c=0.1), Counter[str](), 0
     n = 40 * own.round_steps
+    # The last token of every document that has one of its own.
+    lasts = {int(a) for shard in own.stream.shards.values() for a, b in pairwise([*shard, 0]) if a and not b}
     for step in range(n):
         w, names = own.windows(step), own.source_of(step)
         for b in range(B):
@@ -98,7 +101,8 @@ def test_shares_are_held_by_ending_documents_where_a_round_ends() -> None:
                 if t + 1 < T:
                     goes_on = w.segments_BT[b, t + 1] == w.segments_BT[b, t]
                     after = int(w.inputs_BT[b, t + 1])
-                    assert target == (after if goes_on or after == 0 else -1)
+                    if goes_on or after or token:  # a document of one token does not say whether it is whole
+                        assert target == (after if goes_on or (not after and token in lasts) else -1)
                     assert not goes_on or not token or after == token + 1
                 cuts += target == -1
         assert all(w.continues_B[b] <= (w.inputs_BT[b, 0] != 0) for b in range(B))
@@ -118,7 +122,13 @@ def test_what_was_read_is_counted_token_by_token(until: int) -> None:
                 expected[source_of(token)][token % 1000] += 1
             for name, begin, end in own.reads(step):
                 told[name][begin:end] += 1
-        found = own.times(until)
+        found = {name: np.zeros(sum(lengths), np.int64) for name, lengths in LENGTHS.items()}
+        for name, stretches in own.stretches(until).items():
+            for begin, end in zip(*stretches, strict=True):
+                found[name][begin:end] += 1
+        feed = LaneFeed(own, until)
+        assert feed.unique_tokens(until) == sum(int((times > 0).sum()) for times in found.values())
+        assert feed.epochs() == pytest.approx({name: times.mean() for name, times in found.items()})
         for name, times in expected.items():
             np.testing.assert_array_equal(found[name], told[name])
             spelled = own.stream.shards[name] > 0  # those of id 0 do not say which they are

@@ -164,7 +164,7 @@ def together_cells(
     """Each pair of defects at each dose that leaves room for both."""
     return [
         Cell(together(defect, also, dose), "quality", natural, defect=defect, also=also, dose=dose)
-        for defect, also in dict.fromkeys(pairs)
+        for defect, also in {frozenset(pair): pair for pair in reversed(pairs)}.values()
         for dose in sorted(doses)
         if 2 * dose <= 1
     ]

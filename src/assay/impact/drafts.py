@@ -112,7 +112,7 @@ def _together(of: Analysis) -> Iterator[Draft]:
         yield Draft(
             id=f"interaction:{cell.name}", kind="quality", question="together",
             difference=of.interactions[cell.name][0], evidence=[design.NATURAL, *alone, cell.name], headline=True,
-            change=change("interaction", dose=percent(cell.dose), **names),
+            change=change("interaction", dose=percent(cell.dose), **names), words="statement.interaction",
         )  # fmt: skip
 
 

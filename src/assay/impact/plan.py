@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from assay.errors import InputError
 from assay.impact import design, power
 from assay.impact.design import Cell
+from assay.impact.statements import proxy_text
 from assay.present.numbers import compact, percent
 from assay.present.words import both
 from assay.recipe.study import StudyRecipe
@@ -220,8 +221,8 @@ def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tupl
     n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
     n_cells += len(set(asked.leaks)) + len(set(asked.orders)) + len(set(asked.together)) * fitted_doses
     for rung in reversed(rungs[1:]):
-        scales = sum(_cost((*size, 1, rung[3])) for size in asked.scales) / _cost(rung)
-        proxies = n_cells + scales * (1 + len(asked.rates)) + len(asked.rates)
+        scales = sum(_cost((*size, 1, rung[3])) for size in {*asked.scales}) / _cost(rung)
+        proxies = n_cells + scales * (1 + len({*asked.rates})) + len({*asked.rates})
         run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (proxies + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
             return rung
@@ -276,7 +277,8 @@ def make_plan(
         if recipe.train.seeds is None and seeds > 3:
             seeds -= 1
         elif len(doses) > 1:
-            doses = doses[-1:]
+            room = [dose for dose in doses if 2 * dose <= 1] if recipe.design.together else doses
+            doses = tuple(room[-1:])  # a pair of defects takes twice as much
             notices.append(_notice("doses", f"{doses[0]:g}"))
         elif len(targets) > 2:
             targets = targets[:-1]
@@ -303,7 +305,7 @@ def make_plan(
     most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
     # A filter's cells, too, read nothing more than MOST_EPOCHS times.
     cells = _cells(recipe, shape, natural, targets, doses, most, kept, run_steps * step_tokens / (MOST_EPOCHS * part))
-    notices += _idle_filters(cells, natural, kept or {})
+    notices += _idle(recipe, shape, cells, natural, kept or {})
     branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
     held_out_steps = round(HELD_OUT_SIZE * run_steps)
     lengths = held_out_steps * step_tokens, run_steps * step_tokens
@@ -336,13 +338,14 @@ def make_plan(
     )  # fmt: skip
 
 
-def _idle_filters(
-    cells: list[Cell], natural: dict[str, float], kept: dict[str, dict[str, float]]
+def _idle(
+    recipe: StudyRecipe, shape: Shape, cells: list[Cell], natural: dict[str, float], kept: dict[str, dict[str, float]]
 ) -> list[dict[str, str]]:
-    """Notices of filters that keep next to all, or next to nothing, and so have no cell."""
+    """Notices of what has no cell: filters that keep next to all, or next to nothing, and the study's own proxy."""
+    own = [_notice("own_scale", proxy_text(*shape.size))] if shape.size in recipe.design.scales else []
     idle = [name for name in kept if design.filtered(name) not in {cell.name for cell in cells}]
     shares = {name: sum(natural[s] * kept[name][s] for s in natural) for name in idle}
-    return [_notice("filter", name, share=percent(share)) for name, share in shares.items()]
+    return [*own, *(_notice("filter", name, share=percent(share)) for name, share in shares.items())]
 
 
 def _claims(cells: list[Cell], recipe: StudyRecipe, n_sources: int) -> int:
@@ -397,6 +400,8 @@ def _too_small(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int,
     remedies = [f"give at least {_budget(shape, _enough(recipe, shape, cells, seeds, n_sources))}"]
     if recipe.design.axes != ("size",):
         remedies.append("ask fewer questions with --set design.axes=[size]")
+    if recipe.design.scales or recipe.design.rates:
+        remedies.append("leave out design.scales and design.rates")
     if _least_run_tokens(recipe) > LEAST_RUN_TOKENS:
         remedies.append("set a smaller train.batch_rows")
     budget = "the budget" if timed else f"the budget of {shape.total_tokens:,} training tokens"
@@ -429,12 +434,8 @@ def _cells(
     cells += design.filter_cells(natural, kept or {}, least)
     cells += design.leak_cells(natural, recipe.design.leaks)
     cells += design.order_cells(natural, recipe.design.orders)
-    if shape.size in recipe.design.scales:
-        raise InputError(
-            f"{shape.layers} layers of width {shape.width} are the study's own proxy", where="design.scales",
-            remedy="leave it out, or fix another one with train.layers and train.width",
-        )  # fmt: skip
-    cells += design.scale_cells(natural, recipe.design.scales, recipe.design.rates, shape.size, shape.cost_of)
+    others = tuple(size for size in recipe.design.scales if size != shape.size)
+    cells += design.scale_cells(natural, others, recipe.design.rates, shape.size, shape.cost_of)
     if "quality" in axes:
         asked = recipe.design
         if unknown := [source for source in asked.damaged_sources if source not in natural]:

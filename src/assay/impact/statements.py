@@ -37,6 +37,7 @@ class Draft:
     prediction: Prediction | None = None
     measured: float | None = None
     sentence: Both | None = None
+    words: str = "statement"  # where the sentences worse, better and unclear stand
 
 
 def change(key: str, **values: Any) -> Both:
@@ -104,11 +105,11 @@ def _sentence(draft: Draft, supported: bool, interval: tuple[float, float], dete
     if not supported:
         size, bounds = estimate(effect, interval, signed=True)
         shown = significant(detectable, 2)
-        return both("statement.unclear", size=size, interval=bounds, detectable=shown, **values)
+        return both(f"{draft.words}.unclear", size=size, interval=bounds, detectable=shown, **values)
     sign = 1 if effect > 0 else -1
     low, high = sorted((sign * interval[0], sign * interval[1]))
     size, bounds = estimate(sign * effect, (low, high))
-    sentence = both("statement.worse" if sign > 0 else "statement.better", size=size, interval=bounds, **values)
+    sentence = both(f"{draft.words}.{'worse' if sign > 0 else 'better'}", size=size, interval=bounds, **values)
     if draft.tokens_lost is not None and effect > 0:
         share, low, high = draft.tokens_lost
         more = both("statement.lost", share=percent(share), interval=f"[{percent(low)}, {percent(high)}]")

@@ -171,7 +171,7 @@ def scale_rows(of: Analysis, claims: Sequence[Claim]) -> list[ScaleRow]:
                 effect=of.shown(of.scaled[cell.name][0], cell.name in found) if cell.name in of.scaled else None,
             )
         )  # fmt: skip
-    return sorted(rows, key=lambda row: (row.parameters, row.rate != 1, row.rate)) if len(rows) > 1 else []
+    return sorted(rows, key=lambda row: (row.parameters, row.layers, row.rate != 1, row.rate)) if len(rows) > 1 else []
 
 
 def leak_rows(of: Analysis, claims: Sequence[Claim]) -> list[LeakRow]:

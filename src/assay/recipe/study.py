@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from assay.recipe.sections import CorpusRecipe, Section
 from assay.store import fingerprint
 
+COPYING = {"near_duplicates", "exact_duplicates"}
+"""Defects that put copies of the same passages into the text."""
+
 
 class TokensRecipe(Section):
     """The tokenizer and the evaluation text."""
@@ -132,8 +135,12 @@ class DesignRecipe(Section):
         for a, b in self.together:
             if a == b or "repeated" in (a, b):
                 raise ValueError(f"{a} and {b} cannot be planted together; give two kinds of damage, repeated is none")
+            if {a, b} == COPYING:
+                raise ValueError(f"{a} and {b} copy the same passages; give one of them, and another kind of damage")
             if lacking := {a, b} - {*self.defects}:
                 raise ValueError(f"{min(lacking)} is in together and not in defects; name it in both")
+        if self.together and "quality" not in self.axes:
+            raise ValueError("together asks of defects, and axes does not hold quality; name it there")
         if self.together and 2 * min(self.doses) > 1:
             raise ValueError(f"dose {min(self.doses):g} leaves no room for two defects; give one of 0.5 at most")
         return self

@@ -45,10 +45,12 @@ class Windows(NamedTuple):
 
 
 class _Round(NamedTuple):
-    """(pieces,) source, first token in its shard, and in the round; `offset` has the end, too."""
+    """(pieces,) source, first token in its shard, whether a piece ends with its document, and the first token in the
+    round; `offset` has the end, too."""
 
     source: np.ndarray
     start: np.ndarray
+    ends: np.ndarray
     offset: np.ndarray
 
 
@@ -86,7 +88,8 @@ class Lanes:
         ids_BT1 = np.empty((B, T + 1), dtype=np.int64)
         for b, begin in enumerate(begins):
             ids_BT1[b] = np.concatenate([self._ids(this, *part) for part in self._parts(this, begin, begin + T + 1)])
-        follows = (piece_BT1[:, 1:] == piece_BT1[:, :-1]) | (ids_BT1[:, 1:] == END_OF_TEXT_ID)
+        ended = (ids_BT1[:, 1:] == END_OF_TEXT_ID) & this.ends[piece_BT1[:, :-1]]
+        follows = (piece_BT1[:, 1:] == piece_BT1[:, :-1]) | ended
         before = np.searchsorted(this.offset, begins - 1, side="right") - 1
         return Windows(
             ids_BT1[:, :-1],
@@ -112,19 +115,24 @@ class Lanes:
                 found.append((self.sources[this.source[i]], first + a, first + b))
         return found
 
-    def times(self, until: int) -> dict[str, np.ndarray]:
-        """How often each token of each source is an input before step `until`."""
-        edges = {name: np.zeros(len(self.stream.shards[name]) + 1, np.int64) for name in self.sources}
+    def stretches(self, until: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Where in its shard everything begins and ends that is an input before step `until`, by source."""
+        found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {name: [] for name in self.sources}
         B, T = self.plan.batch_rows, self.plan.row_tokens
         for number in range(-(-until // self.round_steps)):
             steps = min(self.round_steps, until - number * self.round_steps)
             this = self._round(number)
             for begin in np.arange(B) * self.round_steps * T:
                 a, b = np.maximum(this.offset[:-1], begin), np.minimum(this.offset[1:], begin + steps * T)
-                for i in np.flatnonzero(b > a):
-                    shift = this.start[i] - this.offset[i]
-                    edges[self.sources[this.source[i]]][[a[i] + shift, b[i] + shift]] += (1, -1)
-        return {name: own.cumsum()[:-1] for name, own in edges.items()}
+                shift = this.start - this.offset[:-1]
+                for i, name in enumerate(self.sources):
+                    own = (b > a) & (this.source == i)
+                    found[name].append(((a + shift)[own], (b + shift)[own]))
+        nothing = np.zeros(0, np.int64)
+        return {
+            name: (np.concatenate([nothing, *(a for a, _ in own)]), np.concatenate([nothing, *(b for _, b in own)]))
+            for name, own in found.items()
+        }
 
     def _begins(self, k: int) -> np.ndarray:
         """(B,) where the rows of a round's k-th step begin in it."""
@@ -155,22 +163,22 @@ class Lanes:
         pieces = [
             (np.full(len(own[0]), i), *own) for i in range(len(self.sources)) if len((own := self._of(i, number))[0])
         ]
-        source, start, length = (np.concatenate(column) for column in zip(*pieces, strict=True))
+        source, start, length, ends = (np.concatenate(column) for column in zip(*pieces, strict=True))
         n = len(source)
         order = permuted(np.arange(n), n, self.plan.seed, _PIECES + _AGAIN * number)
         offset = np.concatenate([[0], np.cumsum(length[order])])
-        return _Round(source[order], start[order], offset)
+        return _Round(source[order], start[order], ends[order], offset)
 
-    def _of(self, source: int, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """(pieces,) first token and length of a source's pieces in a round."""
+    def _of(self, source: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(pieces,) first token and length of a source's pieces in a round; whether they end with their document."""
         name, quota = self.sources[source], self.quotas[source]
         total = len(self.stream.shards[name])
         low, high = number * quota, number * quota + quota
         if not quota:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool)
         begins = self.stream.begins(name)
         lengths = np.diff(begins, append=total)
-        starts, sizes = [], []
+        starts, sizes, whole = [], [], []
         for epoch in range(low // total, (high - 1) // total + 1):
             order = permuted(np.arange(len(begins)), len(begins), self.plan.seed, _DOCUMENTS + source + _AGAIN * epoch)
             ends = epoch * total + lengths[order].cumsum()
@@ -179,4 +187,5 @@ class Lanes:
             read = b > a
             starts.append((begins[order] + a - firsts)[read])
             sizes.append((b - a)[read])
-        return np.concatenate(starts), np.concatenate(sizes)
+            whole.append((b == ends)[read])
+        return np.concatenate(starts), np.concatenate(sizes), np.concatenate(whole)

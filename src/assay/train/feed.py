@@ -193,13 +193,22 @@ class LaneFeed:
         return until * self.plan.batch_rows * self.plan.row_tokens
 
     def unique_tokens(self, until: int) -> int:
-        return sum(int((times > 0).sum()) for times in self.lanes.times(until).values())
+        return sum(_covered(*read) for read in self.lanes.stretches(until).values())
 
     def epochs(self) -> dict[str, float]:
-        return {s: float(times.mean()) if len(times) else 0.0 for s, times in self.lanes.times(self.steps).items()}
+        read = self.lanes.stretches(self.steps)
+        return {s: float((b - a).sum() / max(1, len(self.lanes.stream.shards[s]))) for s, (a, b) in read.items()}
 
     def flops_per_token(self, model: Model) -> float:
         return model.flops_per_token(self.plan.row_tokens)
+
+
+def _covered(begins: np.ndarray, ends: np.ndarray) -> int:
+    """How many places lie in any of some stretches."""
+    order = np.argsort(begins, kind="stable")
+    begins, ends = begins[order], np.maximum.accumulate(ends[order])
+    reached = np.concatenate([begins[:1], ends])[: len(begins)]
+    return int(np.maximum(0, ends - np.maximum(begins, reached)).sum())
 
 
 def piece_of(rows_BT1: np.ndarray, i: int, cut: int) -> np.ndarray:

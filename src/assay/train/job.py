@@ -282,7 +282,7 @@ class _Runner:
                 "study": self.data.study,
                 "cell": job.cell,
                 "axis": job.axis,
-                "defect": stream.defect,
+                "defect": f"{stream.defect}+{stream.also}" if stream.also else stream.defect,
                 "dose": stream.dose,
                 "mixture": dict(stream.weights),
                 "epochs": dict(epochs),

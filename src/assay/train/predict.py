@@ -119,9 +119,8 @@ def _model(folder: Path) -> KneserNey | Decoder | Recurrent:
         return KneserNey.load(folder / NGRAM)
     model = interop.load(folder)
     if not isinstance(model, Decoder | Recurrent) or getattr(model.config, "both_ways", False):
-        raise InputError(
-            "predicts no next token: it has no perplexity", where=folder, remedy="give a decoder, an LSTM, an n-gram"
-        )
+        remedy = "give a decoder, an LSTM that reads forwards, or an n-gram model"
+        raise InputError("predicts no next token: it has no perplexity", where=folder, remedy=remedy)
     return model
 
 
