@@ -2,8 +2,9 @@
 
     python benchmarks/kill_train.py SOURCE [--kills 5] [--steps 400]
 
-Decoder, encoder, encoder-decoder and LSTM (with its state carried, too), each once undisturbed and once killed. SOURCE is any text that `assay train`
-reads. Prints, by family, whether the files of both models are equal bit by bit, and at which steps it was killed.
+Decoder, encoder, encoder-decoder and LSTM (with its state carried, too), each once undisturbed and once killed. SOURCE
+is any text that `assay train` reads. Prints, by family, whether the files of both models are equal bit by bit, and at
+which steps it was killed.
 """
 
 from __future__ import annotations
@@ -24,8 +25,12 @@ from common import store_result
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes" / "train"
 FAMILIES = {
-    "decoder": "gpt", "encoder": "bert", "encoder-decoder": "bart", "lstm": "lstm", "lstm, its state carried": "lstm-carried",
-}  # fmt: skip
+    "decoder": "gpt",
+    "encoder": "bert",
+    "encoder-decoder": "bart",
+    "lstm": "lstm",
+    "lstm, its state carried": "lstm-carried",
+}
 SMALL = ("model.layers=2", "model.width=64", "train.row_tokens=64", "train.batch_rows=8", "tokenizer.vocabulary=1024",
          "train.dtype=float32", "keep.save_steps=7", "keep.patience=null", "keep.eval_tokens=1000")  # fmt: skip
 
