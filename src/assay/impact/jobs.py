@@ -20,22 +20,17 @@ BOTH = ("eval", "test")
 
 def _spec(plan: Plan, recipe: TrainRecipe, vocabulary: int, seed: int, cell: Cell | None = None) -> TrainSpec:
     """The study's proxy, or that of the cell, to whose width the learning rates are transferred."""
-    shape = plan.shape
-    model = proxy(vocabulary, shape.layers, shape.width, shape.heads)
+    own = plan.shape
+    layers, width = (cell.shape if cell else None) or own.size
+    heads = own.heads if (layers, width) == own.size else heads_of(width)
     rates = OptimizerConfig(
         matrix=recipe.matrix_optimizer,
         matrix_lr=recipe.matrix_lr,
         embedding_lr=recipe.embedding_lr,
         head_lr=recipe.head_lr,
     )
-    if cell is not None and cell.shape is not None:
-        layers, width = cell.shape
-        if width != shape.width:
-            rates = transferred(rates, width, shape.width)
-        if cell.shape != plan.shape.size:
-            model = proxy(vocabulary, layers, width, heads_of(width))
-        rates = rates.times(cell.rate)
-    return TrainSpec(model, rates, seed, shape.dtype)
+    rates = transferred(rates, width, own.width).times(cell.rate if cell else 1.0)
+    return TrainSpec(proxy(vocabulary, layers, width, heads), rates, seed, own.dtype)
 
 
 def _stream(plan: Plan, cell: Cell | None, seed: int) -> StreamPlan:

@@ -44,11 +44,8 @@ def _effects(of: Analysis, cell: str, about: str, claims: Sequence[Claim]) -> di
     }
 
 
-def _point(of: Analysis, tokens: int, target: int, held_out: bool) -> CurvePoint:
-    return _point_of(of, design.NATURAL, tokens, target, held_out)
-
-
-def _point_of(of: Analysis, cell: str, tokens: int, target: int, held_out: bool) -> CurvePoint:
+def _point(of: Analysis, tokens: int, target: int, held_out: bool, cell: str = design.NATURAL) -> CurvePoint:
+    """What a cell's runs of so many tokens lost on one target (an index into `of.measured.targets`)."""
     mean, interval = seed_interval(of.measured.bpb(cell, tokens)[:, target], of.design.level)
     return CurvePoint(tokens=tokens, bpb=mean, interval=interval, held_out=held_out)
 
@@ -163,7 +160,7 @@ def scale_rows(of: Analysis, claims: Sequence[Claim]) -> list[ScaleRow]:
     rows = []
     for cell in (own, *(cell for cell in of.cells if cell.shape is not None)):
         layers, width = cell.shape or shape.size
-        at = _point_of(of, cell.name, of.run_tokens, 0, False)
+        at = _point(of, of.run_tokens, 0, False, cell.name)
         rows.append(
             ScaleRow(
                 layers=layers, width=width, rate=cell.rate, bpb=at.bpb, interval=at.interval,
