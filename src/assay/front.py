@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from assay import __version__
 from assay.errors import InputError
+from assay.recipe.finetune import FinetuneRecipe
 from assay.recipe.load import explain as explain_recipe
 from assay.recipe.load import load, parse_duration, parse_quantity, parse_size
 from assay.recipe.pretrain import Estimator, PretrainRecipe
@@ -140,6 +141,37 @@ def train(
     answer = (estimators if has_fit else neural).run(request, quiet=as_json)
     if answer is not None:  # under torchrun the first process speaks
         _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.trained(answer, language)))
+
+
+def finetune(
+    *,
+    task: str,
+    data: list[str],
+    model: str | None,
+    out: Path,
+    recipe: Path | None,
+    overrides: list[str],
+    options: dict[str, Any],
+    language: str,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """`assay finetune`. `options` are keys of the recipe that have options of their own."""
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    given |= {"data.train": data} if data else {}
+    if model is not None:
+        given["model.path" if Path(model).exists() or "/" in model else "model.preset"] = model
+    loaded, origins = load(FinetuneRecipe, recipe, overrides, given, {"assay train": PretrainRecipe})
+    if explain:
+        _print_explanation(explain_recipe(loaded, origins), as_json)
+        return
+
+    from assay.finetune import told, tuning
+    from assay.finetune.request import Request
+
+    request = Request(task, loaded, out, language, ["assay", *sys.argv[1:]])
+    answer = tuning.run(request, quiet=as_json)
+    _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.tuned(answer, language)))
 
 
 def evaluate(

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from assay import __version__
-from assay.cli import corpus, fits, tokenizer
+from assay.cli import corpus, fits, tasks, tokenizer
 from assay.cli.options import NOTHING, PLAIN, SOURCES, Answer, Debug, Json, Lang, Reading, reads
 from assay.errors import AssayError, InputError, Stopped, WorkError, interrupted
 
@@ -35,6 +35,7 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(fits.law, name="law")
 app.add_typer(fits.mixture, name="mixture")
+app.command()(tasks.finetune)
 
 
 def _version(wanted: bool) -> None:

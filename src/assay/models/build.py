@@ -5,14 +5,16 @@ from __future__ import annotations
 import torch
 
 from assay.errors import InputError
+from assay.models.convolution import Convolution, ConvolutionConfig
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.encoder import Encoder, EncoderConfig
+from assay.models.heads import Body, BodyConfig, Headed, HeadedConfig
 from assay.models.recurrent import Recurrent, RecurrentConfig
 from assay.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from assay.models.stacked import StackedConfig, stacked
 
-ModelConfig = DecoderConfig | EncoderConfig | Seq2SeqConfig | RecurrentConfig | StackedConfig
-Neural = Decoder | Encoder | Seq2Seq | Recurrent
+ModelConfig = DecoderConfig | EncoderConfig | Seq2SeqConfig | RecurrentConfig | StackedConfig | HeadedConfig
+Neural = Decoder | Encoder | Seq2Seq | Recurrent | Headed
 """A model that the trainer trains: see `protocol.Model`."""
 
 
@@ -39,3 +41,13 @@ def build(config: ModelConfig, generator: torch.Generator | None, *, checkpointi
         case StackedConfig():  # each member begins as it would alone
             own = [torch.Generator().manual_seed(seed) for seed in config.seeds]
             return stacked([Decoder(config.one, one, checkpointing=checkpointing) for one in own])
+        case HeadedConfig():  # the head after the body: a seed's body does not depend on its head
+            return Headed(config, _body(config.body, generator, checkpointing=checkpointing), generator)
+
+
+def _body(config: BodyConfig, generator: torch.Generator | None, *, checkpointing: bool) -> Body:
+    if isinstance(config, ConvolutionConfig):
+        return Convolution(config, generator)
+    made = build(config, generator, checkpointing=checkpointing)
+    assert isinstance(made, Decoder | Encoder | Recurrent)
+    return made

@@ -205,6 +205,11 @@ class Decoder(nn.Module):
             x_BTD = through(self.checkpointing and not memories, block, x_BTD, view, rotary, memory, None, None, values)
         return self.norm(x_BTD)
 
+    def states(self, batch: Batch) -> Tensor:
+        """Final states (B, T, D) for a head, of rows of one document each: what fills their ends is seen by nothing
+        before it."""
+        return self.hidden(batch.inputs_BT)
+
     def rows_of(self, table: Tensor, ids_BT: Tensor) -> Tensor:
         """(B, T, D): the rows of a table that ids name."""
         return functional.embedding(ids_BT, table)

@@ -153,6 +153,10 @@ class Encoder(nn.Module):
             x_BTD = through(self.checkpointing, block, x_BTD, view, rotary)
         return x_BTD if self.norm is None else self.norm(x_BTD)
 
+    def states(self, batch: Batch) -> Tensor:
+        """Final states (B, T, D) for a head."""
+        return self.hidden(batch.inputs_BT, batch.segments_BT, batch.token_types_BT)
+
     def forward(
         self, ids_BT: Tensor, segments_BT: Tensor | None = None, token_types_BT: Tensor | None = None
     ) -> Tensor:

@@ -21,7 +21,7 @@ class Batch:
 
     Attributes:
         inputs_BT: int64 token ids.
-        targets_BT: int64 token ids; -1 counts for nothing.
+        targets_BT: int64 token ids, or what a head is asked for (`heads`), then (B, anything); -1 counts for nothing.
         segments_BT: ids of the documents within a row, or None where each row is one document.
         token_types_BT: kinds of tokens that an encoder tells apart, or None.
         source_BS: what an encoder-decoder reads, or None.
@@ -29,6 +29,8 @@ class Batch:
         continues_B: whether each row goes on with the document that its row of the step before ended in, or None where
             rows of different steps have nothing to do with each other.
         state_BS: what the rows of the step before left in a model that carries a state, or None.
+        marks_BT: bool, the positions that a head reads or chooses among, or None.
+        values_BN: float32, what a head of numbers is asked for at the targets that count, or None.
     """
 
     inputs_BT: Tensor
@@ -39,6 +41,8 @@ class Batch:
     source_segments_BS: Tensor | None = None
     continues_B: Tensor | None = None
     state_BS: Tensor | None = None
+    marks_BT: Tensor | None = None
+    values_BN: Tensor | None = None
 
     def to(self, device: str | torch.device) -> Batch:
         """The batch on a device."""

@@ -136,6 +136,12 @@ class Recurrent(nn.Module):
             after.append(last)
         return x_BTD, after
 
+    def states(self, batch: Batch) -> Tensor:
+        """States of every position (B, T, D) for a head, of rows of one document each: what fills their ends is seen
+        by nothing before it where the model reads forwards alone."""
+        segments_BT = batch.segments_BT if self.config.both_ways else None
+        return self.hidden(batch.inputs_BT, segments_BT, goes_on=False)[0]
+
     def _dropped(self, x_BTD: Tensor) -> Tensor:
         """One mask a row, the same at every position."""
         p = self.config.dropout

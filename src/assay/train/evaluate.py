@@ -144,6 +144,16 @@ class Evaluation:
     units: pl.DataFrame
 
     @property
+    def criterion(self) -> float:
+        """What decides which weights are kept: lower is better."""
+        return self.loss
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """What else is told of it, by name."""
+        return {}
+
+    @property
     def loss(self) -> float:
         """Nats a predicted token."""
         return self.sum("nll") / max(1.0, self.sum("n_tokens"))

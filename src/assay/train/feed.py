@@ -35,11 +35,8 @@ class Feed(Protocol):
     def batch(self, step: int) -> Batch: ...
 
 
-class TextFeed(Feed, Protocol):
-    """Batches of text, and which text that is."""
-
-    @property
-    def plan(self) -> StreamPlan: ...
+class NamedFeed(Feed, Protocol):
+    """Batches whose rows have sources: what a run reads."""
 
     @property
     def names(self) -> list[str]:
@@ -48,20 +45,27 @@ class TextFeed(Feed, Protocol):
     def sources(self, step: int) -> np.ndarray:
         """(B,) index of the source of each row of the step's batch; (B, T) of each input, where rows hold several."""
 
-    def reads(self, step: int) -> list[tuple[str, int, int]]:
-        """(source, begin, end) of what a step reads, in tokens of the source's shard."""
-
     def tokens(self, until: int) -> int:
         """Tokens that are read before step `until`."""
+
+    def flops_per_token(self, model: Model) -> float:
+        """Training FLOPs a token that is read."""
+
+
+class TextFeed(NamedFeed, Protocol):
+    """Batches of text, and which text that is."""
+
+    @property
+    def plan(self) -> StreamPlan: ...
+
+    def reads(self, step: int) -> list[tuple[str, int, int]]:
+        """(source, begin, end) of what a step reads, in tokens of the source's shard."""
 
     def unique_tokens(self, until: int) -> int:
         """How many different ones these are."""
 
     def epochs(self) -> dict[str, float]:
         """How often each source is read over the whole run."""
-
-    def flops_per_token(self, model: Model) -> float:
-        """Training FLOPs a token that is read."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from assay.train.optimizers import Optimizer, OptimizerConfig
 from assay.train.precision import DTYPES, LossScale
 from assay.train.schedules import Schedule
 from assay.train.shards import local, placed
+from assay.train.tuning import Tuning
 from assay.train.world import Alone
 
 OnStep = Callable[[int, Batch, Tensor], None]
@@ -59,6 +60,7 @@ class TrainSpec:
         micro_rows: a batch is computed in pieces of so many rows, whose gradients add up (for models whose batch does
             not fit into memory at once); None: at once.
         checkpointing: activations are computed anew in the backward pass instead of kept.
+        tuning: what is trained of the model, and how fast; all alike where it says nothing.
     """
 
     model: ModelConfig
@@ -68,6 +70,7 @@ class TrainSpec:
     penalties: Penalties = PLAIN
     micro_rows: int | None = None
     checkpointing: bool = False
+    tuning: Tuning = Tuning()
 
 
 class TrainState:
@@ -96,17 +99,24 @@ class TrainState:
             raise InputError(
                 "no layer of this model can be computed in float8", where="train.dtype", remedy="give bfloat16"
             )
+        spec.tuning.freeze(self.model)
         self.parallel.lay_out(self.model, dtype)
         self.masters = dict(self.model.named_parameters())
         self._low: dict[str, torch.nn.Parameter] | None = None
         if dtype != torch.float32 and not self.parallel.keeps_masters:
-            self.masters = {n: torch.nn.Parameter(p.detach().clone()) for n, p in self.masters.items()}
+            self.masters = {
+                n: torch.nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad)
+                for n, p in self.masters.items()
+            }
             self.model.to(dtype)
             self._low = dict(self.model.named_parameters())
         self._computed = self.parallel.computes(self.model)
         self._scale = LossScale(self.device) if dtype == torch.float16 else None
         low = dtype is torch.bfloat16
-        self.optimizer = Optimizer(self.masters, self.model.roles(), spec.optimizer, low=low)
+        trained = {name: master for name, master in self.masters.items() if master.requires_grad}
+        roles = self.model.roles()
+        factors = spec.tuning.factors(list(trained), roles)
+        self.optimizer = Optimizer(trained, roles, spec.optimizer, low=low, factors=factors)
         self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
         self._carried: Tensor | None = None
         self.span: Callable[[str], AbstractContextManager[Any]] = nullcontext

@@ -99,6 +99,7 @@ class Optimizer:
     Args:
         parameters: by name.
         roles: what each is; each role has its own learning rate.
+        factors: what the rates of some parameters are multiplied by.
         low: Muon's products are made in bfloat16, as by its authors: for models that compute in bfloat16 themselves,
             where it takes a quarter of the time. Its updates then differ by 1 % (Newton-Schulz itself leaves singular
             values of 0.7 to 1.1); gradients, momentum and parameters stay in float32.
@@ -114,8 +115,10 @@ class Optimizer:
         config: OptimizerConfig,
         *,
         low: bool = False,
+        factors: Mapping[str, float] | None = None,
     ) -> None:
         self.config, self._low = config, low
+        self._factors = dict(factors or {})
         self._named = dict(parameters)
         if "adafactor" in (config.matrix, config.rest) and any(is_shared(p) for p in parameters.values()):
             raise InputError(
@@ -126,18 +129,18 @@ class Optimizer:
         self.watched = False  # whether the norm of the gradient is to be known at every step
         self.gradient_norm: Tensor | None = None  # of the last step, before clipping; where it is known
         self._stacks: dict[tuple[int, ...], list[str]] = {}
-        by_role: dict[str, list[nn.Parameter]] = {}
+        by_rate: dict[tuple[str, float], list[nn.Parameter]] = {}
         for name, parameter in parameters.items():
             if roles[name] == "matrix" and config.matrix == "muon":
                 self._stacks.setdefault(tuple(parameter.shape), []).append(name)
             else:
-                by_role.setdefault(roles[name], []).append(parameter)
+                by_rate.setdefault((roles[name], self._factors.get(name, 1.0)), []).append(parameter)
         self._momentum = {
             shape: shards.stacked([torch.zeros_like(parameters[n].detach()) for n in names], parameters[names[0]])
             for shape, names in self._stacks.items()
         }
         self._plain = {
-            kind: _made(kind, groups, config) for kind, groups in _groups(by_role, config).items()
+            kind: _made(kind, groups, config) for kind, groups in _groups(by_rate, config).items()
         }  # PyTorch's own optimizers
 
     @torch.no_grad()
@@ -158,7 +161,7 @@ class Optimizer:
                 group["lr"] = group["peak"] * factor
             plain.step()
         for shape, names in self._stacks.items():
-            self._step_stack(shape, [self._named[name] for name in names], factor)
+            self._step_stack(shape, names, factor)
         self.drop_gradients()
         return True
 
@@ -185,8 +188,8 @@ class Optimizer:
         elif self.watched:
             self.gradient_norm = shards.total_norm(gradients)
 
-    def _step_stack(self, shape: tuple[int, ...], matrices: list[nn.Parameter], factor: float) -> None:
-        config = self.config
+    def _step_stack(self, shape: tuple[int, ...], names: list[str], factor: float) -> None:
+        config, matrices = self.config, [self._named[name] for name in names]
         like = matrices[0]
         given = [torch.zeros_like(m) if m.grad is None else m.grad for m in matrices]  # the loss may not reach all
         gradient = shards.stacked(given, like).float()
@@ -196,11 +199,11 @@ class Optimizer:
         rate = config.matrix_lr * factor
         # Wide and tall matrices get updates of the same size per output (Bernstein 2025).
         scale = rate * max(1.0, shape[-2] / shape[-1]) ** 0.5
-        for matrix, change in zip(matrices, shards.unstacked(update, matrices), strict=True):
-            own = local(matrix)
+        for name, matrix, change in zip(names, matrices, shards.unstacked(update, matrices), strict=True):
+            own, its = local(matrix), self._factors.get(name, 1.0)
             if config.weight_decay:
-                own.mul_(1 - rate * config.weight_decay)
-            own.add_(change, alpha=-scale)
+                own.mul_(1 - its * rate * config.weight_decay)
+            own.add_(change, alpha=-its * scale)
 
     def _orthogonal(self, gradient: Tensor) -> Tensor:
         """(F, R, C), or (F, M, R, C) of the members of `models.stacked`."""
@@ -261,12 +264,12 @@ _STATES: dict[Kind, Sequence[str]] = {
 }
 
 
-def _groups(by_role: dict[str, list[nn.Parameter]], config: OptimizerConfig) -> dict[Kind, list[dict[str, Any]]]:
+def _groups(by_rate: dict[tuple[str, float], list[nn.Parameter]], config: OptimizerConfig) -> dict[Kind, list[dict[str, Any]]]:
     """The parameter groups of each optimizer of PyTorch's, with the peak of their learning rate."""
     groups: dict[Kind, list[dict[str, Any]]] = {}
-    for role, parameters in by_role.items():
+    for (role, factor), parameters in by_rate.items():
         kind = config.matrix if role == "matrix" and config.matrix != "muon" else config.rest
-        rate = getattr(config, f"{role}_lr")
+        rate = getattr(config, f"{role}_lr") * factor
         for shared in (False, True):  # PyTorch updates a group at once, and cannot where some are shared and some not
             if own := [p for p in parameters if is_shared(p) is shared]:
                 decay = 0.0 if role == "vector" else config.weight_decay

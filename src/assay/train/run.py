@@ -32,7 +32,7 @@ from assay.train import checkpoint
 from assay.train.averages import ExponentialAverage
 from assay.train.energy import Meter, Spent, measurable
 from assay.train.evaluate import LN2, Evaluation, HeldOut
-from assay.train.feed import TextFeed, with_threads
+from assay.train.feed import NamedFeed, with_threads
 from assay.train.interrupt import between_steps
 from assay.train.loop import LossNotFinite, TrainSpec, TrainState, train
 from assay.train.memory import fits, out_of_memory, told_of_weights
@@ -92,7 +92,7 @@ class RunData:
         fingerprint: of everything that was read, and of the tokenizer.
     """
 
-    feed: TextFeed
+    feed: NamedFeed
     held_out: Mapping[str, HeldOut]
     token_bytes: np.ndarray | None
     documents: Callable[[int], list[str]]
@@ -321,7 +321,7 @@ class Run:
             found = self.data.held_out["eval"].evaluate(self.state.model, self.device)
         self._refuse_no_number(found, done)
         self.telemetry.write("eval", done, {"split": "eval", **_told(found)})
-        loss = self.parallel.agreed(found.loss)
+        loss = self.parallel.agreed(found.criterion)
         better = not self.history or loss < min(earlier for _, earlier in self.history)
         self.history.append((done, loss))
         if better and self.keeping.best:
@@ -523,6 +523,7 @@ def _told(found: Evaluation) -> dict[str, Any]:
     return {
         "loss": found.loss,
         "bits_per_byte": found.bits_per_byte,
+        **found.measured,
         **{f"loss/{source}": own.loss for source, own in by_source.items()},
         **{f"bits_per_byte/{s}": own.bits_per_byte for s, own in by_source.items() if own.bits_per_byte is not None},
     }

@@ -21,6 +21,7 @@ from torch import nn
 
 from assay.errors import InputError
 from assay.models.encoder import EncoderConfig
+from assay.models.heads import HeadedConfig
 from assay.models.interop import written
 from assay.models.interop.files import (
     CONFIG,
@@ -93,7 +94,8 @@ def write_directory(
     elif tokenizer is not None:
         files[TOKENIZER] = tokenizer
         files[TOKENIZER_CONFIG] = _tokenizer_config(config, special)
-    if not isinstance(config, EncoderConfig) and not (isinstance(config, RecurrentConfig) and config.both_ways):
+    both_ways = isinstance(config, RecurrentConfig) and config.both_ways
+    if not isinstance(config, EncoderConfig | HeadedConfig) and not both_ways:
         start = {"decoder_start_token_id": config.start} if isinstance(config, Seq2SeqConfig) else {}
         files[GENERATION] = {**ids, **start, **(generation or {})}
     files[CARD] = card if card.endswith("\n") else f"{card}\n"
@@ -169,6 +171,7 @@ def _with_ids(stated: dict[str, Any], ids: dict[str, int]) -> dict[str, Any]:
 
 
 def _tokenizer_config(config: Any, special: Special) -> dict[str, Any]:
+    config = config.body if isinstance(config, HeadedConfig) else config
     bounded = getattr(config, "positions", None) not in (None, "relative")
     kinds = ["token_type_ids"] if getattr(config, "token_types", 0) else []
     return {

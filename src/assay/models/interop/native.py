@@ -3,6 +3,8 @@
     config.json    {"model_type": "assay", "format": 1, "family": "decoder", "shape": {the config, field by field}}
     model.safetensors    our parameters under our names
 
+A body with a head names both: {"family": "headed", "shape": {"body": {"family": .., "shape": ..}, "head": {..}}}.
+
 A field that a newer assay has and an older directory lacks takes its default; one that this assay does not know is
 refused, since what it changes cannot be guessed.
 """
@@ -17,21 +19,31 @@ from pydantic import TypeAdapter, ValidationError
 
 from assay.errors import InputError
 from assay.models.build import ModelConfig
+from assay.models.convolution import ConvolutionConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
+from assay.models.heads import BodyConfig, HeadConfig, HeadedConfig
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
 
 MODEL_TYPE, FORMAT = "assay", 1  # the format is raised when a directory of the same fields would mean another model
-FAMILIES: dict[str, type[ModelConfig]] = {
+FAMILIES: dict[str, type[ModelConfig] | type[BodyConfig]] = {
     "decoder": DecoderConfig, "encoder": EncoderConfig, "seq2seq": Seq2SeqConfig, "recurrent": RecurrentConfig,
+    "convolution": ConvolutionConfig,
 }  # fmt: skip
+HEADED = "headed"
 
 
 def write(config: ModelConfig) -> dict[str, Any]:
     """config.json."""
+    return {"model_type": MODEL_TYPE, "format": FORMAT, **_stated(config)}
+
+
+def _stated(config: ModelConfig | BodyConfig) -> dict[str, Any]:
+    if isinstance(config, HeadedConfig):
+        return {"family": HEADED, "shape": {"body": _stated(config.body), "head": asdict(config.head)}}
     family = next(name for name, kind in FAMILIES.items() if type(config) is kind)
-    return {"model_type": MODEL_TYPE, "format": FORMAT, "family": family, "shape": asdict(config)}
+    return {"family": family, "shape": asdict(config)}
 
 
 def read(stated: dict[str, Any]) -> ModelConfig:
@@ -45,6 +57,19 @@ def read(stated: dict[str, Any]) -> ModelConfig:
             f"is of format {stated.get('format')!r}, and this assay reads {FORMAT}",
             remedy="use the assay that wrote it",
         )
+    if stated.get("family") == HEADED:
+        shape = stated.get("shape")
+        if not isinstance(shape, dict) or not all(isinstance(shape.get(part), dict) for part in ("body", "head")):
+            raise InputError("has no body with a head", remedy="give a whole config.json")
+        return HeadedConfig(_shaped(shape["body"], "shape.body.shape"), _valid(HeadConfig, shape["head"], "shape.head"))
+    found: ModelConfig = _shaped(stated, "shape")
+    if isinstance(found, ConvolutionConfig):
+        raise InputError("convolutions are the body of a head, and here is none", remedy="give a whole config.json")
+    return found
+
+
+def _shaped(stated: dict[str, Any], place: str) -> Any:
+    """The config of one family."""
     kind = FAMILIES.get(str(stated.get("family")))
     if kind is None:
         raise InputError(
@@ -52,15 +77,19 @@ def read(stated: dict[str, Any]) -> ModelConfig:
         )
     shape = stated.get("shape")
     if not isinstance(shape, dict):
-        raise InputError("has no shape", remedy="give a whole config.json")
-    _check_keys(shape, kind, "shape")
+        raise InputError(f"has no {place}", remedy="give a whole config.json")
+    return _valid(kind, shape, place)
+
+
+def _valid(kind: type[Any], shape: dict[str, Any], place: str) -> Any:
+    _check_keys(shape, kind, place)
     try:
-        return TypeAdapter[ModelConfig](kind).validate_json(json.dumps(shape), strict=True)
+        return TypeAdapter[Any](kind).validate_json(json.dumps(shape), strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(["shape", *map(str, first["loc"])])
+        where = ".".join([place, *map(str, first["loc"])])
         what = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{place}: {what}", remedy="give the config that these weights are of") from error
+        raise InputError(f"{where}: {what}", remedy="give the config that these weights are of") from error
 
 
 def _check_keys(found: dict[str, Any], kind: type[Any], place: str) -> None:

@@ -1,0 +1,266 @@
+"""A recipe and a task -> examples -> a body with a head -> a run of the one trainer -> a model that is judged.
+
+examples    files -> train, dev, test; labels
+model       given or new; its tokenizer
+run         see `train.run`: dev decides which weights are kept
+answers     of dev and test, with scores and their intervals; the linear floor beside them
+OUT/model   weights, tokenizer, task.json and card
+OUT/answers.dev.jsonl, answers.test.jsonl, result.json
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from assay import __version__
+from assay.errors import InputError
+from assay.finetune import body, card, data
+from assay.finetune.data import Examples
+from assay.finetune.request import MODEL, RESULT, Request, Work, opened
+from assay.metrics.scores import Score, bootstrap
+from assay.models.heads import Headed
+from assay.models.interop.directory import write_directory
+from assay.pretrain import shape
+from assay.store import canonical_json, fingerprint, staged, write_atomic, write_json_atomic
+from assay.tasks.asking import Answers, HeldExamples, answered
+from assay.tasks.feed import ItemFeed
+from assay.tasks.opened import TASK, task_json
+from assay.tasks.protocol import Example, HeadTask, Item, made, spelled
+from assay.train.energy import measurable
+from assay.train.loop import TrainSpec
+from assay.train.process import denormals_are_zero, keep_freed_memory
+from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
+from assay.train.tuning import Tuning
+from assay.train.world import Alone, device_of
+
+EPOCHS = 3  # where the recipe says nothing: with a model that was given (Devlin et al. 2019)
+EPOCHS_ANEW = 20  # with one that begins anew
+LOGS = 100
+
+
+def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
+    """Fine-tune, or finish a run that was begun.
+
+    Returns:
+        the answer of `--json`.
+
+    Raises:
+        InputError: bad input; earlier results are intact.
+        WorkError: the loss is no number, memory or disk do not suffice.
+        Stopped: Ctrl-C; a rerun goes on from there.
+    """
+    device = device_of(request.recipe.train.device, "train.device")
+    task = made(request.task, request.recipe.task)
+    if not isinstance(task, HeadTask):
+        raise InputError(f"{task.name} is no task of a head", where="assay finetune")
+    with denormals_are_zero(), opened(request, quiet=quiet) as work:
+        keep_freed_memory()
+        done = work.space.path(RESULT)
+        if done.exists():
+            found: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+            return found
+        return _Tuning(work, task, device).run()
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    examples: Examples
+    task: HeadTask
+    body: body.Made
+    items: dict[str, list[Item]]
+    plan: RunPlan
+    data: RunData
+
+
+class _Tuning:
+    def __init__(self, work: Work, task: HeadTask, device: str) -> None:
+        self.work, self.recipe, self.space, self.progress = work, work.recipe, work.space, work.progress
+        self.asked, self.device = task, device
+
+    def run(self) -> dict[str, Any]:
+        """Train, and judge."""
+        p = self._prepare()
+        self.progress.stage("finetune", p.data.feed.tokens(p.plan.steps))
+        outcome = Run(
+            p.plan, self._keeping(p.plan.steps), p.data, self.space.root, self.progress, Alone(self.device),
+            p.body.initial,
+        ).walk()  # fmt: skip
+        assert isinstance(outcome.model, Headed)
+        judged = self._judged(p, outcome.model.to(self.device))
+        answer = self._answer(p, outcome, judged)
+        self._write(p, outcome, judged, answer)
+        return answer
+
+    def _prepare(self) -> _Prepared:
+        self.progress.stage("examples")
+        examples = data.examples(self.asked, self.recipe.data, self.recipe.train.seed)
+        task = examples.task
+        assert isinstance(task, HeadTask)
+        train = examples.parts["train"]
+        made = body.made(self.recipe, task.head, (text for example in train for text in spelled(example)))
+        items = {name: list(task.items(own, made.coder)) for name, own in examples.parts.items()}
+        self._tell(examples, made, items)
+        feed = self._feed(train, items["train"], made)
+        steps = self._steps(feed)
+        spec = TrainSpec(
+            made.config, made.optimizer, self.recipe.train.seed, self._dtype(),
+            penalties=shape.Penalties(self.recipe.objective.smoothing), micro_rows=self.recipe.train.micro_rows,
+            checkpointing=self.recipe.train.checkpointing,
+            tuning=Tuning(self.recipe.tune.frozen, self.recipe.tune.layer_decay),
+        )  # fmt: skip
+        every = max(1, round(steps * self.recipe.keep.evaluate))
+        plan = RunPlan(
+            spec, self._schedule(steps), steps, every, self.recipe.keep.patience, self.recipe.train.average
+        )  # fmt: skip
+        held_out = {"eval": HeldExamples(task, examples.parts["dev"], items["dev"])}
+        read = fingerprint({"examples": examples.fingerprint, "tokenizer": fingerprint(made.coder.encoder.content)})
+        self.space.settle(examples=examples.fingerprint)
+        write = partial(self._write_model, task, made, None)
+        return _Prepared(
+            examples, task, made, items, plan, RunData(feed, held_out, None, feed.rows_of, write, read)
+        )  # fmt: skip
+
+    def _dtype(self) -> str:
+        return "float32" if self.recipe.train.dtype == "auto" else self.recipe.train.dtype
+
+    def _schedule(self, steps: int) -> Any:
+        return shape.schedule(body.as_pretraining(self.recipe), steps)
+
+    def _feed(self, train: Sequence[Example], items: list[Item], made: body.Made) -> ItemFeed:
+        kinds = bool(getattr(made.config.body, "token_types", 0))
+        where = [train[item.example].where for item in items]
+        together = self.asked.together
+        return ItemFeed(items, self.recipe.train.batch_rows, self.recipe.train.seed, where, kinds=kinds,
+                        together=together)  # fmt: skip
+
+    def _steps(self, feed: ItemFeed) -> int:
+        b = self.recipe.budget
+        if b.steps is not None:
+            return b.steps
+        if b.seconds is not None:
+            raise InputError(
+                "a time says nothing of how often examples are read", where="budget.seconds",
+                remedy="give budget.epochs",
+            )  # fmt: skip
+        if b.tokens is not None:
+            return max(1, math.ceil(b.tokens / (feed.tokens(feed.steps_an_epoch) / feed.steps_an_epoch)))
+        epochs = b.epochs or (EPOCHS if self.recipe.model.path is not None else EPOCHS_ANEW)
+        return max(1, math.ceil(epochs * feed.steps_an_epoch))
+
+    def _keeping(self, steps: int) -> Keeping:
+        k = self.recipe.keep
+        return Keeping(
+            k.log or max(1, steps // LOGS), k.save_seconds, k.save_steps, k.last, k.best, k.tensorboard, k.profile,
+            self.recipe.train.loaders, {"dtype": self._dtype(), "steps": steps},
+        )  # fmt: skip
+
+    def _tell(self, examples: Examples, made: body.Made, items: dict[str, list[Item]]) -> None:
+        """Say what was noticed of what is read."""
+        for reason, n in examples.left_out.items():
+            self.progress.warn("left_out", n=n, reason=reason)
+        unknown = made.coder.unknown_share([item.ids for own in items.values() for item in own])
+        if unknown > MOST_UNKNOWN:
+            self.progress.warn("unknown_tokens", share=unknown)
+        full = sum(len(item.ids) >= made.coder.most for item in items["train"])
+        if full:
+            self.progress.warn("full_rows", n=full, of=len(items["train"]), tokens=made.coder.most)
+
+    # What is left
+
+    def _judged(self, p: _Prepared, model: Headed) -> dict[str, tuple[list[Example], Answers]]:
+        """Answers to all examples of dev and test."""
+        found = {}
+        for name in ("dev", "test"):
+            if name in p.examples.parts:
+                own = p.examples.parts[name]
+                found[name] = (own, answered(p.task, model, own, p.items[name]))
+        return found
+
+    def _answer(
+        self, p: _Prepared, outcome: Outcome, judged: dict[str, tuple[list[Example], Answers]]
+    ) -> dict[str, Any]:
+        evaluations = {name: self._told(p.task, own, found) for name, (own, found) in judged.items()}
+        last = evaluations.get("test") or evaluations["dev"]
+        identity = fingerprint(self.work.request.identity() | {"examples": p.examples.fingerprint})
+        return {
+            "task": p.task.name,
+            "model": str(self.space.path(MODEL)),
+            "n": last["n"],
+            "metrics": last["metrics"],
+            "best": p.task.best,
+            "shown": list(p.task.shown),
+            "evaluations": evaluations,
+            "examples": {name: len(own) for name, own in p.examples.parts.items()},
+            "left_out": p.examples.left_out,
+            "dev_cut_from_train": p.examples.cut,
+            "step": outcome.step,
+            "steps": outcome.steps,
+            "train_loss": outcome.train_loss,
+            "stopped_early": outcome.early,
+            "parameters": dict(zip(("inside", "all"), outcome.model.n_parameters(), strict=True)),
+            "tokens_per_second": outcome.tokens_per_second,
+            "device": self.device,
+            "seconds": outcome.spent.seconds,
+            "joules": outcome.spent.joules,
+            "joules_measured": measurable(self.device),
+            "assay_version": __version__,
+            "fingerprint": fingerprint([identity, last["metrics"][p.task.best]["value"]]),
+        }
+
+    def _told(self, task: HeadTask, examples: list[Example], found: Answers) -> dict[str, Any]:
+        pairs = [(e, a) for e, a in zip(examples, found.answers, strict=True) if e.wanted is not None]
+        if not pairs:
+            return {"n": 0, "metrics": {}}
+        own, answers = [e for e, _ in pairs], [a for _, a in pairs]
+        groups = [e.group for e in own] if any(e.group for e in own) else None
+        scores = bootstrap(task.measure(own, answers), groups=groups)
+        total = found.n.sum()
+        return {"n": len(own), "loss": float(found.nll.sum() / total) if total else None, "metrics": as_json(scores)}
+
+    def _write(
+        self, p: _Prepared, outcome: Outcome, judged: dict[str, tuple[list[Example], Answers]], answer: dict[str, Any]
+    ) -> None:
+        for name, (own, found) in judged.items():
+            lines = [
+                canonical_json({"where": e.where, **dict(e.given), "wanted": e.wanted, "answer": a, "nll": float(nll)})
+                for e, a, nll in zip(own, found.answers, found.nll, strict=True)
+            ]
+            write_atomic(self.space.path(f"answers.{name}.jsonl"), "\n".join(lines) + "\n")
+        final = self.space.path(MODEL)
+        if final.exists():  # an earlier try was killed between this folder and the answer
+            shutil.rmtree(final)
+        with staged(final) as folder:
+            self._write_model(p.task, p.body, card.finished(self.work.request, answer), folder, outcome.model)
+        write_json_atomic(self.space.path(RESULT), answer)
+
+    def _write_model(
+        self, task: HeadTask, made: body.Made, text: str | None, folder: Path, model: nn.Module
+    ) -> None:
+        write_directory(
+            folder, model, made.coder.encoder.content, card=text or card.unfinished(self.work.request.title),
+            special=made.special,
+        )  # fmt: skip
+        write_json_atomic(folder / TASK, task_json(task, made.coder))
+
+
+MOST_UNKNOWN = 0.02  # share of tokens that a tokenizer does not know, above which a person is told
+
+
+def as_json(scores: dict[str, Score]) -> dict[str, Any]:
+    """Scores as `--json` has them."""
+    told = {}
+    for name, score in scores.items():
+        own = asdict(score)
+        del own["name"]
+        told[name] = own
+    return told
+

@@ -1,0 +1,88 @@
+"""The recipe of a downstream task: `assay finetune TASK`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from assay.recipe.pretrain import (
+    BudgetRecipe,
+    KeepRecipe,
+    ModelRecipe,
+    ObjectiveRecipe,
+    OptimizerRecipe,
+    RunRecipe,
+    ScheduleRecipe,
+    TokenizerRecipe,
+)
+from assay.recipe.sections import Section
+
+
+class ExamplesRecipe(Section):
+    """Where the examples are."""
+
+    train: tuple[str, ...] = Field((), description="files; a folder with files named .train. .dev. .test.; hf://")
+    dev: tuple[str, ...] = Field((), description="what decides when to stop; cut from train where not given")
+    test: tuple[str, ...] = Field((), description="looked at once, at the end")
+    format: Literal["table", "conll", "squad", "parallel", "chat", "preference", "kto", "spans"] | None = Field(
+        None, description="what rows say; told by the first row when not given"
+    )
+    fields: dict[str, str] = Field(
+        default_factory=dict, description="other names of fields: {text: sentence} reads `sentence` as `text`"
+    )
+    column: str | int | None = Field(None, description="of columns (CoNLL): the one with the tags; the last")
+    on_error: Literal["stop", "skip"] = Field("stop", description="what a bad row does")
+    dev_share: float = Field(0.1, gt=0, lt=1, description="share of the training texts that is cut off as dev")
+    limit: int | None = Field(None, ge=2, description="train on so many examples alone, chosen by their content")
+
+
+class BodyRecipe(ModelRecipe):
+    """The model below the head."""
+
+    preset: Literal[  # type: ignore[assignment]
+        "proxy", "standard", "llama", "gpt2", "bert", "modern", "transformer", "marian", "bart", "t5", "rnn", "gru",
+        "lstm", "textcnn",
+    ] = Field("bert", description="the shape where no path is given: see docs/models.md; textcnn is for texts alone")  # fmt: skip
+    path: str | None = Field(None, description="a model directory to begin with: pretrained here, or Hugging Face's")
+    dense: bool | None = Field(None, description="a layer and tanh before the output; encoders have one")
+    head_dropout: float | None = Field(None, ge=0, lt=1, description="before the output; 0.1")
+    crf: bool = Field(False, description="tags: score rows of tags, not each by itself")
+    pool: Literal["first", "last", "mean", "max"] | None = Field(
+        None, description="which states a head of whole texts reads; by the kind of model when not given"
+    )
+
+
+class TuneRecipe(Section):
+    """Which weights are trained, and how fast."""
+
+    frozen: tuple[str, ...] = Field((), description="patterns of names that stay: [body.*] trains the head alone")
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="rates of a layer are multiplied by this for each layer above it"
+    )
+    rate: float | None = Field(None, gt=0, le=1, description="one peak learning rate for all; by the model if not given")
+    head_rate: float | None = Field(None, gt=0, le=1, description="of the head; ten times `rate` with a given model")
+
+
+class FinetuneRecipe(Section):
+    """A downstream task, whole."""
+
+    task: dict[str, Any] = Field(default_factory=dict, description="options of the task")
+    data: ExamplesRecipe = ExamplesRecipe()
+    tokenizer: TokenizerRecipe = TokenizerRecipe()
+    model: BodyRecipe = BodyRecipe()
+    objective: ObjectiveRecipe = ObjectiveRecipe()
+    optimizer: OptimizerRecipe = OptimizerRecipe(clip_norm=1.0, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule: ScheduleRecipe = ScheduleRecipe(kind="linear", warmup=0.1)
+    tune: TuneRecipe = TuneRecipe()
+    budget: BudgetRecipe = BudgetRecipe()
+    train: RunRecipe = RunRecipe(row_tokens=128, batch_rows=32, dtype="float32")
+    keep: KeepRecipe = KeepRecipe()
+    floor: bool = Field(True, description="fit the linear baseline, too, and report it beside the result")
+    title: str | None = Field(None, description="name of the model in its card")
+
+    def identity(self) -> dict[str, Any]:
+        """All that the weights and the scores depend on."""
+        kept = {"log", "tensorboard", "profile", "emissions", "last", "save_seconds", "save_steps"}
+        left_out: Any = {"title": True, "train": {"loaders"}, "keep": kept}
+        return self.model_dump(mode="json", exclude=left_out)

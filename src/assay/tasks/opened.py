@@ -1,0 +1,71 @@
+"""A model that was trained for a task, in its directory: weights, tokenizer, and the task with its labels.
+
+    config.json, model.safetensors, tokenizer.json, ...   a model directory
+    task.json    {"task": .., "version": .., "options": {..}, "row_tokens": ..}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assay.errors import InputError
+from assay.models import interop
+from assay.models.heads import Headed
+from assay.tasks.asking import ROWS, answered
+from assay.tasks.coding import Coder
+from assay.tasks.protocol import Answer, Example, HeadTask, made, saved
+from assay.tokens.tokenizer import Encoder
+
+TASK = "task.json"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A task and a model that does it."""
+
+    task: HeadTask
+    model: Headed
+    coder: Coder
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Opened:
+        """The model of a directory.
+
+        Raises:
+            InputError: there is none, or it was trained for no task.
+        """
+        folder = Path(folder)
+        if not (folder / TASK).is_file() and (folder / "model" / TASK).is_file():
+            folder = folder / "model"  # the folder of the run
+        stated = _stated(folder)
+        task = made(str(stated.get("task")), stated.get("options") or {}, str(folder / TASK))
+        model = interop.load(folder)
+        if not isinstance(task, HeadTask) or not isinstance(model, Headed):
+            raise InputError("its model has no head of a task", where=folder, remedy="give a whole directory")
+        coder = Coder.of(Encoder.load(folder), int(stated["row_tokens"]), folder)
+        return cls(task, model.to(device), coder)
+
+    def answers(self, examples: Sequence[Example], rows: int = ROWS) -> list[Answer]:
+        """An answer to each example."""
+        items = list(self.task.items(examples, self.coder))
+        return answered(self.task, self.model, examples, items, rows=rows).answers
+
+
+def task_json(task: HeadTask, coder: Coder) -> dict[str, Any]:
+    """The content of TASK."""
+    return {**saved(task), "row_tokens": coder.most}
+
+
+def _stated(folder: Path) -> dict[str, Any]:
+    remedy = "give a directory that `assay finetune` has written"
+    try:
+        found: dict[str, Any] = json.loads((folder / TASK).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"holds no model of a task: it has no {TASK}", where=folder, remedy=remedy) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot be read ({error})", where=folder / TASK, remedy=remedy) from error
+    return found
