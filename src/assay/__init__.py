@@ -5,3 +5,11 @@ Importing this package imports nothing heavy.
 """
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name == "pipeline":
+        from assay.tasks.pipeline import pipeline
+
+        return pipeline
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

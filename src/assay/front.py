@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -21,6 +21,7 @@ from assay.store import disk_errors, file_digest, fingerprint
 
 if TYPE_CHECKING:
     from assay.corpora.scanned import Request
+    from assay.finetune.judging import Asked
 
 DEFAULT_BUDGET = "10m"
 
@@ -168,8 +169,9 @@ def finetune(
 
     from assay.finetune import told, tuning
     from assay.finetune.request import Request
+    from assay.tasks.pipeline import task_named
 
-    request = Request(task, loaded, out, language, ["assay", *sys.argv[1:]])
+    request = Request(task_named(task), loaded, out, language, ["assay", *sys.argv[1:]])
     answer = tuning.run(request, quiet=as_json)
     _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.tuned(answer, language)))
 
@@ -183,11 +185,19 @@ def evaluate(
     stride: int | None,
     device: str,
     level: float,
+    of_task: Mapping[str, Any],
+    perplexity: bool,
     reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
-    """`assay eval`. `reading` are the fields of `ReadOptions`."""
+    """`assay eval`. `reading` are the fields of `ReadOptions`, `of_task` those of `judging.Asked` for a model of a
+    task."""
+    if not perplexity and any((folder / "task.json").is_file() for folder in (model, model / "model")):
+        asked = {"sources": sources, "device": device, "level": level, **of_task}
+        asked |= {"on_error": reading["on_error"]} if "on_error" in reading else {}
+        _evaluate_task(model, asked, language, as_json=as_json)
+        return
     if bool(sources) == bool(words):
         what = "both text and word tests are given" if words else "neither text nor a word test is given"
         raise InputError(what, where="assay eval", remedy="name text to predict, or --words FILE for word vectors")
@@ -206,6 +216,81 @@ def evaluate(
             found = evaluation.perplexity(request, progress)
         lines = told.evaluated(found, language)
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else lines))
+
+
+def _asked(given: Mapping[str, Any]) -> Asked:
+    """The fields of `judging.Asked`, names of fields as they are typed."""
+    from assay.finetune.judging import Asked
+
+    return Asked(**{**given, "fields": _pairs(given.get("fields", []), "--field")})
+
+
+def _pairs(typed: Sequence[str], where: str) -> dict[str, Any]:
+    """`a=b` as a mapping."""
+    found = {}
+    for one in typed:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise InputError(f"{one!r} is no name=value", where=where, remedy="write it like text=sentence")
+        found[name] = value
+    return found
+
+
+def _evaluate_task(model: Path, given: dict[str, Any], language: str, *, as_json: bool) -> None:
+    """`assay eval` of a model of a task."""
+    from assay.finetune import judging, told
+    from assay.present.progress import Progress
+
+    out = given.pop("answers")
+    if not given["sources"]:
+        raise InputError("no examples are given", where="assay eval", remedy="name files of examples of its task")
+    with Progress(language, quiet=as_json) as progress:
+        found = judging.evaluate(model, _asked(given), progress, out)
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.judged(found, language)))
+
+
+def compare_answers(*, a: list[Path], b: list[Path], paired: bool, level: float, language: str, as_json: bool) -> None:
+    """`assay eval compare`."""
+    from assay.finetune import judging, told
+
+    if not b and len(a) != 2:
+        remedy = "name two, or the seeds of one, and those of the other with --with"
+        raise InputError(f"{len(a)} systems to compare", where="assay eval compare", remedy=remedy)
+    one, other = (a, b) if b else (a[:1], a[1:])
+    found = judging.compared(one, other, level=level, paired=paired)
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.compared(found, language)))
+
+
+def score_answers(
+    *, task: str, options: list[str], answers: Path, asked: Mapping[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay eval score`."""
+    import yaml
+
+    from assay.finetune import judging, told
+    from assay.tasks.pipeline import task_named
+
+    given = {name: yaml.safe_load(value) for name, value in _pairs(options, "--option").items()}
+    found = judging.score(task_named(task), given, answers, _asked(asked))
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.judged(found, language)))
+
+
+def predict(
+    *, model: Path, texts: list[str], out: Path | None, asked: Mapping[str, Any], language: str, as_json: bool
+) -> None:
+    """`assay predict`."""
+    from assay.finetune import predicting, told
+    from assay.present.progress import Progress
+
+    with Progress(language, quiet=as_json) as progress:
+        found = predicting.predict(model, texts, _asked(asked), progress)
+        if out is not None:
+            predicting.write(found, out, language)
+    body = {"task": found.task, "n": len(found.rows), "left_out": found.left_out}
+    if as_json:
+        _answer(json.dumps(body | ({"out": str(out)} if out else {"answers": found.rows}), ensure_ascii=False))
+    else:
+        _answer(*([str(out)] if out else told.answers(found.rows, language)))
 
 
 def law_fit(*, asked: Mapping[str, Any], out: Path | None, language: str, as_json: bool) -> None:

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 import typer
 
 from assay import __version__
-from assay.cli import corpus, fits, tasks, tokenizer
-from assay.cli.options import NOTHING, PLAIN, SOURCES, Answer, Debug, Json, Lang, Reading, reads
+from assay.cli import corpus, fits, judge, tasks, tokenizer
+from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
 from assay.errors import AssayError, InputError, Stopped, WorkError, interrupted
 
 app = typer.Typer(
@@ -35,7 +35,9 @@ app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(fits.law, name="law")
 app.add_typer(fits.mixture, name="mixture")
+app.add_typer(judge.app, name="eval")
 app.command()(tasks.finetune)
+app.command()(tasks.predict)
 
 
 def _version(wanted: bool) -> None:
@@ -170,41 +172,6 @@ def train(
     front.train(
         recipe=recipe, sources=sources or [], out=out, overrides=set_ or [], budget=budget, tokens=tokens,
         language=lang, explain=explain, as_json=json_,
-    )  # fmt: skip
-
-
-@app.command("eval")
-@reads
-def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model directory.")],
-    sources: Annotated[list[str] | None, typer.Argument(help=f"Text to predict. {SOURCES}.")] = None,
-    perplexity: Annotated[
-        bool, typer.Option("--perplexity", help="Loss, perplexity and bits per byte; what is done when text is given.")
-    ] = False,
-    words: Annotated[
-        list[Path] | None, typer.Option(help="Word similarities or analogies, for word vectors. Repeatable.")
-    ] = None,
-    window: Annotated[int | None, typer.Option(min=2, help="Tokens that the model sees at once.")] = None,
-    stride: Annotated[int | None, typer.Option(min=1, help="From window to window; default half of one.")] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu or cuda, for neural models; auto: a GPU where there is one, else cpu.")
-    ] = "auto",
-    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
-    reading: Reading = NOTHING,
-    answer: Answer = PLAIN,
-) -> None:
-    """How well a model predicts a text, or how well word vectors answer tests, with intervals.
-
-    \b
-    Examples:
-      assay eval gpt/model my-texts/ --perplexity
-      assay eval vectors/model --words wordsim353.tsv --words analogies.txt
-    """
-    from assay import front
-
-    front.evaluate(
-        model=model, sources=sources or [], words=words or [], window=window, stride=stride, device=device, level=level,
-        reading=reading, **answer,
     )  # fmt: skip
 
 

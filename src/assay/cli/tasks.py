@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from assay.cli.options import Debug, Json, Lang
+
+Format = Annotated[
+    Literal["table", "conll", "squad", "parallel", "chat", "preference", "kto", "spans"] | None,
+    typer.Option("--format", help="What rows say; told by the first one when not given."),
+]
+Field = Annotated[
+    list[str] | None,
+    typer.Option(help="Another name of a field: text=sentence reads `sentence` as `text`. Repeatable."),
+]
+Rows = Annotated[int, typer.Option(min=1, help="Examples at a time; the answers do not depend on it.")]
+OptionOfTask = Annotated[
+    list[str] | None, typer.Option("--option", help="Of the task: second=premise, say. Repeatable.")
+]
 
 
 def finetune(
@@ -20,7 +33,9 @@ def finetune(
         str | None, typer.Option(help="A model directory to begin with, or the preset of a new one: bert, lstm, ...")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the run; a rerun goes on from what is there.")] = Path("tuned"),
-    dev: Annotated[list[str] | None, typer.Option(help="What decides when to stop; else cut from the examples.")] = None,
+    dev: Annotated[
+        list[str] | None, typer.Option(help="What decides when to stop; else cut from the examples.")
+    ] = None,
     test: Annotated[list[str] | None, typer.Option(help="Looked at once, at the end.")] = None,
     epochs: Annotated[float | None, typer.Option(help="How often the examples are read.")] = None,
     rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
@@ -30,7 +45,9 @@ def finetune(
         list[str] | None, typer.Option("--set", help="Override: key=value, e.g. task.text=sentence.")
     ] = None,
     lang: Lang = "en",
-    explain: Annotated[bool, typer.Option("--explain", help="Print every value of the recipe, and train nothing.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print every value of the recipe, and train nothing.")
+    ] = False,
     json_: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -49,4 +66,36 @@ def finetune(
         options={"data.dev": tuple(dev or ()), "data.test": tuple(test or ()), "budget.epochs": epochs,
                  "tune.rate": rate, "train.seed": seed},
         language=lang, explain=explain, as_json=json_,
+    )  # fmt: skip
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A folder that `assay finetune` wrote.")],
+    sources: Annotated[list[str] | None, typer.Argument(help="Files of rows, without labels or with them.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A text to answer. Repeatable.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write answers to this file: JSON lines; a page where it ends in .html.")
+    ] = None,
+    format_: Format = None,
+    field: Field = None,
+    on_error: Annotated[Literal["stop", "skip"], typer.Option(help="What a bad row does.")] = "stop",
+    rows: Rows = 32,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Answer texts with a model of a task: labels and how likely they are, spans, numbers.
+
+    \b
+    Examples:
+      assay predict sentiment/model --text "a wonderful film" --text "一部好电影"
+      assay predict ner/model news.jsonl --out found.jsonl
+      assay predict ner/model news.jsonl --out found.html
+    """
+    from assay import front
+
+    front.predict(
+        model=model, texts=text or [], out=out, asked={"sources": sources or [], "format": format_,
+        "fields": field or [], "on_error": on_error, "rows": rows, "device": device}, language=lang, as_json=json_,
     )  # fmt: skip

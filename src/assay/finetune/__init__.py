@@ -1,8 +1,8 @@
 """`assay finetune`: examples of a task and a recipe -> a model that does the task, judged.
 
-    request     what was asked, and the folder in which it happens
-    data        files -> examples of train, dev, test
-    body        the model below the head: given or new, with its tokenizer and rates
-    tuning      data and body -> a run of the one trainer -> answers, scores, a model directory
-    told        what a terminal says
+request     what was asked, and the folder in which it happens
+data        files -> examples of train, dev, test
+body        the model below the head: given or new, with its tokenizer and rates
+tuning      data and body -> a run of the one trainer -> answers, scores, a model directory
+told        what a terminal says
 """

@@ -18,6 +18,7 @@ from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
 from assay.models.heads import BodyConfig, HeadConfig, Headed, HeadedConfig, Pool
 from assay.models.interop.directory import Special
+from assay.models.lora import LoraConfig
 from assay.models.presets import with_fields
 from assay.models.recurrent import RecurrentConfig
 from assay.pretrain import shape
@@ -28,8 +29,13 @@ from assay.tokens.learn import learn
 from assay.tokens.sentences import words_of_tokens
 from assay.tokens.tokenizer import Encoder
 from assay.train.optimizers import OptimizerConfig
+from assay.train.tuning import Tuning
 
-RATE, HEAD_RATE = 1e-4, 1e-3  # peak rates of a model that was given: Devlin et al. 2019, and twice as high for small ones
+RATE, HEAD_RATE = 1e-4, 1e-3  # peaks, of a given model: Devlin et al. 2019, and twice as high for small ones
+LORA_RATE = 1e-3
+    1e-4,
+    1e-3,
+)  # peak rates of a model that was given: Devlin et al. 2019, and twice as high for small ones
 CONVOLUTION_RATE = 1e-3
 
 
@@ -92,6 +98,8 @@ def as_pretraining(recipe: FinetuneRecipe) -> PretrainRecipe:
     given = recipe.model.model_dump(include=set(ModelRecipe.model_fields))
     if given["preset"] == "textcnn":
         given["preset"] = "bert"
+    if given["preset"] == "bilstm":
+        given |= {"preset": "lstm", "more": {"both_ways": True, **given["more"]}}
     return PretrainRecipe(
         tokenizer=recipe.tokenizer, model=ModelRecipe(**given), optimizer=recipe.optimizer, schedule=recipe.schedule,
         train=recipe.train,
@@ -176,9 +184,7 @@ def _head(m: BodyRecipe, head: HeadConfig, body: BodyConfig) -> HeadConfig:
         raise InputError(str(error), where="model", remedy="leave it out") from error
 
 
-def _with_vectors(
-    recipe: FinetuneRecipe, config: HeadedConfig, encoder: Encoder, path: Path
-) -> dict[str, Tensor]:
+def _with_vectors(recipe: FinetuneRecipe, config: HeadedConfig, encoder: Encoder, path: Path) -> dict[str, Tensor]:
     """The input layer from word vectors."""
     generator = torch.Generator().manual_seed(recipe.train.seed)
     model = build(config, generator)
@@ -202,7 +208,7 @@ def _optimizer(recipe: FinetuneRecipe, body: BodyConfig) -> OptimizerConfig:
     o, t, given = recipe.optimizer, recipe.tune, recipe.model.path is not None
     made = shape.optimizer_config(as_pretraining(recipe), body) if not isinstance(body, ConvolutionConfig) else None
     if made is None or given or t.rate is not None:
-        rate = t.rate or (RATE if given else CONVOLUTION_RATE)
+        rate = t.rate or (LORA_RATE if t.lora else RATE if given else CONVOLUTION_RATE)
         head_rate = t.head_rate or (max(HEAD_RATE, rate) if given else rate)
         made = OptimizerConfig(
             matrix=o.matrix or "adamw", rest=o.rest, matrix_lr=o.matrix_lr or rate,
@@ -213,3 +219,10 @@ def _optimizer(recipe: FinetuneRecipe, body: BodyConfig) -> OptimizerConfig:
     elif t.head_rate is not None:
         made = replace(made, head_lr=t.head_rate)
     return made
+
+
+def tuning(recipe: FinetuneRecipe) -> Tuning:
+    """Which weights are trained, and how fast."""
+    t = recipe.tune
+    lora = None if t.lora is None else LoraConfig(t.lora, t.lora_alpha, t.lora_targets, t.dora)
+    return Tuning(t.frozen, t.layer_decay, lora)

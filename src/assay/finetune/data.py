@@ -1,9 +1,9 @@
 """Files -> examples of train, dev and test.
 
-    train, dev, test named each        as they are
-    a folder, or one data set's name   parts by the names of its files
-    no dev                             a share of the training texts, by a hash of what they say: equal texts never
-                                       straddle
+train, dev, test named each        as they are
+a folder, or one data set's name   parts by the names of its files
+no dev                             a share of the training texts, by a hash of what they say: equal texts never
+                                   straddle
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from assay.finetune.request import RESULT
 from assay.present.numbers import compact, duration, estimate, fixed
 from assay.present.plain import plain_table
 from assay.present.words import say
+
+MOST_SHOWN = 60  # characters of a text on a terminal
 
 
 def tuned(answer: Mapping[str, Any], language: str) -> list[str]:
@@ -32,6 +34,54 @@ def table(answer: Mapping[str, Any], language: str) -> list[str]:
     names = [name for name in answer["shown"] if any(name in own["metrics"] for own in parts.values())]
     lines = [[name, *(measured(own["metrics"].get(name)) for own in parts.values())] for name in names]
     return plain_table(say("tuned.caption", language), head, lines)
+
+
+def judged(answer: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `assay eval` of a task."""
+    return table({"shown": answer["shown"], "evaluations": {answer["task"]: answer}}, language)
+
+
+def compared(answer: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `assay eval compare`: a - b, score by score."""
+    head = [say(f"tuned.{key}", language) for key in ("metric", "a", "b", "difference", "p", "least", "verdict")]
+    lines = []
+    for name in answer["shown"]:
+        one = answer["comparisons"][name]
+        if one["difference"] is None:
+            continue
+        values = [f"{one[key]:.4g}" for key in ("a", "b")]
+        apart = f"{one['difference']:+.4g}"
+        if one["interval"] is not None:
+            apart = " ".join(estimate(one["difference"], one["interval"], signed=True))
+        rest = [f"{one[key]:.3g}" if one[key] is not None else "–" for key in ("p_value", "minimum_detectable")]
+        lines.append([name, *values, apart, *rest, say(f"tuned.verdicts.{one['verdict']}", language)])
+    caption = say("tuned.compared", language, a=answer["a"], b=answer["b"], n=fixed(answer["n"], 0))
+    return plain_table(caption, head, lines)
+
+
+def answers(rows: Sequence[Mapping[str, Any]], language: str) -> list[str]:
+    """Answers in a line each."""
+    return [_in_a_line(row, language) for row in rows]
+
+
+def _in_a_line(row: Mapping[str, Any], language: str) -> str:
+    answer = row["answer"]
+    text = next((str(v) for k, v in row.items() if k not in ("where", "answer") and isinstance(v, str)), row["where"])
+    shown = text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
+    if "spans" in answer:
+        found = say("tuned.joint", language).join(f"{s['text']} [{s['type']}]" for s in answer["spans"]) or "–"
+    elif "words" in answer:
+        found = " | ".join(answer["words"])
+    elif "tags" in answer:
+        tokens = row["tokens"]
+        found = " ".join(f"{token}/{tag}" for token, tag in zip(tokens, answer["tags"], strict=True))
+    elif "label" in answer:
+        found = f"{answer['label']} ({answer['probabilities'][answer['label']]:.3f})"
+    else:
+        found = say("tuned.joint", language).join(
+            f"{value:.4g}" if isinstance(value, float) else str(value) for value in answer.values()
+        )
+    return f"{shown}\t{found}"
 
 
 def measured(score: Mapping[str, Any] | None) -> str:

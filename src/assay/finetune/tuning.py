@@ -14,7 +14,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from torch import nn
 
 from assay import __version__
 from assay.errors import InputError
-from assay.finetune import body, card, data
+from assay.finetune import answers, body, card, data
 from assay.finetune.data import Examples
 from assay.finetune.request import MODEL, RESULT, Request, Work, opened
-from assay.metrics.scores import Score, bootstrap
+from assay.metrics.scores import bootstrap
 from assay.models.heads import Headed
 from assay.models.interop.directory import write_directory
 from assay.pretrain import shape
-from assay.store import canonical_json, fingerprint, staged, write_atomic, write_json_atomic
+from assay.store import fingerprint, staged, write_atomic, write_json_atomic
 from assay.tasks.asking import Answers, HeldExamples, answered
 from assay.tasks.feed import ItemFeed
 from assay.tasks.opened import TASK, task_json
@@ -39,7 +39,6 @@ from assay.train.energy import measurable
 from assay.train.loop import TrainSpec
 from assay.train.process import denormals_are_zero, keep_freed_memory
 from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
-from assay.train.tuning import Tuning
 from assay.train.world import Alone, device_of
 
 EPOCHS = 3  # where the recipe says nothing: with a model that was given (Devlin et al. 2019)
@@ -115,7 +114,7 @@ class _Tuning:
             made.config, made.optimizer, self.recipe.train.seed, self._dtype(),
             penalties=shape.Penalties(self.recipe.objective.smoothing), micro_rows=self.recipe.train.micro_rows,
             checkpointing=self.recipe.train.checkpointing,
-            tuning=Tuning(self.recipe.tune.frozen, self.recipe.tune.layer_decay),
+            tuning=body.tuning(self.recipe),
         )  # fmt: skip
         every = max(1, round(steps * self.recipe.keep.evaluate))
         plan = RunPlan(
@@ -220,21 +219,21 @@ class _Tuning:
         pairs = [(e, a) for e, a in zip(examples, found.answers, strict=True) if e.wanted is not None]
         if not pairs:
             return {"n": 0, "metrics": {}}
-        own, answers = [e for e, _ in pairs], [a for _, a in pairs]
-        groups = [e.group for e in own] if any(e.group for e in own) else None
-        scores = bootstrap(task.measure(own, answers), groups=groups)
+        own, said = [e for e, _ in pairs], [a for _, a in pairs]
+        scores = bootstrap(task.measure(own, said), groups=answers.groups_of(own))
         total = found.n.sum()
-        return {"n": len(own), "loss": float(found.nll.sum() / total) if total else None, "metrics": as_json(scores)}
+        return {
+            "n": len(own),
+            "loss": float(found.nll.sum() / total) if total else None,
+            "metrics": answers.as_json(scores),
+        }
 
     def _write(
         self, p: _Prepared, outcome: Outcome, judged: dict[str, tuple[list[Example], Answers]], answer: dict[str, Any]
     ) -> None:
         for name, (own, found) in judged.items():
-            lines = [
-                canonical_json({"where": e.where, **dict(e.given), "wanted": e.wanted, "answer": a, "nll": float(nll)})
-                for e, a, nll in zip(own, found.answers, found.nll, strict=True)
-            ]
-            write_atomic(self.space.path(f"answers.{name}.jsonl"), "\n".join(lines) + "\n")
+            lines = answers.written(p.task, own, found.answers, found.nll.tolist())
+            write_atomic(self.space.path(f"answers.{name}.jsonl"), lines)
         final = self.space.path(MODEL)
         if final.exists():  # an earlier try was killed between this folder and the answer
             shutil.rmtree(final)
@@ -242,9 +241,7 @@ class _Tuning:
             self._write_model(p.task, p.body, card.finished(self.work.request, answer), folder, outcome.model)
         write_json_atomic(self.space.path(RESULT), answer)
 
-    def _write_model(
-        self, task: HeadTask, made: body.Made, text: str | None, folder: Path, model: nn.Module
-    ) -> None:
+    def _write_model(self, task: HeadTask, made: body.Made, text: str | None, folder: Path, model: nn.Module) -> None:
         write_directory(
             folder, model, made.coder.encoder.content, card=text or card.unfinished(self.work.request.title),
             special=made.special,
@@ -253,14 +250,3 @@ class _Tuning:
 
 
 MOST_UNKNOWN = 0.02  # share of tokens that a tokenizer does not know, above which a person is told
-
-
-def as_json(scores: dict[str, Score]) -> dict[str, Any]:
-    """Scores as `--json` has them."""
-    told = {}
-    for name, score in scores.items():
-        own = asdict(score)
-        del own["name"]
-        told[name] = own
-    return told
-

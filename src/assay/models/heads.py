@@ -193,7 +193,7 @@ class Headed(nn.Module):
         return Loss(mean, plain.losses_BT)
 
     def _of_pairs(self, found_BD: Tensor, targets_B1: Tensor) -> Loss:
-        """Each row tells its partner from all other rows of the batch (InfoNCE, van den Oord et al. 2018; both ways)."""
+        """Each row tells its partner from all other rows of the batch (InfoNCE, van den Oord et al. 2018)."""
         rows = torch.arange(len(found_BD), device=found_BD.device)
         cosines_BB = found_BD @ found_BD.t() / self.config.head.temperature
         cosines_BB = cosines_BB.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
@@ -210,9 +210,7 @@ class Headed(nn.Module):
         return losses.scatter(1, places[:, :1], nll_B[:, None])
 
     @torch.no_grad()
-    def tags_of(
-        self, found_BTL: Tensor, batch: Batch, allowed: Allowed | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def tags_of(self, found_BTL: Tensor, batch: Batch, allowed: Allowed | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """The tag of each marked position, in their order: (B, W) tags, (B, W) how likely each is, (B, W) bool where
         there are any.
 
@@ -281,4 +279,3 @@ def gathered(marks_BT: Tensor) -> tuple[Tensor, Tensor]:
 def taken(x_BTD: Tensor, places_BW: Tensor) -> Tensor:
     """(B, W, D) the states at some places."""
     return x_BTD.gather(1, places_BW[:, :, None].expand(-1, -1, x_BTD.shape[2]))
-

@@ -42,8 +42,11 @@ class BodyRecipe(ModelRecipe):
 
     preset: Literal[  # type: ignore[assignment]
         "proxy", "standard", "llama", "gpt2", "bert", "modern", "transformer", "marian", "bart", "t5", "rnn", "gru",
-        "lstm", "textcnn",
-    ] = Field("bert", description="the shape where no path is given: see docs/models.md; textcnn is for texts alone")  # fmt: skip
+        "lstm", "bilstm", "textcnn",
+    ] = Field(
+        "bert", description="the shape where no path is given: see docs/models.md; bilstm reads both ways, textcnn"
+        " whole texts",
+    )  # fmt: skip
     path: str | None = Field(None, description="a model directory to begin with: pretrained here, or Hugging Face's")
     dense: bool | None = Field(None, description="a layer and tanh before the output; encoders have one")
     head_dropout: float | None = Field(None, ge=0, lt=1, description="before the output; 0.1")
@@ -60,7 +63,13 @@ class TuneRecipe(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="rates of a layer are multiplied by this for each layer above it"
     )
-    rate: float | None = Field(None, gt=0, le=1, description="one peak learning rate for all; by the model if not given")
+    lora: int | None = Field(None, ge=1, description="train adapters of this rank in place of the model's matrices")
+    lora_alpha: float = Field(16.0, gt=0, description="adapters are multiplied by this over their rank")
+    lora_targets: tuple[str, ...] = Field(("*",), description="patterns of the names of layers that get adapters")
+    dora: bool = Field(False, description="adapters turn rows, whose lengths are learned apart")
+    rate: float | None = Field(
+        None, gt=0, le=1, description="one peak learning rate for all; by the model if not given"
+    )
     head_rate: float | None = Field(None, gt=0, le=1, description="of the head; ten times `rate` with a given model")
 
 

@@ -1,6 +1,6 @@
 """A model with a head, asked about items; answers and losses of examples, whatever the size of the batches.
 
-    examples -> items -> batches, the longest first -> what the head says -> answers
+examples -> items -> batches, the longest first -> what the head says -> answers
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A model that was trained for a task, in its directory: weights, tokenizer, and the task with its labels.
 
-    config.json, model.safetensors, tokenizer.json, ...   a model directory
-    task.json    {"task": .., "version": .., "options": {..}, "row_tokens": ..}
+config.json, model.safetensors, tokenizer.json, ...   a model directory
+task.json    {"task": .., "version": .., "options": {..}, "row_tokens": ..}
 """
 
 from __future__ import annotations

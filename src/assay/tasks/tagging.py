@@ -46,7 +46,6 @@ class Tagging(HeadTask):
     """
 
     name = "tagging"
-    best = "micro_f1"
     shown = ("token_accuracy", "micro_precision", "micro_recall", "micro_f1", "macro_f1", "accuracy", "precision",
              "recall", "f1", "oov_recall")  # fmt: skip
 
@@ -138,7 +137,7 @@ class Tagging(HeadTask):
             ends[j] = 0.0 if open_ended or letter in "OES" else no
             for i, (before, its) in enumerate(marks):
                 goes_on = before in "BIM" and its == label
-                if inside and not goes_on or (not inside and before in "BIM" and not open_ended):
+                if (inside and not goes_on) or (not inside and before in "BIM" and not open_ended):
                     follows[i, j] = no
         return follows, begins, ends
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError, WorkError
-from assay.models import float8
+from assay.models import float8, lora
 from assay.models.build import ModelConfig, build
 from assay.models.protocol import PLAIN, Batch, Loss, Penalties, check_ids
 from assay.models.stacked import StackedConfig
@@ -32,7 +32,7 @@ from assay.train.optimizers import Optimizer, OptimizerConfig
 from assay.train.precision import DTYPES, LossScale
 from assay.train.schedules import Schedule
 from assay.train.shards import local, placed
-from assay.train.tuning import Tuning
+from assay.train.tuning import ALL_ALIKE, Tuning
 from assay.train.world import Alone
 
 OnStep = Callable[[int, Batch, Tensor], None]
@@ -70,7 +70,7 @@ class TrainSpec:
     penalties: Penalties = PLAIN
     micro_rows: int | None = None
     checkpointing: bool = False
-    tuning: Tuning = Tuning()
+    tuning: Tuning = ALL_ALIKE
 
 
 class TrainState:
@@ -99,7 +99,7 @@ class TrainState:
             raise InputError(
                 "no layer of this model can be computed in float8", where="train.dtype", remedy="give bfloat16"
             )
-        spec.tuning.freeze(self.model)
+        spec.tuning.apply(self.model, spec.seed)
         self.parallel.lay_out(self.model, dtype)
         self.masters = dict(self.model.named_parameters())
         self._low: dict[str, torch.nn.Parameter] | None = None
@@ -165,9 +165,11 @@ class TrainState:
     @torch.no_grad()
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take over weights, by name; those that are not named stay."""
-        for name, tensor in self.parallel.taken({f"model.{n}": t for n, t in weights.items()}, self._owners()).items():
+        named = {name if name in self.masters else lora.own_name(name): tensor for name, tensor in weights.items()}
+        for name, tensor in self.parallel.taken({f"model.{n}": t for n, t in named.items()}, self._owners()).items():
             own = name.removeprefix("model.")
             self.masters[own].copy_(placed(tensor, self.masters[own], own))
+        lora.begun(self.masters)
         self.refresh()
 
     def _step(self, factor: float) -> None:

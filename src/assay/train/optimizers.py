@@ -264,7 +264,9 @@ _STATES: dict[Kind, Sequence[str]] = {
 }
 
 
-def _groups(by_rate: dict[tuple[str, float], list[nn.Parameter]], config: OptimizerConfig) -> dict[Kind, list[dict[str, Any]]]:
+def _groups(
+    by_rate: dict[tuple[str, float], list[nn.Parameter]], config: OptimizerConfig
+) -> dict[Kind, list[dict[str, Any]]]:
     """The parameter groups of each optimizer of PyTorch's, with the peak of their learning rate."""
     groups: dict[Kind, list[dict[str, Any]]] = {}
     for (role, factor), parameters in by_rate.items():

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import InputError, WorkError, interrupted
+from assay.models import lora
 from assay.models.build import ModelConfig, Neural, build
 from assay.models.protocol import Batch
 from assay.present.numbers import fixed
@@ -433,11 +434,15 @@ class Run:
             self.progress.warn("passed_over", folder=folder.name, damage=damage)
 
     def _model(self, weights: Mapping[str, Tensor]) -> Neural:
-        """A model of its own, in float32 on the CPU, with these weights."""
-        model = build(self.plan.spec.model, None)
+        """A model of its own, in float32 on the CPU, with these weights; adapters are merged into theirs."""
+        spec = self.plan.spec
+        model = build(spec.model, None)
+        if spec.tuning.lora is not None:
+            lora.adapt(model, spec.tuning.lora, None)
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(weights[name])
+        lora.merged(model)
         return model.eval()
 
     # The end

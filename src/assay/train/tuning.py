@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import torch
 from torch import nn
 
 from assay.errors import InputError
+from assay.models import lora
+from assay.models.lora import LoraConfig
 from assay.models.protocol import Role
 
 _LAYER = re.compile(r"(?:^|\.)(?:blocks|layers)\.(\d+)\.")
@@ -23,17 +26,21 @@ class Tuning:
         frozen: patterns of the names of parameters that stay as they are, such as `body.*`.
         layer_decay: what the rates of a layer are multiplied by for each layer above it, and once more for embeddings;
             heads and what stands behind the last layer have the whole rates (Clark et al. 2020).
+        lora: adapters, which are trained in place of what they are added to.
     """
 
     frozen: tuple[str, ...] = ()
     layer_decay: float = 1.0
+    lora: LoraConfig | None = None
 
-    def freeze(self, model: nn.Module) -> None:
-        """Take the gradient from what stays.
+    def apply(self, model: nn.Module, seed: int) -> None:
+        """Take the gradient from what stays, and add adapters.
 
         Raises:
             InputError: a pattern names nothing, or nothing is left to be trained.
         """
+        if self.lora is not None:
+            lora.adapt(model, self.lora, torch.Generator().manual_seed(seed))
         names = [name for name, _ in model.named_parameters()]
         for pattern in self.frozen:
             if not any(fnmatchcase(name, pattern) for name in names):
@@ -54,3 +61,6 @@ class Tuning:
         top = max(layers.values(), default=-1) + 1
         tables = {name: -1 for name in names if roles[name] == "embedding" and name not in layers}
         return {name: self.layer_decay ** (top - layer) for name, layer in (layers | tables).items()}
+
+
+ALL_ALIKE = Tuning()

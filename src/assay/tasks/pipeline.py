@@ -1,0 +1,98 @@
+"""Text in, answers out, from Python.
+
+ask = pipeline("sentiment", model="runs/sentiment")
+ask("一部好电影")                        {"label": "positive", "probabilities": {...}}
+ask(["...", "..."])                      a list of answers
+ask({"question": .., "context": ..})     what has several fields
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, overload
+
+from assay.errors import InputError
+from assay.tasks.asking import ROWS
+from assay.tasks.opened import Opened
+from assay.tasks.protocol import Answer, Example, Task
+
+NAMES = {
+    "sentiment": "classification", "text-classification": "classification", "sentence-pairs": "classification",
+    "relations": "classification", "entailment": "classification", "scoring": "regression", "similarity": "regression",
+    "ner": "tagging", "token-classification": "tagging", "pos": "tagging", "chunking": "tagging",
+    "segmentation": "tagging", "qa": "extraction", "question-answering": "extraction",
+}  # fmt: skip
+"""What people call tasks: other names of them."""
+Asked = str | Mapping[str, Any]
+
+
+def task_named(name: str) -> str:
+    """The name of a task, by one that people use."""
+    return NAMES.get(name, name)
+
+
+class Pipeline:
+    """A task and a model that does it, to be called.
+
+    Args:
+        rows: texts at a time; the answers do not depend on it.
+    """
+
+    def __init__(self, opened: Opened, rows: int = ROWS) -> None:
+        self.opened, self.rows = opened, rows
+
+    @property
+    def task(self) -> Task:
+        return self.opened.task
+
+    @overload
+    def __call__(self, asked: Asked) -> Answer: ...
+
+    @overload
+    def __call__(self, asked: Sequence[Asked]) -> list[Answer]: ...
+
+    def __call__(self, asked: Asked | Sequence[Asked]) -> Answer | list[Answer]:
+        """The answer to one text, or to each of several; what has several fields is a mapping.
+
+        Raises:
+            InputError: a text that is empty, or lacks a field.
+        """
+        if isinstance(asked, str | Mapping):
+            return self._answers([asked])[0]
+        return self._answers(asked)
+
+    def examples(self, asked: Iterable[Asked]) -> list[Example]:
+        """What is asked, as the task reads it."""
+        return [self.task.read(_fields(self.task, one), f"text {i}") for i, one in enumerate(asked, 1)]
+
+    def _answers(self, asked: Iterable[Asked]) -> list[Answer]:
+        examples = self.examples(asked)
+        return self.opened.answers(examples, self.rows) if examples else []
+
+
+def _fields(task: Task, one: Asked) -> Mapping[str, Any]:
+    if isinstance(one, Mapping):
+        return one
+    name = task.text if "text" in {f.name for f in fields(task)} else "text"  # type: ignore[attr-defined]
+    return {name: one}
+
+
+def pipeline(task: str, *, model: str | Path, device: str = "cpu", rows: int = ROWS) -> Pipeline:
+    """A model of a task, to be called with texts.
+
+    Args:
+        task: its name, or one that people use ("sentiment", "ner", "qa").
+        model: a folder that `assay finetune` wrote.
+
+    Raises:
+        InputError: there is no such model, or it does another task.
+    """
+    opened = Opened.load(Path(model), device)
+    if opened.task.name != task_named(task):
+        raise InputError(
+            f"was trained for the task {opened.task.name}, and {task} is asked for", where=str(model),
+            remedy=f"call pipeline({opened.task.name!r}, ...), or give another model",
+        )  # fmt: skip
+    return Pipeline(opened, rows)
