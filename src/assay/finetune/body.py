@@ -33,9 +33,6 @@ from assay.train.tuning import Tuning
 
 RATE, HEAD_RATE = 1e-4, 1e-3  # peaks, of a given model: Devlin et al. 2019, and twice as high for small ones
 LORA_RATE = 1e-3
-    1e-4,
-    1e-3,
-)  # peak rates of a model that was given: Devlin et al. 2019, and twice as high for small ones
 CONVOLUTION_RATE = 1e-3
 
 

@@ -177,7 +177,7 @@ class _Tuning:
 
     def _judged(self, p: _Prepared, model: Headed) -> dict[str, tuple[list[Example], Answers]]:
         """Answers to all examples of dev and test."""
-        found = {}
+        found: dict[str, tuple[list[Example], Answers]] = {}
         for name in ("dev", "test"):
             if name in p.examples.parts:
                 own = p.examples.parts[name]

@@ -42,7 +42,7 @@ class Transitions(nn.Module):
         last_B = labels_BW.gather(1, (inside_BW.sum(1) - 1).clamp_min(0)[:, None]).squeeze(1)
         own = own + self.ends.float()[last_B]
         weights = self.follows.float(), self.begins.float(), self.ends.float()
-        total: Tensor = _LogSum.apply(scores_BWL, inside_BW, *weights)  # type: ignore[no-untyped-call]
+        total: Tensor = _LogSum.apply(scores_BWL, inside_BW, *weights)
         return (total - own) * inside_BW[:, 0]
 
     @torch.no_grad()
@@ -125,7 +125,7 @@ class _LogSum(torch.autograd.Function):
         return (alphas_BWL[:, -1] + ends).logsumexp(1)
 
     @staticmethod
-    def backward(ctx: Any, upstream_B: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, upstream_B: Tensor) -> tuple[Tensor | None, ...]:
         scores_BWL, inside_BW, follows, ends, alphas_BWL = ctx.saved_tensors
         betas_BWL = _backwards(scores_BWL, inside_BW, follows, ends)
         likely_BWL = (alphas_BWL + betas_BWL).softmax(2) * upstream_B[:, None, None]

@@ -149,6 +149,7 @@ class _Prepared:
     """All that a run needs."""
 
     text: Text
+    feed: TextFeed
     data: RunData
     plan: RunPlan
     initial: dict[str, torch.Tensor] | None
@@ -227,7 +228,7 @@ class _Training:
             self.recipe.keep.patience,
             self.recipe.train.average,
         )
-        return _Prepared(text, data, plan, initial, decided)
+        return _Prepared(text, feed, data, plan, initial, decided)
 
     def _read(self) -> _Read:
         shape.objective_kind(self.recipe)  # what does not go together is told before anything is read
@@ -463,7 +464,7 @@ class _Training:
                 "evaluation_set": fingerprint(held_out),
                 "config": fingerprint(self.work.request.identity()),
             }
-            rows.write(folder, outcome, prepared.data.feed, answer, made_from)
+            rows.write(folder, outcome, prepared.feed, answer, made_from)
         write_json_atomic(self.space.path(RESULT), answer)
 
     def _answer(self, outcome: Outcome, decided: _Decided) -> dict[str, Any]:

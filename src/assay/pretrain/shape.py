@@ -12,6 +12,7 @@ from assay.errors import InputError
 from assay.models.build import ModelConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
+from assay.models.heads import HeadedConfig
 from assay.models.interop.directory import Special
 from assay.models.presets import Size, heads_of, preset, with_fields
 from assay.models.protocol import Penalties
@@ -288,7 +289,7 @@ def _impossible(config: ModelConfig) -> Refusals:
     out = "leave it out"
     if isinstance(config, RecurrentConfig):
         return
-    assert not isinstance(config, StackedConfig)
+    assert not isinstance(config, StackedConfig | HeadedConfig)
     if isinstance(config, EncoderConfig):
         yield not config.head, "head: without it an encoder predicts nothing", out
     if isinstance(config, Seq2SeqConfig) and config.positions == "relative":
@@ -315,7 +316,10 @@ def _idle(config: ModelConfig, more: Mapping[str, Any]) -> Refusals:
 
 def kind_of(config: ModelConfig) -> str:
     """The kind of a model, as `family_of` names it of presets."""
-    kinds = {EncoderConfig: "encoder", Seq2SeqConfig: "seq2seq", RecurrentConfig: "recurrent"}
+    kinds = {
+        EncoderConfig: "encoder", Seq2SeqConfig: "seq2seq", RecurrentConfig: "recurrent",
+        HeadedConfig: "body with a head",
+    }  # fmt: skip
     return kinds.get(type(config), "decoder")
 
 

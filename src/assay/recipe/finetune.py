@@ -40,10 +40,10 @@ class ExamplesRecipe(Section):
 class BodyRecipe(ModelRecipe):
     """The model below the head."""
 
-    preset: Literal[  # type: ignore[assignment]
+    preset: Literal[
         "proxy", "standard", "llama", "gpt2", "bert", "modern", "transformer", "marian", "bart", "t5", "rnn", "gru",
         "lstm", "bilstm", "textcnn",
-    ] = Field(
+    ] = Field(  # type: ignore[assignment]
         "bert", description="the shape where no path is given: see docs/models.md; bilstm reads both ways, textcnn"
         " whole texts",
     )  # fmt: skip

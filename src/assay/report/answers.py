@@ -38,7 +38,8 @@ def page(task: str, rows: Sequence[Mapping[str, Any]], model: str, language: str
         "answers.html",
         language=language, page_title=both("answerspage.title", task=task),
         contents=[(name, both(f"answerspage.nav.{name}")) for name in ("kinds", "texts")],
-        task=task, n=len(rows), shown=min(SHOWN, len(rows)), model=model, kinds=_table(counts, len(rows), ids.new("found")),
+        task=task, n=len(rows), shown=min(SHOWN, len(rows)), model=model,
+        kinds=_table(counts, len(rows), ids.new("found")),
         rows=[_row(row, colour) for row in rows[:SHOWN]], version=__version__,
     )  # fmt: skip
 

@@ -130,8 +130,8 @@ class Coder:
 
     def row(self, a: np.ndarray, b: np.ndarray | None = None, cut: int = 0) -> Coded:
         """A text, or two, with what stands around them."""
-        parts = [[self.begin], a, [self.end]] + ([b, [self.end]] if b is not None else [])
-        ids = np.concatenate(parts).astype(np.int64)
+        begin, end = np.array([self.begin]), np.array([self.end])
+        ids = np.concatenate([begin, a, end] if b is None else [begin, a, end, b, end]).astype(np.int64)
         own = np.ones(len(ids), dtype=bool)
         own[[0, len(a) + 1, -1]] = False
         kinds = (np.arange(len(ids)) > len(a) + 1).astype(np.int64)

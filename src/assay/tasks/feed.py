@@ -45,9 +45,9 @@ def collated(items: Sequence[Item], *, kinds: bool = False) -> Batch:
     if marked and wide > 2 and wide < T:  # tags: as wide as the ids
         targets = np.pad(targets, ((0, 0), (0, T - wide)), constant_values=-1)
     values = [item.values for item in items if item.values is not None]
-    given = (torch.from_numpy(array) for array in (ids, targets))
     return Batch(
-        *given,
+        torch.from_numpy(ids),
+        torch.from_numpy(targets),
         torch.from_numpy(segments) if (segments == PADDING).any() else None,
         torch.from_numpy(types) if kinds else None,
         marks_BT=torch.from_numpy(marks) if marked else None,

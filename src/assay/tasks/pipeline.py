@@ -48,7 +48,7 @@ class Pipeline:
         return self.opened.task
 
     @overload
-    def __call__(self, asked: Asked) -> Answer: ...
+    def __call__(self, asked: Asked) -> Answer: ...  # type: ignore[overload-overlap]
 
     @overload
     def __call__(self, asked: Sequence[Asked]) -> list[Answer]: ...

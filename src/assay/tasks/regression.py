@@ -55,8 +55,8 @@ class Regression(_OfTexts):
         if len(numbers) < 2 or numbers.std() == 0:
             what = "all numbers are the same" if len(numbers) > 1 else "there are fewer than two numbers"
             raise InputError(what, where=self.target, remedy="give examples with different ones")
-        own = {"mean": numbers.mean(), "deviation": numbers.std(), "lowest": numbers.min(), "highest": numbers.max()}
-        return replace(self, **{name: float(value) for name, value in own.items()})
+        mean, deviation, lowest, highest = map(float, (numbers.mean(), numbers.std(), numbers.min(), numbers.max()))
+        return replace(self, mean=mean, deviation=deviation, lowest=lowest, highest=highest)
 
     @property
     def head(self) -> HeadConfig:
