@@ -31,7 +31,9 @@ def _rows(seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
 
 def _weight(field: Transitions, scores_WL: Tensor, row: tuple[int, ...]) -> Tensor:
     own = sum(scores_WL[i, label] for i, label in enumerate(row))
-    return field.begins[row[0]] + field.ends[row[-1]] + own + sum(field.follows[a, b] for a, b in itertools.pairwise(row))
+    return (
+        field.begins[row[0]] + field.ends[row[-1]] + own + sum(field.follows[a, b] for a, b in itertools.pairwise(row))
+    )
 
 
 def _all(field: Transitions, scores_WL: Tensor, n: int) -> tuple[list[tuple[int, ...]], Tensor]:

@@ -57,7 +57,9 @@ def test_adapters_begin_as_nothing_learn_and_are_merged_without_a_difference(nam
         assert float(adapted) < float(first)
         lora.merged(model)
         assert torch.equal(model.loss(batch).mean, adapted)  # type: ignore[operator]
-    assert [n for n, _ in model.named_parameters()] == list(before) or set(before) == set(dict(model.named_parameters()))
+    assert [n for n, _ in model.named_parameters()] == list(before) or set(before) == set(
+        dict(model.named_parameters())
+    )
 
 
 @pytest.mark.parametrize("dora", [False, True])

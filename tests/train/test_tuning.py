@@ -29,7 +29,9 @@ def _state(tuning: Tuning, optimizer: OptimizerConfig = ADAM, dtype: str = "floa
     return TrainState(TrainSpec(CONFIG, optimizer, 0, dtype, tuning=tuning))
 
 
-def _moved(tuning: Tuning, optimizer: OptimizerConfig = ADAM, dtype: str = "float32", steps: int = 1) -> dict[str, float]:
+def _moved(
+    tuning: Tuning, optimizer: OptimizerConfig = ADAM, dtype: str = "float32", steps: int = 1
+) -> dict[str, float]:
     """By parameter, how far it moved at most."""
     state = _state(tuning, optimizer, dtype)
     before = {name: p.detach().clone() for name, p in state.masters.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from assay.errors import InputError
@@ -53,15 +53,16 @@ def examples(task: Task, recipe: ExamplesRecipe, seed: int) -> Examples:
     left_out = Counter[str]()
     for rows in parts.values():
         left_out.update(rows.skipped)
+    for name, rows in parts.items():
+        parts[name] = rows.of(_readable(task, rows, recipe, left_out, unknown=name == "test"))
+        if name != "test" and not len(parts[name]):
+            raise InputError(f"no example of {name} can be used", where=f"data.{name}", remedy="see what was skipped")
     if "dev" not in parts:
         parts["train"], parts["dev"] = cutting.cut(parts["train"], recipe.dev_share, seed)
         cut = True
     if recipe.limit is not None and recipe.limit < len(parts["train"]):
         _, parts["train"] = cutting.cut(parts["train"], recipe.limit / len(parts["train"]), seed)
-    found = {name: _read(task, rows, recipe, left_out, unknown=name == "test") for name, rows in parts.items()}
-    for name in ("train", "dev"):
-        if not found[name]:
-            raise InputError(f"no example of {name} can be used", where=f"data.{name}", remedy="see what was skipped")
+    found = {name: [task.read(row.fields, row.where) for row in rows] for name, rows in parts.items()}
     learned = task.learn(found["train"])
     for name in ("dev", "test"):
         found[name] = _known(learned, found.get(name, []), recipe, left_out)
@@ -96,10 +97,10 @@ def _declared(named: str | list[str], how: dict[str, Any]) -> dict[str, Rows]:
     return parts
 
 
-def _read(
+def _readable(
     task: Task, rows: Iterable[Row], recipe: ExamplesRecipe, left_out: Counter[str], *, unknown: bool
-) -> list[Example]:
-    """The examples of rows; only those that say what is wanted, unless it may be unknown."""
+) -> list[Row]:
+    """Rows that are examples; only those that say what is wanted, unless it may be unknown."""
     found = []
     for row in rows:
         try:
@@ -112,7 +113,7 @@ def _read(
                 raise
             left_out[error.what] += 1
             continue
-        found.append(example)
+        found.append(row)
     return found
 
 
@@ -128,13 +129,3 @@ def _known(task: Task, found: list[Example], recipe: ExamplesRecipe, left_out: C
         else:
             left_out[why] += 1
     return kept
-
-
-def labelled(found: list[Example]) -> list[Example]:
-    """Those that say what is right."""
-    return [example for example in found if example.wanted is not None]
-
-
-def without(example: Example) -> Example:
-    """The same, as if nobody had said what is right."""
-    return replace(example, wanted=None)

@@ -8,7 +8,7 @@ answers, answers        -> differences, with what noise explains    `compare`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,11 @@ class Asked:
     level: float = 0.95
 
 
-def read(task: Task, asked: Asked) -> tuple[list[Example], dict[str, int], Rows]:
+def read(task: Task, asked: Asked, *, known: bool = True) -> tuple[list[Example], dict[str, int], Rows]:
     """Examples, what was left out by reason, and the rows that they are of.
+
+    Args:
+        known: refuse what the task's labels do not have.
 
     Raises:
         InputError: a bad row, or none is left.
@@ -58,7 +61,7 @@ def read(task: Task, asked: Asked) -> tuple[list[Example], dict[str, int], Rows]
     for row in rows:
         try:
             example = task.read(row.fields, row.where)
-            why = None if example.wanted is None else task.unlike(example)
+            why = task.unlike(example) if known and example.wanted is not None else None
             if why is not None:
                 raise InputError(why, where=example.where, remedy="mend the row, or skip such rows: --on-error skip")
         except InputError as error:
@@ -109,15 +112,19 @@ def score(task: str, options: dict[str, Any], file: Path, asked: Asked) -> dict[
         InputError: other numbers of answers than of examples, or an answer without what its task asks for.
     """
     asked_task = made(task, options)
-    examples, left_out, rows = read(asked_task, asked)
+    examples, left_out, rows = read(asked_task, asked, known=False)
     right = [e for e in examples if e.wanted is not None]
-    learned = asked_task.learn(right)
     given = [_answer_of(row.fields) for row in source.rows([str(file)], format="table")]
     if len(given) != len(right):
         raise InputError(
             f"holds {len(given)} answers, and there are {len(right)} examples", where=file,
             remedy="give one answer an example, in their order",
         )  # fmt: skip
+    try:
+        meant = [replace(e, wanted=asked_task.meant(answer)) for e, answer in zip(right, given, strict=True)]
+    except KeyError as error:
+        raise _lacking(error, task) from error
+    learned = asked_task.learn([*right, *(e for e in meant if e.wanted is not None)])
     body = _scored(learned, right, given, asked.level)
     return {
         "task": task, "model": str(file), **body, "left_out": left_out, "shown": list(asked_task.shown),
@@ -134,11 +141,13 @@ def _scored(task: Task, examples: list[Example], found: Sequence[Answer], level:
     try:
         measure = task.measure(examples, list(found))
     except KeyError as error:
-        raise InputError(
-            f"an answer lacks {error}", where=f"task {task.name}", remedy="write answers as `assay predict` does"
-        ) from error
+        raise _lacking(error, task.name) from error
     groups = answers.groups_of(examples)
     return {"n": len(examples), "metrics": answers.as_json(bootstrap(measure, level=level, groups=groups))}
+
+
+def _lacking(error: KeyError, task: str) -> InputError:
+    return InputError(f"an answer lacks {error}", where=f"task {task}", remedy="write answers as `assay predict` does")
 
 
 def _signed(body: dict[str, Any], *parts: str) -> dict[str, Any]:

@@ -96,6 +96,9 @@ class Classification(_OfTexts):
     def unlike(self, example: Example) -> str | None:
         return None if example.wanted in self.labels else f"the label {example.wanted!r} is not in the training text"
 
+    def meant(self, answer: Answer) -> Any:
+        return self.called(answer["label"])
+
     @property
     def head(self) -> HeadConfig:
         return HeadConfig("class", len(self.labels), weights=self.weights)
@@ -154,6 +157,9 @@ class MultiLabel(_OfTexts):
     def unlike(self, example: Example) -> str | None:
         new = [label for label in example.wanted or () if label not in self.labels]
         return f"the label {new[0]!r} is not in the training text" if new else None
+
+    def meant(self, answer: Answer) -> Any:
+        return answer["labels"]
 
     @property
     def head(self) -> HeadConfig:

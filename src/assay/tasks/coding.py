@@ -122,11 +122,11 @@ class Coder:
         return [self._pair(a, b) for a, b in zip(one, self.ids(seconds), strict=True)]
 
     def _pair(self, a: np.ndarray, b: np.ndarray) -> Coded:
+        """Of two that are too long together the longer one is cut; both to halves where both are longer than that."""
         room = self.most - 3
-        over = max(0, len(a) + len(b) - room)
-        short = min(len(a), len(b), room // 2)
-        a, b = (a[: max(short, room - len(b))], b) if len(a) >= len(b) else (a, b[: max(short, room - len(a))])
-        return self.row(a[: room - min(len(b), room // 2)], b[: room // 2] if len(a) > room // 2 else b, cut=over)
+        kept_b = min(len(b), max(room - len(a), room // 2))
+        kept_a = min(len(a), room - kept_b)
+        return self.row(a[:kept_a], b[:kept_b], cut=len(a) + len(b) - kept_a - kept_b)
 
     def row(self, a: np.ndarray, b: np.ndarray | None = None, cut: int = 0) -> Coded:
         """A text, or two, with what stands around them."""

@@ -126,6 +126,11 @@ class Task(ABC):
         it can."""
         return None
 
+    def meant(self, answer: Answer) -> Any:
+        """What would be wanted, were an answer right; None where that says nothing of labels. For scores of answers
+        that stand in a file."""
+        return None
+
     def slices(self, example: Example) -> dict[str, str]:
         """Groups that scores are told for apart, besides length and language: a name and what this example is."""
         return {}

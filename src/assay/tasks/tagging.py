@@ -118,6 +118,9 @@ class Tagging(HeadTask):
         new = [tag for tag in self._inside(example.wanted) if tag not in self.labels]
         return f"the tag {new[0]!r} is not in the training text" if new else None
 
+    def meant(self, answer: Answer) -> Any:
+        return answer["tags"]
+
     @property
     def head(self) -> HeadConfig:
         return HeadConfig("tags", len(self.labels))
