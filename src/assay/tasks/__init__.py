@@ -1,0 +1,1 @@
+"""Downstream tasks: supervised data sets read, models fine-tuned on them, each beside a linear floor."""
