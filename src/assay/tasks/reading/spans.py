@@ -1,8 +1,8 @@
 """Texts with marked spans -> {"text", "spans": [[start, end, type], ...]}; spans <-> a tag a character.
 
     CLUENER   {"text", "label": {type: {mention: [[start, end], ...]}}}            ends are inclusive there
-    others    {"text", "entities": [{"start", "end", "label"}, ...]}, or [[start, end, label], ...]; the list may be called
-              "spans", "label" or "labels", too
+    others    {"text", "entities": [{"start", "end", "label"}, ...]}, or [[start, end, label], ...]; the list may bear
+              one of the names in LISTS
 
 Ends are exclusive here, places count code points. Where a mention is written beside its span, it decides whether ends
 are inclusive (CMeEE's are), and is looked for near by if it is not there: mended, and counted.
