@@ -1,9 +1,9 @@
 """The floor of extractive questions: the span that most of the question's words stand around.
 
-After the sliding window of Richardson, Burges and Renshaw (2013), as SQuAD's paper has it for a baseline (Rajpurkar et
-al. 2016). A token is a word, or a character of a script without spaces. Each that the question holds, too, counts by how
-rare it is, the less the further it is from the span; within the span it counts against it. What the training answers
-say: how long answers are, and how small the best score is where there is none.
+After the sliding window of Richardson, Burges and Renshaw (2013), as SQuAD's paper has it for a baseline (Rajpurkar
+et al. 2016). A token is a word, or a character of a script without spaces. Each that the question holds, too, counts by
+how rare it is, the less the further it is from the span; within the span it counts against it. What the training
+answers say: how long answers are, and how small the best score is where there is none.
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ class SlidingWindow:
 
 
 def _tokens(text: str) -> list[tuple[str, int]]:
-    """Tokens in lower case, and where each begins."""
-    return [(found.group().lower() if len(found.group().lower()) == len(found.group()) else found.group(), found.start())
-            for found in TOKENS.finditer(text)]  # fmt: skip
+    """Tokens in lower case, and where each begins. One whose lower case has another length stays, to keep its end."""
+    found = [(one.group(), one.start()) for one in TOKENS.finditer(text)]
+    return [(low if len(low := token.lower()) == len(token) else token, start) for token, start in found]
 
 
 def _faded(match: F64) -> F64:

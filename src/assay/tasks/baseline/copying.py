@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +92,7 @@ def likeness(one: str, other: str) -> float:
 def sentences(text: str) -> list[str]:
     """A text cut behind the marks that end sentences, what parts them left with each."""
     cuts = [0, *(found.end() for found in _END.finditer(text)), len(text)]
-    return [text[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True) if text[a:b].strip()]
+    return [text[a:b] for a, b in pairwise(cuts) if text[a:b].strip()]
 
 
 def _copied(source: str, unit: Unit, n: int) -> str:

@@ -3,10 +3,10 @@
     sentences -> features (hashes) -> those that the training text holds often enough
               -> weights, and steps between labels -> the likeliest labels of a whole sentence, and the chance of each
 
-The chain is a conditional random field, fitted sentence by sentence. Of the same features an averaged perceptron (Collins
-2002) and a logistic regression with Viterbi over counted steps make less: entity F1 0.904 and 0.880 where the chain has
-0.914 (CoNLL-2003, dev), 0.920 and 0.911 where it has 0.929 (Resume, dev). The perceptron is as fast, the regression
-takes ten times as long, and neither says how likely a tag is.
+The chain is a conditional random field, fitted sentence by sentence. Of the same features an averaged perceptron
+(Collins 2002) and a logistic regression with Viterbi over counted steps make less: entity F1 0.904 and 0.880 where the
+chain has 0.914 (CoNLL-2003, dev), 0.920 and 0.911 where it has 0.929 (Resume, dev). The perceptron is as fast and says
+not how likely a tag is; the regression takes ten times as long.
 """
 
 from __future__ import annotations
