@@ -1,4 +1,4 @@
-"""The linear floor: figures that others report, the same after loading, no matter how many cores there are."""
+"""The linear floor: its figures are those that others report, and its predictions the same after loading."""
 
 from __future__ import annotations
 
@@ -69,10 +69,17 @@ def test_several_labels_pairs_and_numbers(tmp_path: Path) -> None:
     assert again(model, tmp_path / "r").predict(rows)[0] == said
 
 
+def test_of_many_features_those_of_one_text_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = texts.LinearTexts.fit(GOOD + BAD, [1] * 6 + [0] * 6)
+    monkeypatch.setattr(texts, "_LARGE", 10)
+    fewer = texts.LinearTexts.fit(GOOD + BAD, [1] * 6 + [0] * 6)
+    assert set(fewer.terms) < set(whole.terms) and fewer.predict(GOOD + BAD)[0] == [1] * 6 + [0] * 6
+
+
 def test_what_cannot_be_learned_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="all examples have one label: 'x'"):
         texts.LinearTexts.fit(["a", "b"], ["x", "x"])
-    with pytest.raises(InputError, match="the texts hold no words"):
+    with pytest.raises(InputError, match="the texts hold too few words"):
         texts.LinearTexts.fit(["", " "], ["x", "y"])
     with pytest.raises(InputError, match="2 texts have 1 labels"):
         texts.LinearTexts.fit(["a", "b"], ["x"])

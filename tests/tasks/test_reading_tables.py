@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,7 +193,7 @@ def test_fields_get_other_names(tmp_path: Path) -> None:
 
 def test_a_data_set_of_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("huggingface_hub", reason="needs the extra hub")
-    sys.path.insert(0, str(Path(__file__).parents[1] / "corpus"))
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "corpus"))
     from far_away import Hub, served
 
     from assay.tasks.reading import cutting

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +20,16 @@ import numpy.typing as npt
 
 from assay.errors import InputError
 from assay.tasks.baseline import stored
+from assay.tokens.words import HAN
 
 KIND = "answers"
 _ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 TOKENS = re.compile(rf"[{_ALONE}]|[^\W{_ALONE}]+|[^\w\s]")
-_FADES = 0.9  # how much less what stands a token further counts
+_RUNS = re.compile(rf"[{HAN}]+|[{_ALONE}]|[^\W{_ALONE}]+|[^\w\s]")
+_HAN = re.compile(f"[{HAN}]")
+_FADES = 0.92  # how much less what stands a token further counts
 _LONGEST = 30  # tokens of a span
-_LENGTH = 1.0  # how much the length of a span counts
+_LENGTH = 0.5  # how much the length of a span counts
 _NUMBER = re.compile(
     r"(?i)\bhow (many|much|long|old|tall|far)\b|\bwhen\b|\bwhat year\b|多少|几|哪一?年|何时|什么时候|幾|多大|多长|多長"
 )
@@ -70,23 +73,24 @@ class SlidingWindow:
         if not contexts:
             raise InputError("no question to learn from", remedy="give rows with context, question and answers")
         different = list(dict.fromkeys(contexts))
-        held = Counter(token for context in different for token in {t for t, _ in _tokens(context)})
+        held = Counter(token for context in different for token in {t for t, _ in _words(context)})
         rare = {token: float(np.log((1 + len(different)) / (1 + n)) + 0.1) for token, n in held.items()}
         lengths = np.ones(_LONGEST)
         for answer in filter(None, answers):
-            lengths[min(len(_tokens(answer)), _LONGEST) - 1] += 1
+            lengths[min(len(_words(answer)), _LONGEST) - 1] += 1
         made = cls(rare, float(np.log(1 + len(different)) + 0.1), np.log(lengths / lengths.sum()), None, 1.0)
         if all(answers):
             return made
         some = np.linspace(0, len(contexts) - 1, min(len(contexts), 2000)).astype(int)
-        scores = np.array([made._best(contexts[i], questions[i])[0] for i in some])
-        has = np.array([bool(answers[i]) for i in some])
+        tried = [made._best(contexts[i], questions[i]) for i in some]
+        scores = np.array([score for score, _, _ in tried])
+        none = np.array([not answers[i] for i in some])
+        worth = np.array([likeness(contexts[i][a:b], answers[i]) for i, (_, a, b) in zip(some, tried, strict=True)])
         order = np.argsort(scores, kind="stable")
-        # Right if all from a place on are said to have an answer, and none before it.
-        right = np.concatenate([[0], np.cumsum(~has[order])]) + np.concatenate([np.cumsum(has[order][::-1])[::-1], [0]])
-        bounds = np.concatenate([[-np.inf], scores[order]])
-        least = float(np.nan_to_num(bounds[int(right.argmax())], neginf=scores.min() - 1))
-        return cls(made.rare, made.unseen, made.lengths, least, float(max(scores.std(), 1e-6)))
+        # What is right if all up to a place are said to have no answer, and what is found counts for the others.
+        right = np.cumsum([0, *none[order]]) + np.cumsum([0, *np.where(none, 0, worth)[order][::-1]])[::-1]
+        bounds = np.concatenate([[scores.min() - 1], scores[order]])
+        return replace(made, least=float(bounds[int(right.argmax())]), width=float(max(scores.std(), 1e-6)))
 
     def predict(self, contexts: Sequence[str], questions: Sequence[str]) -> list[Answer]:
         """An answer each."""
@@ -104,10 +108,10 @@ class SlidingWindow:
 
     def _best(self, context: str, question: str) -> tuple[float, int, int]:
         """Score, start and end of the best span."""
-        tokens = _tokens(context)
+        tokens = _words(context)
         if not tokens:
             return -np.inf, 0, 0
-        asked = {token for token, _ in _tokens(question)}
+        asked = {token for token, _ in _words(question)}
         match = np.array([self.rare.get(t, self.unseen) if t in asked and t.isalnum() else 0.0 for t, _ in tokens])
         left, right = _faded(match), _faded(match[::-1])[::-1]
         within = np.concatenate([[0.0], np.cumsum(match)])
@@ -145,10 +149,25 @@ class SlidingWindow:
         return cls(rare, config["unseen"], held["lengths"], config["least"], config["width"])
 
 
-def _tokens(text: str) -> list[tuple[str, int]]:
-    """Tokens in lower case, and where each begins. One whose lower case has another length stays, to keep its end."""
-    found = [(one.group(), one.start()) for one in TOKENS.finditer(text)]
-    return [(low if len(low := token.lower()) == len(token) else token, start) for token, start in found]
+def likeness(one: str, other: str) -> float:
+    """F1 of the words of two texts as bags; characters, where scripts put no spaces between words."""
+    bags = [Counter(TOKENS.findall(text.lower())) for text in (one, other)]
+    both = (bags[0] & bags[1]).total()
+    return 2 * both / max(1, bags[0].total() + bags[1].total())
+
+
+def _words(text: str) -> list[tuple[str, int]]:
+    """Words in lower case, and where each begins. One whose lower case has another length stays, to keep its end."""
+    import rjieba
+
+    found = []
+    for run in _RUNS.finditer(text):
+        start = run.start()
+        for word in rjieba.cut(run.group()) if _HAN.match(run.group()) else [run.group()]:
+            low = word.lower()
+            found.append((low if len(low) == len(word) else word, start))
+            start += len(word)
+    return found
 
 
 def _faded(match: F64) -> F64:

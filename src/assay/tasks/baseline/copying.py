@@ -10,7 +10,6 @@ that summaries of news are held against (See, Liu and Manning 2017).
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,7 +20,7 @@ import numpy as np
 
 from assay.errors import InputError
 from assay.tasks.baseline import stored
-from assay.tasks.baseline.answers import TOKENS
+from assay.tasks.baseline.answers import TOKENS, likeness
 
 KIND = "copying"
 Unit = Literal["all", "sentences", "tokens"]
@@ -80,13 +79,6 @@ class Lead:
     def of(cls, config: dict[str, Any], held: stored.Arrays) -> Lead:
         """What `save` wrote."""
         return cls(config["unit"], int(config["n"]), float(config["likeness"]))
-
-
-def likeness(one: str, other: str) -> float:
-    """F1 of the words of two texts as bags; characters, where scripts put no spaces between words."""
-    bags = [Counter(TOKENS.findall(text.lower())) for text in (one, other)]
-    both = (bags[0] & bags[1]).total()
-    return 2 * both / max(1, bags[0].total() + bags[1].total())
 
 
 def sentences(text: str) -> list[str]:
