@@ -83,6 +83,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "role": ({"messages": [{"role": "narrator", "content": "x"}, A]}, "chat", "an unknown role: 'narrator'"),
     "end": ({"messages": [Q, A, Q]}, "chat", "the conversation does not end with an assistant"),
     "empty": ({"instruction": "x", "output": " "}, "chat", "the last answer is empty"),
+    "history": ({"instruction": "x", "output": "y", "history": 3}, "chat", "history is no list: it is a number"),
     "none": ({"messages": []}, "chat", "no conversation: there are messages"),
     "picture": ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "chat", "a message is no text"),
     "field": ({"instruction": "x", "answer": "y"}, "chat", "the conversation does not end with an assistant"),

@@ -145,6 +145,7 @@ WRONG = {
     "u.jsonl": (lines_of(TABLE[:1]).encode() + b'{"text": "\xff"}\n', "u.jsonl:2: ", "byte N is not utf-N"),
     "w.csv": ("a,b\n1,2\n1,2,3\n", "w.csv:3: ", "N columns where the header has N"),
     "d.conll": (BMES + "\n坏 B O\n了 O\n\n好 O\n", "d.conll:9: ", "a line of N columns where the others have N"),
+    "x.bmes": (BMES.encode() + b"\xff O\n\n\xe5\xa5\xbd O\n", "x.bmes:8: ", "byte N is not utf-N"),
     "s.bmes": (BMES + "\n缺\n了 O\n\n好 O\n", "s.bmes:9: ", "a line of N columns where the others have N"),
 }
 

@@ -82,7 +82,10 @@ def alpaca(fields: Mapping[str, Any], where: str) -> list[Message]:
     if not isinstance(more, str):
         raise InputError(f"field 'input' is no text: it is {kind(more)}", where=where, remedy=MEND)
     found = _system(fields, where)
-    for turn in fields.get("history") or []:
+    turns = fields.get("history") or []
+    if not isinstance(turns, list):
+        raise InputError(f"history is no list: it is {kind(turns)}", where=where, remedy=MEND)
+    for turn in turns:
         if not (isinstance(turn, list | tuple) and len(turn) == 2 and all(isinstance(one, str) for one in turn)):
             raise InputError("history is no list of [asked, answered]", where=where, remedy=MEND)
         found += [_message("user", turn[0]), _message("assistant", turn[1])]

@@ -50,7 +50,7 @@ def rows(raw: decode.Raw, encoding: str | None, column: str | int | None, proble
         InputError: there is no such column.
     """
     read = _read(raw, encoding, problem)
-    width, universal = _shape([line for line in read if line is not None])
+    width, universal = _shape([line for line in read if line is not None and line.columns])
     names = CONLLU if universal else _NAMES.get(width, tuple(str(i) for i in range(width)))
     tags = _place(names, column, width, raw.where, universal=universal)
     sentence: list[_Line] = []
@@ -58,7 +58,7 @@ def rows(raw: decode.Raw, encoding: str | None, column: str | int | None, proble
         if line is not None:
             # Before a sentence, what begins with # and has other columns than tokens is a comment.
             comment = not sentence and line.raw.startswith("#") and (universal or len(line.columns) != width)
-            if not comment and line.columns[0] != _DOCUMENT:
+            if not comment and line.columns[:1] != [_DOCUMENT]:
                 sentence.append(line)
             continue
         if sentence:
@@ -130,7 +130,7 @@ def _sentence(
     found: list[_Line], names: Sequence[str], tags: int, where: str, problem: Problem, *, universal: bool
 ) -> Row | None:
     width = len(names)
-    odd = next((line for line in found if len(line.columns) != width), None)
+    odd = next((line for line in found if len(line.columns) != width or not line.columns), None)
     if odd is not None:
         if odd.columns:  # else it is told already that its bytes are no text
             what = f"a line of {len(odd.columns)} columns where the others have {width}: {odd.raw[:40]!r}"
