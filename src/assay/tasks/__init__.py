@@ -1,4 +1,7 @@
-"""Downstream tasks, one file a task: rows -> examples -> items of tokens -> what a model says -> answers -> scores."""
+"""Downstream tasks, one file a task: rows -> examples -> items of tokens -> what a model says -> answers -> scores.
+
+Supervised data sets are read in `reading`; `baseline` is the linear floor that stands beside every result.
+"""
 
 from assay.tasks import classification, embedding, extraction, regression, tagging
 
