@@ -136,7 +136,7 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor, pairs: Literal["neighbours"
 
 @dataclass(frozen=True)
 class Rotary:
-    """The angles of the positions at hand: cosines and sines, each (T, K/2)."""
+    """The angles of the positions at hand: cosines and sines, each (T, K/2), or (B, 1, T, K/2)."""
 
     cos: Tensor
     sin: Tensor
@@ -173,23 +173,63 @@ class RotaryTable(nn.Module):
         """The angles of `length` positions after `past` others."""
         return Rotary(self.cos[past : past + length], self.sin[past : past + length])
 
+    def of(self, places_BT: Tensor) -> Rotary:
+        """The angles (B, 1, T, K/2) of positions that differ from row to row."""
+        return Rotary(self.cos[places_BT][:, None], self.sin[places_BT][:, None])
+
 
 class Memory:
-    """Keys and values of one attention layer that generation keeps: (B, G, S, K) each, grown by what is new."""
+    """Keys and values of one attention layer that generation keeps: (B, G, S, K) each, grown by what is new.
+
+    They lie in a buffer that doubles when it is full, so that a step copies what is new and not what is old.
+    """
 
     def __init__(self) -> None:
-        self.k: Tensor | None = None
-        self.v: Tensor | None = None
+        self._both: tuple[Tensor, ...] | None = None  # (B, G, size, K) each, filled as far as `length`
+        self.length = 0  # S
 
     @property
-    def length(self) -> int:
-        return 0 if self.k is None else self.k.shape[2]
+    def rows(self) -> int:
+        """B; 0 where it is empty."""
+        return 0 if self._both is None else self._both[0].shape[0]
+
+    def all(self) -> tuple[Tensor, Tensor]:
+        """Keys and values so far."""
+        if self._both is None:
+            raise ValueError("nothing is remembered")
+        k, v = self._both
+        return k[:, :, : self.length], v[:, :, : self.length]
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Add new keys and values; returns all."""
-        self.k = k if self.k is None else torch.cat([self.k, k], dim=2)
-        self.v = v if self.v is None else torch.cat([self.v, v], dim=2)
-        return self.k, self.v
+        start, self.length = self.length, self.length + k.shape[2]
+        if self._both is None:
+            self._both = k, v
+        elif torch.is_grad_enabled() and k.requires_grad:  # a backward pass needs what is old as it was
+            pairs = zip(self._both, (k, v), strict=True)
+            self._both = tuple(torch.cat([old[:, :, :start], new], dim=2) for old, new in pairs)
+        else:
+            grown = tuple(self._grown(old, start) for old in self._both)
+            for buffer, new in zip(grown, (k, v), strict=True):
+                buffer[:, :, start : self.length] = new
+            self._both = grown
+        return self.all()
+
+    def _grown(self, old: Tensor, filled: int) -> Tensor:
+        B, G, size, K = old.shape
+        if self.length <= size:
+            return old
+        new = old.new_empty(B, G, max(self.length, 2 * size), K)
+        new[:, :, :filled] = old[:, :, :filled]
+        return new
+
+    def take(self, rows_N: Tensor) -> Memory:
+        """A memory of these rows, in this order, each as often as it is named; this one stays as it is."""
+        taken = Memory()
+        if self._both is not None:
+            taken._both = tuple(x.index_select(0, rows_N) for x in self._both)
+            taken.length = self.length
+        return taken
 
 
 class Attention(nn.Module):
@@ -223,9 +263,14 @@ class Attention(nn.Module):
             q, k, v = self._cross(x_BTD, states_BSD, memory)
         else:
             q, k, v = self._own(x_BTD, rotary, memory, values_BGTK)
+        shared = len(q) // len(k)  # rows of one source: all of their queries look at the same keys
+        if shared > 1:
+            q = q.unflatten(0, (-1, shared)).transpose(1, 2).flatten(2, 3)
         y_BHTK = attend(
             q, k, v, view, scale=None if c.scaled else 1.0, dropout=c.attention_dropout if self.training else 0.0
         )
+        if shared > 1:
+            y_BHTK = y_BHTK.unflatten(2, (shared, -1)).transpose(1, 2).flatten(0, 1)
         return self.out(y_BHTK.transpose(1, 2).flatten(2))
 
     def _heads(self, x_BTE: Tensor) -> Tensor:
@@ -245,10 +290,11 @@ class Attention(nn.Module):
         return q, *(memory.extend(k, v) if memory is not None else (k, v))
 
     def _cross(self, x_BTD: Tensor, states_BSD: Tensor | None, memory: Memory | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The source's keys and values are computed once, and then found in `memory`."""
+        """The source's keys and values are computed once, and then found in `memory`: of one row for every so many rows
+        of queries, where several targets of a source are written."""
         q = self._heads(self.q(x_BTD))
-        if memory is not None and memory.k is not None and memory.v is not None:
-            return q, memory.k, memory.v
+        if memory is not None and memory.length:
+            return q, *memory.all()
         k, v = self._heads(self.kv(states_BSD)).chunk(2, dim=1)
         return q, *(memory.extend(k, v) if memory is not None else (k, v))
 
