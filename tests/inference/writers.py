@@ -11,6 +11,8 @@ from assay.models.build import build
 from assay.models.ngram import KneserNey
 from assay.models.presets import Size, preset
 
+torch.set_num_threads(1)  # as in a worker of a fleet; small models are slower with more
+
 V = 40
 NEURAL = ("proxy", "standard", "gpt2", "llama", "bart", "marian", "t5", "rnn", "gru", "lstm")
 ALL = (*NEURAL, "n-gram")

@@ -28,8 +28,8 @@ from torch import Tensor
 from assay.errors import InputError
 from assay.inference import sampling
 from assay.inference.generate import ROWS
-from assay.inference.limits import End, Limits, Written, batches, prompts_of, room_of
-from assay.inference.sampling import Rules
+from assay.inference.limits import USUAL, End, Limits, Written, batches, prompts_of, room_of
+from assay.inference.sampling import NO_RULES, Rules
 from assay.inference.steppers import Ids, Stepper, Writing, checked, padded_before, stepper
 
 
@@ -51,9 +51,7 @@ class Beams:
 
     def __post_init__(self) -> None:
         if not 1 <= self.best <= self.width:
-            raise InputError(
-                f"the {self.best} best of {self.width}", where="beams", remedy="give 1 <= best <= width"
-            )
+            raise InputError(f"the {self.best} best of {self.width}", where="beams", remedy="give 1 <= best <= width")
 
     def over(self, length: int) -> float:
         """What a log-probability is divided by."""
@@ -136,9 +134,9 @@ class _Search:
 def beam_search(
     model: Any,
     prompts: Sequence[Ids],
-    beams: Beams = Beams(),  # noqa: B008 (frozen)
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
-    rules: Rules = Rules(),  # noqa: B008 (frozen)
+    beams: Beams = Beams(),
+    limits: Limits = USUAL,
+    rules: Rules = NO_RULES,
     *,
     rows: int = ROWS,
 ) -> list[list[Written]]:

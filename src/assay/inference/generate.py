@@ -18,8 +18,8 @@ from torch import Tensor
 
 from assay.errors import InputError
 from assay.inference import sampling
-from assay.inference.limits import End, Limits, Written, batches, prompts_of, room_of
-from assay.inference.sampling import GREEDY, Rules, Sampling
+from assay.inference.limits import USUAL, End, Limits, Written, batches, prompts_of, room_of
+from assay.inference.sampling import GREEDY, NO_RULES, Rules, Sampling
 from assay.inference.steppers import Ids, Stepper, Writing, checked, padded_before, stepper
 
 ROWS = 64
@@ -58,8 +58,8 @@ def generate(
     model: Any,
     prompts: Sequence[Ids],
     how: Sampling = GREEDY,
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
-    rules: Rules = Rules(),  # noqa: B008 (frozen)
+    limits: Limits = USUAL,
+    rules: Rules = NO_RULES,
     *,
     returns: int = 1,
     seed: int | Sequence[int] = 0,
@@ -95,8 +95,8 @@ def stream(
     model: Any,
     prompts: Sequence[Ids],
     how: Sampling = GREEDY,
-    limits: Limits = Limits(),  # noqa: B008 (frozen)
-    rules: Rules = Rules(),  # noqa: B008 (frozen)
+    limits: Limits = USUAL,
+    rules: Rules = NO_RULES,
     *,
     returns: int = 1,
     seed: int | Sequence[int] = 0,
@@ -177,7 +177,8 @@ def _batch(
             return
         if said_BT is not None:
             said_BT = torch.cat([said_BT, ids_B[:, None]], dim=1)
-        if len(done) * DROPPED >= len(rows):
+        is_full = any(token.end == "full" for token in tokens)  # the model cannot read on
+        if is_full or len(done) * DROPPED >= len(rows):
             kept = [b for b in range(len(rows)) if b not in done]
             kept_N = torch.tensor(kept, device=ids_B.device)
             writing, ids_B = writing.take(kept_N), ids_B[kept_N]

@@ -35,7 +35,9 @@ class Limits:
     def __post_init__(self) -> None:
         if self.new < 1 or not 0 <= self.least <= self.new:
             raise InputError(
-                f"{self.least} to {self.new} new tokens", where="limits", remedy="give 0 <= least <= new, new at least 1"
+                f"{self.least} to {self.new} new tokens",
+                where="limits",
+                remedy="give 0 <= least <= new, new at least 1",
             )
         if any(not sequence for sequence in self.sequences):
             raise InputError("an empty stop sequence", where="limits.sequences", remedy="leave it out")
@@ -73,6 +75,9 @@ class Limits:
             checked(of, sequence, "limits.sequences", is_prompt=False)
 
 
+USUAL = Limits()
+
+
 @dataclass(frozen=True)
 class Written:
     """What was written after a prompt.
@@ -80,7 +85,8 @@ class Written:
     Attributes:
         ids: new ids, with what stopped them.
         log_probabilities: of each, in nats, as the model has it: before rules and sampling.
-        end: stop: by `stop`, `sequences` or `when`; length: as many as asked for; full: the model has no more positions.
+        end: stop: by `stop`, `sequences` or `when`; length: as many as were asked for; full: the model has no more
+            positions.
         stopped_by: how many of the last ids are the stop; 0 where `when` stopped it.
         score: what beams were ranked by; of other ways, the sum of the log-probabilities.
     """

@@ -118,6 +118,9 @@ class Rules:
         return without(logits_BV, self.banned) if self.banned else logits_BV
 
 
+NO_RULES = Rules()
+
+
 def top_k(logits_BV: Tensor, k: int) -> Tensor:
     """The k largest, and those that equal the last of them."""
     least = logits_BV.topk(min(k, logits_BV.shape[-1]), dim=-1).values[:, -1:]

@@ -139,7 +139,9 @@ def checked(of: Stepper, ids: Ids, where: str, *, is_prompt: bool = True) -> lis
     return found
 
 
-Arguments, Result, Self = ParamSpec("Arguments"), TypeVar("Result"), TypeVar("Self", bound="_Neural")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Self = TypeVar("Self", bound="_Neural")
 
 
 def _quietly(
@@ -220,15 +222,13 @@ class _Rows(_Neural):
         if not ids_BT.numel():
             return scores, best
         scores[:, 0], best[:, 0] = _found(self.logits_BV, ids_BT[:, 0])
-        wanted = counted[:, 1:].flatten()
-        if wanted.any():
-            x_ND = self.hidden(ids_BT[:, :-1].clamp_min(0)).flatten(0, 1)[wanted]
-            pieces = zip(*(t.split(max(1, LOGITS_HELD // self.vocabulary)) for t in (x_ND, ids_BT[:, 1:].flatten()[wanted])),
-                         strict=True)  # fmt: skip
+        later_BT = counted[:, 1:]
+        if later_BT.any():
+            x_ND = self.hidden(ids_BT[:, :-1].clamp_min(0))[later_BT]
+            size = max(1, LOGITS_HELD // self.vocabulary)
+            pieces = zip(x_ND.split(size), ids_BT[:, 1:][later_BT].split(size), strict=True)
             parts = [_found(self.model.logits(x).float(), ids) for x, ids in pieces]
-            later = [torch.cat(part) for part in zip(*parts, strict=True)]
-            scores[:, 1:].masked_scatter_(counted[:, 1:], later[0])
-            best[:, 1:].masked_scatter_(counted[:, 1:], later[1])
+            scores[:, 1:][later_BT], best[:, 1:][later_BT] = (torch.cat(part) for part in zip(*parts, strict=True))
         return scores.masked_fill(~counted, 0.0), best | ~counted
 
 

@@ -225,8 +225,11 @@ class Decoder(nn.Module):
         self, ids_BT: Tensor, segments_BT: Tensor | None, past: int, lead_B: Tensor | None, *, cached: bool
     ) -> View:
         window, T = self.config.block.window, ids_BT.shape[1]
-        if past + T > self.config.max_length:
-            raise ValueError(f"{past + T} positions, and the model has {self.config.max_length}")
+        most = past + T
+        if most > self.config.max_length and lead_B is not None:
+            most -= int(lead_B.min())
+        if most > self.config.max_length:
+            raise ValueError(f"{most} positions, and the model has {self.config.max_length}")
         if cached:
             return attention.after(past, T, window, ids_BT.device, lead_B)
         return attention.causal(segments_BT, window, T, ids_BT.device)
