@@ -50,8 +50,8 @@ def test_each_cut_is_that_of_transformers(own: str, name: str, value: Any, sprea
 
 def test_all_cuts_together_are_applied_in_the_order_of_transformers() -> None:
     of = theirs()
-    chain = [of.TemperatureLogitsWarper(1.3), of.TopKLogitsWarper(20), of.TopPLogitsWarper(0.8), of.MinPLogitsWarper(0.05),
-             of.TypicalLogitsWarper(0.7)]  # fmt: skip
+    chain = [of.TemperatureLogitsWarper(1.3), of.TopKLogitsWarper(20), of.TopPLogitsWarper(0.8),
+             of.MinPLogitsWarper(0.05), of.TypicalLogitsWarper(0.7)]  # fmt: skip
     expected = logits()
     for one in chain:
         expected = one(None, expected)

@@ -399,7 +399,8 @@ class _Counting:
 
 class _NGrams:
     def __init__(self, model: KneserNey) -> None:
-        self.model, self.vocabulary, self.device, self.reads = model, model.vocabulary, torch.device("cpu"), None
+        self.model, self.vocabulary, self.device = model, model.vocabulary, torch.device("cpu")
+        self.reads: int | None = None
 
     def history(self, prompt: Ids) -> list[int]:
         return list(prompt)
