@@ -37,11 +37,11 @@ def test_steps_of_ragged_prompts_are_forward_passes_of_each_alone(name: str) -> 
     orders = (None, [4, 0, 2, 0], None, [1, 0, 3, 2], [2, 2, 3, 3], None, [0, 1, 3])
     for step, order in enumerate(orders):
         for row, (prompt, new) in enumerate(texts):
-            torch.testing.assert_close(writing.logits_BV[row], logits_at_once(model, prompt, new), **CLOSE)
+            torch.testing.assert_close(writing.logits()[row], logits_at_once(model, prompt, new), **CLOSE)
         if order is not None:
-            before = writing.logits_BV
+            before = writing.logits()
             taken = writing.take(torch.tensor(order))
-            assert torch.equal(writing.logits_BV, before)
+            assert torch.equal(writing.logits(), before)
             writing, texts = taken, [texts[row] for row in order]
         ids = [(7 * step + 3 * row) % (V - 1) + 1 for row in range(len(texts))]
         writing.step(torch.tensor(ids))
@@ -57,8 +57,8 @@ def test_what_was_taken_from_can_be_taken_from_again(name: str) -> None:
     second.step(torch.full((len(PROMPTS),), 12))
     again = writing.take(torch.arange(len(PROMPTS)))
     again.step(torch.full((len(PROMPTS),), 9))
-    assert torch.equal(first.logits_BV, again.logits_BV)
-    assert not torch.equal(first.logits_BV, second.logits_BV)
+    assert torch.equal(first.logits(), again.logits())
+    assert not torch.equal(first.logits(), second.logits())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -68,7 +68,7 @@ def test_what_follows_has_the_log_probability_of_its_steps(name: str) -> None:
     scores, best = of.begin(PROMPTS).follow(given)
     writing = of.begin(PROMPTS)
     for t in range(given.shape[1]):
-        told = writing.logits_BV.log_softmax(dim=-1)
+        told = writing.logits().log_softmax(dim=-1)
         for b, i in enumerate(given[:, t].tolist()):
             expected = told[b, i] if i >= 0 else torch.zeros((), dtype=told.dtype)
             torch.testing.assert_close(scores[b, t], expected, **CLOSE)
@@ -82,9 +82,9 @@ def test_a_model_stays_in_its_mode_and_dropout_says_nothing(name: str) -> None:
     quiet = stepper(model).begin(PROMPTS)
     model.train()
     loud = stepper(model).begin(PROMPTS)
-    assert torch.equal(quiet.logits_BV, loud.logits_BV)
+    assert torch.equal(quiet.logits(), loud.logits())
     loud.step(torch.full((len(PROMPTS),), 9))
-    assert model.training and not loud.logits_BV.requires_grad
+    assert model.training and not loud.logits().requires_grad
 
 
 @pytest.mark.parametrize("window", [1, 3, 8])
@@ -94,7 +94,7 @@ def test_windows_of_ragged_prompts(window: int) -> None:
     for n in range(6):
         for row, prompt in enumerate(PROMPTS):
             expected = logits_at_once(model, prompt, [5] * n)
-            torch.testing.assert_close(writing.logits_BV[row], expected, **CLOSE)
+            torch.testing.assert_close(writing.logits()[row], expected, **CLOSE)
         writing.step(torch.full((len(PROMPTS),), 5))
 
 
@@ -103,10 +103,10 @@ def test_value_embeddings_and_low_precision_are_written_with(name: str) -> None:
     model = neural(name, value_embeddings=True)
     writing = stepper(model).begin(PROMPTS)
     for row, prompt in enumerate(PROMPTS):
-        torch.testing.assert_close(writing.logits_BV[row], logits_at_once(model, prompt, []), **CLOSE)
+        torch.testing.assert_close(writing.logits()[row], logits_at_once(model, prompt, []), **CLOSE)
     half = stepper(model.bfloat16()).begin(PROMPTS)
     half.step(torch.full((len(PROMPTS),), 5))
-    assert half.logits_BV.dtype == torch.float32 and bool(half.logits_BV.isfinite().all())
+    assert half.logits().dtype == torch.float32 and bool(half.logits().isfinite().all())
 
 
 def test_padding_before_packed_and_unpacked_rows_agree() -> None:
@@ -149,6 +149,20 @@ def test_a_memory_grows_by_doubling_and_keeps_what_it_holds() -> None:
     taken = memory.take(torch.tensor([1, 1, 0]))
     taken.extend(torch.ones(3, 3, 1, 4), torch.ones(3, 3, 1, 4))
     assert torch.equal(taken.all()[0][:, :, :-1], memory.all()[0][[1, 1, 0]])
+
+
+def test_a_memory_that_is_taken_over_and_over_is_what_one_of_plain_rows_would_be() -> None:
+    """Buffers are used again by turns, also by fewer rows, and after they have grown."""
+    draws = torch.Generator().manual_seed(0)
+    memory, plain = Memory(), torch.randn(6, 2, 3, 4, generator=draws)
+    memory.extend(plain, -plain)
+    for step in range(40):
+        rows = torch.randint(0, len(plain), (max(2, 6 - step // 8),), generator=draws)
+        memory, plain = memory.take(rows, last=True), plain[rows]
+        new = torch.randn(len(rows), 2, 1, 4, generator=draws)
+        memory.extend(new, -new)
+        plain = torch.cat([plain, new], dim=2)
+        assert torch.equal(memory.all()[0], plain) and torch.equal(memory.all()[1], -plain)
 
 
 def test_a_memory_that_is_trained_through_keeps_its_gradients() -> None:

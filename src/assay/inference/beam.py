@@ -198,7 +198,7 @@ def _batch(
         ids_B = torch.tensor([c.node.id for _, _, candidates in going for c in candidates], device=of.device)
         if rows != list(range(len(searches) * per)):
             rows_N = torch.tensor(rows, device=of.device)
-            writing = writing.take(rows_N)
+            writing = writing.take(rows_N, last=True)
             said_BT = None if said_BT is None else said_BT[rows_N]
         said_BT = None if said_BT is None else torch.cat([said_BT, ids_B[:, None]], dim=1)
         writing.step(ids_B)
@@ -214,22 +214,15 @@ def _best(
     So many that `width` go on whatever ends: each beam can end in each stop id.
     """
     P, K = scores_PK.shape
-    logits_BV = writing.logits_BV
-    V = logits_BV.shape[-1]
-    total_B1 = logits_BV.logsumexp(dim=-1, keepdim=True)
-    shaped = logits_BV
-    if rules.repetition != 1.0:  # asks for the sign: that of log-probabilities, as in transformers
-        shaped = logits_BV - total_B1
-    shaped = rules.apply(shaped, said_BT)
+    model_BV = writing.logits().log_softmax(dim=-1)
+    V = model_BV.shape[-1]
+    shaped_BV = rules.apply(model_BV, said_BT)
     if length <= limits.least and limits.stop:
-        shaped = sampling.without(shaped, limits.stop)
-    stops = len(limits.stop) + len(limits.sequences)
-    wanted = max(2, 1 + stops) * beams.width
-    own, ids = shaped.topk(min(wanted, V), dim=-1)  # of each beam first: no sum of all V is written down
-    own = own if rules.repetition != 1.0 else own - total_B1
+        shaped_BV = sampling.without(shaped_BV, limits.stop)
+    wanted = max(2, 1 + len(limits.stop) + len(limits.sequences)) * beams.width
+    own, ids = shaped_BV.topk(min(wanted, V), dim=-1)  # of each beam first: no sums are made for all K * V
     C = own.shape[1]
     best, at = (scores_PK.view(-1, 1) + own).view(P, -1).topk(min(wanted, K * C), dim=-1)
-    beam = at // C
-    ids = ids.view(P, -1).gather(1, at)
-    model_own = logits_BV.view(P, -1).gather(1, beam * V + ids) - total_B1.view(P, K).gather(1, beam)
+    beam, ids = at // C, ids.view(P, -1).gather(1, at)
+    model_own = model_BV.view(P, -1).gather(1, beam * V + ids)
     return list(zip(best.tolist(), beam.tolist(), ids.tolist(), model_own.tolist(), strict=True))

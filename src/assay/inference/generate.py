@@ -156,7 +156,7 @@ def _batch(
     done: set[int] = set()  # places in `rows`
     for step in range(limits.new):
         uniform_B = None if how.greedy else sampling.uniforms(keys_B, step)
-        ids_B, found = _choose(writing.logits_BV, said_BT, uniform_B, step, how, limits, rules)
+        ids_B, found = _choose(writing.logits(), said_BT, uniform_B, step, how, limits, rules)
         ids, scores = found
         tokens = []
         for b, row in enumerate(rows):
@@ -181,7 +181,7 @@ def _batch(
         if is_full or len(done) * DROPPED >= len(rows):
             kept = [b for b in range(len(rows)) if b not in done]
             kept_N = torch.tensor(kept, device=ids_B.device)
-            writing, ids_B = writing.take(kept_N), ids_B[kept_N]
+            writing, ids_B = writing.take(kept_N, last=True), ids_B[kept_N]
             rows, keys_B, done = [rows[b] for b in kept], keys_B[kept], set()
             said_BT = None if said_BT is None else said_BT[kept_N]
         writing.step(ids_B)
@@ -207,7 +207,7 @@ def _choose(
     else:
         ids_B = sampling.draw(shaped, torch.from_numpy(uniform_B).to(shaped.device))
     place = ids_B.clamp_max(shaped.shape[-1] - 1)[:, None]
-    scores = logits_BV.gather(-1, place).squeeze(-1) - logits_BV.logsumexp(dim=-1)
+    scores = logits_BV.log_softmax(dim=-1).gather(-1, place).squeeze(-1)
     possible = shaped.gather(-1, place).squeeze(-1) > sampling.NEVER
     told = [score if fine else None for score, fine in zip(scores.tolist(), possible.tolist(), strict=True)]
     return ids_B, (ids_B.tolist(), told)

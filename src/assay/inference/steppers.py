@@ -1,7 +1,7 @@
 """One interface to every family that writes: prompts in, logits of the next token out, step by step.
 
     stepper(model).begin(prompts) -> Writing       rows that are being written, one a prompt
-    writing.logits_BV                              of each row's next token
+    writing.logits()                               (B, V) of each row's next token
     writing.step(ids_B)                            each row has its next token: logits of the one after it
     writing.take(rows_N) -> Writing                other rows: some dropped, some twice (beams), in another order
     writing.follow(ids_BT)                         log-probability of what is given to follow
@@ -43,19 +43,20 @@ Ids = Sequence[int]
 
 
 class Writing(Protocol):
-    """Rows that are being written.
+    """Rows that are being written."""
 
-    Attributes:
-        logits_BV: of each row's next token, in float32 (of n-grams: log-probabilities, in float64).
-    """
-
-    logits_BV: Tensor
+    def logits(self) -> Tensor:
+        """(B, V) of each row's next token, in float32 (of n-grams: log-probabilities, in float64)."""
 
     def step(self, ids_B: Tensor) -> None:
-        """Each row's next token (int64), after which `logits_BV` are those of the one after it."""
+        """Each row's next token (int64), after which the logits are those of the one after it."""
 
-    def take(self, rows_N: Tensor) -> Writing:
-        """These rows in this order, each as often as it is named; what it was taken from stays as it was."""
+    def take(self, rows_N: Tensor, *, last: bool = False) -> Writing:
+        """These rows in this order, each as often as it is named.
+
+        Args:
+            last: what they are taken from is not asked for anything more; otherwise it stays as it was.
+        """
 
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
         """(log-probability of each id after those before it, whether it was the most likely one), each (B, T). Negative
@@ -191,28 +192,37 @@ class _Reading(_Neural):
 class _Rows(_Neural):
     """Rows of a neural model; a family says what its hidden states are, and what goes along when rows are taken."""
 
-    logits_BV: Tensor
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._logits: tuple[Tensor, Tensor | None]
+
+    def logits(self) -> Tensor:
+        """Rows are taken of them when they are asked for, which after most takes they are not: a step comes before."""
+        logits, rows_N = self._logits
+        if rows_N is not None:
+            self._logits = logits.index_select(0, rows_N), None
+        return self._logits[0]
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
         """States (B, T, D) of ids that go on from what came before."""
         raise NotImplementedError
 
-    def taken(self, rows_N: Tensor) -> _Rows:
+    def taken(self, rows_N: Tensor, last: bool) -> _Rows:
         """Rows with what came before, without logits."""
         raise NotImplementedError
 
     def read(self, ids_BT: Tensor) -> None:
         """Ids that go on from what came before."""
-        self.logits_BV = self.model.logits(self.hidden(ids_BT)[:, -1]).float()
+        self._logits = self.model.logits(self.hidden(ids_BT)[:, -1]).float(), None
 
     @_quietly
     def step(self, ids_B: Tensor) -> None:
         self.read(ids_B[:, None])
 
     @_quietly
-    def take(self, rows_N: Tensor) -> _Rows:
-        new = self.taken(rows_N)
-        new.logits_BV = self.logits_BV.index_select(0, rows_N)
+    def take(self, rows_N: Tensor, *, last: bool = False) -> _Rows:
+        new = self.taken(rows_N, last)
+        new._logits = self.logits(), rows_N
         return new
 
     @_quietly
@@ -221,7 +231,7 @@ class _Rows(_Neural):
         scores, best = torch.zeros(ids_BT.shape, device=self.device), torch.ones_like(counted)
         if not ids_BT.numel():
             return scores, best
-        scores[:, 0], best[:, 0] = _found(self.logits_BV, ids_BT[:, 0])
+        scores[:, 0], best[:, 0] = _found(self.logits(), ids_BT[:, 0])
         later_BT = counted[:, 1:]
         if later_BT.any():
             x_ND = self.hidden(ids_BT[:, :-1].clamp_min(0))[later_BT]
@@ -234,8 +244,10 @@ class _Rows(_Neural):
 
 def _found(logits_NV: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
     """(log-probability of each id, whether no other is more likely), (N,) each."""
-    own = logits_NV.gather(-1, ids_N.clamp_min(0)[:, None]).squeeze(-1)
-    return own - logits_NV.logsumexp(-1), own >= logits_NV.amax(-1)
+    at_N1 = ids_N.clamp_min(0)[:, None]
+    # Not logsumexp: on a CPU that takes three times as long.
+    scores_N = logits_NV.log_softmax(-1).gather(-1, at_N1).squeeze(-1)
+    return scores_N, logits_NV.gather(-1, at_N1).squeeze(-1) >= logits_NV.amax(-1)
 
 
 class _Decoding(_Rows):
@@ -252,8 +264,8 @@ class _Decoding(_Rows):
     def hidden(self, ids_BT: Tensor) -> Tensor:
         return self.model.hidden(ids_BT, None, self.memories, self.lead_B)
 
-    def taken(self, rows_N: Tensor) -> _Decoding:
-        memories = [(own.take(rows_N), cross) for own, cross in self.memories]
+    def taken(self, rows_N: Tensor, last: bool) -> _Decoding:
+        memories = [(own.take(rows_N, last=last), cross) for own, cross in self.memories]
         lead_N = None if self.lead_B is None else self.lead_B.index_select(0, rows_N)
         return _Decoding(self.model, memories, lead_N)
 
@@ -293,7 +305,7 @@ class _Translating(_Rows):
         self.states_BSD = None
         return x_BTD
 
-    def taken(self, rows_N: Tensor) -> _Translating:
+    def taken(self, rows_N: Tensor, last: bool) -> _Translating:
         """Rows that stay with their sources leave the sources' keys and values where they are."""
         rows = rows_N.tolist()
         of = [self.of[row] for row in rows]
@@ -307,7 +319,9 @@ class _Translating(_Rows):
             kept = torch.tensor(sources, device=self.device)
             cross = [memory.take(kept) for memory in cross]
             segments_BS = None if segments_BS is None else segments_BS.index_select(0, kept)
-        memories = [(own.take(rows_N), memory) for (own, _), memory in zip(self.memories, cross, strict=True)]
+        memories = [
+            (own.take(rows_N, last=last), memory) for (own, _), memory in zip(self.memories, cross, strict=True)
+        ]
         return _Translating(self.model, memories, segments_BS, [i for i in range(len(sources)) for _ in range(each)])
 
 
@@ -350,7 +364,7 @@ class _Remembering(_Rows):
         x_BTD, self.state = self.model.hidden(ids_BT, None, self.state)
         return x_BTD
 
-    def taken(self, rows_N: Tensor) -> _Remembering:
+    def taken(self, rows_N: Tensor, last: bool) -> _Remembering:
         assert self.state is not None
         return _Remembering(self.model, [tuple(s.index_select(0, rows_N) for s in layer) for layer in self.state])
 
@@ -363,32 +377,33 @@ class _Recurrents(_Reading):
         segments_BT = (torch.arange(ids_BT.shape[1], device=self.device) >= lead_B[:, None]).long()
         x_BTD, state = self.model.hidden(ids_BT, segments_BT)
         rows = _Remembering(self.model, state)
-        rows.logits_BV = self.model.logits(x_BTD[:, -1]).float()
+        rows._logits = self.model.logits(x_BTD[:, -1]).float(), None
         return rows
 
 
 class _Counting:
     """Rows of an n-gram model."""
 
-    def __init__(self, model: KneserNey, texts: list[list[int]]) -> None:
+    def __init__(self, model: KneserNey, texts: list[list[int]], known_BV: Tensor | None = None) -> None:
         self.model, self.texts = model, texts
         # A token that has no probability has a logarithm all the same: minus infinity.
-        self.logits_BV = torch.from_numpy(model.next_probabilities(texts)).log()
+        self._known = torch.from_numpy(model.next_probabilities(texts)).log() if known_BV is None else known_BV
+
+    def logits(self) -> Tensor:
+        return self._known
 
     def step(self, ids_B: Tensor) -> None:
-        kept = max(1, self.model.order - 1)
-        self.__init__(self.model, [[*t, i][-kept:] for t, i in zip(self.texts, ids_B.tolist(), strict=True)])  # type: ignore[misc]
+        kept = max(1, self.model.order - 1)  # tokens that count
+        texts = [[*text, i][-kept:] for text, i in zip(self.texts, ids_B.tolist(), strict=True)]
+        self.texts, self._known = texts, _Counting(self.model, texts).logits()
 
-    def take(self, rows_N: Tensor) -> _Counting:
-        new = _Counting.__new__(_Counting)
-        new.model, new.texts = self.model, [self.texts[row] for row in rows_N.tolist()]
-        new.logits_BV = self.logits_BV[rows_N]
-        return new
+    def take(self, rows_N: Tensor, *, last: bool = False) -> _Counting:
+        return _Counting(self.model, [self.texts[row] for row in rows_N.tolist()], self._known[rows_N])
 
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
         found = []
         for ids_B in ids_BT.T:
-            found.append(_found(self.logits_BV, ids_B))
+            found.append(_found(self._known, ids_B))
             self.step(ids_B.clamp_min(0))
         counted = ids_BT >= 0
         if not found:

@@ -181,11 +181,13 @@ class RotaryTable(nn.Module):
 class Memory:
     """Keys and values of one attention layer that generation keeps: (B, G, S, K) each, grown by what is new.
 
-    They lie in a buffer that doubles when it is full, so that a step copies what is new and not what is old.
+    They lie in buffers (B, size, G, K) that double when they are full, so that a step copies what is new and not what
+    is old, and what is filled of a row lies on end, so that taking rows copies whole stretches.
     """
 
     def __init__(self) -> None:
-        self._both: tuple[Tensor, ...] | None = None  # (B, G, size, K) each, filled as far as `length`
+        self._both: tuple[Tensor, ...] | None = None
+        self._spare: tuple[Tensor, ...] | None = None  # where the rows lay that these were taken from
         self.length = 0  # S
 
     @property
@@ -197,39 +199,53 @@ class Memory:
         """Keys and values so far."""
         if self._both is None:
             raise ValueError("nothing is remembered")
-        k, v = self._both
-        return k[:, :, : self.length], v[:, :, : self.length]
+        k, v = (x[:, : self.length].transpose(1, 2) for x in self._both)
+        return k, v
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Add new keys and values; returns all."""
+        new = k.transpose(1, 2), v.transpose(1, 2)
         start, self.length = self.length, self.length + k.shape[2]
         if self._both is None:
-            self._both = k, v
+            self._both = new
         elif torch.is_grad_enabled() and k.requires_grad:  # a backward pass needs what is old as it was
-            pairs = zip(self._both, (k, v), strict=True)
-            self._both = tuple(torch.cat([old[:, :, :start], new], dim=2) for old, new in pairs)
+            pairs = zip(self._both, new, strict=True)
+            self._both = tuple(torch.cat([old[:, :start], more], dim=1) for old, more in pairs)
         else:
-            grown = tuple(self._grown(old, start) for old in self._both)
-            for buffer, new in zip(grown, (k, v), strict=True):
-                buffer[:, :, start : self.length] = new
-            self._both = grown
+            if self.length > self._both[0].shape[1]:
+                self._both = tuple(self._grown(x, start) for x in self._both)
+            for buffer, more in zip(self._both, new, strict=True):
+                buffer[:, start : self.length] = more
         return self.all()
 
     def _grown(self, old: Tensor, filled: int) -> Tensor:
-        B, G, size, K = old.shape
-        if self.length <= size:
-            return old
-        new = old.new_empty(B, G, max(self.length, 2 * size), K)
-        new[:, :, :filled] = old[:, :, :filled]
+        B, size, G, K = old.shape
+        new = old.new_empty(B, max(self.length, 2 * size), G, K)
+        new[:, :filled] = old[:, :filled]
         return new
 
-    def take(self, rows_N: Tensor) -> Memory:
-        """A memory of these rows, in this order, each as often as it is named; this one stays as it is."""
+    @torch.no_grad()
+    def take(self, rows_N: Tensor, *, last: bool = False) -> Memory:
+        """A memory of these rows, in this order, each as often as it is named.
+
+        Args:
+            last: this one is not asked for anything more, and the next one taken may lie where it lay. New pages from
+                the system cost three times what copying into old ones does. Otherwise it stays as it is.
+        """
         taken = Memory()
         if self._both is not None:
-            taken._both = tuple(x.index_select(0, rows_N) for x in self._both)
-            taken.length = self.length
+            spare = self._spare if last and self._spare is not None else (None, None)
+            taken.length, taken._spare = self.length, self._both if last else None
+            taken._both = tuple(self._taken(x, rows_N, old) for x, old in zip(self._both, spare, strict=True))
         return taken
+
+    def _taken(self, x: Tensor, rows_N: Tensor, spare: Tensor | None) -> Tensor:
+        (_, size, G, K), N = x.shape, len(rows_N)
+        size = size if self.length < size else 2 * size
+        fits = spare is not None and spare.shape[0] >= N and spare.shape[1] >= size
+        new = spare[:N] if spare is not None and fits else x.new_empty(N, size, G, K)
+        torch.index_select(x[:, : self.length], 0, rows_N, out=new[:, : self.length])
+        return new
 
 
 class Attention(nn.Module):
