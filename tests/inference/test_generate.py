@@ -10,6 +10,7 @@ import torch
 from writers import ALL, PROMPTS, V, neural, writer
 
 from assay.errors import InputError
+from assay.inference.beam import Beams, beam_search
 from assay.inference.generate import generate, stream
 from assay.inference.limits import Limits, Written
 from assay.inference.sampling import GREEDY, Rules, Sampling
@@ -171,6 +172,44 @@ def test_bad_input_is_told_before_anything_is_written(more: dict[str, Any], said
     for made in (lambda: Limits(0), lambda: Limits(3, least=4), lambda: Limits(3, sequences=((),))):
         with pytest.raises(InputError):
             made()
+
+
+class Counting:
+    """A model of one's own: the next id is one more than the last."""
+
+    vocabulary, device, reads = V, torch.device("cpu"), None
+
+    def history(self, prompt: Any) -> list[int]:
+        return list(prompt)
+
+    def room(self, prompt: Any) -> None:
+        return None
+
+    def begin(self, prompts: Any) -> Any:
+        return CountingRows(torch.tensor([prompt[-1] for prompt in prompts]))
+
+
+class CountingRows:
+    def __init__(self, last_B: torch.Tensor) -> None:
+        self.last_B = last_B
+
+    def logits(self) -> torch.Tensor:
+        return 30.0 * torch.nn.functional.one_hot((self.last_B + 1) % V, V)
+
+    def step(self, ids_B: torch.Tensor) -> None:
+        self.last_B = ids_B
+
+    def take(self, rows_N: torch.Tensor, *, last: bool = False) -> CountingRows:
+        return CountingRows(self.last_B[rows_N])
+
+
+def test_a_model_of_ones_own_writes_by_the_same_methods() -> None:
+    for how in (GREEDY, Sampling()):
+        found = generate(Counting(), PROMPTS, how, Limits(6, stop=(7,)))
+        assert [own[0].ids for own in found] == [
+            (4, 5, 6, 7), (5, 6, 7), (12, 13, 14, 15, 16, 17), (3, 4, 5, 6, 7), (6, 7)
+        ]  # fmt: skip
+    assert beam_search(Counting(), [[1]], Beams(3), Limits(4))[0][0].ids == (2, 3, 4, 5)
 
 
 def test_no_prompts_have_no_answers() -> None:

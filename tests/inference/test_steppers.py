@@ -10,7 +10,8 @@ from torch import Tensor
 from writers import ALL, NEURAL, PROMPTS, V, neural, writer
 
 from assay.errors import InputError
-from assay.inference.steppers import checked, stepper
+from assay.inference.protocol import checked
+from assay.inference.steppers import stepper
 from assay.models import attention
 from assay.models.blocks import Memory
 from assay.models.presets import Size, preset

@@ -29,8 +29,9 @@ from assay.errors import InputError
 from assay.inference import sampling
 from assay.inference.generate import ROWS
 from assay.inference.limits import USUAL, End, Limits, Written, batches, prompts_of, room_of
+from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
 from assay.inference.sampling import NO_RULES, Rules
-from assay.inference.steppers import Ids, Stepper, Writing, checked, padded_before, stepper
+from assay.inference.steppers import stepper
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ def _batch(
     per = 1  # rows a prompt: one before the first step
     for length in range(1, limits.new + 1):
         scores = [[c.score for c in s.open] + [sampling.NEVER] * (per - len(s.open)) for s in searches]
-        found = _best(writing, said_BT, torch.tensor(scores, device=of.device), length, beams, limits, rules)
+        scores_PK = torch.tensor(scores, dtype=torch.float64, device=of.device)
+        found = _best(writing, said_BT, scores_PK, length, beams, limits, rules)
         for search, candidates in zip(searches, found, strict=True):
             first = length == 1
             nodes = [

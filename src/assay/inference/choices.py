@@ -17,7 +17,8 @@ import torch
 from assay.errors import InputError
 from assay.inference.generate import ROWS
 from assay.inference.limits import prompts_of
-from assay.inference.steppers import Ids, Stepper, checked, stepper
+from assay.inference.protocol import Ids, Stepper, checked
+from assay.inference.steppers import stepper
 
 
 @dataclass(frozen=True)

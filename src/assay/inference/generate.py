@@ -19,8 +19,9 @@ from torch import Tensor
 from assay.errors import InputError
 from assay.inference import sampling
 from assay.inference.limits import USUAL, End, Limits, Written, batches, prompts_of, room_of
+from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
 from assay.inference.sampling import GREEDY, NO_RULES, Rules, Sampling
-from assay.inference.steppers import Ids, Stepper, Writing, checked, padded_before, stepper
+from assay.inference.steppers import stepper
 
 ROWS = 64
 DROPPED = 8  # rows are dropped when one in so many is done: dropping copies what the others remember
@@ -114,7 +115,7 @@ def stream(
     checked(of, rules.banned, "rules.banned", is_prompt=False)
     if returns < 1 or rows < 1:
         raise InputError(f"{returns} answers in {rows} rows", where="returns, rows", remedy="give 1 or more")
-    seeds = [seed] * len(asked) if isinstance(seed, int) else list(seed)
+    seeds = list(seed) if isinstance(seed, Sequence) else [seed] * len(asked)
     if len(seeds) != len(asked):
         raise InputError(f"{len(seeds)} seeds for {len(asked)} prompts", where="seed", remedy="give one, or one each")
     return _streamed(of, asked, how, limits, rules, returns, seeds, rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from assay.errors import InputError
-from assay.inference.steppers import Ids, Stepper, checked
+from assay.inference.protocol import Ids, Stepper, checked
 
 End = Literal["stop", "length", "full"]
 
@@ -104,7 +104,7 @@ class Written:
 
 
 def prompts_of(of: Stepper, prompts: Sequence[Ids]) -> list[list[int]]:
-    """Prompts as lists, checked: see `steppers.checked`."""
+    """Prompts as lists, checked: see `protocol.checked`."""
     return [checked(of, prompt, f"prompts[{i}]") for i, prompt in enumerate(prompts)]
 
 
