@@ -120,6 +120,10 @@ def test_a_row_ends_where_the_model_has_no_more_positions() -> None:
     found = [own[0] for own in generate(decoder, prompts, limits=Limits(12))]
     assert [(len(w.ids), w.end) for w in found] == [(1, "full"), (9, "full"), (12, "length")]
     assert found[1].ids == generate(decoder, prompts[1:2], limits=Limits(12))[0][0].ids
+    many = generate(
+        decoder, [*prompts, *[[4]] * 20], limits=Limits(12)
+    )  # too few are done to be dropped for that alone
+    assert [own[0].ids for own in many[:3]] == [w.ids for w in found]
     assert [len(own[0].ids) for own in generate(pair, prompts, limits=Limits(60))] == [48] * 3
     assert len(generate(neural("t5"), prompts, limits=Limits(60))[0][0].ids) == 60
 
