@@ -88,7 +88,7 @@ def test_help_takes_less_than_half_a_second() -> None:
     raise AssertionError(f"`assay --help` takes {min(taken):.2f} s at its fastest")
 
 
-BARE = ("assay.models.decoder", "assay.tokens.sampler", "assay.train.loop")
+BARE = ("assay.models.decoder", "assay.inference.beam", "assay.tokens.sampler", "assay.train.loop")
 
 
 def test_models_and_optimizers_import_without_the_rest() -> None:

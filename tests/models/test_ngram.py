@@ -130,3 +130,16 @@ def test_what_cannot_be_counted_is_refused() -> None:
             KneserNey(V, 2).fit(np.array(tokens))
     with pytest.raises(ValueError, match="order"):
         KneserNey(V, 0)
+
+
+@pytest.mark.parametrize("order", [1, 2, 4])
+def test_the_probabilities_of_every_next_token_are_those_of_the_tokens_that_come(order: int) -> None:
+    draws = np.random.default_rng(0)
+    model = KneserNey(V, order).fit(draws.integers(0, V, 400), cuts=np.array([50, 51, 300]))
+    rows = [[0], [3], [0, 1, 2, 3, 4, 5, 1, 2], [5, 4, 0, 1], [1, 0], [4, 4, 4, 4]]
+    found = model.next_probabilities(rows)
+    assert np.allclose(found.sum(axis=1), 1.0, atol=1e-12) and not found[:, 0].any()
+    for row, own in zip(rows, found, strict=True):
+        for token in range(1, V):
+            expected = model.log_probabilities(np.array([*row, token]), cuts=np.array([0]))[-1]
+            assert np.log(own[token]) == pytest.approx(expected, abs=1e-12)

@@ -6,7 +6,7 @@ look at whom; it is made once a batch and used by every layer:
     view = causal(segments_BT)                          decoders: backwards, within a document, maybe through a window
     view = within(segments_BT)                          encoders: both ways, within a document
     view = across(segments_BT, segments_BS)             cross-attention: from a target to its own source
-    view = after(past, T)                               generation: T new positions behind a cache of `past`
+    view = after(past, T, lead_B=lead_B)                generation: T new positions behind a cache of `past`
     out_BHTK = attend(q_BHTK, k_BGSK, v_BGSK, view)     H a multiple of G: grouped queries (Ainslie et al. 2023)
 
 Positions of segment PADDING are seen by none but each other. `BACKENDS` lists who can compute it, and the first that
@@ -82,7 +82,7 @@ class View:
             mask = (self.queries_BT[:, :, None] == self.keys_BS[:, None, :])[:, None]
             if self.fills:
                 mask = mask | (self.queries_BT == PADDING)[:, None, :, None]
-        if self.is_causal:
+        if self.is_causal and mask.shape[-2] > 1:  # a last query alone is behind all keys
             mask = mask.tril(self.past)
         return mask if self.window is None else mask.triu(self.past + 1 - self.window)
 
@@ -190,8 +190,23 @@ def across(queries_BT: Tensor | None, keys_BS: Tensor | None) -> View:
     return View(queries_BT, keys_BS, fills=True)
 
 
-def after(past: int, length: int, window: int | None = None, device: torch.device | None = None) -> View:
-    """The `length` newest positions of a row of one document, of which `past` are in a cache."""
+def after(
+    past: int,
+    length: int,
+    window: int | None = None,
+    device: torch.device | None = None,
+    lead_B: Tensor | None = None,
+) -> View:
+    """The `length` newest positions of a row of one document, of which `past` are in a cache.
+
+    Args:
+        lead_B: positions of padding before each row's document, where documents of several lengths end together; None
+            where there are none. Padding sees padding, so that its softmax is over something.
+    """
+    if lead_B is not None:
+        places = torch.arange(past + length, device=lead_B.device)
+        keys_BS = torch.where(places < lead_B[:, None], PADDING, 0)
+        return View(keys_BS[:, past:], keys_BS, is_causal=True, window=window, past=past)
     if past == 0:
         return causal(None, window, length, device)
     if length == 1 and (window is None or past < window):

@@ -136,7 +136,7 @@ def rotate(x_BHTK: Tensor, cos: Tensor, sin: Tensor, pairs: Literal["neighbours"
 
 @dataclass(frozen=True)
 class Rotary:
-    """The angles of the positions at hand: cosines and sines, each (T, K/2)."""
+    """The angles of the positions at hand: cosines and sines, each (T, K/2), or (B, 1, T, K/2)."""
 
     cos: Tensor
     sin: Tensor
@@ -173,23 +173,79 @@ class RotaryTable(nn.Module):
         """The angles of `length` positions after `past` others."""
         return Rotary(self.cos[past : past + length], self.sin[past : past + length])
 
+    def of(self, places_BT: Tensor) -> Rotary:
+        """The angles (B, 1, T, K/2) of positions that differ from row to row."""
+        return Rotary(self.cos[places_BT][:, None], self.sin[places_BT][:, None])
+
 
 class Memory:
-    """Keys and values of one attention layer that generation keeps: (B, G, S, K) each, grown by what is new."""
+    """Keys and values of one attention layer that generation keeps: (B, G, S, K) each, grown by what is new.
+
+    They lie in buffers (B, size, G, K) that double when they are full, so that a step copies what is new and not what
+    is old, and what is filled of a row lies on end, so that taking rows copies whole stretches.
+    """
 
     def __init__(self) -> None:
-        self.k: Tensor | None = None
-        self.v: Tensor | None = None
+        self._both: tuple[Tensor, ...] | None = None
+        self._spare: tuple[Tensor, ...] | None = None  # where the rows lay that these were taken from
+        self.length = 0  # S
 
     @property
-    def length(self) -> int:
-        return 0 if self.k is None else self.k.shape[2]
+    def rows(self) -> int:
+        """B; 0 where it is empty."""
+        return 0 if self._both is None else self._both[0].shape[0]
+
+    def all(self) -> tuple[Tensor, Tensor]:
+        """Keys and values so far."""
+        if self._both is None:
+            raise ValueError("nothing is remembered")
+        k, v = (x[:, : self.length].transpose(1, 2) for x in self._both)
+        return k, v
 
     def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Add new keys and values; returns all."""
-        self.k = k if self.k is None else torch.cat([self.k, k], dim=2)
-        self.v = v if self.v is None else torch.cat([self.v, v], dim=2)
-        return self.k, self.v
+        new = k.transpose(1, 2), v.transpose(1, 2)
+        start, self.length = self.length, self.length + k.shape[2]
+        if self._both is None:
+            self._both = new
+        elif torch.is_grad_enabled() and k.requires_grad:  # a backward pass needs what is old as it was
+            pairs = zip(self._both, new, strict=True)
+            self._both = tuple(torch.cat([old[:, :start], more], dim=1) for old, more in pairs)
+        else:
+            if self.length > self._both[0].shape[1]:
+                self._both = tuple(self._grown(x, start) for x in self._both)
+            for buffer, more in zip(self._both, new, strict=True):
+                buffer[:, start : self.length] = more
+        return self.all()
+
+    def _grown(self, old: Tensor, filled: int) -> Tensor:
+        B, size, G, K = old.shape
+        new = old.new_empty(B, max(self.length, 2 * size), G, K)
+        new[:, :filled] = old[:, :filled]
+        return new
+
+    @torch.no_grad()
+    def take(self, rows_N: Tensor, *, last: bool = False) -> Memory:
+        """A memory of these rows, in this order, each as often as it is named.
+
+        Args:
+            last: this one is not asked for anything more, and the next one taken may lie where it lay. New pages from
+                the system cost three times what copying into old ones does. Otherwise it stays as it is.
+        """
+        taken = Memory()
+        if self._both is not None:
+            spare = self._spare if last and self._spare is not None else (None, None)
+            taken.length, taken._spare = self.length, self._both if last else None
+            taken._both = tuple(self._taken(x, rows_N, old) for x, old in zip(self._both, spare, strict=True))
+        return taken
+
+    def _taken(self, x: Tensor, rows_N: Tensor, spare: Tensor | None) -> Tensor:
+        (_, size, G, K), N = x.shape, len(rows_N)
+        size = size if self.length < size else 2 * size
+        fits = spare is not None and spare.shape[0] >= N and spare.shape[1] >= size
+        new = spare[:N] if spare is not None and fits else x.new_empty(N, size, G, K)
+        torch.index_select(x[:, : self.length], 0, rows_N, out=new[:, : self.length])
+        return new
 
 
 class Attention(nn.Module):
@@ -223,9 +279,14 @@ class Attention(nn.Module):
             q, k, v = self._cross(x_BTD, states_BSD, memory)
         else:
             q, k, v = self._own(x_BTD, rotary, memory, values_BGTK)
+        shared = len(q) // len(k)  # rows of one source: all of their queries look at the same keys
+        if shared > 1:
+            q = q.unflatten(0, (-1, shared)).transpose(1, 2).flatten(2, 3)
         y_BHTK = attend(
             q, k, v, view, scale=None if c.scaled else 1.0, dropout=c.attention_dropout if self.training else 0.0
         )
+        if shared > 1:
+            y_BHTK = y_BHTK.unflatten(2, (shared, -1)).transpose(1, 2).flatten(0, 1)
         return self.out(y_BHTK.transpose(1, 2).flatten(2))
 
     def _heads(self, x_BTE: Tensor) -> Tensor:
@@ -245,10 +306,11 @@ class Attention(nn.Module):
         return q, *(memory.extend(k, v) if memory is not None else (k, v))
 
     def _cross(self, x_BTD: Tensor, states_BSD: Tensor | None, memory: Memory | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The source's keys and values are computed once, and then found in `memory`."""
+        """The source's keys and values are computed once, and then found in `memory`: of one row for every so many rows
+        of queries, where several targets of a source are written."""
         q = self._heads(self.q(x_BTD))
-        if memory is not None and memory.k is not None and memory.v is not None:
-            return q, memory.k, memory.v
+        if memory is not None and memory.length:
+            return q, *memory.all()
         k, v = self._heads(self.kv(states_BSD)).chunk(2, dim=1)
         return q, *(memory.extend(k, v) if memory is not None else (k, v))
 

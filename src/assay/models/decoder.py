@@ -181,24 +181,36 @@ class Decoder(nn.Module):
             fill(values.embedding, inner)
 
     def hidden(
-        self, ids_BT: Tensor, segments_BT: Tensor | None = None, memories: list[tuple[Memory, Memory]] | None = None
+        self,
+        ids_BT: Tensor,
+        segments_BT: Tensor | None = None,
+        memories: list[tuple[Memory, Memory]] | None = None,
+        lead_B: Tensor | None = None,
     ) -> Tensor:
         """Final normed states (B, T, D).
 
         Args:
             memories: one a layer where text is generated: what stands in them came before, in rows of one document.
+            lead_B: with `memories`, tokens of padding that each row begins with (its positions count from behind
+                them), where documents of several lengths end together; None: no row has any.
         """
         c, T = self.config, ids_BT.shape[1]
         past = memories[0][0].length if memories else 0
-        view = self._view(ids_BT, segments_BT, past, cached=memories is not None)
+        view = self._view(ids_BT, segments_BT, past, lead_B, cached=memories is not None)
         x_BTD = self.rows_of(self.embedding, ids_BT)
+        where = None
+        if lead_B is not None:
+            where = (torch.arange(past, past + T, device=ids_BT.device) - lead_B[:, None]).clamp_min(0)
         if self.positions is not None:
-            x_BTD = x_BTD + self.rows_of(self.positions, places(ids_BT, segments_BT, past))
+            of_rows = places(ids_BT, segments_BT, past) if where is None else where
+            x_BTD = x_BTD + self.rows_of(self.positions, of_rows)
         if self.embedding_norm is not None:
             x_BTD = self.embedding_norm(x_BTD)
         if c.block.dropout:
             x_BTD = functional.dropout(x_BTD, c.block.dropout, self.training)
-        rotary = self.rotary.at(past, T) if self.rotary is not None else None
+        rotary = None
+        if self.rotary is not None:
+            rotary = self.rotary.at(past, T) if where is None else self.rotary.of(where)
         for i, block in enumerate(self.blocks):
             values = self.values[str(i)](ids_BT) if str(i) in self.values else None
             memory = memories[i] if memories else None
@@ -214,12 +226,17 @@ class Decoder(nn.Module):
         """(B, T, D): the rows of a table that ids name."""
         return functional.embedding(ids_BT, table)
 
-    def _view(self, ids_BT: Tensor, segments_BT: Tensor | None, past: int, *, cached: bool) -> View:
+    def _view(
+        self, ids_BT: Tensor, segments_BT: Tensor | None, past: int, lead_B: Tensor | None, *, cached: bool
+    ) -> View:
         window, T = self.config.block.window, ids_BT.shape[1]
-        if past + T > self.config.max_length:
-            raise ValueError(f"{past + T} positions, and the model has {self.config.max_length}")
+        most = past + T
+        if most > self.config.max_length and lead_B is not None:
+            most -= int(lead_B.min())
+        if most > self.config.max_length:
+            raise ValueError(f"{most} positions, and the model has {self.config.max_length}")
         if cached:
-            return attention.after(past, T, window, ids_BT.device)
+            return attention.after(past, T, window, ids_BT.device, lead_B)
         return attention.causal(segments_BT, window, T, ids_BT.device)
 
     def memories(self) -> list[tuple[Memory, Memory]]:
@@ -230,7 +247,11 @@ class Decoder(nn.Module):
         self, ids_BT: Tensor, segments_BT: Tensor | None = None, memories: list[tuple[Memory, Memory]] | None = None
     ) -> Tensor:
         """Logits (B, T, V)."""
-        logits = self.hidden(ids_BT, segments_BT, memories) @ self.head.t()
+        return self.logits(self.hidden(ids_BT, segments_BT, memories))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(..., V) of states (..., D) that `hidden` gave."""
+        logits = x @ self.head.t()
         cap = self.config.softcap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 

@@ -16,6 +16,7 @@ last token. So memory grows with the distinct n-grams, and nothing loops over to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -198,6 +199,33 @@ class KneserNey:
         if cuts is not None:
             given[cuts] = True
         return np.log(probability, out=np.zeros(len(tokens)), where=~given)
+
+    def next_probabilities(self, contexts: Sequence[Sequence[int]]) -> np.ndarray:
+        """(B, V) probability of every token after each of B texts: those of `log_probabilities`. `begin` has none.
+
+        Args:
+            contexts: token ids; what stands before the last `begin` in them counts for nothing.
+        """
+        tail = np.full((len(contexts), max(1, self.order - 1)), NONE)  # the last tokens, right-aligned
+        for row, context in zip(tail, contexts, strict=True):
+            last = np.asarray(context[-len(row) :], dtype=np.int64)
+            begins = np.flatnonzero(last == self.begin)
+            last = last[begins[-1] :] if len(begins) else last
+            row[len(row) - len(last) :] = last
+        probability = np.full((len(contexts), self.vocabulary), 1.0 / max(1, self.vocabulary - 1))
+        for k, order in enumerate(self._orders):
+            number = np.zeros(len(contexts), dtype=np.int64)
+            for shorter, token in zip(self._orders, tail[:, tail.shape[1] - k :].T, strict=False):
+                number = np.where(token == NONE, NONE, shorter.find(number, token))
+            for b in np.flatnonzero(number != NONE):
+                if not (total := order.totals[number[b]]):
+                    continue
+                first, last = np.searchsorted(order.keys, (number[b] + np.arange(2)) * self.vocabulary)
+                probability[b] *= order.left[number[b]]
+                seen = order.keys[first:last] % self.vocabulary
+                probability[b, seen] += (order.counts[first:last] - order.taken[first:last]) / total
+        probability[:, self.begin] = 0.0
+        return probability
 
     def perplexity(self, tokens: np.ndarray) -> float:
         """exp of the mean negative log probability of the tokens that are predicted."""

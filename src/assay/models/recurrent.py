@@ -152,7 +152,11 @@ class Recurrent(nn.Module):
 
     def forward(self, ids_BT: Tensor, segments_BT: Tensor | None = None) -> Tensor:
         """Logits (B, T, V): of the next token, or of the one that may stand there."""
-        return self.hidden(ids_BT, segments_BT, goes_on=False)[0] @ self.head.t() + self.head_bias
+        return self.logits(self.hidden(ids_BT, segments_BT, goes_on=False)[0])
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(..., V) of states (..., D) that `hidden` gave."""
+        return functional.linear(x, self.head, self.head_bias)
 
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """Mean loss of the positions that have a target, and the loss of each, in nats; and what the rows leave, where

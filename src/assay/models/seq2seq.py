@@ -231,7 +231,7 @@ class Seq2Seq(nn.Module):
 
     def hidden(
         self,
-        states_BSD: Tensor,
+        states_BSD: Tensor | None,
         inputs_BT: Tensor,
         source_segments_BS: Tensor | None = None,
         segments_BT: Tensor | None = None,
@@ -240,7 +240,8 @@ class Seq2Seq(nn.Module):
         """Final states of the target (B, T, D), ready for the output matrix.
 
         Args:
-            states_BSD: from `encode`.
+            states_BSD: from `encode`; None where `memories` have seen them. There may be several targets on end for
+                each row of the source that they hold.
             source_segments_BS, segments_BT: a target position sees the source of its own segment; with `segments_BT`
                 None, all of it but padding.
             memories: one a layer where text is generated, in rows of one document.
@@ -266,8 +267,11 @@ class Seq2Seq(nn.Module):
     ) -> Tensor:
         """Logits of the next target tokens (B, T, V)."""
         states = self.encode(source_BS, source_segments_BS)
-        logits = self.hidden(states, inputs_BT, source_segments_BS, segments_BT) @ self.head.t()
-        return logits if self.head_bias is None else logits + self.head_bias
+        return self.logits(self.hidden(states, inputs_BT, source_segments_BS, segments_BT))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(..., V) of states (..., D) that `hidden` gave."""
+        return functional.linear(x, self.head, self.head_bias)
 
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """Mean loss of the next target tokens and the loss of each, in nats."""

@@ -1,0 +1,348 @@
+"""Every family that writes, behind the interface of `protocol`.
+
+    decoder            keys and values of the prompt, grown by each token
+    encoder-decoder    the prompt is the source; its keys and values are kept once, however many targets it gets
+    recurrent          a state
+    n-gram             the last tokens
+
+Prompts of several lengths end together: shorter ones have padding before them, which nobody sees, and positions count
+from behind it. So a row says what it says alone, up to the rounding of a product of another size; every row's next
+token is at one place, and a step is one call however many lengths there are. Groups of one length would need no mask,
+but a hundred prompts have nearly as many lengths, and a step of one row costs almost as much as one of many.
+
+The model is used in evaluation mode and without gradients, and is left in the mode that it was in.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from assay.errors import InputError
+from assay.inference.protocol import Ids, Stepper, Writing, padded_before
+from assay.models.attention import PADDING
+from assay.models.blocks import Memory
+from assay.models.decoder import Decoder
+from assay.models.encoder import Encoder
+from assay.models.ngram import KneserNey
+from assay.models.recurrent import Recurrent, State
+from assay.models.seq2seq import Seq2Seq
+
+LOGITS_HELD = 1 << 22  # numbers of logits that `follow` holds at a time (16 MB)
+
+
+def stepper(model: Any) -> Stepper:
+    """What writes with a model.
+
+    Args:
+        model: of a family above, or a `Stepper` of one's own.
+
+    Raises:
+        InputError: it is of a family that does not write.
+    """
+    if isinstance(model, Decoder):
+        return _Decoders(model)
+    if isinstance(model, Seq2Seq):
+        return _Translators(model)
+    if isinstance(model, Recurrent) and not model.config.both_ways:
+        return _Recurrents(model)
+    if isinstance(model, KneserNey):
+        return _NGrams(model)
+    if callable(getattr(model, "begin", None)):
+        return cast("Stepper", model)
+    sees = "sees what follows" if isinstance(model, Encoder | Recurrent) else f"is a {type(model).__name__}"
+    raise InputError(
+        f"the model {sees}, and cannot write",
+        remedy="give a decoder, an encoder-decoder, a recurrent model that reads forwards, or an n-gram model",
+    )
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Self = TypeVar("Self", bound="_Neural")
+
+
+def _quietly(
+    method: Callable[Concatenate[Self, Arguments], Result],
+) -> Callable[Concatenate[Self, Arguments], Result]:
+    """In evaluation mode, without gradients; a model that is training goes on to."""
+
+    @functools.wraps(method)
+    def quiet(self: Self, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        was_training = self.model.training
+        if was_training:
+            self.model.eval()
+        try:
+            with torch.inference_mode():
+                return method(self, *arguments, **named)
+        finally:
+            if was_training:
+                self.model.train()
+
+    return quiet
+
+
+class _Neural:
+    """What steppers and rows of neural models have in common: the model, and where it is."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.vocabulary: int = model.config.vocabulary
+        self.device: torch.device = model.embedding.device
+
+
+class _Reading(_Neural):
+    """A stepper of a neural model."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self.reads: int | None = getattr(model.config, "max_length", None)
+
+    def history(self, prompt: Ids) -> list[int]:
+        return list(prompt)
+
+    def room(self, prompt: Ids) -> int | None:
+        """The last token that is written is not read."""
+        return None if self.reads is None else self.reads - len(prompt) + 1
+
+
+class _Rows(_Neural):
+    """Rows of a neural model; a family says what its hidden states are, and what goes along when rows are taken."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._logits: tuple[Tensor, Tensor | None]
+
+    def logits(self) -> Tensor:
+        """Rows are taken of them when they are asked for, which after most takes they are not: a step comes before."""
+        logits, rows_N = self._logits
+        if rows_N is not None:
+            self._logits = logits.index_select(0, rows_N), None
+        return self._logits[0]
+
+    def hidden(self, ids_BT: Tensor) -> Tensor:
+        """States (B, T, D) of ids that go on from what came before."""
+        raise NotImplementedError
+
+    def taken(self, rows_N: Tensor, last: bool) -> _Rows:
+        """Rows with what came before, without logits."""
+        raise NotImplementedError
+
+    def read(self, ids_BT: Tensor) -> None:
+        """Ids that go on from what came before."""
+        self._logits = self.model.logits(self.hidden(ids_BT)[:, -1]).float(), None
+
+    @_quietly
+    def step(self, ids_B: Tensor) -> None:
+        self.read(ids_B[:, None])
+
+    @_quietly
+    def take(self, rows_N: Tensor, *, last: bool = False) -> _Rows:
+        new = self.taken(rows_N, last)
+        new._logits = self.logits(), rows_N
+        return new
+
+    @_quietly
+    def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
+        counted = ids_BT >= 0
+        scores, best = torch.zeros(ids_BT.shape, device=self.device), torch.ones_like(counted)
+        if not ids_BT.numel():
+            return scores, best
+        scores[:, 0], best[:, 0] = _found(self.logits(), ids_BT[:, 0])
+        later_BT = counted[:, 1:]
+        if later_BT.any():
+            x_ND = self.hidden(ids_BT[:, :-1].clamp_min(0))[later_BT]
+            size = max(1, LOGITS_HELD // self.vocabulary)
+            pieces = zip(x_ND.split(size), ids_BT[:, 1:][later_BT].split(size), strict=True)
+            parts = [_found(self.model.logits(x).float(), ids) for x, ids in pieces]
+            scores[:, 1:][later_BT], best[:, 1:][later_BT] = (torch.cat(part) for part in zip(*parts, strict=True))
+        return scores.masked_fill(~counted, 0.0), best | ~counted
+
+
+def _found(logits_NV: Tensor, ids_N: Tensor) -> tuple[Tensor, Tensor]:
+    """(log-probability of each id, whether no other is more likely), (N,) each."""
+    at_N1 = ids_N.clamp_min(0)[:, None]
+    # Not logsumexp: on a CPU that takes three times as long.
+    scores_N = logits_NV.log_softmax(-1).gather(-1, at_N1).squeeze(-1)
+    return scores_N, logits_NV.gather(-1, at_N1).squeeze(-1) >= logits_NV.amax(-1)
+
+
+class _Decoding(_Rows):
+    """Rows of a decoder.
+
+    Args:
+        lead_B: tokens of padding before each; None where no row has any.
+    """
+
+    def __init__(self, model: Decoder, memories: list[tuple[Memory, Memory]], lead_B: Tensor | None) -> None:
+        super().__init__(model)
+        self.memories, self.lead_B = memories, lead_B
+
+    def hidden(self, ids_BT: Tensor) -> Tensor:
+        return self.model.hidden(ids_BT, None, self.memories, self.lead_B)
+
+    def taken(self, rows_N: Tensor, last: bool) -> _Decoding:
+        memories = [(own.take(rows_N, last=last), cross) for own, cross in self.memories]
+        lead_N = None if self.lead_B is None else self.lead_B.index_select(0, rows_N)
+        return _Decoding(self.model, memories, lead_N)
+
+
+class _Decoders(_Reading):
+    @_quietly
+    def begin(self, prompts: Sequence[Ids]) -> Writing:
+        ids_BT, lead_B = padded_before(prompts, 0, self.device)
+        rows = _Decoding(self.model, self.model.memories(), lead_B if len({len(p) for p in prompts}) > 1 else None)
+        rows.read(ids_BT)
+        return rows
+
+
+class _Translating(_Rows):
+    """Targets of an encoder-decoder.
+
+    Args:
+        memories: of self-attention, a row each target; of cross-attention, a row each source.
+        segments_BS: of the sources; None where none has padding.
+        of: the source of each row: as many rows on end for each of them.
+        states_BSD: of the sources, until the memories have seen them.
+    """
+
+    def __init__(
+        self,
+        model: Seq2Seq,
+        memories: list[tuple[Memory, Memory]],
+        segments_BS: Tensor | None,
+        of: list[int],
+        states_BSD: Tensor | None = None,
+    ) -> None:
+        super().__init__(model)
+        self.memories, self.segments_BS, self.of, self.states_BSD = memories, segments_BS, of, states_BSD
+
+    def hidden(self, ids_BT: Tensor) -> Tensor:
+        x_BTD = self.model.hidden(self.states_BSD, ids_BT, self.segments_BS, memories=self.memories)
+        self.states_BSD = None
+        return x_BTD
+
+    def taken(self, rows_N: Tensor, last: bool) -> _Translating:
+        """Rows that stay with their sources leave the sources' keys and values where they are."""
+        rows = rows_N.tolist()
+        of = [self.of[row] for row in rows]
+        sources = list(dict.fromkeys(of))
+        each, rest = divmod(len(of), len(sources))
+        if rest or of != [source for source in sources for _ in range(each)]:
+            sources, each = of, 1  # the sources have different numbers of rows: one copy a row
+        cross = [memory for _, memory in self.memories]
+        segments_BS = self.segments_BS
+        if sources != list(range(cross[0].rows)):
+            kept = torch.tensor(sources, device=self.device)
+            cross = [memory.take(kept) for memory in cross]
+            segments_BS = None if segments_BS is None else segments_BS.index_select(0, kept)
+        memories = [
+            (own.take(rows_N, last=last), memory) for (own, _), memory in zip(self.memories, cross, strict=True)
+        ]
+        return _Translating(self.model, memories, segments_BS, [i for i in range(len(sources)) for _ in range(each)])
+
+
+class _Translators(_Reading):
+    def __init__(self, model: Seq2Seq) -> None:
+        super().__init__(model)
+        if model.config.positions == "relative":
+            self.reads = None
+
+    def history(self, prompt: Ids) -> list[int]:
+        return [self.model.config.start]
+
+    def room(self, prompt: Ids) -> int | None:
+        """Of the target alone, which `start` begins."""
+        return self.reads
+
+    @_quietly
+    def begin(self, prompts: Sequence[Ids]) -> Writing:
+        c, lengths = self.model.config, [len(prompt) for prompt in prompts]
+        longest = max(lengths)
+        source_BS = torch.tensor([[*p, *[c.padding] * (longest - len(p))] for p in prompts], device=self.device)
+        segments_BS = None
+        if min(lengths) < longest:
+            ends_B = torch.tensor(lengths, device=self.device)
+            segments_BS = torch.where(torch.arange(longest, device=self.device) < ends_B[:, None], 0, PADDING)
+        states = self.model.encode(source_BS, segments_BS)
+        rows = _Translating(self.model, self.model.memories(), segments_BS, list(range(len(prompts))), states)
+        rows.read(torch.full((len(prompts), 1), c.start, device=self.device))
+        return rows
+
+
+class _Remembering(_Rows):
+    """Rows of a recurrent model."""
+
+    def __init__(self, model: Recurrent, state: State | None) -> None:
+        super().__init__(model)
+        self.state = state
+
+    def hidden(self, ids_BT: Tensor) -> Tensor:
+        x_BTD, self.state = self.model.hidden(ids_BT, None, self.state)
+        return x_BTD
+
+    def taken(self, rows_N: Tensor, last: bool) -> _Remembering:
+        assert self.state is not None
+        return _Remembering(self.model, [tuple(s.index_select(0, rows_N) for s in layer) for layer in self.state])
+
+
+class _Recurrents(_Reading):
+    @_quietly
+    def begin(self, prompts: Sequence[Ids]) -> Writing:
+        """Padding is a document of its own, so that the state begins anew behind it."""
+        ids_BT, lead_B = padded_before(prompts, 0, self.device)
+        segments_BT = (torch.arange(ids_BT.shape[1], device=self.device) >= lead_B[:, None]).long()
+        x_BTD, state = self.model.hidden(ids_BT, segments_BT)
+        rows = _Remembering(self.model, state)
+        rows._logits = self.model.logits(x_BTD[:, -1]).float(), None
+        return rows
+
+
+class _Counting:
+    """Rows of an n-gram model."""
+
+    def __init__(self, model: KneserNey, texts: list[list[int]], known_BV: Tensor | None = None) -> None:
+        self.model, self.texts = model, texts
+        # A token that has no probability has a logarithm all the same: minus infinity.
+        self._known = torch.from_numpy(model.next_probabilities(texts)).log() if known_BV is None else known_BV
+
+    def logits(self) -> Tensor:
+        return self._known
+
+    def step(self, ids_B: Tensor) -> None:
+        kept = max(1, self.model.order - 1)  # tokens that count
+        texts = [[*text, i][-kept:] for text, i in zip(self.texts, ids_B.tolist(), strict=True)]
+        self.texts, self._known = texts, _Counting(self.model, texts).logits()
+
+    def take(self, rows_N: Tensor, *, last: bool = False) -> _Counting:
+        return _Counting(self.model, [self.texts[row] for row in rows_N.tolist()], self._known[rows_N])
+
+    def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
+        found = []
+        for ids_B in ids_BT.T:
+            found.append(_found(self._known, ids_B))
+            self.step(ids_B.clamp_min(0))
+        counted = ids_BT >= 0
+        if not found:
+            return torch.zeros(ids_BT.shape, dtype=torch.float64), torch.ones_like(counted)
+        scores, best = (torch.stack(part, dim=1) for part in zip(*found, strict=True))
+        return scores.masked_fill(~counted, 0.0), best | ~counted
+
+
+class _NGrams:
+    def __init__(self, model: KneserNey) -> None:
+        self.model, self.vocabulary, self.device = model, model.vocabulary, torch.device("cpu")
+        self.reads: int | None = None
+
+    def history(self, prompt: Ids) -> list[int]:
+        return list(prompt)
+
+    def room(self, prompt: Ids) -> int | None:
+        return None
+
+    def begin(self, prompts: Sequence[Ids]) -> Writing:
+        return _Counting(self.model, [list(p) for p in prompts])
