@@ -66,7 +66,8 @@ def test_neither_order_nor_copies_change_a_value() -> None:
     mixed = rng.permutation(60)
     measure = together(classification(gold.tolist(), found.tolist()), regression(gold, found + 0.5 * gold))
     other = together(
-        classification(gold[mixed].tolist(), found[mixed].tolist()), regression(gold[mixed], (found + 0.5 * gold)[mixed])
+        classification(gold[mixed].tolist(), found[mixed].tolist()),
+        regression(gold[mixed], (found + 0.5 * gold)[mixed]),
     )
     twice = together(
         classification([*gold.tolist()] * 2, [*found.tolist()] * 2),
@@ -110,9 +111,10 @@ def test_what_is_not_defined_is_none() -> None:
     one = bootstrap(means({"x": [0.5]}))["x"]
     assert (one.value, one.interval) == (0.5, None)
     assert bootstrap(means({"x": [0.5, 1.0]}), replicates=0)["x"].interval is None
-    # A value that most draws do not have: the only item of its kind is missing from more than half... of few draws.
-    rare = means({"x": [1.0, *[None] * 9]})
-    assert 0.5 < np.mean(~np.isnan(replicated(rare, 1000, 0)["x"])) < 0.75
+    # A draw misses the only item of its kind with a chance of (9/10)^10: its value is not defined there, and not 0.
+    (drawn,) = replicated([means({"x": [1.0, *[None] * 9]})], 1000, seed=0)
+    assert np.mean(np.isnan(drawn["x"])) == pytest.approx(0.9**10, abs=0.05)
+    assert np.nanmin(drawn["x"]) == 1
 
 
 def test_signatures_name_all_that_a_value_depends_on() -> None:

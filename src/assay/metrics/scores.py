@@ -206,7 +206,9 @@ def together(*parts: Measure) -> Together:
 
 
 def means(
-    columns: Mapping[str, Sequence[float | None] | np.ndarray], kinds: Mapping[str, Kind] | None = None
+    columns: Mapping[str, Sequence[float | None] | np.ndarray],
+    kinds: Mapping[str, Kind] | None = None,
+    signature: str = "",
 ) -> Additive:
     """Means of what a caller knows of each item, such as whether a text is in the language of its prompt.
 
@@ -226,7 +228,7 @@ def means(
         return {name: sums[:, i] / sums[:, len(names) + i] for i, name in enumerate(names)}
 
     statistics = np.concatenate([np.where(known, table, 0.0), known]).T
-    return Additive(statistics, of, "", kinds or {}, dict(zip(names, known.sum(1).tolist(), strict=True)))
+    return Additive(statistics, of, signature, kinds or {}, dict(zip(names, known.sum(1).tolist(), strict=True)))
 
 
 def value_of(measure: Measure) -> dict[str, float | None]:
@@ -258,8 +260,8 @@ def bootstrap(
     """
     if not 0 < level < 1:
         raise InputError(f"level {level} is not between 0 and 1", remedy="give one such as 0.95")
-    units, _ = _units(measure.n, groups)
-    drawn = replicated(measure, replicates, seed, groups) if replicates and units > 1 else {}
+    units, _ = units_of(measure.n, groups)
+    drawn = replicated([measure], replicates, seed, groups)[0] if replicates and units > 1 else {}
     signed = signature_of(measure, replicates, seed, None if groups is None else units)
     scores = {}
     for name, value in value_of(measure).items():
@@ -282,17 +284,24 @@ def signature_of(measure: Measure, replicates: int, seed: int, groups: int | Non
     return "|".join(part for part in [*parts, f"version:{VERSION}"] if part)
 
 
-def replicated(measure: Measure, replicates: int, seed: int, groups: Groups | None = None) -> Values:
-    """Of each name (replicates,) values, each of as many units as there are, drawn with replacement."""
+def replicated(measures: Sequence[Measure], replicates: int, seed: int, groups: Groups | None = None) -> list[Values]:
+    """Of each measure, all of the same items, and of each name (replicates,) values on the same draws.
+
+    A draw is of as many units as there are, with replacement.
+    """
     with threadpool_limits(1, user_api="blas"):  # how sums are rounded would depend on how many threads add
-        parts = [measure.values(times) for times in draws(measure.n, replicates, seed, groups)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        times = draws(measures[0].n, replicates, seed, groups)
+        parts = [[measure.values(some) for measure in measures] for some in times]
+    return [
+        {name: np.concatenate([part[name] for part in of_one]) for name in of_one[0]}
+        for of_one in zip(*parts, strict=True)
+    ]
 
 
 def draws(n: int, replicates: int, seed: int, groups: Groups | None = None) -> Iterator[F64]:
     """How often each item was drawn, (r, n) for some draws at a time: the same for the same arguments."""
     rng = np.random.default_rng(seed)
-    units, unit = _units(n, groups)
+    units, unit = units_of(n, groups)
     at_once = max(1, CELLS // n)
     for start in range(0, replicates, at_once):
         r = min(at_once, replicates - start)
@@ -301,7 +310,7 @@ def draws(n: int, replicates: int, seed: int, groups: Groups | None = None) -> I
         yield times if groups is None else times[:, unit]
 
 
-def _units(n: int, groups: Groups | None) -> tuple[int, np.ndarray]:
+def units_of(n: int, groups: Groups | None) -> tuple[int, np.ndarray]:
     """What is drawn: how many there are, and the one of each item."""
     if groups is None:
         return n, np.arange(n)
@@ -311,19 +320,27 @@ def _units(n: int, groups: Groups | None) -> tuple[int, np.ndarray]:
     return len(numbers), unit
 
 
-def _interval(value: float, drawn: F64, level: float, kind: Kind, units: int) -> tuple[float, float] | None:
+def percentiles(drawn: F64, level: float) -> tuple[float, float] | None:
+    """Of draws in which a value is defined; None where those are too few."""
     defined = drawn[~np.isnan(drawn)]
     if len(defined) < DEFINED * len(drawn) or not len(defined):
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    ends = value in (kind.low, kind.high) and np.isfinite(value)
-    if not ends or defined.min() != defined.max():
-        return float(low), float(high)
-    # Every draw agrees. As many units that are all alike would be no surprise with this share of other ones among all.
-    open_share = 1 - ((1 - level) / 2) ** (1 / max(units, 1))
-    if not np.isfinite(kind.high - kind.low):
+    return float(low), float(high)
+
+
+def unseen(level: float, units: int) -> float:
+    """The share of other units that may be among all where so many were drawn and all alike (Clopper and Pearson)."""
+    return float(1 - ((1 - level) / 2) ** (1 / max(units, 1)))
+
+
+def _interval(value: float, drawn: F64, level: float, kind: Kind, units: int) -> tuple[float, float] | None:
+    found = percentiles(drawn, level)
+    if found is None or value not in (kind.low, kind.high) or np.nanmin(drawn) != np.nanmax(drawn):
+        return found
+    away = unseen(level, units) * (kind.high - kind.low)
+    if not np.isfinite(away):
         return None
-    away = open_share * (kind.high - kind.low)
     return (value, value + away) if value == kind.low else (value - away, value)
 
 
