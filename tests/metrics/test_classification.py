@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import calibration as their_calibration
 from sklearn import metrics
 
@@ -166,5 +167,23 @@ def test_every_value_of_probabilities_has_an_interval() -> None:
     gold, table = soft(np.random.default_rng(0), 200, 3)
     for score in bootstrap(probabilities(gold.tolist(), table, range(3)), replicates=200).values():
         assert score.value is not None and score.interval is not None
-        if not score.name.startswith("ece"):  # which leans upwards
+        assert score.interval[0] < score.interval[1]
+        if not score.name.startswith("ece"):
             assert score.interval[0] < score.value < score.interval[1]
+
+
+@pytest.mark.parametrize(("power", "n"), [(1.0, 300), (1.2, 300), (2.0, 300), (1.2, 1500)])
+def test_intervals_of_calibration_errors_cover_the_true_one(power: float, n: int) -> None:
+    """Confidences are even between 0 and 1, and right with the chance c^power: the true error is c - c^power's mean.
+
+    Percentiles never hold the zero of probabilities that are right.
+    """
+    truth = 0.5 - 1 / (power + 1)
+    inside = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        sure = rng.random(n)
+        found = bootstrap(calibration(sure, rng.random(n) < sure**power), replicates=200, seed=seed)["ece"].interval
+        assert found is not None
+        inside += found[0] <= truth <= found[1]
+    assert inside >= stats.binom.ppf(0.01, 150, 0.9)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from assay.errors import InputError
 from assay.metrics import scores
-from assay.metrics.classification import classification
-from assay.metrics.regression import regression
+from assay.metrics.classification import classification, multilabel
+from assay.metrics.confidence import binary
+from assay.metrics.generation import exact_match
+from assay.metrics.likelihood import likelihood
+from assay.metrics.reading import reading
+from assay.metrics.regression import kappa, regression
 from assay.metrics.scores import bootstrap, draws, means, replicated, together, value_of
+from assay.metrics.summaries import summaries
+from assay.metrics.tagging import segmentation, tagging
+from assay.metrics.translation import translation
 
 
 def test_intervals_cover_the_mean_that_there_is() -> None:
@@ -76,6 +85,27 @@ def test_neither_order_nor_copies_change_a_value() -> None:
     assert len(value_of(measure)) > 20
     assert value_of(other) == pytest.approx(value_of(measure), abs=1e-12)
     assert value_of(twice) == pytest.approx(value_of(measure), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("measure", "gold", "found"),
+    [
+        (tagging, [["B-X", "I-X", "O"], ["O"], ["I-Y", "B-X"]], [["B-X", "O", "O"], ["B-X"], ["I-Y", "B-X"]]),
+        (segmentation, [["北京", "大学"], ["我"]], [["北京大学"], ["我"]]),
+        (reading, [["北京"], ["NBA", "nba联盟"], []], ["北京市", "NBA", "不知道"]),
+        (translation, ["今天天气很好。", "我在北京大学学习。"], ["今天天气好。", "我在北京学习。"]),
+        (summaries, ["The cat sat.\nIt slept.", "我爱北京"], ["A cat sat", "我爱大北京"]),
+        (exact_match, ["Ａ", "b"], ["a.", "c"]),
+        (kappa, [1, 2, 3, 3], [1, 3, 3, 2]),
+        (multilabel, [[1, 2], [], [3]], [[1], [3], [3]]),
+        (binary, [True, False, True, False], [0.9, 0.4, 0.4, 0.1]),
+        (likelihood, [3.0, 5.0, 1.0], [2, 3, 1]),
+    ],
+)
+def test_neither_order_nor_copies_change_a_value_of_any_kind(measure: Any, gold: list, found: list) -> None:
+    once = value_of(measure(gold, found))
+    assert value_of(measure(gold[::-1], found[::-1])) == pytest.approx(once, abs=1e-12)
+    assert value_of(measure(gold * 3, found * 3)) == pytest.approx(once, abs=1e-9)
 
 
 def test_a_draw_is_the_measure_of_the_items_drawn() -> None:

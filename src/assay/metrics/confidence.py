@@ -3,8 +3,8 @@
 Areas go by ranks: cases are sorted once, and a draw says how often each counts. `ranking.py` has the area within strata
 (of length, say). Calibration errors sum over bins that stay the same for all draws, so they are sums over items.
 
-The calibration error of a finite sample is above zero even where every probability is right, and a draw adds to it
-(Roelofs et al. 2022), so its interval leans upwards: compare systems by it, and judge one by the Brier score.
+The calibration error of a finite sample is above zero even where every probability is right (Roelofs et al. 2022): its
+interval is where the true one lies, and may lie below the value.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def calibration(
     def of(sums: F64) -> Values:
         return {name: np.abs(sums[:, :-1]).sum(1) / sums[:, -1]}
 
-    return Additive(statistics, of, f"bins:{bins}", {name: ERROR_SHARE})
+    return Additive(statistics, of, f"bins:{bins}", {name: Kind("lower", folded=True)})
 
 
 def _areas(columns: tuple[np.ndarray, ...]) -> Callable[[F64], Values]:

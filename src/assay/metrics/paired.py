@@ -30,6 +30,7 @@ from assay.metrics.scores import (
     F64,
     LEVEL,
     REPLICATES,
+    SAME,
     SHARE,
     Groups,
     Kind,
@@ -38,6 +39,7 @@ from assay.metrics.scores import (
     replicated,
     same_length,
     signature_of,
+    still,
     units_of,
     unseen,
     value_of,
@@ -45,8 +47,7 @@ from assay.metrics.scores import (
 from assay.metrics.significance import holm
 
 POWER = 0.8
-SAME = 1e-12
-"""Values that differ by less than this share of them are equal: sums in another order round otherwise."""
+
 Verdict = Literal["better", "worse", "different", "indistinguishable"]
 
 
@@ -290,11 +291,12 @@ def _share(drawn: F64, far: float, *, exact: bool) -> float | None:
 
 def _interval(difference: float, drawn: F64, level: float, kind: Kind, units: int) -> tuple[float, float] | None:
     found = percentiles(drawn, level)
-    if found is None or np.nanmin(drawn) != np.nanmax(drawn):
+    if found is None or not still(drawn):
         return found
     # No draw differs from another, which is no certainty: as many units could all be alike by chance.
-    away = unseen(level, units) * (kind.high - kind.low)
-    return (difference - away, difference + away) if np.isfinite(away) else None
+    most = kind.high - kind.low
+    away = unseen(level, units) * most
+    return (max(difference - away, -most), min(difference + away, most)) if np.isfinite(away) else None
 
 
 def _deviation(drawn: F64) -> float:

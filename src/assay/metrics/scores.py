@@ -32,6 +32,8 @@ REPLICATES = 1000
 LEVEL = 0.95
 CELLS = 1 << 21
 """Items times draws that are held at once: 16 MB a column."""
+SAME = 1e-12
+"""Values that differ by less than this share of them are equal: sums in another order round otherwise."""
 DEFINED = 0.5
 """The least share of draws in which a value must be defined for its percentiles to say something."""
 
@@ -43,11 +45,15 @@ class Kind:
     Attributes:
         better: which way is better; `neither` for amounts, such as a mean length.
         low, high: the values that it can take.
+        folded: a sum of sizes of differences, to which noise adds: its square in a sample is above the true one by the
+            noise, and in a draw by twice as much. So the interval is the percentiles' mirrored at twice the square; it
+            may lie below the value, which is too large then (percentiles would never hold a true zero).
     """
 
     better: Literal["higher", "lower", "neither"] = "higher"
     low: float = 0.0
     high: float = 1.0
+    folded: bool = False
 
 
 SHARE = Kind()
@@ -245,7 +251,7 @@ def bootstrap(
     seed: int = 0,
     groups: Groups | None = None,
 ) -> dict[str, Score]:
-    """Every value of a measure with its percentile interval.
+    """Every value of a measure with its percentile interval (of calibration errors: mirrored, see `Kind`).
 
     A value at an end of its range that no draw moves (all answers right) is not certain: its interval is what as many
     units that are all alike leave open, Clopper and Pearson's (1934).
@@ -336,12 +342,23 @@ def unseen(level: float, units: int) -> float:
 
 def _interval(value: float, drawn: F64, level: float, kind: Kind, units: int) -> tuple[float, float] | None:
     found = percentiles(drawn, level)
-    if found is None or value not in (kind.low, kind.high) or np.nanmin(drawn) != np.nanmax(drawn):
+    if found is not None and kind.folded:
+        low, high = (max(0.0, 2 * value**2 - end**2) ** 0.5 for end in reversed(found))
+        return low, high
+    if found is None or not still(drawn):
         return found
     away = unseen(level, units) * (kind.high - kind.low)
-    if not np.isfinite(away):
-        return None
-    return (value, value + away) if value == kind.low else (value - away, value)
+    if np.isclose(value, kind.low, rtol=SAME, atol=SAME):
+        return (value, value + away) if np.isfinite(away) else None
+    if np.isclose(value, kind.high, rtol=SAME, atol=SAME):
+        return (value - away, value) if np.isfinite(away) else None
+    return found
+
+
+def still(drawn: F64) -> bool:
+    """Whether all draws say the same, rounding aside."""
+    low, high = np.nanmin(drawn), np.nanmax(drawn)
+    return bool(high - low <= SAME * max(abs(low), abs(high)))
 
 
 def same_length(what: str, *columns: Any) -> int:

@@ -65,7 +65,7 @@ def _measure(name: Name, predictions: list[str], streams: list[list[str | None]]
 
 
 def _metric(name: str, language: str) -> Any:
-    from sacrebleu.metrics import BLEU, CHRF, TER  # type: ignore[attr-defined,unused-ignore]
+    from sacrebleu.metrics import BLEU, CHRF, TER
 
     if name == "bleu":
         return BLEU(tokenize=TOKENIZERS.get(language, "13a"), force=True)
