@@ -15,7 +15,7 @@ from assay.errors import InputError
 from assay.metrics.classification import classification
 from assay.metrics.confidence import binary
 from assay.metrics.generation import generation
-from assay.metrics.paired import compare, compare_seeds, corrected
+from assay.metrics.paired import _seed_deviation, compare, compare_seeds, corrected
 from assay.metrics.regression import regression
 from assay.metrics.scores import AMOUNT, ERROR, means, value_of
 from assay.metrics.significance import holm, mcnemar
@@ -121,6 +121,8 @@ def test_verdicts_say_which_is_better() -> None:
     up = low + 1 + rng.random(50) / 10
     assert compare(of(up), of(low))["x"].verdict == "better"
     assert compare(of(low), of(up))["x"].verdict == "worse"
+    # No swap by chance is as far, and the found one counts: never zero.
+    assert compare(of(low), of(up), replicates=999)["x"].p_value == pytest.approx(1 / 1000)
     errors = [means({"x": column}, {"x": ERROR}) for column in (up, low)]
     assert compare(*errors)["x"].verdict == "worse"
     amounts = [means({"x": column}, {"x": AMOUNT}) for column in (up, low)]
@@ -266,8 +268,16 @@ def test_seeds_alone_are_welchs_t_test() -> None:
     found = compare_seeds(a, b, replicates=4000)["x"]
     theirs = stats.ttest_ind(*levels, equal_var=False)
     assert found.p_value == pytest.approx(theirs.pvalue, abs=1e-9)
+    assert found.interval == pytest.approx(theirs.confidence_interval(), rel=0.15)
     paired = compare_seeds(a, b[:4], paired=True)["x"]
     assert paired.p_value == pytest.approx(stats.ttest_rel(levels[0], levels[1][:4]).pvalue, abs=1e-9)
+
+
+def test_drawn_seeds_vary_as_much_as_the_mean_of_new_ones() -> None:
+    """Means of three drawn from three vary by two thirds of it."""
+    levels = np.array([0.1, 0.5, 1.2])
+    drawn = _seed_deviation(np.tile(levels, (40000, 1)), np.random.default_rng(0))
+    assert drawn.var() == pytest.approx(levels.var(ddof=1) / 3, rel=0.03)
 
 
 def test_one_seed_is_no_sample_of_seeds() -> None:

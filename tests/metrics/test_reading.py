@@ -149,6 +149,7 @@ def test_the_language_is_that_of_the_answers_or_told() -> None:
         (2 + 0.5) / 3
     )
     assert value_of(reading([["Rome"], ["the NBA"]], ["Rome", "NBA"]))["exact_match"] == 1
+    assert value_of(reading([["北京"], ["the NBA"]], ["北京", "NBA"]))["exact_match"] == 1  # half are not most
     mixed = [["the NBA"], ["北京"], ["Rome"]]
     assert value_of(reading(mixed, ["NBA", "北京市", "Rome"]))["f1"] == pytest.approx((1 + 0.8 + 1) / 3)
     assert value_of(reading(mixed[:2], ["NBA", "北京市"], language=["zh", "zh"]))["f1"] == pytest.approx(

@@ -16,7 +16,7 @@ from assay.metrics.generation import exact_match
 from assay.metrics.likelihood import likelihood
 from assay.metrics.reading import reading
 from assay.metrics.regression import kappa, regression
-from assay.metrics.scores import bootstrap, draws, means, replicated, together, value_of
+from assay.metrics.scores import Additive, bootstrap, draws, means, replicated, together, value_of
 from assay.metrics.summaries import summaries
 from assay.metrics.tagging import segmentation, tagging
 from assay.metrics.translation import translation
@@ -145,6 +145,9 @@ def test_what_is_not_defined_is_none() -> None:
     (drawn,) = replicated([means({"x": [1.0, *[None] * 9]})], 1000, seed=0)
     assert np.mean(np.isnan(drawn["x"])) == pytest.approx(0.9**10, abs=0.05)
     assert np.nanmin(drawn["x"]) == 1
+    # What wants two certain items is defined in four draws of ten: too few for an interval.
+    both = Additive(np.eye(9), lambda sums: {"x": np.where((sums[:, 0] > 0) & (sums[:, 1] > 0), sums[:, 0], np.nan)})
+    assert (bootstrap(both)["x"].value, bootstrap(both)["x"].interval) == (1, None)
 
 
 def test_signatures_name_all_that_a_value_depends_on() -> None:

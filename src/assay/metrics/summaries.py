@@ -81,16 +81,16 @@ def _by_subsequence(gold: Lines, found: Lines) -> Parts:
 
 
 def _by_union(gold: Lines, found: Lines) -> Parts:
-    """Pieces of a line of the reference that its common subsequence with any line holds; each counts as often as both
-    texts have it (as in ROUGE 1.5.5)."""
-    a, b = (Counter(_whole(text)) for text in (gold, found))
-    there, given, hits = a.total(), b.total(), 0
+    """Pieces of a line of the reference that its common subsequence with any line holds; each counts as often as the
+    other text has it (as in ROUGE 1.5.5)."""
+    there = len(_whole(gold))
+    left = Counter(_whole(found))
+    given, hits = left.total(), 0
     for line in gold:
         for i in sorted({i for other in found for i in _subsequence(line, other)}):
-            if a[line[i]] > 0 and b[line[i]] > 0:
+            if left[line[i]] > 0:
                 hits += 1
-                a[line[i]] -= 1
-                b[line[i]] -= 1
+                left[line[i]] -= 1
     return _parts(hits, given, there)
 
 
