@@ -1,4 +1,4 @@
-"""Every task: what a row says, what a head is asked, what comes of what it says; and a perfect model is found perfect."""
+"""Every task: what a row says, what a head is asked, what comes of what it says; a perfect model is found perfect."""
 
 from __future__ import annotations
 
@@ -44,10 +44,14 @@ SETS: dict[str, tuple[str, list[dict[str, Any]], dict[str, Any]]] = {
     "sentiment": ("classification", reviews(40), {}),
     "pairs": ("classification", [{**r, "second": "a story"} for r in reviews(40)], {"second": "second"}),
     "multilabel": (
-        "multilabel", [{"text": r["text"], "labels": [r["label"], "x"][: i % 3]} for i, r in enumerate(reviews(40))], {},
+        "multilabel",
+        [{"text": r["text"], "labels": [r["label"], "x"][: i % 3]} for i, r in enumerate(reviews(40))],
+        {},
     ),
     "scores": ("regression", [{"text": r["text"], "score": i / 7} for i, r in enumerate(reviews(40))], {}),
-    "grades": ("regression", [{"text": r["text"], "score": i % 5} for i, r in enumerate(reviews(40))], {"grades": True}),
+    "grades": (
+        "regression", [{"text": r["text"], "score": i % 5} for i, r in enumerate(reviews(40))], {"grades": True}
+    ),
     "entities": ("tagging", sentences(40), {}),
     "entities_bio": ("tagging", sentences(40), {"scheme": "BIO"}),
     "words": ("tagging", [{"tokens": list("我喜欢北京"), "tags": ["S", "B", "E", "B", "E"]},
@@ -156,7 +160,7 @@ BAD: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("tagging", {}, {"tokens": [], "tags": []}, "no list of words"),
     ("tagging", {}, {"words": ["a"]}, "has no list 'tokens' and no text"),
     ("tagging", {}, {"text": "a film", "spans": [[0, 6, "X"], [2, 6, "Y"]]}, "spans overlap"),
-    ("extraction", {}, {"question": "q", "context": "c", "answers": {"text": ["z"], "answer_start": [0]}}, "not in its"),
+    ("extraction", {}, {"question": "q", "context": "c", "answers": {"text": ["z"], "answer_start": [0]}}, "not in"),
     ("extraction", {}, {"question": "q", "answers": {}}, "has no field 'context'"),
     ("embedding", {}, {"text": "a", "second": "b", "score": "x"}, "is no number"),
 ]  # fmt: skip
@@ -176,7 +180,7 @@ def test_bad_rows_are_told_in_one_line(name: str, options: dict[str, Any], row: 
      ("classification", [{"text": "a"}], "no example has a label"),
      ("regression", [{"text": "a", "score": 1}] * 3, "all numbers are the same"),
      ("tagging", [{"tokens": ["a"], "tags": ["O"]}], "all tokens have the tag 'O'"),
-     ("extraction", [{"question": "q", "context": "c", "answers": {"text": [], "answer_start": []}}], "no question has"),
+     ("extraction", [{"question": "q", "context": "c", "answers": {"text": [], "answer_start": []}}], "no question"),
      ("multilabel", [{"text": "a", "labels": []}], "no example has a label")],
 )  # fmt: skip
 def test_nothing_to_tell_apart_is_told(name: str, rows: list[dict[str, Any]], what: str) -> None:

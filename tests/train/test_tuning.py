@@ -65,7 +65,8 @@ def test_rates_fall_layer_by_layer(matrix: str) -> None:
     optimizer = replace(ADAM, matrix=matrix, weight_decay=0.0)  # type: ignore[arg-type]
     moved, whole = _moved(Tuning(layer_decay=0.5), optimizer), _moved(Tuning(), optimizer)
     for name, factor in (
-        ("output.weight", 1.0), ("body.blocks.1.attention.out.weight", 0.5), ("body.blocks.0.attention.out.weight", 0.25),
+        ("output.weight", 1.0), ("body.blocks.1.attention.out.weight", 0.5),
+        ("body.blocks.0.attention.out.weight", 0.25),
         ("body.embedding", 0.125), ("body.blocks.0.attention_norm.bias", 0.25),
     ):  # fmt: skip
         if name in moved:

@@ -29,10 +29,12 @@ def tuned(answer: Mapping[str, Any], language: str) -> list[str]:
 
 def table(answer: Mapping[str, Any], language: str) -> list[str]:
     """Scores by part."""
-    parts = {part: found for part, found in answer["evaluations"].items() if found["n"]}
-    head = [say("tuned.metric", language), *(f"{part} (n = {fixed(own['n'], 0)})" for part, own in parts.items())]
+    parts = {f"{part} (n = {fixed(own['n'], 0)})": own for part, own in answer["evaluations"].items() if own["n"]}
+    floors = {f"{part}, {say('tuned.floor', language)}": own for part, own in (answer.get("floor") or {}).items()}
+    columns = parts | floors
+    head = [say("tuned.metric", language), *columns]
     names = [name for name in answer["shown"] if any(name in own["metrics"] for own in parts.values())]
-    lines = [[name, *(measured(own["metrics"].get(name)) for own in parts.values())] for name in names]
+    lines = [[name, *(measured(own["metrics"].get(name)) for own in columns.values())] for name in names]
     return plain_table(say("tuned.caption", language), head, lines)
 
 

@@ -14,7 +14,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from assay.errors import InputError
 from assay.finetune import answers, body, card, data
 from assay.finetune.data import Examples
 from assay.finetune.request import MODEL, RESULT, Request, Work, opened
-from assay.metrics.scores import bootstrap
+from assay.metrics.paired import compare
+from assay.metrics.scores import Measure, bootstrap, value_of
 from assay.models.heads import Headed
 from assay.models.interop.directory import write_directory
 from assay.pretrain import shape
@@ -34,7 +35,7 @@ from assay.store import fingerprint, staged, write_atomic, write_json_atomic
 from assay.tasks.asking import Answers, HeldExamples, answered
 from assay.tasks.feed import ItemFeed
 from assay.tasks.opened import TASK, task_json
-from assay.tasks.protocol import Example, HeadTask, Item, made, spelled
+from assay.tasks.protocol import Answer, Example, HeadTask, Item, made, spelled
 from assay.train.energy import measurable
 from assay.train.loop import TrainSpec
 from assay.train.process import denormals_are_zero, keep_freed_memory
@@ -187,7 +188,9 @@ class _Tuning:
     def _answer(
         self, p: _Prepared, outcome: Outcome, judged: dict[str, tuple[list[Example], Answers]]
     ) -> dict[str, Any]:
-        evaluations = {name: self._told(p.task, own, found) for name, (own, found) in judged.items()}
+        evaluations = {
+            name: self._told(p.task, own, found.answers, *_loss(found)) for name, (own, found) in judged.items()
+        }
         last = evaluations.get("test") or evaluations["dev"]
         identity = fingerprint(self.work.request.identity() | {"examples": p.examples.fingerprint})
         return {
@@ -195,6 +198,7 @@ class _Tuning:
             "model": str(self.space.path(MODEL)),
             "n": last["n"],
             "metrics": last["metrics"],
+            "floor": self._floor(p, judged),
             "best": p.task.best,
             "shown": list(p.task.shown),
             "evaluations": evaluations,
@@ -215,18 +219,40 @@ class _Tuning:
             "fingerprint": fingerprint([identity, last["metrics"][p.task.best]["value"]]),
         }
 
-    def _told(self, task: HeadTask, examples: list[Example], found: Answers) -> dict[str, Any]:
-        pairs = [(e, a) for e, a in zip(examples, found.answers, strict=True) if e.wanted is not None]
+    def _floor(self, p: _Prepared, judged: dict[str, tuple[list[Example], Answers]]) -> dict[str, Any] | None:
+        """Scores of the linear baseline on the same examples, and how far the model is above it."""
+        if not self.recipe.floor:
+            return None
+        self.progress.stage("floor")
+        try:
+            ask = p.task.floor(p.examples.parts["train"])
+        except InputError as error:  # too few words, say
+            self.progress.warn("no_floor", why=error.what)
+            return None
+        if ask is None:
+            return None
+        told = {}
+        for name, (examples, found) in judged.items():
+            known = [i for i, e in enumerate(examples) if e.wanted is not None]
+            if not known:
+                continue
+            own = [examples[i] for i in known]
+            floor = ask(own)
+            told[name] = self._told(p.task, own, floor)
+            mine, theirs = (p.task.measure(own, some) for some in ([found.answers[i] for i in known], floor))
+            apart = compare(mine, theirs, groups=answers.groups_of(own))[p.task.best] if _alike(mine, theirs) else None
+            told[name]["above"] = None if apart is None else asdict(apart)
+        return told
+
+    def _told(
+        self, task: HeadTask, examples: list[Example], found: list[Answer], nll: float = 0.0, n: int = 0
+    ) -> dict[str, Any]:
+        pairs = [(e, a) for e, a in zip(examples, found, strict=True) if e.wanted is not None]
         if not pairs:
             return {"n": 0, "metrics": {}}
         own, said = [e for e, _ in pairs], [a for _, a in pairs]
         scores = bootstrap(task.measure(own, said), groups=answers.groups_of(own))
-        total = found.n.sum()
-        return {
-            "n": len(own),
-            "loss": float(found.nll.sum() / total) if total else None,
-            "metrics": answers.as_json(scores),
-        }
+        return {"n": len(own), "loss": nll / n if n else None, "metrics": answers.as_json(scores)}
 
     def _write(
         self, p: _Prepared, outcome: Outcome, judged: dict[str, tuple[list[Example], Answers]], answer: dict[str, Any]
@@ -247,6 +273,15 @@ class _Tuning:
             special=made.special,
         )  # fmt: skip
         write_json_atomic(folder / TASK, task_json(task, made.coder))
+
+
+def _loss(found: Answers) -> tuple[float, int]:
+    return float(found.nll.sum()), int(found.n.sum())
+
+
+def _alike(one: Measure, other: Measure) -> bool:
+    """Whether two measures are of the same values: a baseline may say less than a model."""
+    return one.signature == other.signature and value_of(one).keys() == value_of(other).keys()
 
 
 MOST_UNKNOWN = 0.02  # share of tokens that a tokenizer does not know, above which a person is told

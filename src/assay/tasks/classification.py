@@ -7,9 +7,9 @@ labels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from assay.metrics.classification import classification, multilabel
 from assay.metrics.confidence import probabilities
 from assay.metrics.scores import Measure, together
 from assay.models.heads import HeadConfig
+from assay.tasks.baseline.texts import LinearTexts
 from assay.tasks.coding import Coder
-from assay.tasks.protocol import Answer, Example, Fields, HeadTask, Item, Said, learned, register, text_of
+from assay.tasks.protocol import Answer, Answering, Example, Fields, HeadTask, Item, Said, learned, register, text_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,18 @@ class _OfTexts(HeadTask):
         """What a model may see."""
         names = [self.text] if self.second is None else [self.text, self.second]
         return {name: text_of(fields, name, where) for name in names}
+
+    def floor_of(
+        self, examples: Sequence[Example], kind: Literal["single", "multi", "regression"]
+    ) -> Callable[[Sequence[Example]], tuple[list[Any], np.ndarray]]:
+        """The linear baseline: labels, and how likely each is."""
+        model = LinearTexts.fit(self._plain(examples), [e.wanted for e in examples], task=kind)
+        return lambda asked: model.predict(self._plain(asked))
+
+    def _plain(self, examples: Sequence[Example]) -> Any:
+        if self.second is None:
+            return [e.given[self.text] for e in examples]
+        return [(e.given[self.text], e.given[self.second]) for e in examples]
 
     def rows(self, examples: Sequence[Example], coder: Coder, targets: Sequence[dict[str, Any]]) -> Iterator[Item]:
         """One row an example."""
@@ -98,6 +111,19 @@ class Classification(_OfTexts):
 
     def meant(self, answer: Answer) -> Any:
         return self.called(answer["label"])
+
+    def floor(self, examples: Sequence[Example]) -> Answering:
+        predict = self.floor_of(examples, "single")
+
+        def answers(asked: Sequence[Example]) -> list[Answer]:
+            labels, chances = predict(asked)
+            order = [str(label) for label in self.labels]
+            return [
+                {"label": label, "probabilities": dict(zip(order, map(float, row), strict=True))}
+                for label, row in zip(labels, chances, strict=True)
+            ]
+
+        return answers
 
     @property
     def head(self) -> HeadConfig:
@@ -160,6 +186,10 @@ class MultiLabel(_OfTexts):
 
     def meant(self, answer: Answer) -> Any:
         return answer["labels"]
+
+    def floor(self, examples: Sequence[Example]) -> Answering:
+        predict = self.floor_of(examples, "multi")
+        return lambda asked: [{"labels": list(labels)} for labels in predict(asked)[0]]
 
     @property
     def head(self) -> HeadConfig:

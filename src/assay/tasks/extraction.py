@@ -19,8 +19,9 @@ from assay.errors import InputError
 from assay.metrics.reading import reading
 from assay.metrics.scores import Measure
 from assay.models.heads import HeadConfig
+from assay.tasks.baseline.answers import SlidingWindow
 from assay.tasks.coding import Coder, Window
-from assay.tasks.protocol import Answer, Example, Fields, HeadTask, Item, Said, learned, register, text_of
+from assay.tasks.protocol import Answer, Answering, Example, Fields, HeadTask, Item, Said, learned, register, text_of
 
 
 @register
@@ -127,6 +128,14 @@ class Extraction(HeadTask):
         start += len(text) - len(text.lstrip())  # tokens carry the space before them
         told = {"text": text.strip(), "start": start, "stop": start + len(text.strip())}
         return told | ({"likely": _sure(best - none)} if self.unanswerable else {})
+
+    def floor(self, examples: Sequence[Example]) -> Answering:
+        def both(some: Sequence[Example]) -> tuple[list[str], list[str]]:
+            return [e.given[self.context] for e in some], [e.given[self.question] for e in some]
+
+        right = [e.wanted["text"][0] if e.wanted["text"] else "" for e in examples]
+        model = SlidingWindow.fit(*both(examples), right)
+        return lambda asked: [{"text": found.text} for found in model.predict(*both(asked))]
 
     def measure(self, examples: Sequence[Example], answers: Sequence[Answer]) -> Measure:
         return reading([e.wanted["text"] for e in examples], [a["text"] for a in answers])

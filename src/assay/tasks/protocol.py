@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
@@ -131,6 +131,11 @@ class Task(ABC):
         that stand in a file."""
         return None
 
+    def floor(self, examples: Sequence[Example]) -> Answering | None:
+        """A linear model that learned from training examples, beside which every result stands; None: there is none
+        of this task."""
+        return None
+
     def slices(self, example: Example) -> dict[str, str]:
         """Groups that scores are told for apart, besides length and language: a name and what this example is."""
         return {}
@@ -165,6 +170,8 @@ class HeadTask(Task):
         """What a model's words about all items of one example come to."""
 
 
+Answering = Callable[[Sequence[Example]], list[Answer]]
+"""Answers to examples."""
 TASKS: dict[str, type[Task]] = {}
 
 

@@ -14,7 +14,7 @@ from assay.metrics.scores import Measure, together
 from assay.models.heads import HeadConfig
 from assay.tasks.classification import _OfTexts
 from assay.tasks.coding import Coder
-from assay.tasks.protocol import Answer, Example, Fields, Item, Said, learned, register
+from assay.tasks.protocol import Answer, Answering, Example, Fields, Item, Said, learned, register
 
 
 @register
@@ -74,8 +74,14 @@ class Regression(_OfTexts):
         yield from self.rows(examples, coder, targets)
 
     def answer(self, example: Example, said: Sequence[Said]) -> Answer:
-        value = float(said[0].values[0]) * self.deviation + self.mean
-        return {"score": round(min(self.highest, max(self.lowest, value))) if self.grades else value}
+        return {"score": self._graded(float(said[0].values[0]) * self.deviation + self.mean)}
+
+    def floor(self, examples: Sequence[Example]) -> Answering:
+        predict = self.floor_of(examples, "regression")
+        return lambda asked: [{"score": self._graded(float(value))} for value in predict(asked)[0]]
+
+    def _graded(self, value: float) -> float:
+        return round(min(self.highest, max(self.lowest, value))) if self.grades else value
 
     def measure(self, examples: Sequence[Example], answers: Sequence[Answer]) -> Measure:
         wanted, found = [e.wanted for e in examples], [a["score"] for a in answers]

@@ -24,8 +24,9 @@ from assay.metrics.scores import Additive, Measure
 from assay.metrics.tagging import Span, segmentation, spans, tagging
 from assay.models.crf import Allowed
 from assay.models.heads import HeadConfig
+from assay.tasks.baseline.tagger import Tagger
 from assay.tasks.coding import WIDE, Coder, joined
-from assay.tasks.protocol import Answer, Example, Fields, HeadTask, Item, Said, learned, register
+from assay.tasks.protocol import Answer, Answering, Example, Fields, HeadTask, Item, Said, learned, register
 
 Kind = Literal["auto", "spans", "words", "labels"]
 _TOKEN = re.compile(rf"{WIDE.pattern}|\w+|[^\w\s]")
@@ -120,6 +121,14 @@ class Tagging(HeadTask):
 
     def meant(self, answer: Answer) -> Any:
         return answer["tags"]
+
+    def floor(self, examples: Sequence[Example]) -> Answering:
+        model = Tagger.fit([e.given["tokens"] for e in examples], [self._inside(e.wanted) for e in examples])
+
+        def answers(asked: Sequence[Example]) -> list[Answer]:
+            return [{"tags": list(tags)} for tags in model.predict([e.given["tokens"] for e in asked])[0]]
+
+        return answers
 
     @property
     def head(self) -> HeadConfig:
