@@ -185,16 +185,16 @@ def evaluate(
     stride: int | None,
     device: str,
     level: float,
-    of_task: Mapping[str, Any],
-    perplexity: bool,
     reading: Mapping[str, Any],
     language: str,
     as_json: bool,
+    of_task: Mapping[str, Any] | None = None,
+    perplexity: bool = False,
 ) -> None:
     """`assay eval`. `reading` are the fields of `ReadOptions`, `of_task` those of `judging.Asked` for a model of a
     task."""
     if not perplexity and any((folder / "task.json").is_file() for folder in (model, model / "model")):
-        asked = {"sources": sources, "device": device, "level": level, **of_task}
+        asked = {"sources": sources, "device": device, "level": level, **(of_task or {"answers": None})}
         asked |= {"on_error": reading["on_error"]} if "on_error" in reading else {}
         _evaluate_task(model, asked, language, as_json=as_json)
         return

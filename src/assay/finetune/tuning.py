@@ -28,15 +28,18 @@ from assay.finetune.data import Examples
 from assay.finetune.request import MODEL, RESULT, Request, Work, opened
 from assay.metrics.paired import compare
 from assay.metrics.scores import Measure, bootstrap, value_of
-from assay.models.heads import Headed
+from assay.models.build import Neural
+from assay.models.heads import Headed, HeadedConfig
 from assay.models.interop.directory import write_directory
 from assay.pretrain import shape
 from assay.store import fingerprint, staged, write_atomic, write_json_atomic
-from assay.tasks.asking import Answers, HeldExamples, answered
-from assay.tasks.feed import ItemFeed
+from assay.tasks.asking import Answers, HeldExamples, HeldTexts, answered, written
+from assay.tasks.feed import ItemFeed, packed
 from assay.tasks.opened import TASK, task_json
 from assay.tasks.protocol import Answer, Example, HeadTask, Item, made, spelled
+from assay.tasks.writing import WritingTask
 from assay.train.energy import measurable
+from assay.train.evaluate import HeldOut
 from assay.train.loop import TrainSpec
 from assay.train.process import denormals_are_zero, keep_freed_memory
 from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
@@ -60,8 +63,7 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
     """
     device = device_of(request.recipe.train.device, "train.device")
     task = made(request.task, request.recipe.task)
-    if not isinstance(task, HeadTask):
-        raise InputError(f"{task.name} is no task of a head", where="assay finetune")
+    assert isinstance(task, HeadTask | WritingTask)
     with denormals_are_zero(), opened(request, quiet=quiet) as work:
         keep_freed_memory()
         done = work.space.path(RESULT)
@@ -71,10 +73,13 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         return _Tuning(work, task, device).run()
 
 
+Doable = HeadTask | WritingTask
+
+
 @dataclass(frozen=True)
 class _Prepared:
     examples: Examples
-    task: HeadTask
+    task: Doable
     body: body.Made
     items: dict[str, list[Item]]
     plan: RunPlan
@@ -82,7 +87,7 @@ class _Prepared:
 
 
 class _Tuning:
-    def __init__(self, work: Work, task: HeadTask, device: str) -> None:
+    def __init__(self, work: Work, task: Doable, device: str) -> None:
         self.work, self.recipe, self.space, self.progress = work, work.recipe, work.space, work.progress
         self.asked, self.device = task, device
 
@@ -94,7 +99,6 @@ class _Tuning:
             p.plan, self._keeping(p.plan.steps), p.data, self.space.root, self.progress, Alone(self.device),
             p.body.initial,
         ).walk()  # fmt: skip
-        assert isinstance(outcome.model, Headed)
         judged = self._judged(p, outcome.model.to(self.device))
         answer = self._answer(p, outcome, judged)
         self._write(p, outcome, judged, answer)
@@ -104,9 +108,11 @@ class _Tuning:
         self.progress.stage("examples")
         examples = data.examples(self.asked, self.recipe.data, self.recipe.train.seed)
         task = examples.task
-        assert isinstance(task, HeadTask)
+        assert isinstance(task, HeadTask | WritingTask)
         train = examples.parts["train"]
-        made = body.made(self.recipe, task.head, (text for example in train for text in spelled(example)))
+        texts = [text for example in train for text in spelled(example)]
+        texts += [example.wanted for example in train] if isinstance(task, WritingTask) else []
+        made = body.made(self.recipe, task.head if isinstance(task, HeadTask) else None, texts)
         items = {name: list(task.items(own, made.coder)) for name, own in examples.parts.items()}
         self._tell(examples, made, items)
         feed = self._feed(train, items["train"], made)
@@ -121,7 +127,11 @@ class _Tuning:
         plan = RunPlan(
             spec, self._schedule(steps), steps, every, self.recipe.keep.patience, self.recipe.train.average
         )  # fmt: skip
-        held_out = {"eval": HeldExamples(task, examples.parts["dev"], items["dev"])}
+        held_out: dict[str, HeldOut] = {
+            "eval": HeldExamples(task, examples.parts["dev"], items["dev"])
+            if isinstance(task, HeadTask)
+            else HeldTexts(examples.parts["dev"], items["dev"])
+        }
         read = fingerprint({"examples": examples.fingerprint, "tokenizer": fingerprint(made.coder.encoder.content)})
         self.space.settle(examples=examples.fingerprint)
         write = partial(self._write_model, task, made, None)
@@ -136,6 +146,13 @@ class _Tuning:
         return shape.schedule(body.as_pretraining(self.recipe), steps)
 
     def _feed(self, train: Sequence[Example], items: list[Item], made: body.Made) -> ItemFeed:
+        seed = self.recipe.train.seed
+        if isinstance(self.asked, WritingTask):
+            if self.recipe.tune.pack and made.coder.start is None:
+                items = packed(items, made.coder.most, seed)
+            where = [train[item.example].where for item in items]
+            return ItemFeed(items, self.recipe.train.batch_rows, seed, where, causal=True)
+        assert isinstance(made.config, HeadedConfig)
         kinds = bool(getattr(made.config.body, "token_types", 0))
         where = [train[item.example].where for item in items]
         together = self.asked.together
@@ -176,13 +193,18 @@ class _Tuning:
 
     # What is left
 
-    def _judged(self, p: _Prepared, model: Headed) -> dict[str, tuple[list[Example], Answers]]:
+    def _judged(self, p: _Prepared, model: Neural) -> dict[str, tuple[list[Example], Answers]]:
         """Answers to all examples of dev and test."""
         found: dict[str, tuple[list[Example], Answers]] = {}
         for name in ("dev", "test"):
             if name in p.examples.parts:
-                own = p.examples.parts[name]
-                found[name] = (own, answered(p.task, model, own, p.items[name]))
+                own, items = p.examples.parts[name], p.items[name]
+                self.progress.stage("answer", len(own))
+                if isinstance(p.task, HeadTask):
+                    assert isinstance(model, Headed)
+                    found[name] = (own, answered(p.task, model, own, items))
+                else:
+                    found[name] = (own, written(p.task, model, p.body.coder, own, items))
         return found
 
     def _answer(
@@ -245,7 +267,7 @@ class _Tuning:
         return told
 
     def _told(
-        self, task: HeadTask, examples: list[Example], found: list[Answer], nll: float = 0.0, n: int = 0
+        self, task: Doable, examples: list[Example], found: list[Answer], nll: float = 0.0, n: int = 0
     ) -> dict[str, Any]:
         pairs = [(e, a) for e, a in zip(examples, found, strict=True) if e.wanted is not None]
         if not pairs:
@@ -267,7 +289,7 @@ class _Tuning:
             self._write_model(p.task, p.body, card.finished(self.work.request, answer), folder, outcome.model)
         write_json_atomic(self.space.path(RESULT), answer)
 
-    def _write_model(self, task: HeadTask, made: body.Made, text: str | None, folder: Path, model: nn.Module) -> None:
+    def _write_model(self, task: Doable, made: body.Made, text: str | None, folder: Path, model: nn.Module) -> None:
         write_directory(
             folder, model, made.coder.encoder.content, card=text or card.unfinished(self.work.request.title),
             special=made.special,

@@ -67,6 +67,7 @@ class TuneRecipe(Section):
     lora_alpha: float = Field(16.0, gt=0, description="adapters are multiplied by this over their rank")
     lora_targets: tuple[str, ...] = Field(("*",), description="patterns of the names of layers that get adapters")
     dora: bool = Field(False, description="adapters turn rows, whose lengths are learned apart")
+    pack: bool = Field(False, description="tasks of writing: several examples in a row, which do not see each other")
     rate: float | None = Field(
         None, gt=0, le=1, description="one peak learning rate for all; by the model if not given"
     )

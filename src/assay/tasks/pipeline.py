@@ -22,7 +22,8 @@ NAMES = {
     "sentiment": "classification", "text-classification": "classification", "sentence-pairs": "classification",
     "relations": "classification", "entailment": "classification", "scoring": "regression", "similarity": "regression",
     "ner": "tagging", "token-classification": "tagging", "pos": "tagging", "chunking": "tagging",
-    "segmentation": "tagging", "qa": "extraction", "question-answering": "extraction",
+    "segmentation": "tagging", "text-generation": "completion", "generation": "completion", "chat": "instruction",
+    "dialogue": "instruction", "summary": "summarization", "qa": "extraction", "question-answering": "extraction",
 }  # fmt: skip
 """What people call tasks: other names of them."""
 Asked = str | Mapping[str, Any]
