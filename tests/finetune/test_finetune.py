@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,43 @@ def test_models_of_every_kind_learn_tasks(
     assert "bootstrap" in found["signature"]
     lines = (tmp_path / "run" / "answers.test.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == answer["n"] == 60
+
+
+def _reversed(n: int, seed: int) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    made = []
+    for _ in range(n):
+        words = rng.choices(["red", "blue", "山", "水", "two"], k=rng.randint(1, 2))
+        made.append({"source": " ".join(words), "target": " ".join(reversed(words))})
+    return made
+
+
+@pytest.mark.parametrize("model", ["transformer", "standard"])
+def test_models_learn_to_write(tmp_path: Path, model: str) -> None:
+    for part, n in {"train": 200, "dev": 20, "test": 20}.items():
+        write(tmp_path / f"d.{part}.jsonl", _reversed(n, n))
+    answer = finetune("translation", [str(tmp_path / "d")], tmp_path / "run", "model.width=48", "budget.epochs=24",
+                      "task.new=8", model=model)  # fmt: skip
+    assert answer["metrics"]["chrf"]["value"] > 60
+    assert answer["floor"]["test"]["metrics"]["chrf"]["value"] < answer["metrics"]["chrf"]["value"]
+    ask = assay.pipeline("translation", model=tmp_path / "run")
+    assert isinstance(ask({"source": "red 山"})["text"], str)
+    found = evaluated(tmp_path / "run", tmp_path / "d.test.jsonl")
+    assert found["metrics"]["chrf"] == answer["metrics"]["chrf"]
+
+
+def test_a_model_learns_what_is_preferred_and_still_writes(tmp_path: Path) -> None:
+    for part, n in {"train": 60, "dev": 16, "test": 16}.items():
+        rows = [{"prompt": f"say {i} 说", "chosen": "yes 好", "rejected": "no 不"} for i in range(n)]
+        write(tmp_path / f"p.{part}.jsonl", rows)
+        write(tmp_path / f"c.{part}.jsonl", [{"instruction": r["prompt"], "output": r["rejected"]} for r in rows])
+    finetune("instruction", [str(tmp_path / "c")], tmp_path / "first", "budget.epochs=3", "train.row_tokens=64",
+             "task.new=8", model="standard")  # fmt: skip
+    answer = finetune("preference", [str(tmp_path / "p")], tmp_path / "then", "budget.epochs=3", "train.row_tokens=64",
+                      "tune.rate=0.003", model=str(tmp_path / "first" / "model"))  # fmt: skip
+    assert answer["metrics"]["accuracy"]["value"] == 1.0
+    assert answer["metrics"]["margin"]["value"] > 0
+    assert "text" in assay.pipeline("chat", model=tmp_path / "then")("say 3 说")
 
 
 def test_the_score_does_not_depend_on_how_many_are_asked_at_a_time(sentiment: Path, data: Path) -> None:

@@ -70,7 +70,9 @@ def made(recipe: FinetuneRecipe, head: HeadConfig | None, texts: Iterable[str]) 
     encoder = _tokenizer(recipe, texts)
     found, parameters = _given(recipe, encoder) if m.path is not None else (_new(recipe, encoder), None)
     where = m.path or m.preset
-    config = _writer(found, where) if head is None else HeadedConfig(_body_of(found, where), _head(m, head, found))
+    config = (
+        _writer(found, where) if head is None else HeadedConfig(_body_for(head, found, where), _head(m, head, found))
+    )
     if head is not None and head.kind in ("tags", "span") and isinstance(found, ConvolutionConfig):
         raise InputError(
             "textcnn reads a whole text, and this task asks about its tokens", where="model.preset",
@@ -172,6 +174,20 @@ def _writer(config: AnyConfig, where: str) -> ModelConfig:
         "does not write: it is no decoder, encoder-decoder or one-way recurrent model", where=where,
         remedy="give one of these, such as --model standard, lstm or transformer",
     )  # fmt: skip
+
+
+def _body_for(head: HeadConfig, config: AnyConfig, where: str) -> BodyConfig:
+    """The config of a body below a head.
+
+    Raises:
+        InputError: it cannot be one.
+    """
+    if head.kind != "preference":
+        return _body_of(config, where)
+    writes = _writer(config, where)
+    if isinstance(writes, DecoderConfig | RecurrentConfig):
+        return writes
+    raise InputError("an encoder-decoder cannot learn preferences here", where=where, remedy="give a decoder")
 
 
 def _body_of(config: AnyConfig, where: str) -> BodyConfig:

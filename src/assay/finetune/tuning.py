@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from assay import __version__
@@ -28,14 +29,15 @@ from assay.finetune.data import Examples
 from assay.finetune.request import MODEL, RESULT, Request, Work, opened
 from assay.metrics.paired import compare
 from assay.metrics.scores import Measure, bootstrap, value_of
-from assay.models.build import Neural
+from assay.models.build import Neural, build
 from assay.models.heads import Headed, HeadedConfig
 from assay.models.interop.directory import write_directory
 from assay.pretrain import shape
 from assay.store import fingerprint, staged, write_atomic, write_json_atomic
-from assay.tasks.asking import Answers, HeldExamples, HeldTexts, answered, written
+from assay.tasks.asking import Answers, HeldExamples, HeldTexts, answered, asked, written
 from assay.tasks.feed import ItemFeed, packed
 from assay.tasks.opened import TASK, task_json
+from assay.tasks.preference import Preference
 from assay.tasks.protocol import Answer, Example, HeadTask, Item, made, spelled
 from assay.tasks.writing import WritingTask
 from assay.train.energy import measurable
@@ -115,6 +117,8 @@ class _Tuning:
         made = body.made(self.recipe, task.head if isinstance(task, HeadTask) else None, texts)
         items = {name: list(task.items(own, made.coder)) for name, own in examples.parts.items()}
         self._tell(examples, made, items)
+        if isinstance(task, Preference):
+            items = self._against_reference(task, made, items)
         feed = self._feed(train, items["train"], made)
         steps = self._steps(feed)
         spec = TrainSpec(
@@ -138,6 +142,21 @@ class _Tuning:
         return _Prepared(
             examples, task, made, items, plan, RunData(feed, held_out, None, feed.rows_of, write, read)
         )  # fmt: skip
+
+    def _against_reference(
+        self, task: Preference, made: body.Made, items: dict[str, list[Item]]
+    ) -> dict[str, list[Item]]:
+        """What the model says before it is trained, beside the rows that it is trained on."""
+        model = build(made.config, torch.Generator().manual_seed(self.recipe.train.seed))
+        assert isinstance(model, Headed)
+        with torch.no_grad():
+            for name, tensor in (made.initial or {}).items():
+                model.get_parameter(name).copy_(tensor)
+        model.to(self.device)
+        return {
+            name: task.against(own, [said for said, _ in asked(model, own, together=task.together)])
+            for name, own in items.items()
+        }
 
     def _dtype(self) -> str:
         return "float32" if self.recipe.train.dtype == "auto" else self.recipe.train.dtype
@@ -290,6 +309,9 @@ class _Tuning:
         write_json_atomic(self.space.path(RESULT), answer)
 
     def _write_model(self, task: Doable, made: body.Made, text: str | None, folder: Path, model: nn.Module) -> None:
+        if isinstance(task, Preference):  # what is left is a model that writes
+            assert isinstance(model, Headed)
+            model, task = model.body, task.writer
         write_directory(
             folder, model, made.coder.encoder.content, card=text or card.unfinished(self.work.request.title),
             special=made.special,

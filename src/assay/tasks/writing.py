@@ -97,7 +97,7 @@ class WritingTask(Task):
         for own in turns:
             parts = [_with_end(next(ids), coder.end, turn.asked) for turn in own]
             flat = np.concatenate(parts) if parts else np.zeros(0, np.int64)
-            room = max(1, coder.most - 1 - self.new)
+            room = coder.most - 1 - min(self.new, coder.most // 2)
             made.append(np.append(coder.begin, flat[-room:]))
         return made
 
