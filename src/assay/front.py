@@ -156,6 +156,8 @@ def finetune(
     language: str,
     explain: bool,
     as_json: bool,
+    seeds: int = 1,
+    sweep: Sequence[str] = (),
 ) -> None:
     """`assay finetune`. `options` are keys of the recipe that have options of their own."""
     given = {key: value for key, value in options.items() if value not in (None, ())}
@@ -167,13 +169,20 @@ def finetune(
         _print_explanation(explain_recipe(loaded, origins), as_json)
         return
 
-    from assay.finetune import told, tuning
+    from assay.finetune import sweeping, told, tuning
     from assay.finetune.request import Request
     from assay.tasks.pipeline import task_named
 
+    varied = sweeping.Sweep.of(seeds, sweep)
+
     request = Request(task_named(task), loaded, out, language, ["assay", *sys.argv[1:]])
-    answer = tuning.run(request, quiet=as_json)
-    _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.tuned(answer, language)))
+    if varied.several:
+        answer = sweeping.run(request, varied, overrides, {"recipe": recipe, "options": given}, quiet=as_json)
+        lines = told.swept(answer, language)
+    else:
+        answer = tuning.run(request, quiet=as_json)
+        lines = told.tuned(answer, language)
+    _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else lines))
 
 
 def evaluate(

@@ -303,3 +303,29 @@ def test_other_names_of_fields(tmp_path: Path) -> None:
 def test_a_model_of_no_task_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no model of a task"):
         assay.pipeline("sentiment", model=tmp_path)
+
+
+def test_seeds_and_settings_are_told_together(data: Path, tmp_path: Path) -> None:
+    options = {"seeds": 2, "sweep": ["tune.rate=0.01,0.00001"]}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        front.finetune(
+            task="sentiment", data=[str(data / "reviews")], model="textcnn", out=tmp_path / "s", recipe=None,
+            overrides=[*SMALL, "budget.epochs=4"], options={}, language="en", explain=False, as_json=True, **options,
+        )  # fmt: skip
+    answer = json.loads(out.getvalue())
+    assert answer["setting"] == {"tune.rate": "0.01"}
+    good, bad = answer["settings"]
+    runs = [json.loads((Path(run) / "result.json").read_text(encoding="utf-8")) for run in good["runs"]]
+    values = [run["metrics"]["accuracy"]["value"] for run in runs]
+    assert good["metrics"]["accuracy"]["value"] == pytest.approx(sum(values) / 2)
+    assert good["metrics"]["accuracy"]["seeds"] == 2
+    low, high = good["metrics"]["accuracy"]["interval"]
+    assert low <= sum(values) / 2 <= high
+    assert bad["metrics"]["accuracy"]["value"] < good["metrics"]["accuracy"]["value"]
+    assert bad["above_floor"]["verdict"] == "worse"
+    assert bad["above_floor"]["seeds"] == [2, 2]
+    with pytest.raises(InputError, match="varies nothing"):
+        front.finetune(
+            task="sentiment", data=[], model=None, out=tmp_path, recipe=None, overrides=[], options={}, language="en",
+            explain=False, as_json=True, sweep=["tune.rate"],
+        )  # fmt: skip

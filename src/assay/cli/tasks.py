@@ -40,6 +40,10 @@ def finetune(
     epochs: Annotated[float | None, typer.Option(help="How often the examples are read.")] = None,
     rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of a new head, the order, and what is dropped.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train with so many seeds: means, with intervals over them.")] = 1,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="Train with each of several values: tune.rate=1e-4,3e-4. Repeatable.")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="YAML file.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override: key=value, e.g. task.text=sentence.")
@@ -65,7 +69,7 @@ def finetune(
         task=task, data=data or [], model=model, out=out, recipe=recipe, overrides=set_ or [],
         options={"data.dev": tuple(dev or ()), "data.test": tuple(test or ()), "budget.epochs": epochs,
                  "tune.rate": rate, "train.seed": seed},
-        language=lang, explain=explain, as_json=json_,
+        language=lang, explain=explain, as_json=json_, seeds=seeds, sweep=sweep or [],
     )  # fmt: skip
 
 

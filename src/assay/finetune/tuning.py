@@ -5,7 +5,7 @@ model       given or new; its tokenizer
 run         see `train.run`: dev decides which weights are kept
 answers     of dev and test, with scores and their intervals; the linear floor beside them
 OUT/model   weights, tokenizer, task.json and card
-OUT/answers.dev.jsonl, answers.test.jsonl, result.json
+OUT/answers.dev.jsonl, answers.test.jsonl, floor.*.jsonl, result.json
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from assay.train.world import Alone, device_of
 EPOCHS = 3  # where the recipe says nothing: with a model that was given (Devlin et al. 2019)
 EPOCHS_ANEW = 20  # with one that begins anew
 LOGS = 100
+FLOOR = "floor.{part}.jsonl"  # its answers
 
 
 def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
@@ -282,6 +283,7 @@ class _Tuning:
             told[name] = self._told(p.task, own, floor)
             mine, theirs = (p.task.measure(own, some) for some in ([found.answers[i] for i in known], floor))
             apart = compare(mine, theirs, groups=answers.groups_of(own))[p.task.best] if _alike(mine, theirs) else None
+            write_atomic(self.space.path(FLOOR.format(part=name)), answers.written(p.task, own, floor))
             told[name]["above"] = None if apart is None else asdict(apart)
         return told
 
