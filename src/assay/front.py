@@ -249,8 +249,11 @@ def _evaluate_task(model: Path, given: dict[str, Any], language: str, *, as_json
     """`assay eval` of a model of a task."""
     from assay.finetune import judging, told
     from assay.present.progress import Progress
+    from assay.tasks.pipeline import task_named
 
-    out = given.pop("answers")
+    out, task = given.pop("answers"), given.pop("task", None)
+    if task is not None:
+        task_named(task)
     if not given["sources"]:
         raise InputError("no examples are given", where="assay eval", remedy="name files of examples of its task")
     with Progress(language, quiet=as_json) as progress:
@@ -285,11 +288,22 @@ def score_answers(
 
 
 def predict(
-    *, model: Path, texts: list[str], out: Path | None, asked: Mapping[str, Any], language: str, as_json: bool
+    *,
+    model: Path,
+    task: str | None = None,
+    texts: list[str],
+    out: Path | None,
+    asked: Mapping[str, Any],
+    language: str,
+    as_json: bool,
 ) -> None:
     """`assay predict`."""
     from assay.finetune import predicting, told
     from assay.present.progress import Progress
+    from assay.tasks.pipeline import task_named
+
+    if task is not None:
+        task_named(task)
 
     with Progress(language, quiet=as_json) as progress:
         found = predicting.predict(model, texts, _asked(asked), progress)

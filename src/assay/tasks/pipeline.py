@@ -8,19 +8,21 @@ ask({"question": .., "context": ..})     what has several fields
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, overload
 
-from assay.errors import InputError
+from assay.errors import AssayError, InputError
 from assay.tasks.asking import ROWS
 from assay.tasks.opened import Opened
-from assay.tasks.protocol import Answer, Example, Task
+from assay.tasks.protocol import TASKS, Answer, Example, Task
 
 NAMES = {
     "sentiment": "classification", "text-classification": "classification", "sentence-pairs": "classification",
-    "relations": "classification", "entailment": "classification", "scoring": "regression", "similarity": "regression",
+    "relations": "relation", "entailment": "classification", "scoring": "regression", "similarity": "regression",
     "ner": "tagging", "token-classification": "tagging", "pos": "tagging", "chunking": "tagging",
     "segmentation": "tagging", "text-generation": "completion", "generation": "completion", "chat": "instruction",
     "dialogue": "instruction", "summary": "summarization", "qa": "extraction", "question-answering": "extraction",
@@ -30,8 +32,36 @@ Asked = str | Mapping[str, Any]
 
 
 def task_named(name: str) -> str:
-    """The name of a task, by one that people use."""
-    return NAMES.get(name, name)
+    """The name of a task, by one that people use, or by the Python file that defines it.
+
+    Raises:
+        InputError: there is no such file, or it registers no task.
+    """
+    return _of_file(Path(name)) if name.endswith(".py") else NAMES.get(name, name)
+
+
+def _of_file(path: Path) -> str:
+    """Run a file that somebody named; nothing else is ever run, no model directory brings code along."""
+    if not path.is_file():
+        raise InputError("there is no such file", where=path, remedy="name a Python file that registers a task")
+    before = set(TASKS)
+    spec = importlib.util.spec_from_file_location(f"assay_task_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except AssayError:
+        raise
+    except Exception as error:
+        what = f"cannot be run ({type(error).__name__}: {error})"
+        raise InputError(what, where=path, remedy="mend the file: see docs/tasks.md") from error
+    own = [name for name, kind in TASKS.items() if kind.__module__ == spec.name]
+    if len(own) != 1 or own[0] in before - {own[0]}:
+        what = f"registers {len(own)} tasks" if own else "registers no task"
+        raise InputError(what, where=path, remedy="put @register before one class: see docs/tasks.md")
+    return own[0]
 
 
 class Pipeline:
@@ -84,14 +114,15 @@ def pipeline(task: str, *, model: str | Path, device: str = "cpu", rows: int = R
     """A model of a task, to be called with texts.
 
     Args:
-        task: its name, or one that people use ("sentiment", "ner", "qa").
+        task: its name, or one that people use ("sentiment", "ner", "qa"), or the Python file of one's own.
         model: a folder that `assay finetune` wrote.
 
     Raises:
         InputError: there is no such model, or it does another task.
     """
+    name = task_named(task)  # before the model is opened, whose task it may be
     opened = Opened.load(Path(model), device)
-    if opened.task.name != task_named(task):
+    if opened.task.name != name:
         raise InputError(
             f"was trained for the task {opened.task.name}, and {task} is asked for", where=str(model),
             remedy=f"call pipeline({opened.task.name!r}, ...), or give another model",
