@@ -235,6 +235,11 @@ def test_dev_is_cut_from_train_where_there_is_none(data: Path, tmp_path: Path) -
         ([{"text": f"a {i}", "label": i % 2} for i in range(9)], ("task.colour=red",), "has no option 'colour'"),
         ([{"text": f"a {i}", "label": i % 2} for i in range(9)], ("model.crf=true",), "crf"),
         ([{"text": f"a {i}", "label": i % 2} for i in range(9)], ("budget.seconds=9",), "a time says nothing"),
+        (
+            [{"text": f"a {i}", "label": i % 2} for i in range(9)],
+            ("objective.z=0.1",),
+            "changes nothing in fine-tuning",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -33,6 +34,7 @@ from assay.models.build import Neural, build
 from assay.models.heads import Headed, HeadedConfig
 from assay.models.interop.directory import write_directory
 from assay.pretrain import shape
+from assay.recipe.finetune import FinetuneRecipe
 from assay.store import fingerprint, staged, write_atomic, write_json_atomic
 from assay.tasks.asking import Answers, HeldExamples, HeldTexts, answered, asked, written
 from assay.tasks.feed import ItemFeed, packed
@@ -40,9 +42,11 @@ from assay.tasks.opened import TASK, task_json
 from assay.tasks.preference import Preference
 from assay.tasks.protocol import Answer, Example, HeadTask, Item, made, spelled
 from assay.tasks.writing import WritingTask
+from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
 from assay.train.evaluate import HeldOut
 from assay.train.loop import TrainSpec
+from assay.train.precision import allow_tf32
 from assay.train.process import denormals_are_zero, keep_freed_memory
 from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
 from assay.train.world import Alone, device_of
@@ -65,6 +69,7 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         Stopped: Ctrl-C; a rerun goes on from there.
     """
     device = device_of(request.recipe.train.device, "train.device")
+    _refuse_idle(request.recipe)
     task = made(request.task, request.recipe.task)
     assert isinstance(task, HeadTask | WritingTask)
     with denormals_are_zero(), opened(request, quiet=quiet) as work:
@@ -93,15 +98,18 @@ class _Tuning:
     def __init__(self, work: Work, task: Doable, device: str) -> None:
         self.work, self.recipe, self.space, self.progress = work, work.recipe, work.space, work.progress
         self.asked, self.device = task, device
+        allow_tf32(self.recipe.train.tf32)
 
     def run(self) -> dict[str, Any]:
         """Train, and judge."""
         p = self._prepare()
         self.progress.stage("finetune", p.data.feed.tokens(p.plan.steps))
-        outcome = Run(
+        run = Run(
             p.plan, self._keeping(p.plan.steps), p.data, self.space.root, self.progress, Alone(self.device),
             p.body.initial,
-        ).walk()  # fmt: skip
+        )  # fmt: skip
+        with tracked(self.space.root, self.recipe.keep.emissions):
+            outcome = run.walk()
         judged = self._judged(p, outcome.model.to(self.device))
         answer = self._answer(p, outcome, judged)
         self._write(p, outcome, judged, answer)
@@ -160,7 +168,9 @@ class _Tuning:
         }
 
     def _dtype(self) -> str:
-        return "float32" if self.recipe.train.dtype == "auto" else self.recipe.train.dtype
+        if self.recipe.train.dtype != "auto":
+            return self.recipe.train.dtype
+        return "float32" if self.device == "cpu" else "bfloat16"
 
     def _schedule(self, steps: int) -> Any:
         return shape.schedule(body.as_pretraining(self.recipe), steps)
@@ -257,6 +267,7 @@ class _Tuning:
             "seconds": outcome.spent.seconds,
             "joules": outcome.spent.joules,
             "joules_measured": measurable(self.device),
+            "emissions_kg": kilograms(self.space.root),
             "assay_version": __version__,
             "fingerprint": fingerprint([identity, last["metrics"][p.task.best]["value"]]),
         }
@@ -319,6 +330,27 @@ class _Tuning:
             special=made.special,
         )  # fmt: skip
         write_json_atomic(folder / TASK, task_json(task, made.coder))
+
+
+def _refuse_idle(recipe: FinetuneRecipe) -> None:
+    """Refuse what would change nothing here.
+
+    Raises:
+        InputError: names the key.
+    """
+    plain, said = FinetuneRecipe(), recipe
+    idle = {
+        "train.carry_state": said.train.carry_state, "train.shorter": bool(said.train.shorter),
+        "train.fewer": bool(said.train.fewer), "train.parallel": said.train.parallel != plain.train.parallel,
+        "optimizer.find": said.optimizer.find, "keep.eval_tokens": said.keep.eval_tokens is not None,
+        "objective.kind": said.objective.kind != plain.objective.kind, "objective.z": said.objective.z != 0,
+        "objective.share": said.objective.share is not None,
+    }  # fmt: skip
+    for key, holds in idle.items():
+        if holds:
+            raise InputError(f"{key} changes nothing in fine-tuning", where=key, remedy="leave it out")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("fine-tuning is the work of one process", where="torchrun", remedy="start it without torchrun")
 
 
 def _loss(found: Answers) -> tuple[float, int]:
