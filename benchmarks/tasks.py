@@ -261,8 +261,8 @@ def _pretrained(language: str, given: argparse.Namespace) -> Path:
         options = [word for option in (*ENCODER, *_tokenizer(language)) for word in ("--set", option)]
         recipe = Path(__file__).parents[1] / "recipes" / "train" / "bert.yaml"
         subprocess.run(
-            [sys.executable, "-m", "assay", "train", str(recipe), str(given.data / f"mix-{language}"), "--out", str(out),
-             "--budget", PRETRAINING, *options], check=True, stdout=sys.stderr,
+            [sys.executable, "-m", "assay", "train", str(recipe), str(given.data / f"mix-{language}"),
+             "--out", str(out), "--budget", PRETRAINING, *options], check=True, stdout=sys.stderr,
         )  # fmt: skip
     return out / "model"
 

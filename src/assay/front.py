@@ -109,6 +109,21 @@ def average(models: list[Path], out: Path, language: str, *, as_json: bool) -> N
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else [line, str(out)]))
 
 
+def align(
+    one: Path, other: Path, pairs: Path, out: Path, *, rounds: int, both: bool, language: str, as_json: bool
+) -> None:
+    """`assay align`."""
+    from assay.present.numbers import estimate
+    from assay.present.words import say
+    from assay.pretrain.align import align
+
+    made = align(one, other, pairs, out, rounds=rounds, both=both)
+    held = made["held_out"]
+    score = "–" if held["interval"] is None else " ".join(estimate(held["value"], held["interval"]))
+    line = say("align.done", language, pairs=made["pairs"], held=held["n"], score=score)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else [line, str(out)]))
+
+
 def train(
     *,
     recipe: Path | None,

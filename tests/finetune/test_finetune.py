@@ -185,6 +185,18 @@ def test_answers_from_python_from_files_and_as_a_page(sentiment: Path, data: Pat
     assert "&lt;b&gt;lovely&lt;/b&gt; &amp; 喜欢" in page
 
 
+def test_texts_go_to_the_model_of_their_language(data: Path, tmp_path: Path) -> None:
+    for name, words in (("en", ("good film indeed", "bad film indeed")), ("zh", ("这部电影很好看", "这部电影不好看"))):
+        rows = [{"text": f"{words[i % 2]} {i}", "label": f"{name}-{i % 2}"} for i in range(60)]
+        write(tmp_path / f"{name}.jsonl", rows)
+        finetune("sentiment", [str(tmp_path / f"{name}.jsonl")], tmp_path / name, "budget.steps=2", model="textcnn")
+    ask = assay.pipeline("sentiment", model={"en": tmp_path / "en", "zh": tmp_path / "zh"})
+    found = ask(["this was a good film and a long evening", "这部电影很好看，我非常喜欢", "123"])
+    assert [one["label"][:2] for one in found] == ["en", "zh", "en"]
+    assert found[1]["language"] == "zh"
+    assert ask("这部电影很好看，我们都非常喜欢它")["label"].startswith("zh")
+
+
 def test_two_systems_are_compared_on_the_same_examples(sentiment: Path, data: Path, tmp_path: Path) -> None:
     finetune("sentiment", [str(data / "reviews")], tmp_path / "poor", "budget.steps=1", model="bert")
     found = said(front.compare_answers, a=[sentiment, tmp_path / "poor"], b=[], paired=False, level=0.95)

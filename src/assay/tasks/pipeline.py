@@ -15,6 +15,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, overload
 
+import pyarrow as pa
+
+from assay.corpus.signals import language
+from assay.corpus.text import characters as ch
 from assay.errors import AssayError, InputError
 from assay.tasks.asking import ROWS
 from assay.tasks.opened import Opened
@@ -110,16 +114,65 @@ def _fields(task: Task, one: Asked) -> Mapping[str, Any]:
     return {name: one}
 
 
-def pipeline(task: str, *, model: str | Path, device: str = "cpu", rows: int = ROWS) -> Pipeline:
-    """A model of a task, to be called with texts.
+class Routed:
+    """Several models of one task, each asked about texts of its language.
+
+    Args:
+        models: by language ("en", "zh"); texts of other languages, or of too few letters to tell, go to the first.
+    """
+
+    def __init__(self, models: Mapping[str, Pipeline]) -> None:
+        self.models = dict(models)
+
+    def __call__(self, asked: Asked | Sequence[Asked]) -> Answer | list[Answer]:
+        """As a `Pipeline` answers; every answer names the `language` of its text."""
+        one = isinstance(asked, str | Mapping)
+        texts: list[Asked] = [asked] if one else list(asked)  # type: ignore[list-item]
+        found = languages([" ".join(map(str, _strings(text))) for text in texts])
+        first = next(iter(self.models))
+        by_model: dict[str, list[int]] = {}
+        for i, code in enumerate(found):
+            by_model.setdefault(code if code in self.models else first, []).append(i)
+        answers: list[Answer] = [{} for _ in texts]
+        for name, rows in by_model.items():
+            for i, answer in zip(rows, self.models[name]([texts[i] for i in rows]), strict=True):
+                answers[i] = {**answer, "language": found[i]}
+        return answers[0] if one else answers
+
+
+def languages(texts: Sequence[str]) -> list[str]:
+    """py3langid's code of each text's language, as the corpus room finds it."""
+    points, offsets = ch.points_of(pa.array(texts, pa.large_string()))
+    found: list[str] = language.language(points, offsets).to_pylist()
+    return found
+
+
+def _strings(asked: Asked) -> list[str]:
+    if isinstance(asked, str):
+        return [asked]
+    return [value for value in asked.values() if isinstance(value, str)]
+
+
+def pipeline(
+    task: str, *, model: str | Path | Mapping[str, str | Path], device: str = "cpu", rows: int = ROWS
+) -> Pipeline | Routed:
+    """A model of a task, to be called with texts; or several by language, each asked about texts of its own.
 
     Args:
         task: its name, or one that people use ("sentiment", "ner", "qa"), or the Python file of one's own.
-        model: a folder that `assay finetune` wrote.
+        model: a folder that `assay finetune` wrote, or one for each language: {"en": ..., "zh": ...}.
 
     Raises:
         InputError: there is no such model, or it does another task.
     """
+    if isinstance(model, Mapping):
+        if not model:
+            raise InputError("no model is given", where="pipeline", remedy='give {"en": folder, "zh": folder}')
+        return Routed({key: _one(task, folder, device, rows) for key, folder in model.items()})
+    return _one(task, model, device, rows)
+
+
+def _one(task: str, model: str | Path, device: str, rows: int) -> Pipeline:
     name = task_named(task)  # before the model is opened, whose task it may be
     opened = Opened.load(Path(model), device)
     if opened.task.name != name:
