@@ -1,8 +1,9 @@
 """Downstream tasks, one file a task: rows -> examples -> items of tokens -> what a model says -> answers -> scores.
 
-Supervised data sets are read in `reading`; `baseline` is the linear floor that stands beside every result.
+Supervised data sets are read in `reading`; `baseline` is the linear floor that stands beside every result. What a
+language model does as it is (`choice`, `exact`) has prompts instead of items.
 """
 
-from assay.tasks import classification, embedding, extraction, regression, tagging
+from assay.tasks import choice, classification, embedding, exact, extraction, regression, tagging
 
-__all__ = ["classification", "embedding", "extraction", "regression", "tagging"]
+__all__ = ["choice", "classification", "embedding", "exact", "extraction", "regression", "tagging"]

@@ -56,6 +56,18 @@ class Encoded:
 
 
 @dataclass(frozen=True)
+class Written:
+    """What a model goes on with.
+
+    Attributes:
+        stopped: by one of the stops, or the end of a document; else it has as many tokens as there may be.
+    """
+
+    text: str
+    stopped: bool
+
+
+@dataclass(frozen=True)
 class LanguageModel:
     """A model that goes on with text.
 
@@ -243,7 +255,7 @@ class LanguageModel:
 
     def written(
         self, prompts: Sequence[Prompt], stop: Sequence[str], most: int, rows: int = ROWS
-    ) -> Iterator[tuple[int, str, Encoded]]:
+    ) -> Iterator[tuple[int, Written, Encoded]]:
         """(number, what the model goes on with greedily, the prompt) of each prompt, in no order.
 
         Args:
@@ -274,7 +286,7 @@ class LanguageModel:
             ):
                 text = self.encoder.decode(np.array(answer.kept, dtype=np.int64)) if answer.kept else ""
                 places = [text.find(end) for end in stop if end in text]
-                yield i, text[: min(places)] if places else text, one
+                yield i, Written(text[: min(places)] if places else text, answer.end == "stop"), one
 
 
 def model_folder(folder: Path) -> Path:

@@ -107,6 +107,26 @@ def question_of(fields: Mapping[str, Any], names: Names, where: str) -> Question
     raise row.bad(f"asks nothing that is known; its fields: {there}", "name them: --option question=FIELD, choices=...")
 
 
+def open_question_of(fields: Mapping[str, Any], names: Names, where: str) -> tuple[dict[str, Any], list[str] | None]:
+    """What a row asks that has an answer to be written, as `Question.given`; and the right answers, any of which will
+    do.
+
+    Raises:
+        InputError: it lacks a field, or has one that cannot be meant.
+    """
+    row = _Row(fields, names, where)
+    if not (row.name("question") or row.name("prompt")):
+        there = ", ".join(list(fields)[:8]) or "none"
+        raise row.bad(f"asks nothing that is known; its fields: {there}", "name them: --option question=FIELD")
+    form, text = row.asked()
+    answer = row.value("answer")
+    several = answer if isinstance(answer, list | tuple) else [answer]
+    right = [str(one).strip() for one in several if isinstance(one, str | int | float)]
+    if answer is not None and (len(right) < len(several) or not all(right)):
+        raise row.bad(f"the answer is no text: {str(answer)[:40]!r}", "write it as a string, or a list of strings")
+    return Question(form, text, (), None, row.passage, row.subject).given, right or None
+
+
 def _free(row: _Row) -> Question:
     """A question without a list of choices: they stand within its text, or one thing is to follow."""
     form, text = row.asked()
