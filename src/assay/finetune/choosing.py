@@ -189,10 +189,10 @@ def _told(task: Prompted, model: LanguageModel, encoded: list[Encoded], prompts:
         "shots": task.shots, "seed": task.seed, "dev": task.dev or None, "window": model.room,
         "first": prompts[0].text, "tokens": sum(len(one.prompt) for one in encoded),
         "shots_cut": sum(one.shots_cut > 0 for one in encoded), "cut": sum(one.cut > 0 for one in encoded),
-        "apart": sum(one.apart for one in encoded),
+        "long": sum(one.long for one in encoded), "apart": sum(one.apart for one in encoded),
     }  # fmt: skip
 
 
 def _notices(encoded: list[Encoded]) -> list[Both]:
-    counts = {"shots_cut": sum(one.shots_cut > 0 for one in encoded), "cut": sum(one.cut > 0 for one in encoded)}
+    counts = {name: sum(getattr(one, name) > 0 for one in encoded) for name in ("shots_cut", "cut", "long")}
     return [both(f"choice.{name}", n=n, of=len(encoded)) for name, n in counts.items() if n]

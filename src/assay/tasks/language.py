@@ -9,7 +9,8 @@ continuation's are what stands behind as many as the prompt alone has. Where a t
 that rule would score another text, or none; then the continuations of this prompt are all encoded by themselves, and
 that is counted. The id that begins a document in training stands before every prompt.
 
-**What is too long** loses whole shots, the farthest first, then tokens at the left; both are counted.
+**What is too long** loses whole shots, the farthest first, then tokens at the left; both are counted. A continuation
+that alone is longer than the window is read in windows that overlap by half, as `assay eval` reads a text.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Encoded:
 
     Attributes:
         shots_cut: shots that were left out; cut: tokens that were cut off at the left.
+        long: a continuation is longer than the window.
         apart: the continuations were encoded by themselves.
     """
 
@@ -52,6 +54,7 @@ class Encoded:
     continuations: tuple[Ids, ...]
     shots_cut: int = 0
     cut: int = 0
+    long: bool = False
     apart: bool = False
 
 
@@ -208,18 +211,20 @@ class LanguageModel:
     def _cut(self, one: Encoded, where: str) -> Encoded:
         """Without what is too much at the left; what begins a document stays."""
         longest = max(map(len, one.continuations))
-        too_long = self.is_translator and self.positions is not None and longest > self.positions
-        if self._fits(one) and not too_long:
+        if self.is_translator and self.positions is not None and longest > self.positions:
+            what = f"a choice of {longest} tokens, and the model has {self.positions} positions"
+            raise InputError(what, where=where, remedy="take the row out, or skip such rows with --on-error skip")
+        if self._fits(one):
             return one
         assert self.room is not None
         most = self.room - self._behind(one)
-        if most < 1 or too_long:
-            remedy = "take the row out, skip such rows with --on-error skip, or use a model with more positions"
-            what = f"a choice of {longest} tokens, and the model sees {self.room} at once"
-            raise InputError(what, where=where, remedy=remedy)
+        long = most < 1
+        if long:
+            most = max(1, self.room // 2)
         first = one.prompt[:1] if self.begin is not None else ()
         kept = (*first, *one.prompt[len(one.prompt) - (most - len(first)) :]) if most > len(first) else first
-        return replace(one, prompt=kept, cut=len(one.prompt) - len(kept))
+        kept = kept if len(one.prompt) > most else one.prompt
+        return replace(one, prompt=kept, cut=len(one.prompt) - len(kept), long=long)
 
     def scored(
         self,
@@ -236,20 +241,41 @@ class LanguageModel:
             greedy: `most_likely` is asked for; else that of an n-gram model is False.
             tell: is told how many items are done since it was last told.
         """
-        order = sorted(range(len(items)), key=lambda i: (-len(items[i].prompt), -max(map(len, items[i].continuations))))
-        found: dict[int, list[Likelihood]] = {}
+        counted = isinstance(self.model, KneserNey) and not greedy  # without windows
+        long = [i for i, one in enumerate(items) if one.long and not counted]
+        found = {i: self._by_windows(items[i], rows) for i in long}
+        tell(len(long))
+        order = [i for i in range(len(items)) if i not in found]
+        order.sort(key=lambda i: (-len(items[i].prompt), -max(map(len, items[i].continuations))))
         for at in range(0, len(order), AT_ONCE):
             some = order[at : at + AT_ONCE]
             different = [list(dict.fromkeys(items[i].continuations)) for i in some]
-            if isinstance(self.model, KneserNey) and not greedy:
-                scores = _counted(self.model, [items[i].prompt for i in some], different)
+            prompts = [items[i].prompt for i in some]
+            if counted:
+                scores = _counted(self.model, prompts, different)
             else:
-                scores = likelihoods(self.model, [items[i].prompt for i in some], different, rows=rows)
+                scores = likelihoods(self.model, prompts, different, rows=rows)
             for i, texts, own in zip(some, different, scores, strict=True):
                 by_text = dict(zip(texts, own, strict=True))
                 found[i] = [by_text[text] for text in items[i].continuations]
             tell(len(some))
         return [found[i] for i in range(len(items))]
+
+    def _by_windows(self, one: Encoded, rows: int) -> list[Likelihood]:
+        """Likelihoods of continuations of any length, in windows that overlap by half."""
+        found = []
+        for ids in one.continuations:
+            contexts, pieces, at = [one.prompt], [], 0
+            while at < len(ids):
+                if at:
+                    contexts.append((one.prompt + ids[:at])[-max(1, (self.room or 0) // 2) :])
+                room = len(ids) if self.room is None else self.room + 1 - len(contexts[-1])
+                pieces.append(ids[at : at + room])
+                at += room
+            parts = [own for (own,) in likelihoods(self.model, contexts, [[p] for p in pieces], rows=rows)]
+            by_token = tuple(score for part in parts for score in part.by_token)
+            found.append(Likelihood(by_token, all(part.most_likely for part in parts)))
+        return found
 
     # What it goes on with
 
