@@ -26,7 +26,7 @@ from assay.metrics.scores import F64, Additive, Kind, Measure, Values, same_leng
 from assay.tasks.language import Encoded
 from assay.tasks.prompting import Prompted
 from assay.tasks.protocol import Answer, Example, register
-from assay.tasks.questions import number_of
+from assay.tasks.questions import LETTERS, number_of
 
 NORMS = ("acc", "acc_norm", "acc_bytes", "acc_tokens")
 
@@ -110,7 +110,8 @@ def _told(example: Example, answer: Mapping[str, Any]) -> int:
     """The choice that an answer of somebody else's program names."""
     said = answer["answer"] if "answer" in answer and "choice" not in answer else answer["choice"]
     try:
-        return number_of(said, example.given["choices"])
+        choices = example.given["choices"]
+        return number_of(said, choices, list(LETTERS[: len(choices)]) if example.given["lettered"] else None)
     except ValueError as error:
         remedy = "give an index from 0, a letter, or the text of a choice"
         raise InputError(str(error), where=f"the answer to {example.where}", remedy=remedy) from None

@@ -245,6 +245,8 @@ class _Row:
         if len(choices) > len(LETTERS):
             raise self.bad(f"has {len(choices)} choices", f"give {len(LETTERS)} at most")
         answer = self.value("answer")
+        if lettered and labels is None:
+            labels = list(LETTERS[: len(choices)])
         right = None if answer is None else self.number(answer, choices, labels)
         return Question(form, text, tuple(choices), right, self.passage, self.subject, lettered)
 
