@@ -344,10 +344,10 @@ def test_answers_of_other_programs_are_scored_by_index_letter_or_text() -> None:
 
 def test_answers_are_written_greedily_up_to_a_stop(tmp_path: Path) -> None:
     language = LanguageModel.load(model(tmp_path / "ngram", "ngram"))
-    asked = [plain("The following are multiple"), plain("以下是关于农学的单项选择")]
-    found = {i: answer for i, answer, _ in language.written(asked, (" (", "，"), 12)}
+    asked = [plain("The following are multiple"), plain("以下是关于农学的单项选择题")]
+    found = {i: answer for i, answer, _ in language.written(asked, (" (", "。"), 12)}
     assert (found[0].text, found[0].stopped) == (" choice questions", True)
-    assert (found[1].text, found[1].stopped) == ("题", True)
+    assert (found[1].text, found[1].stopped) == ("，请直接给出正确答案的选项", True)
     cut = {i: answer for i, answer, _ in language.written(asked[:1], (), 3)}
     assert (cut[0].text, cut[0].stopped) == (" choice questions (", False)
 
