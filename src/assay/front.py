@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from assay import __version__
@@ -185,8 +186,8 @@ def evaluate(
     stride: int | None,
     device: str,
     level: float,
-    of_task: Mapping[str, Any],
-    perplexity: bool,
+    of_task: Mapping[str, Any] = MappingProxyType({}),
+    perplexity: bool = False,
     reading: Mapping[str, Any],
     language: str,
     as_json: bool,
