@@ -216,11 +216,20 @@ def evaluate(
     perplexity: bool = False,
 ) -> None:
     """`assay eval`. `reading` are the fields of `ReadOptions`, `of_task` those of `judging.Asked` for a model of a
-    task."""
-    if not perplexity and any((folder / "task.json").is_file() for folder in (model, model / "model")):
-        asked = {"sources": sources, "device": device, "level": level, **(of_task or {"answers": None})}
-        asked |= {"on_error": reading["on_error"]} if "on_error" in reading else {}
-        _evaluate_task(model, asked, language, as_json=as_json)
+    task; with a `task` those of a language model that does it as it is."""
+    of_task = dict(of_task or {"answers": None})
+    named = {name: of_task.pop(name, None) for name in ("task", "options", "train_corpus")}
+    asked = {"sources": sources, "device": device, "level": level, **of_task}
+    asked |= {"on_error": reading["on_error"]} if "on_error" in reading else {}
+    tuned = any((folder / "task.json").is_file() for folder in (model, model / "model"))
+    if named["task"] is not None and not tuned and not perplexity:
+        _evaluate_prompted(model, named, asked, window, language, as_json=as_json)
+        return
+    if named["options"] or named["train_corpus"]:
+        what = "--option and --train-corpus are of a task that a language model does"
+        raise InputError(what, where="assay eval", remedy="name it, with --task choice")
+    if tuned and not perplexity:
+        _evaluate_task(model, {**asked, "task": named["task"]}, language, as_json=as_json)
         return
     if bool(sources) == bool(words):
         what = "both text and word tests are given" if words else "neither text nor a word test is given"
@@ -276,6 +285,39 @@ def _evaluate_task(model: Path, given: dict[str, Any], language: str, *, as_json
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.judged(found, language)))
 
 
+def _evaluate_prompted(
+    model: Path, named: Mapping[str, Any], given: dict[str, Any], window: int | None, language: str, *, as_json: bool
+) -> None:
+    """`assay eval --task`: of a language model."""
+    from assay.finetune import choosing, told
+    from assay.present.progress import Progress
+    from assay.tasks.pipeline import task_named
+
+    out = given.pop("answers")
+    if not given["sources"]:
+        raise InputError("no examples are given", where="assay eval", remedy="name files of examples")
+    options = _options(named["options"] or [])
+    request = choosing.Request(
+        model, task_named(named["task"]), options, _asked(given), window, tuple(named["train_corpus"] or ()), out
+    )
+    with Progress(language, quiet=as_json) as progress:
+        found = choosing.evaluate(request, progress)
+    _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.chosen(found, language)))
+
+
+def _options(typed: Sequence[str]) -> dict[str, Any]:
+    """Options of a task, `a=b` with b as YAML has it; a text that YAML takes for something else is quoted."""
+    import yaml
+
+    found = {}
+    for name, value in _pairs(typed, "--option").items():
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            found[name] = value
+    return found
+
+
 def compare_answers(*, a: list[Path], b: list[Path], paired: bool, level: float, language: str, as_json: bool) -> None:
     """`assay eval compare`."""
     from assay.finetune import judging, told
@@ -292,13 +334,10 @@ def score_answers(
     *, task: str, options: list[str], answers: Path, asked: Mapping[str, Any], language: str, as_json: bool
 ) -> None:
     """`assay eval score`."""
-    import yaml
-
     from assay.finetune import judging, told
     from assay.tasks.pipeline import task_named
 
-    given = {name: yaml.safe_load(value) for name, value in _pairs(options, "--option").items()}
-    found = judging.score(task_named(task), given, answers, _asked(asked))
+    found = judging.score(task_named(task), _options(options), answers, _asked(asked))
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.judged(found, language)))
 
 

@@ -103,3 +103,13 @@ def test_bad_input_is_told(more: dict[str, Any], said: str) -> None:
 def test_nothing_to_choose_from_is_nothing() -> None:
     assert likelihoods(neural("gpt2"), [[1], [2]], [[], [[3]]])[0] == []
     assert likelihoods(neural("gpt2"), [], []) == []
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_prompts_that_each_fit_are_not_padded_beyond_the_positions_together(name: str) -> None:
+    """A long prompt with a short continuation, beside a short one with a long continuation, of 48 positions."""
+    model, rng = neural(name), np.random.default_rng(0)
+    prompts = [rng.integers(1, V, n).tolist() for n in (46, 3, 25)]
+    texts = [[rng.integers(1, V, n).tolist()] for n in (3, 45, 20)]
+    for prompt, own, (found,) in zip(prompts, texts, likelihoods(model, prompts, texts), strict=True):
+        assert found.total == pytest.approx(likelihoods(model, [prompt], [own])[0][0].total, abs=1e-4)

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from assay.cli.options import NOTHING, PLAIN, SOURCES, Answer, Debug, Json, Lang, Reading, reads
-from assay.cli.tasks import Field, Format, OptionOfTask, Rows, TaskFile
+from assay.cli.tasks import Field, Format, OptionOfTask, Rows
 
 
 class _ModelFirst(TyperGroup):
@@ -47,7 +47,18 @@ def evaluate(
     answers: Annotated[
         Path | None, typer.Option(help="Of a task: write the answers to this file, to be scored and compared.")
     ] = None,
-    task: TaskFile = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="What a language model is asked as it is: choice (by likelihood) or exact (written answers); or the"
+            " Python file of a task of one's own."
+        ),
+    ] = None,
+    option: OptionOfTask = None,
+    train_corpus: Annotated[
+        list[str] | None,
+        typer.Option(help="With --task: what the model was trained on, to look for the items; default: its run's."),
+    ] = None,
     format_: Format = None,
     field: Field = None,
     rows: Rows = 32,
@@ -64,14 +75,16 @@ def evaluate(
     Examples:
       assay eval gpt/model my-texts/ --perplexity
       assay eval sentiment/model reviews.test.jsonl --answers answers.jsonl
+      assay eval gpt/model cmmlu.test.jsonl --task choice --option shots=5 --option dev=cmmlu.dev.jsonl
       assay eval vectors/model --words wordsim353.tsv --words analogies.txt
     """
     from assay import front
 
     front.evaluate(
         model=model, sources=sources or [], words=words or [], window=window, stride=stride, device=device, level=level,
-        of_task={"answers": answers, "format": format_, "fields": field or [], "rows": rows, "task": task},
-        perplexity=perplexity, reading=reading, **answer,
+        of_task={"answers": answers, "format": format_, "fields": field or [], "rows": rows, "task": task,
+                 "options": option or [], "train_corpus": train_corpus or []}, perplexity=perplexity,
+        reading=reading, **answer,
     )  # fmt: skip
 
 

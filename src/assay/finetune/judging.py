@@ -100,7 +100,7 @@ def evaluate(model: Path, asked: Asked, progress: Progress, out: Path | None = N
     body = _scored(opened.task, right, found, asked.level)
     return {
         "task": opened.task.name, "model": str(model), **body, "left_out": left_out,
-        "shown": list(opened.task.shown), "rows": rows.fingerprint, **_signed(body, rows.fingerprint, str(model)),
+        "shown": list(opened.task.shown), "rows": rows.fingerprint, **signed(body, rows.fingerprint, str(model)),
     }  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def score(task: str, options: dict[str, Any], file: Path, asked: Asked) -> dict[
     body = _scored(learned, right, given, asked.level)
     return {
         "task": task, "model": str(file), **body, "left_out": left_out, "shown": list(asked_task.shown),
-        **_signed(body, rows.fingerprint, file_digest(file)),
+        **signed(body, rows.fingerprint, file_digest(file)),
     }  # fmt: skip
 
 
@@ -142,15 +142,20 @@ def _scored(task: Task, examples: list[Example], found: Sequence[Answer], level:
         measure = task.measure(examples, list(found))
     except KeyError as error:
         raise _lacking(error, task.name) from error
-    groups = answers.groups_of(examples)
-    return {"n": len(examples), "metrics": answers.as_json(bootstrap(measure, level=level, groups=groups))}
+    return {"n": len(examples), "metrics": scored(measure, examples, level)}
+
+
+def scored(measure: Measure, examples: Sequence[Example], level: float) -> dict[str, Any]:
+    """The values of a measure of examples with their intervals, as `--json` has them."""
+    return answers.as_json(bootstrap(measure, level=level, groups=answers.groups_of(examples)))
 
 
 def _lacking(error: KeyError, task: str) -> InputError:
     return InputError(f"an answer lacks {error}", where=f"task {task}", remedy="write answers as `assay predict` does")
 
 
-def _signed(body: dict[str, Any], *parts: str) -> dict[str, Any]:
+def signed(body: dict[str, Any], *parts: str) -> dict[str, Any]:
+    """What ends every answer: the version, and a fingerprint of what was found and what it is of."""
     return {"assay_version": __version__, "fingerprint": fingerprint([body, *parts])}
 
 
@@ -195,7 +200,7 @@ def compared(a: Sequence[Path], b: Sequence[Path], *, level: float, paired: bool
     body = {name: _compared(own) for name, own in (found | family).items()}
     return {
         "task": one.task.name, "a": one.name, "b": other.name, "n": len(one.examples), "shown": shown,
-        "comparisons": body, **_signed({"n": len(one.examples), "metrics": body}, one.name, other.name),
+        "comparisons": body, **signed({"n": len(one.examples), "metrics": body}, one.name, other.name),
     }  # fmt: skip
 
 

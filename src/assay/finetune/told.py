@@ -63,6 +63,20 @@ def judged(answer: Mapping[str, Any], language: str) -> list[str]:
     return table({"shown": answer["shown"], "evaluations": {answer["task"]: answer}}, language)
 
 
+def chosen(answer: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of `assay eval --task`: scores of all items, and of those that training text has and has not."""
+    parts = {answer["task"]: answer}
+    checked = answer["contamination"]
+    if checked["checked"] and checked["contaminated"]:
+        parts |= {say(f"choice.{name}", language): checked[name] for name in ("clean", "dirty") if name in checked}
+    facts = []
+    if answer["chance"] is not None:
+        facts.append(say("choice.chance", language, value=f"{answer['chance']:.4g}"))
+    if checked["checked"] and not checked["contaminated"]:
+        facts.append(say("choice.none_found", language, n=checked["looked_for"], documents=checked["documents"]))
+    return [*table({"shown": answer["shown"], "evaluations": parts}, language), *facts]
+
+
 def compared(answer: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `assay eval compare`: a - b, score by score."""
     head = [say(f"tuned.{key}", language) for key in ("metric", "a", "b", "difference", "p", "least", "verdict")]

@@ -98,7 +98,7 @@ def likelihoods(
         for i, own in enumerate(continuations)
     ]
     found: dict[tuple[int, int], Likelihood] = {}
-    for places in _groups(asked, given, rows):
+    for places in _groups(of, asked, given, rows):
         writing = of.begin([asked[i] for i in places])
         items = [(b, i, j) for b, i in enumerate(places) for j in range(len(given[i]))]
         for at in range(0, len(items), rows):
@@ -128,15 +128,20 @@ def _checked(of: Stepper, prompt: list[int], ids: Ids, where: str) -> list[int]:
     return found
 
 
-def _groups(prompts: list[list[int]], given: list[list[list[int]]], rows: int) -> Iterator[list[int]]:
-    """Places of prompts that are read together: alike in length, with at most `rows` continuations in all, or one."""
+def _groups(of: Stepper, prompts: list[list[int]], given: list[list[list[int]]], rows: int) -> Iterator[list[int]]:
+    """Places of prompts that are read together: alike in length, with at most `rows` continuations in all, or one.
+
+    Rows of a group are as long as its longest prompt with its longest continuation, for which there has to be room.
+    """
     group: list[int] = []
-    size = 0
+    size = longest = 0
     for i in sorted((i for i in range(len(prompts)) if given[i]), key=lambda i: -len(prompts[i])):
-        if group and size + len(given[i]) > rows:
+        own = max(map(len, given[i]))
+        room = of.room(prompts[group[0]]) if group else None
+        if group and (size + len(given[i]) > rows or (room is not None and max(longest, own) > room)):
             yield group
-            group, size = [], 0
+            group, size, longest = [], 0, 0
         group.append(i)
-        size += len(given[i])
+        size, longest = size + len(given[i]), max(longest, own)
     if group:
         yield group

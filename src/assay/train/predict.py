@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,20 @@ class Predictor:
         Raises:
             InputError: there is none, it predicts no next tokens, or its tokenizer is another's.
         """
-        model, encoder = _model(folder), Encoder.load(folder)
+        return cls.of(folder, KneserNey.load(folder / NGRAM) if (folder / NGRAM).exists() else interop.load(folder))
+
+    @classmethod
+    def of(cls, folder: Path, model: Any) -> Predictor:
+        """A model that was read from a directory.
+
+        Raises:
+            InputError: as `load`.
+        """
+        forwards = isinstance(model, Decoder | Recurrent) and not getattr(model.config, "both_ways", False)
+        if not isinstance(model, KneserNey) and not forwards:
+            remedy = "give a decoder, an LSTM that reads forwards, or an n-gram model"
+            raise InputError("predicts no next token: it has no perplexity", where=folder, remedy=remedy)
+        encoder = Encoder.load(folder)
         there = model.vocabulary if isinstance(model, KneserNey) else model.config.vocabulary
         if there < encoder.vocabulary:
             raise InputError(
@@ -112,16 +126,6 @@ class Predictor:
 def carries(model: Decoder | Recurrent) -> bool:
     """Whether its state goes on from window to window, so that it sees each document whole."""
     return isinstance(model, Recurrent) and model.config.carried
-
-
-def _model(folder: Path) -> KneserNey | Decoder | Recurrent:
-    if (folder / NGRAM).exists():
-        return KneserNey.load(folder / NGRAM)
-    model = interop.load(folder)
-    if not isinstance(model, Decoder | Recurrent) or getattr(model.config, "both_ways", False):
-        remedy = "give a decoder, an LSTM that reads forwards, or an n-gram model"
-        raise InputError("predicts no next token: it has no perplexity", where=folder, remedy=remedy)
-    return model
 
 
 def _begin(folder: Path, encoder: Encoder) -> int | None:
