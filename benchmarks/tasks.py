@@ -60,7 +60,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "conll-minilm": Setting(
         "tagging", "ner-en/conll2003", MINILM,
-        ("train.batch_rows=16", "budget.epochs=4", "tune.rate=3e-4", "keep.evaluate=0.25"), ("micro_f1", 0.865),
+        ("train.batch_rows=16", "budget.epochs=3", "tune.rate=3e-4", "keep.evaluate=0.33"), ("micro_f1", 0.865),
     ),
     "sst2-bilstm": Setting(
         "classification", "cls-en/sst2", "bilstm", (*BILSTM, "tokenizer.vocabulary=8192", "budget.epochs=6"),
