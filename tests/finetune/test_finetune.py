@@ -203,6 +203,12 @@ def test_two_systems_are_compared_on_the_same_examples(sentiment: Path, data: Pa
     one = found["comparisons"]["accuracy"]
     assert one["verdict"] == "better"
     assert one["difference"] == pytest.approx(one["a"] - one["b"])
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    only = found["mcnemar"]["only_a"], found["mcnemar"]["only_b"]
+    oracle = mcnemar([[0, only[0]], [only[1], 0]], exact=found["mcnemar"]["method"] == "exact")
+    assert found["mcnemar"]["p_value"] == pytest.approx(float(oracle.pvalue))
+    assert only[0] - only[1] == round(one["difference"] * found["n"])
     same = said(front.compare_answers, a=[sentiment, sentiment], b=[], paired=False, level=0.95)
     assert same["comparisons"]["accuracy"]["verdict"] == "indistinguishable"
     assert same["comparisons"]["accuracy"]["p_value"] == 1.0

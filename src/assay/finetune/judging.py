@@ -17,6 +17,7 @@ from assay.errors import InputError
 from assay.finetune import answers
 from assay.metrics.paired import Comparison, compare, compare_seeds, corrected
 from assay.metrics.scores import Measure, bootstrap
+from assay.metrics.significance import mcnemar
 from assay.present.progress import Progress
 from assay.store import file_digest, fingerprint, write_atomic
 from assay.tasks.opened import Opened
@@ -165,20 +166,21 @@ class System:
 
     Attributes:
         measures: one a seed.
+        answers: of the first.
     """
 
     name: str
     task: Task
     examples: list[Example]
     measures: list[Measure]
+    answers: list[Answer]
 
 
 def compared(a: Sequence[Path], b: Sequence[Path], *, level: float, paired: bool = False) -> dict[str, Any]:
     """Two systems on the same examples, by every score of their task.
 
     Args:
-        a, b: folders of `assay finetune`, or files of answers beside the `model` folder of their task; several are
-            seeds.
+        a, b: folders of `assay finetune`, or files of answers; several are seeds.
         paired: the i-th seeds of both share what a seed decides.
 
     Raises:
@@ -191,6 +193,11 @@ def compared(a: Sequence[Path], b: Sequence[Path], *, level: float, paired: bool
             remedy="ask both about one file, with `assay eval MODEL FILE --answers OUT`",
         )  # fmt: skip
     groups = answers.groups_of(one.examples)
+    test = None
+    if len(one.measures) == len(other.measures) == 1:
+        right = [one.task.is_right(e, mine) for e, mine in zip(one.examples, one.answers, strict=True)]
+        theirs = [one.task.is_right(e, said) for e, said in zip(one.examples, other.answers, strict=True)]
+        test = asdict(mcnemar([bool(x) for x in right], [bool(x) for x in theirs])) if None not in right else None
     if len(one.measures) > 1 or len(other.measures) > 1:
         found = compare_seeds(one.measures, other.measures, paired=paired, level=level, groups=groups)
     else:
@@ -200,7 +207,7 @@ def compared(a: Sequence[Path], b: Sequence[Path], *, level: float, paired: bool
     body = {name: _compared(own) for name, own in (found | family).items()}
     return {
         "task": one.task.name, "a": one.name, "b": other.name, "n": len(one.examples), "shown": shown,
-        "comparisons": body, **signed({"n": len(one.examples), "metrics": body}, one.name, other.name),
+        "comparisons": body, "mcnemar": test, **signed({"n": len(one.examples), "metrics": body}, one.name, other.name),
     }  # fmt: skip
 
 
@@ -218,4 +225,4 @@ def _system(paths: Sequence[Path]) -> System:
             raise InputError("has answered other examples", where=path, remedy="give runs on the same data")
     measures = [task.measure(own, found) for _, own, found in read_all]
     name = str(paths[0]) if len(paths) == 1 else f"{paths[0]}, ... ({len(paths)})"
-    return System(name, task, examples, measures)
+    return System(name, task, examples, measures, read_all[0][2])

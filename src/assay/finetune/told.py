@@ -92,7 +92,11 @@ def compared(answer: Mapping[str, Any], language: str) -> list[str]:
         rest = [f"{one[key]:.3g}" if one[key] is not None else "–" for key in ("p_value", "minimum_detectable")]
         lines.append([name, *values, apart, *rest, say(f"tuned.verdicts.{one['verdict']}", language)])
     caption = say("tuned.compared", language, a=answer["a"], b=answer["b"], n=fixed(answer["n"], 0))
-    return plain_table(caption, head, lines)
+    test = answer.get("mcnemar")
+    told = [] if test is None else [
+        say("tuned.mcnemar", language, a=test["only_a"], b=test["only_b"], p=f"{test['p_value']:.3g}")
+    ]  # fmt: skip
+    return [*plain_table(caption, head, lines), *told]
 
 
 def answers(rows: Sequence[Mapping[str, Any]], language: str) -> list[str]:

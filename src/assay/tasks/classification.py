@@ -109,6 +109,9 @@ class Classification(_OfTexts):
     def unlike(self, example: Example) -> str | None:
         return None if example.wanted in self.labels else f"the label {example.wanted!r} is not in the training text"
 
+    def is_right(self, example: Example, answer: Answer) -> bool:
+        return bool(answer["label"] == example.wanted)
+
     def meant(self, answer: Answer) -> Any:
         return self.called(answer["label"])
 
@@ -183,6 +186,9 @@ class MultiLabel(_OfTexts):
     def unlike(self, example: Example) -> str | None:
         new = [label for label in example.wanted or () if label not in self.labels]
         return f"the label {new[0]!r} is not in the training text" if new else None
+
+    def is_right(self, example: Example, answer: Answer) -> bool:
+        return set(answer["labels"]) == set(example.wanted)
 
     def meant(self, answer: Answer) -> Any:
         return answer["labels"]

@@ -137,6 +137,10 @@ class Extraction(HeadTask):
         model = SlidingWindow.fit(*both(examples), right)
         return lambda asked: [{"text": found.text} for found in model.predict(*both(asked))]
 
+    def is_right(self, example: Example, answer: Answer) -> bool:
+        wanted = example.wanted["text"] or [""]
+        return any(answer["text"].strip() == text.strip() for text in wanted)
+
     def measure(self, examples: Sequence[Example], answers: Sequence[Answer]) -> Measure:
         return reading([e.wanted["text"] for e in examples], [a["text"] for a in answers])
 

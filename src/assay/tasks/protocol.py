@@ -135,6 +135,10 @@ class Task(ABC):
         it can."""
         return None
 
+    def is_right(self, example: Example, answer: Answer) -> bool | None:
+        """Whether an answer is right as a whole, for McNemar's test; None: that is no question of this task."""
+        return None
+
     def meant(self, answer: Answer) -> Any:
         """What would be wanted, were an answer right; None where that says nothing of labels. For scores of answers
         that stand in a file."""

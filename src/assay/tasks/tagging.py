@@ -119,6 +119,9 @@ class Tagging(HeadTask):
         new = [tag for tag in self._inside(example.wanted) if tag not in self.labels]
         return f"the tag {new[0]!r} is not in the training text" if new else None
 
+    def is_right(self, example: Example, answer: Answer) -> bool:
+        return self._inside(answer["tags"]) == self._inside(example.wanted)
+
     def meant(self, answer: Answer) -> Any:
         return answer["tags"]
 
