@@ -10,7 +10,7 @@ import numpy as np
 from assay.errors import InputError
 from assay.metrics.generation import exact_match
 from assay.metrics.grouped import grouped
-from assay.metrics.scores import Measure, means, together
+from assay.metrics.scores import Kind, Measure, means, together
 from assay.tasks.prompting import Prompted
 from assay.tasks.protocol import Answer, Example, Fields, register
 from assay.tasks.questions import Names, open_question_of
@@ -57,5 +57,5 @@ class Exact(Prompted):
         subjects = [str(e.given.get("subject", "")) for e in examples]
         parts: list[Measure] = [grouped({"exact_match": hits}, subjects, signature=matched.signature)]
         if all("stopped" in a for a in answers):
-            parts.append(means({"stopped": [bool(a["stopped"]) for a in answers]}))
+            parts.append(means({"stopped": [bool(a["stopped"]) for a in answers]}, {"stopped": Kind("neither")}))
         return together(*parts)
