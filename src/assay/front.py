@@ -219,10 +219,12 @@ def evaluate(
     task; with a `task` those of a language model that does it as it is."""
     of_task = dict(of_task or {"answers": None})
     named = {name: of_task.pop(name, None) for name in ("task", "options", "train_corpus")}
+    if named["task"] is not None and perplexity:
+        raise InputError("--task and --perplexity are both given", where="assay eval", remedy="give one of them")
     asked = {"sources": sources, "device": device, "level": level, **of_task}
     asked |= {"on_error": reading["on_error"]} if "on_error" in reading else {}
     tuned = any((folder / "task.json").is_file() for folder in (model, model / "model"))
-    if named["task"] is not None and not tuned and not perplexity:
+    if named["task"] is not None and not tuned:
         _evaluate_prompted(model, named, asked, window, language, as_json=as_json)
         return
     if named["options"] or named["train_corpus"]:

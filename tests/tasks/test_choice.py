@@ -123,6 +123,13 @@ def test_bad_rows_are_told_in_one_line(row: dict[str, Any], what: str) -> None:
     assert error.value.remedy
 
 
+def test_questions_about_one_passage_are_drawn_together() -> None:
+    rows = [{**AGIEVAL[0], "question": f"What is {i}?"} for i in range(3)] + [{**AGIEVAL[0], "passage": "Another."}]
+    groups = [e.group for e in examples([*rows, AGIEVAL[1]])]
+    assert groups[0] == groups[1] == groups[2] != groups[3]
+    assert groups[4] == ""
+
+
 # Shots
 
 
@@ -362,3 +369,10 @@ def test_exact_match_of_written_answers_by_subject() -> None:
     assert (found["macro_exact_match"], found["exact_match[sums]"]) == (0.75, 1.0)
     shot = Shots(Exact(shots=1, by_subject=False, seed=None), items).prompt(items[2]).text
     assert shot == "Question: not ( True ) is\nAnswer: False\n\n问题：二加二等于几\n答案："
+    task = Exact(shots=1, seed=None)
+    plainly = examples([{"prompt": "one two", "answer": "three"}, {"prompt": "two four", "answer": ["six", "6"]}], task)
+    assert Shots(task, plainly).prompt(plainly[1]).text == "one two three\n\ntwo four"
+    assert plainly[1].wanted == ["six", "6"]
+    for bad in ({"input": "a", "target": ""}, {"input": "a", "target": {}}, {"target": "a"}):
+        with pytest.raises(InputError, match="row"):
+            task.read(bad, "row")

@@ -132,8 +132,9 @@ def _chosen(
             try:
                 encoded += model.encoded([prompt], [own], [example.where])
                 kept.append(example)
-            except InputError:
-                left_out["too long for the model"] = left_out.get("too long for the model", 0) + 1
+            except InputError as error:
+                why = "too long for the model" if "positions" in error.what else error.what
+                left_out[why] = left_out.get(why, 0) + 1
         if not kept:
             raise
         examples = kept

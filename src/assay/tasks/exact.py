@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from assay.errors import InputError
+from assay.metrics import scores
 from assay.metrics.generation import exact_match
 from assay.metrics.grouped import grouped
-from assay.metrics.scores import Measure, means, together
-from assay.tasks.prompting import Prompted
+from assay.metrics.scores import Kind, Measure, means
+from assay.tasks.prompting import Prompted, together
 from assay.tasks.protocol import Answer, Example, Fields, register
 from assay.tasks.questions import Names, open_question_of
 
@@ -41,7 +42,7 @@ class Exact(Prompted):
     def read(self, fields: Fields, where: str) -> Example:
         names = Names(self.question, self.choices, self.answer, self.passage, self.subject)
         given, wanted = open_question_of(fields, names, where)
-        return Example(given, wanted, where)
+        return Example(given, wanted, where, together(given.get("passage", "")))
 
     def right(self, example: Example) -> str:
         return str(example.wanted[0])
@@ -57,5 +58,5 @@ class Exact(Prompted):
         subjects = [str(e.given.get("subject", "")) for e in examples]
         parts: list[Measure] = [grouped({"exact_match": hits}, subjects, signature=matched.signature)]
         if all("stopped" in a for a in answers):
-            parts.append(means({"stopped": [bool(a["stopped"]) for a in answers]}))
-        return together(*parts)
+            parts.append(means({"stopped": [bool(a["stopped"]) for a in answers]}, {"stopped": Kind("neither")}))
+        return scores.together(*parts)

@@ -19,6 +19,7 @@ from typing import Literal, Self
 
 from assay.errors import InputError
 from assay.metrics.pieces import has_han
+from assay.store import fingerprint
 from assay.tasks.protocol import Example, Fields, Task
 from assay.tasks.questions import LETTERS, Names, question_of
 
@@ -78,7 +79,7 @@ class Prompted(Task):
     def read(self, fields: Fields, where: str) -> Example:
         names = Names(self.question, self.choices, self.answer, self.passage, self.subject)
         asked = question_of(fields, names, where)
-        return Example(asked.given, asked.right, where)
+        return Example(asked.given, asked.right, where, together(asked.passage))
 
     def letters(self, example: Example) -> bool:
         """Whether letters are asked for."""
@@ -104,7 +105,7 @@ class Prompted(Task):
             return self.between
         if example.given["form"] == "sentence":
             return ""
-        if example.given["form"] == "prompt" and not self.letters(example):
+        if example.given["form"] == "prompt" and example.given["choices"] and not self.letters(example):
             return "" if has_han(example.given["choices"][0][:1]) else " "
         return _BETWEEN[self.language_of(example)]
 
@@ -146,6 +147,11 @@ class Prompted(Task):
     def right(self, example: Example) -> str:
         """What is right, as it would go on."""
         return self.labels(example)[example.wanted]
+
+
+def together(passage: str) -> str:
+    """What questions about one passage are drawn by, together; "" where there is none."""
+    return f"passage {fingerprint(passage)[:16]}" if passage else ""
 
 
 def _subject(example: Example) -> str:
