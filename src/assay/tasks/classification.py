@@ -46,8 +46,12 @@ class _OfTexts(HeadTask):
         self, examples: Sequence[Example], kind: Literal["single", "multi", "regression"]
     ) -> Callable[[Sequence[Example]], tuple[list[Any], np.ndarray]]:
         """The linear baseline: labels, and how likely each is."""
-        model = LinearTexts.fit(self._plain(examples), [e.wanted for e in examples], task=kind)
+        model = self.linear(examples, kind)
         return lambda asked: model.predict(self._plain(asked))
+
+    def linear(self, examples: Sequence[Example], kind: Literal["single", "multi", "regression"]) -> LinearTexts:
+        """The linear baseline itself."""
+        return LinearTexts.fit(self._plain(examples), [e.wanted for e in examples], task=kind)
 
     def _plain(self, examples: Sequence[Example]) -> Any:
         if self.second is None:
@@ -113,13 +117,13 @@ class Classification(_OfTexts):
         return self.called(answer["label"])
 
     def floor(self, examples: Sequence[Example]) -> Answering:
-        predict = self.floor_of(examples, "single")
+        model = self.linear(examples, "single")
+        none = dict.fromkeys(self.labels, 0.0)  # of labels that these examples do not have
 
         def answers(asked: Sequence[Example]) -> list[Answer]:
-            labels, chances = predict(asked)
-            order = [str(label) for label in self.labels]
+            labels, chances = model.predict(self._plain(asked))
             return [
-                {"label": label, "probabilities": dict(zip(order, map(float, row), strict=True))}
+                {"label": label, "probabilities": none | dict(zip(model.labels, map(float, row), strict=True))}
                 for label, row in zip(labels, chances, strict=True)
             ]
 
