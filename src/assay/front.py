@@ -330,6 +330,35 @@ def doctor_env(*, as_json: bool) -> None:
         raise SystemExit(1)
 
 
+def doctor_data(
+    *,
+    task: str,
+    data: list[str],
+    model: str | None,
+    recipe: Path | None,
+    overrides: list[str],
+    options: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay doctor data`. `options` are keys of the recipe that have options of their own."""
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    given |= {"data.train": data} if data else {}
+    given |= {"model.path": model} if model is not None else {}
+    loaded, _ = load(FinetuneRecipe, recipe, overrides, given, {"assay train": PretrainRecipe})
+
+    from assay.finetune import checking, told_checks
+    from assay.tasks.pipeline import task_named
+
+    checked = checking.check(task_named(task), loaded)
+    if as_json:
+        _answer(json.dumps(checking.answer(checked), ensure_ascii=False))
+    else:
+        _answer(*told_checks.told(checked.task, checked.parts, checked.findings, language))
+    if not checked.ok:
+        raise SystemExit(1)
+
+
 def _command() -> str:
     """The command as typed, for another time."""
     return shlex.join(["assay", *sys.argv[1:]])
