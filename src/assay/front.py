@@ -275,6 +275,40 @@ def score_answers(
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.judged(found, language)))
 
 
+def answer_errors(
+    *,
+    run: Path,
+    part: str | None,
+    out: Path | None,
+    most: int,
+    level: float,
+    label_errors: bool,
+    folds: int,
+    data: Mapping[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay eval errors`. `data` are the fields of `judging.Asked` of the training data whose labels are looked at."""
+    if label_errors != bool(data["sources"]):
+        what = "no data is given to look at" if label_errors else "--data is given without --label-errors"
+        remedy = "give both: --label-errors --data train.jsonl"
+        raise InputError(what, where="assay eval errors", remedy=remedy)
+    if out is not None and out.suffix != ".html":
+        raise InputError("is no name of a page", where=out, remedy="let it end in .html, or take --json")
+
+    from assay.finetune import erring, told_errors
+    from assay.present.progress import Progress
+
+    asked = _asked(data) if label_errors else None
+    with Progress(language, quiet=as_json) as progress:
+        found = erring.run(erring.Request(run, part, level, most, asked, folds), progress)
+    if out is not None:
+        erring.write(found, out, language, most)
+    more = [str(out)] if out is not None else []
+    lines = [json.dumps(found, ensure_ascii=False)] if as_json else [*told_errors.told(found, language, most), *more]
+    _answer(*lines)
+
+
 def predict(
     *, model: Path, texts: list[str], out: Path | None, asked: Mapping[str, Any], language: str, as_json: bool
 ) -> None:

@@ -47,13 +47,16 @@ class _OfTexts(HeadTask):
     ) -> Callable[[Sequence[Example]], tuple[list[Any], np.ndarray]]:
         """The linear baseline: labels, and how likely each is."""
         model = self.linear(examples, kind)
-        return lambda asked: model.predict(self._plain(asked))
+        return lambda asked: model.predict(self.plain(asked))
 
-    def linear(self, examples: Sequence[Example], kind: Literal["single", "multi", "regression"]) -> LinearTexts:
+    def linear(
+        self, examples: Sequence[Example], kind: Literal["single", "multi", "regression"], strength: float | None = None
+    ) -> LinearTexts:
         """The linear baseline itself."""
-        return LinearTexts.fit(self._plain(examples), [e.wanted for e in examples], task=kind)
+        return LinearTexts.fit(self.plain(examples), [e.wanted for e in examples], task=kind, strength=strength)
 
-    def _plain(self, examples: Sequence[Example]) -> Any:
+    def plain(self, examples: Sequence[Example]) -> Any:
+        """What the linear baseline reads: texts, or pairs of them."""
         if self.second is None:
             return [e.given[self.text] for e in examples]
         return [(e.given[self.text], e.given[self.second]) for e in examples]
@@ -121,7 +124,7 @@ class Classification(_OfTexts):
         none = dict.fromkeys(self.labels, 0.0)  # of labels that these examples do not have
 
         def answers(asked: Sequence[Example]) -> list[Answer]:
-            labels, chances = model.predict(self._plain(asked))
+            labels, chances = model.predict(self.plain(asked))
             return [
                 {"label": label, "probabilities": none | dict(zip(model.labels, map(float, row), strict=True))}
                 for label, row in zip(labels, chances, strict=True)
