@@ -15,10 +15,12 @@ from assay import __version__
 from assay.errors import InputError
 from assay.finetune import answers, judging
 from assay.metrics.scores import LEVEL, SHARE, bootstrap
+from assay.metrics.tagging import spans
 from assay.present.progress import Progress
 from assay.report import errors as page
 from assay.store import fingerprint, write_atomic
 from assay.tasks.checks.finding import short, texts_of
+from assay.tasks.coding import joined
 from assay.tasks.errors import confusion, hardest, slices, suspects
 from assay.tasks.errors.suspects import FOLDS
 from assay.tasks.protocol import Answer, Example, Task
@@ -79,7 +81,7 @@ def run(request: Request, progress: Progress) -> dict[str, Any]:
         "shown": list(task.shown),
         "confusion": None if table is None else _told(table),
         "slices": [asdict(one) for one in parts],
-        "hardest": [_hard(task, examples[i], given[i], float(loss[i])) for i in listed] if loss is not None else [],
+        "hardest": [_hard(examples[i], given[i], float(loss[i])) for i in listed] if loss is not None else [],
         "label_errors": None if request.data is None else _suspected(task, request, request.data, progress),
     }
     return body | {"assay_version": __version__, "fingerprint": fingerprint(body)}
@@ -95,18 +97,28 @@ def _told(table: confusion.Confusion) -> dict[str, Any]:
     }
 
 
-def _hard(task: Task, example: Example, answer: Answer, loss: float) -> dict[str, Any]:
+def _hard(example: Example, answer: Answer, loss: float) -> dict[str, Any]:
     texts = [text if len(text) <= _LONG else text[:_LONG] + "…" for text in texts_of(example)]
+    told = {"where": example.where, "texts": texts, "wanted": None, "found": None, "apart": [], "loss": loss}
     if "tags" in answer:
-        tokens = example.given["tokens"]
-        apart = [
-            f"{token}: {a} → {b}"
-            for token, a, b in zip(tokens, example.wanted, answer["tags"], strict=True)
-            if task.inside([a]) != task.inside([b])  # type: ignore[attr-defined]
-        ]
-        return {"where": example.where, "texts": texts, "wanted": None, "found": None, "apart": apart, "loss": loss}
+        return told | _tags_apart(example, answer["tags"])
     wanted, found = (_spelled(value) for value in (example.wanted, answer))
-    return {"where": example.where, "texts": texts, "wanted": wanted, "found": found, "apart": [], "loss": loss}
+    return told | {"wanted": wanted, "found": found}
+
+
+def _tags_apart(example: Example, found: list[str]) -> dict[str, Any]:
+    """Spans that are there or were found alone; of other tags the tokens whose tags differ."""
+    tokens, wanted = example.given["tokens"], example.wanted
+    try:
+        there, said = spans(wanted), spans(found)
+    except InputError:  # labels, each by itself
+        pairs = zip(tokens, wanted, found, strict=True)
+        return {"apart": [f"{token}: {a} → {b}" for token, a, b in pairs if a != b]}
+    each = ((there, said), (said, there))
+    alone = [
+        [f"{joined(tokens[a:b])} [{kind}]" for kind, a, b in own if (kind, a, b) not in other] for own, other in each
+    ]
+    return {"wanted": " · ".join(alone[0]) or "–", "found": " · ".join(alone[1]) or "–"}
 
 
 def _spelled(value: Any) -> str:

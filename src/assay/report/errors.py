@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from assay import __version__
 from assay.present.numbers import NONE, estimate, fixed, percent, significant
 from assay.present.page import begun
-from assay.present.parts import Content, Ids, badge, estimated
+from assay.present.parts import Content, Ids, badge, estimated, spans
 from assay.present.tables import Column, framed, table
 from assay.present.words import both, known
 from assay.report.sheet import filled
@@ -70,11 +70,9 @@ def lead(found: Mapping[str, Any]) -> list[dict[str, str]]:
     if not commonest:
         return [said]
     top = commonest[0]
-    return [
-        said,
-        both("errors.commonest", wanted=top["wanted"], found=top["found"], n=fixed(top["n"], 0),
-             share=percent(top["n"] / top["of"])),
-    ]  # fmt: skip
+    kind = "invented" if top["wanted"] == NONE else "missed" if top["found"] == NONE else "commonest"
+    values = {"n": fixed(top["n"], 0), "wanted": top["wanted"], "found": top["found"]}
+    return [said, both(f"errors.top.{kind}", share=percent(top["n"] / top["of"]), **values)]
 
 
 def _name(one: Mapping[str, Any]) -> dict[str, str]:
@@ -139,9 +137,8 @@ def _confusion(counts: Mapping[str, Any], ids: Ids) -> Markup:
         total = sum(cells[i])
         own = [_cell(cells[i][j], total, right=i == j) for j in kept]
         body.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(rows[i], Markup("").join(own)))
-    inner = Markup('<thead><tr><th scope="col"></th>{}</tr></thead><tbody>{}</tbody>').format(
-        head, Markup("").join(body)
-    )
+    corner = Markup('<th scope="col" class="corner">{}</th>').format(spans(both("errors.corner")))
+    inner = Markup("<thead><tr>{}{}</tr></thead><tbody>{}</tbody>").format(corner, head, Markup("").join(body))
     return framed(both("errors.caption_confusion"), inner, ident=ids.new("confused"), kind="crossed")
 
 
