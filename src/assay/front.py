@@ -109,6 +109,21 @@ def average(models: list[Path], out: Path, language: str, *, as_json: bool) -> N
     _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else [line, str(out)]))
 
 
+def align(
+    one: Path, other: Path, pairs: Path, out: Path, *, rounds: int, both: bool, language: str, as_json: bool
+) -> None:
+    """`assay align`."""
+    from assay.present.numbers import estimate
+    from assay.present.words import say
+    from assay.pretrain.align import align
+
+    made = align(one, other, pairs, out, rounds=rounds, both=both)
+    held = made["held_out"]
+    score = "–" if held["interval"] is None else " ".join(estimate(held["value"], held["interval"]))
+    line = say("align.done", language, pairs=made["pairs"], held=held["n"], score=score)
+    _answer(*([json.dumps(made, ensure_ascii=False)] if as_json else [line, str(out)]))
+
+
 def train(
     *,
     recipe: Path | None,
@@ -156,6 +171,8 @@ def finetune(
     language: str,
     explain: bool,
     as_json: bool,
+    seeds: int = 1,
+    sweep: Sequence[str] = (),
 ) -> None:
     """`assay finetune`. `options` are keys of the recipe that have options of their own."""
     given = {key: value for key, value in options.items() if value not in (None, ())}
@@ -167,13 +184,20 @@ def finetune(
         _print_explanation(explain_recipe(loaded, origins), as_json)
         return
 
-    from assay.finetune import told, tuning
+    from assay.finetune import sweeping, told, tuning
     from assay.finetune.request import Request
     from assay.tasks.pipeline import task_named
 
+    varied = sweeping.Sweep.of(seeds, sweep)
+
     request = Request(task_named(task), loaded, out, language, ["assay", *sys.argv[1:]])
-    answer = tuning.run(request, quiet=as_json)
-    _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else told.tuned(answer, language)))
+    if varied.several:
+        answer = sweeping.run(request, varied, overrides, {"recipe": recipe, "options": given}, quiet=as_json)
+        lines = told.swept(answer, language)
+    else:
+        answer = tuning.run(request, quiet=as_json)
+        lines = told.tuned(answer, language)
+    _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else lines))
 
 
 def evaluate(
@@ -185,16 +209,16 @@ def evaluate(
     stride: int | None,
     device: str,
     level: float,
-    of_task: Mapping[str, Any],
-    perplexity: bool,
     reading: Mapping[str, Any],
     language: str,
     as_json: bool,
+    of_task: Mapping[str, Any] | None = None,
+    perplexity: bool = False,
 ) -> None:
     """`assay eval`. `reading` are the fields of `ReadOptions`, `of_task` those of `judging.Asked` for a model of a
     task."""
     if not perplexity and any((folder / "task.json").is_file() for folder in (model, model / "model")):
-        asked = {"sources": sources, "device": device, "level": level, **of_task}
+        asked = {"sources": sources, "device": device, "level": level, **(of_task or {"answers": None})}
         asked |= {"on_error": reading["on_error"]} if "on_error" in reading else {}
         _evaluate_task(model, asked, language, as_json=as_json)
         return
@@ -240,8 +264,11 @@ def _evaluate_task(model: Path, given: dict[str, Any], language: str, *, as_json
     """`assay eval` of a model of a task."""
     from assay.finetune import judging, told
     from assay.present.progress import Progress
+    from assay.tasks.pipeline import task_named
 
-    out = given.pop("answers")
+    out, task = given.pop("answers"), given.pop("task", None)
+    if task is not None:
+        task_named(task)
     if not given["sources"]:
         raise InputError("no examples are given", where="assay eval", remedy="name files of examples of its task")
     with Progress(language, quiet=as_json) as progress:
@@ -310,11 +337,22 @@ def answer_errors(
 
 
 def predict(
-    *, model: Path, texts: list[str], out: Path | None, asked: Mapping[str, Any], language: str, as_json: bool
+    *,
+    model: Path,
+    task: str | None = None,
+    texts: list[str],
+    out: Path | None,
+    asked: Mapping[str, Any],
+    language: str,
+    as_json: bool,
 ) -> None:
     """`assay predict`."""
     from assay.finetune import predicting, told
     from assay.present.progress import Progress
+    from assay.tasks.pipeline import task_named
+
+    if task is not None:
+        task_named(task)
 
     with Progress(language, quiet=as_json) as progress:
         found = predicting.predict(model, texts, _asked(asked), progress)

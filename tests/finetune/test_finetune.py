@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +17,7 @@ import assay
 from assay import front
 from assay.errors import InputError
 from labelled import questions, reviews, sentences, write
-
-SMALL = ("model.layers=1", "model.width=16", "tokenizer.vocabulary=420", "train.row_tokens=32", "train.batch_rows=8")
-
-CNN = ("budget.epochs=6", "tune.rate=0.01")
-
-
-def finetune(
-    task: str, data: list[str], out: Path, *overrides: str, model: str = "bert", **options: Any
-) -> dict[str, Any]:
-    """The answer of `assay finetune --json`."""
-    with contextlib.redirect_stdout(io.StringIO()) as said:
-        front.finetune(
-            task=task, data=data, model=model, out=out, recipe=None, overrides=[*SMALL, *overrides], options=options,
-            language="en", explain=False, as_json=True,
-        )  # fmt: skip
-    answer: dict[str, Any] = json.loads(said.getvalue())
-    return answer
-
-
-def said(verb: Any, **given: Any) -> Any:
-    """What a verb prints; as JSON if that was asked for."""
-    with contextlib.redirect_stdout(io.StringIO()) as out:
-        verb(**{"language": "en", "as_json": True, **given})
-    return json.loads(out.getvalue()) if given.get("as_json", True) else out.getvalue()
-
-
-def evaluated(model: Path, *sources: Path, **more: Any) -> dict[str, Any]:
-    of_task = {"answers": None, "format": None, "fields": [], "rows": 32, **more}
-    found: dict[str, Any] = said(
-        front.evaluate, model=model, sources=[str(s) for s in sources], words=[], window=None, stride=None,
-        device="cpu", level=0.95, of_task=of_task, perplexity=False, reading={},
-    )  # fmt: skip
-    return found
+from tunings import CNN, SMALL, evaluated, finetune, said
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +60,43 @@ def test_models_of_every_kind_learn_tasks(
     assert "bootstrap" in found["signature"]
     lines = (tmp_path / "run" / "answers.test.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == answer["n"] == 60
+
+
+def _reversed(n: int, seed: int) -> list[dict[str, Any]]:
+    rng = random.Random(seed)
+    made = []
+    for _ in range(n):
+        words = rng.choices(["red", "blue", "山", "水", "two"], k=rng.randint(1, 2))
+        made.append({"source": " ".join(words), "target": " ".join(reversed(words))})
+    return made
+
+
+@pytest.mark.parametrize("model", ["transformer", "standard"])
+def test_models_learn_to_write(tmp_path: Path, model: str) -> None:
+    for part, n in {"train": 200, "dev": 20, "test": 20}.items():
+        write(tmp_path / f"d.{part}.jsonl", _reversed(n, n))
+    answer = finetune("translation", [str(tmp_path / "d")], tmp_path / "run", "model.width=48", "budget.epochs=24",
+                      "task.new=8", model=model)  # fmt: skip
+    assert answer["metrics"]["chrf"]["value"] > 60
+    assert answer["floor"]["test"]["metrics"]["chrf"]["value"] < answer["metrics"]["chrf"]["value"]
+    ask = assay.pipeline("translation", model=tmp_path / "run")
+    assert isinstance(ask({"source": "red 山"})["text"], str)
+    found = evaluated(tmp_path / "run", tmp_path / "d.test.jsonl")
+    assert found["metrics"]["chrf"] == answer["metrics"]["chrf"]
+
+
+def test_a_model_learns_what_is_preferred_and_still_writes(tmp_path: Path) -> None:
+    for part, n in {"train": 60, "dev": 16, "test": 16}.items():
+        rows = [{"prompt": f"say {i} 说", "chosen": "yes 好", "rejected": "no 不"} for i in range(n)]
+        write(tmp_path / f"p.{part}.jsonl", rows)
+        write(tmp_path / f"c.{part}.jsonl", [{"instruction": r["prompt"], "output": r["rejected"]} for r in rows])
+    finetune("instruction", [str(tmp_path / "c")], tmp_path / "first", "budget.epochs=3", "train.row_tokens=64",
+             "task.new=8", model="standard")  # fmt: skip
+    answer = finetune("preference", [str(tmp_path / "p")], tmp_path / "then", "budget.epochs=3", "train.row_tokens=64",
+                      "tune.rate=0.003", model=str(tmp_path / "first" / "model"))  # fmt: skip
+    assert answer["metrics"]["accuracy"]["value"] == 1.0
+    assert answer["metrics"]["margin"]["value"] > 0
+    assert "text" in assay.pipeline("chat", model=tmp_path / "then")("say 3 说")
 
 
 def test_the_score_does_not_depend_on_how_many_are_asked_at_a_time(sentiment: Path, data: Path) -> None:
@@ -179,6 +185,18 @@ def test_answers_from_python_from_files_and_as_a_page(sentiment: Path, data: Pat
     assert "&lt;b&gt;lovely&lt;/b&gt; &amp; 喜欢" in page
 
 
+def test_texts_go_to_the_model_of_their_language(data: Path, tmp_path: Path) -> None:
+    for name, words in (("en", ("good film indeed", "bad film indeed")), ("zh", ("这部电影很好看", "这部电影不好看"))):
+        rows = [{"text": f"{words[i % 2]} {i}", "label": f"{name}-{i % 2}"} for i in range(60)]
+        write(tmp_path / f"{name}.jsonl", rows)
+        finetune("sentiment", [str(tmp_path / f"{name}.jsonl")], tmp_path / name, "budget.steps=2", model="textcnn")
+    ask = assay.pipeline("sentiment", model={"en": tmp_path / "en", "zh": tmp_path / "zh"})
+    found = ask(["this was a good film and a long evening", "这部电影很好看，我非常喜欢", "123"])
+    assert [one["label"][:2] for one in found] == ["en", "zh", "en"]
+    assert found[1]["language"] == "zh"
+    assert ask("这部电影很好看，我们都非常喜欢它")["label"].startswith("zh")
+
+
 def test_two_systems_are_compared_on_the_same_examples(sentiment: Path, data: Path, tmp_path: Path) -> None:
     finetune("sentiment", [str(data / "reviews")], tmp_path / "poor", "budget.steps=1", model="bert")
     found = said(front.compare_answers, a=[sentiment, tmp_path / "poor"], b=[], paired=False, level=0.95)
@@ -229,6 +247,11 @@ def test_dev_is_cut_from_train_where_there_is_none(data: Path, tmp_path: Path) -
         ([{"text": f"a {i}", "label": i % 2} for i in range(9)], ("task.colour=red",), "has no option 'colour'"),
         ([{"text": f"a {i}", "label": i % 2} for i in range(9)], ("model.crf=true",), "crf"),
         ([{"text": f"a {i}", "label": i % 2} for i in range(9)], ("budget.seconds=9",), "a time says nothing"),
+        (
+            [{"text": f"a {i}", "label": i % 2} for i in range(9)],
+            ("objective.z=0.1",),
+            "changes nothing in fine-tuning",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(
@@ -265,3 +288,29 @@ def test_other_names_of_fields(tmp_path: Path) -> None:
 def test_a_model_of_no_task_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no model of a task"):
         assay.pipeline("sentiment", model=tmp_path)
+
+
+def test_seeds_and_settings_are_told_together(data: Path, tmp_path: Path) -> None:
+    options = {"seeds": 2, "sweep": ["tune.rate=0.01,0.00001"]}
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        front.finetune(
+            task="sentiment", data=[str(data / "reviews")], model="textcnn", out=tmp_path / "s", recipe=None,
+            overrides=[*SMALL, "budget.epochs=4"], options={}, language="en", explain=False, as_json=True, **options,
+        )  # fmt: skip
+    answer = json.loads(out.getvalue())
+    assert answer["setting"] == {"tune.rate": "0.01"}
+    good, bad = answer["settings"]
+    runs = [json.loads((Path(run) / "result.json").read_text(encoding="utf-8")) for run in good["runs"]]
+    values = [run["metrics"]["accuracy"]["value"] for run in runs]
+    assert good["metrics"]["accuracy"]["value"] == pytest.approx(sum(values) / 2)
+    assert good["metrics"]["accuracy"]["seeds"] == 2
+    low, high = good["metrics"]["accuracy"]["interval"]
+    assert low <= sum(values) / 2 <= high
+    assert bad["metrics"]["accuracy"]["value"] < good["metrics"]["accuracy"]["value"]
+    assert bad["above_floor"]["verdict"] == "worse"
+    assert bad["above_floor"]["seeds"] == [2, 2]
+    with pytest.raises(InputError, match="varies nothing"):
+        front.finetune(
+            task="sentiment", data=[], model=None, out=tmp_path, recipe=None, overrides=[], options={}, language="en",
+            explain=False, as_json=True, sweep=["tune.rate"],
+        )  # fmt: skip

@@ -220,3 +220,30 @@ def test_heads_that_cannot_be_are_refused() -> None:
         HeadConfig("class", 2, crf=True)
     with pytest.raises(ValueError, match="weights"):
         HeadConfig("class", 2, weights=(1.0,))
+
+
+def test_preferences_are_those_of_the_formula() -> None:
+    """Log-probabilities are those that the body's own loss has."""
+    model = build(
+        HeadedConfig(BODIES["decoder"], HeadConfig("preference", 1, beta=0.3)), torch.Generator().manual_seed(1)
+    )
+    assert isinstance(model, Headed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)) * 0.1)
+    model.eval()
+    g = torch.Generator().manual_seed(0)
+    ids = torch.randint(1, V, (4, T), generator=g)
+    marks = torch.zeros(4, T, dtype=torch.bool)
+    for row, begin in enumerate((3, 5, 2, 6)):
+        marks[row, begin:] = True
+    reference = torch.randn(4, 1, generator=g)
+    batch = Batch(ids, torch.zeros(4, 1, dtype=torch.int64), marks_BT=marks, values_BN=reference)
+    targets = torch.where(marks[:, 1:], ids[:, 1:], -1)
+    own = -model.body.loss(Batch(ids[:, :-1], targets)).losses_BT.sum(1, keepdim=True)  # type: ignore[union-attr, operator]
+    found = model(batch)
+    assert torch.allclose(found, own - reference, atol=1e-4)
+    better, worse = (own - reference)[::2], (own - reference)[1::2]
+    assert torch.allclose(model.loss(batch).mean, -torch.sigmoid(0.3 * (better - worse)).log().mean(), atol=1e-5)
+    model.loss(batch).mean.backward()
+    assert all(p.grad is not None for p in model.parameters())

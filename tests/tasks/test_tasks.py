@@ -188,6 +188,19 @@ def test_nothing_to_tell_apart_is_told(name: str, rows: list[dict[str, Any]], wh
         _learned(name, rows)
 
 
+def test_both_ends_of_a_relation_are_marked_in_its_text() -> None:
+    row = {"text": "王明 lives in Oslo", "head": [0, 2], "tail": "Oslo", "label": "lives"}
+    given = made("relation", {}).read(row, "r").given["text"]
+    assert given == "<1>王明</1> lives in <2>Oslo</2>"
+    turned = {**row, "head": {"start": 12, "end": 16}, "tail": {"pos": [0, 2]}}
+    assert made("relation", {}).read(turned, "r").given["text"] == "<2>王明</2> lives in <1>Oslo</1>"
+    for bad in ({"head": [0, 99]}, {"head": "Rome"}, {"head": None}):
+        with pytest.raises(InputError, match="no stretch of the text"):
+            made("relation", {}).read({**row, **bad}, "r")
+    with pytest.raises(InputError, match="overlap"):
+        made("relation", {}).read({**row, "head": [11, 14]}, "r")
+
+
 def test_labels_that_training_has_not_are_told() -> None:
     task, _ = _learned("classification", reviews(20))
     assert task.unlike(task.read({"text": "x", "label": "new"}, "r")) == "the label 'new' is not in the training text"

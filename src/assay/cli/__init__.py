@@ -145,6 +145,34 @@ def average(
 
 
 @app.command()
+def align(
+    one: Annotated[Path, typer.Argument(help="Word vectors of one language.")],
+    other: Annotated[Path, typer.Argument(help="Word vectors of the other, of the same width.")],
+    pairs: Annotated[Path, typer.Option(help="A dictionary: a word, a tab, its translation, a line each.")],
+    out: Annotated[Path, typer.Option(help="New folder that is written.")],
+    rounds: Annotated[
+        int, typer.Option(min=0, max=50, help="Find the rotation again so often from mutual nearest words.")
+    ] = 3,
+    both: Annotated[
+        bool, typer.Option("--both", help="Write the words of both languages, for a model of both.")
+    ] = False,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Bring word vectors of two languages into one space by a rotation, so that translations are near each other.
+
+    \b
+    Examples:
+      assay align vectors-en vectors-zh --pairs en-zh.tsv --out zh-in-en
+      assay align vectors-en vectors-zh --pairs en-zh.tsv --both --out bilingual
+    """
+    from assay import front
+
+    front.align(one, other, pairs, out, rounds=rounds, both=both, language=lang, as_json=json_)
+
+
+@app.command()
 def train(
     recipe: Annotated[Path, typer.Argument(help="YAML file, such as those in recipes/train/.")],
     sources: Annotated[list[str] | None, typer.Argument(help=f"{SOURCES}; the recipe's when none is given.")] = None,

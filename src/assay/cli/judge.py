@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from assay.cli.options import NOTHING, PLAIN, SOURCES, Answer, Debug, Json, Lang, Reading, reads
-from assay.cli.tasks import Field, Format, OptionOfTask, Rows
+from assay.cli.tasks import Field, Format, OptionOfTask, Rows, TaskFile
 
 
 class _ModelFirst(TyperGroup):
@@ -47,6 +47,7 @@ def evaluate(
     answers: Annotated[
         Path | None, typer.Option(help="Of a task: write the answers to this file, to be scored and compared.")
     ] = None,
+    task: TaskFile = None,
     format_: Format = None,
     field: Field = None,
     rows: Rows = 32,
@@ -69,8 +70,8 @@ def evaluate(
 
     front.evaluate(
         model=model, sources=sources or [], words=words or [], window=window, stride=stride, device=device, level=level,
-        of_task={"answers": answers, "format": format_, "fields": field or [], "rows": rows}, perplexity=perplexity,
-        reading=reading, **answer,
+        of_task={"answers": answers, "format": format_, "fields": field or [], "rows": rows, "task": task},
+        perplexity=perplexity, reading=reading, **answer,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ Field = Annotated[
     list[str] | None,
     typer.Option(help="Another name of a field: text=sentence reads `sentence` as `text`. Repeatable."),
 ]
+TaskFile = Annotated[str | None, typer.Option("--task", help="The Python file of a task of one's own.")]
 Rows = Annotated[int, typer.Option(min=1, help="Examples at a time; the answers do not depend on it.")]
 OptionOfTask = Annotated[
     list[str] | None, typer.Option("--option", help="Of the task: second=premise, say. Repeatable.")
@@ -24,7 +25,13 @@ OptionOfTask = Annotated[
 
 
 def finetune(
-    task: Annotated[str, typer.Argument(help="What to learn: classification, tagging, ...")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="classification, multilabel, relation, regression, tagging, extraction, embedding, translation,"
+            " summarization, completion, instruction, preference; or the Python file of one's own."
+        ),
+    ],
     data: Annotated[
         list[str] | None,
         typer.Argument(help="Files, a folder, or the common name of files x.train.*, x.dev.*, x.test.*"),
@@ -40,6 +47,10 @@ def finetune(
     epochs: Annotated[float | None, typer.Option(help="How often the examples are read.")] = None,
     rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of a new head, the order, and what is dropped.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Train with so many seeds: means, with intervals over them.")] = 1,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="Train with each of several values: tune.rate=1e-4,3e-4. Repeatable.")
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="YAML file.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override: key=value, e.g. task.text=sentence.")
@@ -65,13 +76,14 @@ def finetune(
         task=task, data=data or [], model=model, out=out, recipe=recipe, overrides=set_ or [],
         options={"data.dev": tuple(dev or ()), "data.test": tuple(test or ()), "budget.epochs": epochs,
                  "tune.rate": rate, "train.seed": seed},
-        language=lang, explain=explain, as_json=json_,
+        language=lang, explain=explain, as_json=json_, seeds=seeds, sweep=sweep or [],
     )  # fmt: skip
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A folder that `assay finetune` wrote.")],
     sources: Annotated[list[str] | None, typer.Argument(help="Files of rows, without labels or with them.")] = None,
+    task: TaskFile = None,
     text: Annotated[list[str] | None, typer.Option(help="A text to answer. Repeatable.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Write answers to this file: JSON lines; a page where it ends in .html.")
@@ -96,7 +108,7 @@ def predict(
     from assay import front
 
     front.predict(
-        model=model, texts=text or [], out=out, asked={"sources": sources or [], "format": format_,
+        model=model, task=task, texts=text or [], out=out, asked={"sources": sources or [], "format": format_,
         "fields": field or [], "on_error": on_error, "rows": rows, "device": device}, language=lang, as_json=json_,
     )  # fmt: skip
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from assay.errors import InputError
 from assay.models import interop, vectors
-from assay.models.build import build
+from assay.models.build import ModelConfig, build
 from assay.models.convolution import ConvolutionConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
@@ -21,6 +21,7 @@ from assay.models.interop.directory import Special
 from assay.models.lora import LoraConfig
 from assay.models.presets import with_fields
 from assay.models.recurrent import RecurrentConfig
+from assay.models.seq2seq import Seq2SeqConfig
 from assay.pretrain import shape
 from assay.recipe.finetune import BodyRecipe, FinetuneRecipe
 from assay.recipe.pretrain import ModelRecipe, PretrainRecipe
@@ -36,26 +37,30 @@ LORA_RATE = 1e-3
 CONVOLUTION_RATE = 1e-3
 
 
+AnyConfig = ModelConfig | ConvolutionConfig
+
+
 @dataclass(frozen=True)
 class Made:
-    """A body with a head, before it is trained.
+    """A body with a head, or a model that writes, before it is trained.
 
     Attributes:
         initial: weights to begin with, by name.
         special: what the tokenizer's special tokens are for, in what is written.
     """
 
-    config: HeadedConfig
+    config: ModelConfig
     initial: dict[str, Tensor] | None
     coder: Coder
     special: Special
     optimizer: OptimizerConfig
 
 
-def made(recipe: FinetuneRecipe, head: HeadConfig, texts: Iterable[str]) -> Made:
+def made(recipe: FinetuneRecipe, head: HeadConfig | None, texts: Iterable[str]) -> Made:
     """The model of a recipe.
 
     Args:
+        head: None: the model is to write, with its own output matrix.
         texts: what a new tokenizer learns from.
 
     Raises:
@@ -63,22 +68,24 @@ def made(recipe: FinetuneRecipe, head: HeadConfig, texts: Iterable[str]) -> Made
     """
     m = recipe.model
     encoder = _tokenizer(recipe, texts)
-    if m.path is not None:
-        body, weights = _given(recipe, encoder)
-    else:
-        body, weights = _new(recipe, encoder), None
-    if head.kind in ("tags", "span") and isinstance(body, ConvolutionConfig):
+    found, parameters = _given(recipe, encoder) if m.path is not None else (_new(recipe, encoder), None)
+    where = m.path or m.preset
+    config = (
+        _writer(found, where) if head is None else HeadedConfig(_body_for(head, found, where), _head(m, head, found))
+    )
+    if head is not None and head.kind in ("tags", "span") and isinstance(found, ConvolutionConfig):
         raise InputError(
             "textcnn reads a whole text, and this task asks about its tokens", where="model.preset",
             remedy="give an encoder or a recurrent model",
         )  # fmt: skip
-    config = HeadedConfig(body, _head(recipe.model, head, body))
+    weights = None if parameters is None else _fitting(parameters, config)
     if m.vectors is not None:
         weights = _with_vectors(recipe, config, encoder, Path(m.vectors))
-    most = min(recipe.train.row_tokens, config.max_length or recipe.train.row_tokens)
+    longest = getattr(config, "max_length", None) or recipe.train.row_tokens
+    start = config.start if isinstance(config, Seq2SeqConfig) else None
     folder = None if m.path is None else Path(m.path)
-    coder = Coder.of(encoder, most, folder)
-    return Made(config, weights, coder, _special(encoder, coder), _optimizer(recipe, body))
+    coder = Coder.of(encoder, min(recipe.train.row_tokens, longest), folder, start)
+    return Made(config, weights, coder, _special(encoder, coder), _optimizer(recipe, found))
 
 
 def _tokenizer(recipe: FinetuneRecipe, texts: Iterable[str]) -> Encoder:
@@ -103,7 +110,7 @@ def as_pretraining(recipe: FinetuneRecipe) -> PretrainRecipe:
     )  # fmt: skip
 
 
-def _new(recipe: FinetuneRecipe, encoder: Encoder) -> BodyConfig:
+def _new(recipe: FinetuneRecipe, encoder: Encoder) -> AnyConfig:
     m = recipe.model
     if m.preset == "textcnn":
         config = ConvolutionConfig(encoder.vocabulary, m.width, dropout=0.0 if m.dropout is None else m.dropout)
@@ -112,39 +119,78 @@ def _new(recipe: FinetuneRecipe, encoder: Encoder) -> BodyConfig:
         except ValueError as error:
             raise InputError(str(error), where="model.more", remedy="give fields of this preset") from error
         return changed
-    return _body_of(shape.model_config(as_pretraining(recipe), encoder), m.preset)
+    return shape.model_config(as_pretraining(recipe), encoder)
 
 
-def _given(recipe: FinetuneRecipe, encoder: Encoder) -> tuple[BodyConfig, dict[str, Tensor]]:
+def _given(recipe: FinetuneRecipe, encoder: Encoder) -> tuple[AnyConfig, Mapping[str, Tensor]]:
+    """A model that was trained before, on text, on this task or another one."""
     m = recipe.model
     assert m.path is not None
     model = interop.load(Path(m.path))
-    config: Any = model.config
-    if isinstance(model, Headed):  # it goes on from a model of another task, or of this one
-        config, parameters = model.config.body, dict(model.body.named_parameters())
-    else:
-        parameters = dict(model.named_parameters())
+    inner = model.body if isinstance(model, Headed) else model
+    config: Any = inner.config
     more = dict(m.more) | ({} if m.dropout is None else {"dropout": m.dropout})
     try:
-        body = _body_of(with_fields(config, more), m.path)
+        changed = with_fields(config, more)
     except ValueError as error:
         raise InputError(str(error), where="model.more", remedy="give fields of this model") from error
-    if body.vocabulary < encoder.vocabulary:
+    if changed.vocabulary < encoder.vocabulary:
         raise InputError(
-            f"the tokenizer has {encoder.vocabulary} ids, and the model's embedding {body.vocabulary} rows",
+            f"the tokenizer has {encoder.vocabulary} ids, and the model's embedding {changed.vocabulary} rows",
             where=m.path, remedy="give the tokenizer that the model was trained with as tokenizer.path",
         )  # fmt: skip
+    return changed, dict(inner.named_parameters())
+
+
+def _fitting(parameters: Mapping[str, Tensor], config: AnyConfig | HeadedConfig) -> dict[str, Tensor]:
+    """Those weights that the model has, under its names.
+
+    Raises:
+        InputError: one is of another shape.
+    """
+    assert not isinstance(config, ConvolutionConfig)
     with torch.device("meta"):
-        wanted = dict(build(HeadedConfig(body, HeadConfig("class", 2)), None).named_parameters())
-    weights = {f"body.{name}": p.detach() for name, p in parameters.items() if f"body.{name}" in wanted}
+        wanted = dict(build(config, None).named_parameters())
+    prefix = "body." if isinstance(config, HeadedConfig) else ""
+    weights = {prefix + name: p.detach() for name, p in parameters.items() if prefix + name in wanted}
     for name, tensor in weights.items():
         if wanted[name].shape != tensor.shape:
             what = f"{name} is of shape {tuple(tensor.shape)}, and by the recipe of {tuple(wanted[name].shape)}"
             raise InputError(what, where="model.more", remedy="leave out what changes the shape")
-    return body, weights
+    return weights
 
 
-def _body_of(config: Any, where: str) -> BodyConfig:
+def _writer(config: AnyConfig, where: str) -> ModelConfig:
+    """The config of a model that writes text.
+
+    Raises:
+        InputError: it reads both ways, or whole texts.
+    """
+    if isinstance(config, DecoderConfig | Seq2SeqConfig):
+        return config
+    if isinstance(config, RecurrentConfig) and not config.both_ways:
+        return replace(config, carried=False)
+    raise InputError(
+        "does not write: it is no decoder, encoder-decoder or one-way recurrent model", where=where,
+        remedy="give one of these, such as --model standard, lstm or transformer",
+    )  # fmt: skip
+
+
+def _body_for(head: HeadConfig, config: AnyConfig, where: str) -> BodyConfig:
+    """The config of a body below a head.
+
+    Raises:
+        InputError: it cannot be one.
+    """
+    if head.kind != "preference":
+        return _body_of(config, where)
+    writes = _writer(config, where)
+    if isinstance(writes, DecoderConfig | RecurrentConfig):
+        return writes
+    raise InputError("an encoder-decoder cannot learn preferences here", where=where, remedy="give a decoder")
+
+
+def _body_of(config: AnyConfig, where: str) -> BodyConfig:
     """A model's config without what only it needs to predict text."""
     if isinstance(config, EncoderConfig):
         return replace(config, head=False, pooler=False)
@@ -152,8 +198,7 @@ def _body_of(config: Any, where: str) -> BodyConfig:
         return replace(config, tied=True)  # no output matrix of its own
     if isinstance(config, RecurrentConfig):
         return replace(config, carried=False)
-    if isinstance(config, get_args(BodyConfig)):
-        assert isinstance(config, ConvolutionConfig)
+    if isinstance(config, ConvolutionConfig):
         return config
     raise InputError(
         "an encoder-decoder writes text, and has no states for this task's head", where=where,
@@ -161,7 +206,7 @@ def _body_of(config: Any, where: str) -> BodyConfig:
     )  # fmt: skip
 
 
-def _head(m: BodyRecipe, head: HeadConfig, body: BodyConfig) -> HeadConfig:
+def _head(m: BodyRecipe, head: HeadConfig, body: AnyConfig) -> HeadConfig:
     whole = head.kind not in ("tags", "span")
     pool: Pool = "first"
     if isinstance(body, ConvolutionConfig) or (isinstance(body, RecurrentConfig) and body.both_ways):
@@ -181,14 +226,15 @@ def _head(m: BodyRecipe, head: HeadConfig, body: BodyConfig) -> HeadConfig:
         raise InputError(str(error), where="model", remedy="leave it out") from error
 
 
-def _with_vectors(recipe: FinetuneRecipe, config: HeadedConfig, encoder: Encoder, path: Path) -> dict[str, Tensor]:
+def _with_vectors(recipe: FinetuneRecipe, config: ModelConfig, encoder: Encoder, path: Path) -> dict[str, Tensor]:
     """The input layer from word vectors."""
     generator = torch.Generator().manual_seed(recipe.train.seed)
     model = build(config, generator)
-    assert isinstance(model, Headed)
+    inner = model.body if isinstance(model, Headed) else model
     matrix, _ = vectors.embedding_for(words_of_tokens(encoder.content), vectors.load(path), generator)
-    vectors.put(model.body, matrix)
-    return {"body.embedding": model.body.embedding.detach()}
+    vectors.put(inner, matrix)
+    name = "body.embedding" if isinstance(model, Headed) else "embedding"
+    return {name: inner.embedding.detach()}
 
 
 def _special(encoder: Encoder, coder: Coder) -> Special:
@@ -201,7 +247,7 @@ def _special(encoder: Encoder, coder: Coder) -> Special:
     return Special(bos=begin, eos=end, **roles)
 
 
-def _optimizer(recipe: FinetuneRecipe, body: BodyConfig) -> OptimizerConfig:
+def _optimizer(recipe: FinetuneRecipe, body: AnyConfig) -> OptimizerConfig:
     o, t, given = recipe.optimizer, recipe.tune, recipe.model.path is not None
     made = shape.optimizer_config(as_pretraining(recipe), body) if not isinstance(body, ConvolutionConfig) else None
     if made is None or given or t.rate is not None:

@@ -38,6 +38,26 @@ def table(answer: Mapping[str, Any], language: str) -> list[str]:
     return plain_table(say("tuned.caption", language), head, lines)
 
 
+def swept(answer: Mapping[str, Any], language: str) -> list[str]:
+    """The answer of several runs: a row a setting, the best one by dev named."""
+    shown = [name for name in answer["shown"] if name in answer["metrics"]]
+    head = [say("tuned.setting", language), say("tuned.dev", language, name=answer["best"]), *shown,
+            say("tuned.above", language)]  # fmt: skip
+    lines = []
+    for row in answer["settings"]:
+        setting = ", ".join(f"{key}={value}" for key, value in row["setting"].items()) or "–"
+        above = row["above_floor"]
+        far = "–"
+        if above is not None and above["interval"] is not None:
+            far = " ".join(estimate(above["difference"], above["interval"], signed=True))
+        dev = "–" if row["dev"] is None else f"{row['dev']:.4g}"
+        lines.append([setting, dev, *(measured(row["metrics"][name]) for name in shown), far])
+    best = ", ".join(f"{key}={value}" for key, value in answer["setting"].items())
+    caption = say("tuned.swept", language, seeds=answer["seeds"], n=fixed(answer["n"], 0))
+    chosen = [say("tuned.chosen", language, setting=best)] if best else []
+    return [*plain_table(caption, head, lines), *chosen, answer["model"]]
+
+
 def judged(answer: Mapping[str, Any], language: str) -> list[str]:
     """The answer of `assay eval` of a task."""
     return table({"shown": answer["shown"], "evaluations": {answer["task"]: answer}}, language)

@@ -5,13 +5,14 @@ model       given or new; its tokenizer
 run         see `train.run`: dev decides which weights are kept
 answers     of dev and test, with scores and their intervals; the linear floor beside them
 OUT/model   weights, tokenizer, task.json and card
-OUT/answers.dev.jsonl, answers.test.jsonl, result.json
+OUT/answers.dev.jsonl, answers.test.jsonl, floor.*.jsonl, result.json
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from assay import __version__
@@ -28,16 +30,23 @@ from assay.finetune.data import Examples
 from assay.finetune.request import MODEL, RESULT, Request, Work, opened
 from assay.metrics.paired import compare
 from assay.metrics.scores import Measure, bootstrap, value_of
-from assay.models.heads import Headed
+from assay.models.build import Neural, build
+from assay.models.heads import Headed, HeadedConfig
 from assay.models.interop.directory import write_directory
 from assay.pretrain import shape
+from assay.recipe.finetune import FinetuneRecipe
 from assay.store import fingerprint, staged, write_atomic, write_json_atomic
-from assay.tasks.asking import Answers, HeldExamples, answered
-from assay.tasks.feed import ItemFeed
+from assay.tasks.asking import Answers, HeldExamples, HeldTexts, answered, asked, written
+from assay.tasks.feed import ItemFeed, packed
 from assay.tasks.opened import TASK, task_json
+from assay.tasks.preference import Preference
 from assay.tasks.protocol import Answer, Example, HeadTask, Item, made, spelled
+from assay.tasks.writing import WritingTask
+from assay.train.emissions import kilograms, tracked
 from assay.train.energy import measurable
+from assay.train.evaluate import HeldOut
 from assay.train.loop import TrainSpec
+from assay.train.precision import allow_tf32
 from assay.train.process import denormals_are_zero, keep_freed_memory
 from assay.train.run import Keeping, Outcome, Run, RunData, RunPlan
 from assay.train.world import Alone, device_of
@@ -45,6 +54,7 @@ from assay.train.world import Alone, device_of
 EPOCHS = 3  # where the recipe says nothing: with a model that was given (Devlin et al. 2019)
 EPOCHS_ANEW = 20  # with one that begins anew
 LOGS = 100
+FLOOR = "floor.{part}.jsonl"  # its answers
 
 
 def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
@@ -59,9 +69,9 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         Stopped: Ctrl-C; a rerun goes on from there.
     """
     device = device_of(request.recipe.train.device, "train.device")
+    _refuse_idle(request.recipe)
     task = made(request.task, request.recipe.task)
-    if not isinstance(task, HeadTask):
-        raise InputError(f"{task.name} is no task of a head", where="assay finetune")
+    assert isinstance(task, HeadTask | WritingTask)
     with denormals_are_zero(), opened(request, quiet=quiet) as work:
         keep_freed_memory()
         done = work.space.path(RESULT)
@@ -71,10 +81,13 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         return _Tuning(work, task, device).run()
 
 
+Doable = HeadTask | WritingTask
+
+
 @dataclass(frozen=True)
 class _Prepared:
     examples: Examples
-    task: HeadTask
+    task: Doable
     body: body.Made
     items: dict[str, list[Item]]
     plan: RunPlan
@@ -82,19 +95,21 @@ class _Prepared:
 
 
 class _Tuning:
-    def __init__(self, work: Work, task: HeadTask, device: str) -> None:
+    def __init__(self, work: Work, task: Doable, device: str) -> None:
         self.work, self.recipe, self.space, self.progress = work, work.recipe, work.space, work.progress
         self.asked, self.device = task, device
+        allow_tf32(self.recipe.train.tf32)
 
     def run(self) -> dict[str, Any]:
         """Train, and judge."""
         p = self._prepare()
         self.progress.stage("finetune", p.data.feed.tokens(p.plan.steps))
-        outcome = Run(
+        run = Run(
             p.plan, self._keeping(p.plan.steps), p.data, self.space.root, self.progress, Alone(self.device),
             p.body.initial,
-        ).walk()  # fmt: skip
-        assert isinstance(outcome.model, Headed)
+        )  # fmt: skip
+        with tracked(self.space.root, self.recipe.keep.emissions):
+            outcome = run.walk()
         judged = self._judged(p, outcome.model.to(self.device))
         answer = self._answer(p, outcome, judged)
         self._write(p, outcome, judged, answer)
@@ -104,11 +119,15 @@ class _Tuning:
         self.progress.stage("examples")
         examples = data.examples(self.asked, self.recipe.data, self.recipe.train.seed)
         task = examples.task
-        assert isinstance(task, HeadTask)
+        assert isinstance(task, HeadTask | WritingTask)
         train = examples.parts["train"]
-        made = body.made(self.recipe, task.head, (text for example in train for text in spelled(example)))
+        texts = [text for example in train for text in spelled(example)]
+        texts += [example.wanted for example in train] if isinstance(task, WritingTask) else []
+        made = body.made(self.recipe, task.head if isinstance(task, HeadTask) else None, texts)
         items = {name: list(task.items(own, made.coder)) for name, own in examples.parts.items()}
         self._tell(examples, made, items)
+        if isinstance(task, Preference):
+            items = self._against_reference(task, made, items)
         feed = self._feed(train, items["train"], made)
         steps = self._steps(feed)
         spec = TrainSpec(
@@ -121,7 +140,11 @@ class _Tuning:
         plan = RunPlan(
             spec, self._schedule(steps), steps, every, self.recipe.keep.patience, self.recipe.train.average
         )  # fmt: skip
-        held_out = {"eval": HeldExamples(task, examples.parts["dev"], items["dev"])}
+        held_out: dict[str, HeldOut] = {
+            "eval": HeldExamples(task, examples.parts["dev"], items["dev"])
+            if isinstance(task, HeadTask)
+            else HeldTexts(examples.parts["dev"], items["dev"])
+        }
         read = fingerprint({"examples": examples.fingerprint, "tokenizer": fingerprint(made.coder.encoder.content)})
         self.space.settle(examples=examples.fingerprint)
         write = partial(self._write_model, task, made, None)
@@ -129,13 +152,37 @@ class _Tuning:
             examples, task, made, items, plan, RunData(feed, held_out, None, feed.rows_of, write, read)
         )  # fmt: skip
 
+    def _against_reference(
+        self, task: Preference, made: body.Made, items: dict[str, list[Item]]
+    ) -> dict[str, list[Item]]:
+        """What the model says before it is trained, beside the rows that it is trained on."""
+        model = build(made.config, torch.Generator().manual_seed(self.recipe.train.seed))
+        assert isinstance(model, Headed)
+        with torch.no_grad():
+            for name, tensor in (made.initial or {}).items():
+                model.get_parameter(name).copy_(tensor)
+        model.to(self.device)
+        return {
+            name: task.against(own, [said for said, _ in asked(model, own, together=task.together)])
+            for name, own in items.items()
+        }
+
     def _dtype(self) -> str:
-        return "float32" if self.recipe.train.dtype == "auto" else self.recipe.train.dtype
+        if self.recipe.train.dtype != "auto":
+            return self.recipe.train.dtype
+        return "float32" if self.device == "cpu" else "bfloat16"
 
     def _schedule(self, steps: int) -> Any:
         return shape.schedule(body.as_pretraining(self.recipe), steps)
 
     def _feed(self, train: Sequence[Example], items: list[Item], made: body.Made) -> ItemFeed:
+        seed = self.recipe.train.seed
+        if isinstance(self.asked, WritingTask):
+            if self.recipe.tune.pack and made.coder.start is None:
+                items = packed(items, made.coder.most, seed)
+            where = [train[item.example].where for item in items]
+            return ItemFeed(items, self.recipe.train.batch_rows, seed, where, causal=True)
+        assert isinstance(made.config, HeadedConfig)
         kinds = bool(getattr(made.config.body, "token_types", 0))
         where = [train[item.example].where for item in items]
         together = self.asked.together
@@ -176,13 +223,18 @@ class _Tuning:
 
     # What is left
 
-    def _judged(self, p: _Prepared, model: Headed) -> dict[str, tuple[list[Example], Answers]]:
+    def _judged(self, p: _Prepared, model: Neural) -> dict[str, tuple[list[Example], Answers]]:
         """Answers to all examples of dev and test."""
         found: dict[str, tuple[list[Example], Answers]] = {}
         for name in ("dev", "test"):
             if name in p.examples.parts:
-                own = p.examples.parts[name]
-                found[name] = (own, answered(p.task, model, own, p.items[name]))
+                own, items = p.examples.parts[name], p.items[name]
+                self.progress.stage("answer", len(own))
+                if isinstance(p.task, HeadTask):
+                    assert isinstance(model, Headed)
+                    found[name] = (own, answered(p.task, model, own, items))
+                else:
+                    found[name] = (own, written(p.task, model, p.body.coder, own, items))
         return found
 
     def _answer(
@@ -215,6 +267,7 @@ class _Tuning:
             "seconds": outcome.spent.seconds,
             "joules": outcome.spent.joules,
             "joules_measured": measurable(self.device),
+            "emissions_kg": kilograms(self.space.root),
             "assay_version": __version__,
             "fingerprint": fingerprint([identity, last["metrics"][p.task.best]["value"]]),
         }
@@ -241,11 +294,12 @@ class _Tuning:
             told[name] = self._told(p.task, own, floor)
             mine, theirs = (p.task.measure(own, some) for some in ([found.answers[i] for i in known], floor))
             apart = compare(mine, theirs, groups=answers.groups_of(own))[p.task.best] if _alike(mine, theirs) else None
+            write_atomic(self.space.path(FLOOR.format(part=name)), answers.written(p.task, own, floor))
             told[name]["above"] = None if apart is None else asdict(apart)
         return told
 
     def _told(
-        self, task: HeadTask, examples: list[Example], found: list[Answer], nll: float = 0.0, n: int = 0
+        self, task: Doable, examples: list[Example], found: list[Answer], nll: float = 0.0, n: int = 0
     ) -> dict[str, Any]:
         pairs = [(e, a) for e, a in zip(examples, found, strict=True) if e.wanted is not None]
         if not pairs:
@@ -267,12 +321,36 @@ class _Tuning:
             self._write_model(p.task, p.body, card.finished(self.work.request, answer), folder, outcome.model)
         write_json_atomic(self.space.path(RESULT), answer)
 
-    def _write_model(self, task: HeadTask, made: body.Made, text: str | None, folder: Path, model: nn.Module) -> None:
+    def _write_model(self, task: Doable, made: body.Made, text: str | None, folder: Path, model: nn.Module) -> None:
+        if isinstance(task, Preference):  # what is left is a model that writes
+            assert isinstance(model, Headed)
+            model, task = model.body, task.writer
         write_directory(
             folder, model, made.coder.encoder.content, card=text or card.unfinished(self.work.request.title),
             special=made.special,
         )  # fmt: skip
         write_json_atomic(folder / TASK, task_json(task, made.coder))
+
+
+def _refuse_idle(recipe: FinetuneRecipe) -> None:
+    """Refuse what would change nothing here.
+
+    Raises:
+        InputError: names the key.
+    """
+    plain, said = FinetuneRecipe(), recipe
+    idle = {
+        "train.carry_state": said.train.carry_state, "train.shorter": bool(said.train.shorter),
+        "train.fewer": bool(said.train.fewer), "train.parallel": said.train.parallel != plain.train.parallel,
+        "optimizer.find": said.optimizer.find, "keep.eval_tokens": said.keep.eval_tokens is not None,
+        "objective.kind": said.objective.kind != plain.objective.kind, "objective.z": said.objective.z != 0,
+        "objective.share": said.objective.share is not None,
+    }  # fmt: skip
+    for key, holds in idle.items():
+        if holds:
+            raise InputError(f"{key} changes nothing in fine-tuning", where=key, remedy="leave it out")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("fine-tuning is the work of one process", where="torchrun", remedy="start it without torchrun")
 
 
 def _loss(found: Answers) -> tuple[float, int]:

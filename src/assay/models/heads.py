@@ -8,6 +8,9 @@
     tags     one of several at every marked position       (B, T, L) logits      targets (B, T); a CRF if asked for
     span     where an answer begins and ends, among the    (B, T, 2) logits      targets (B, 2) positions
              marked positions
+    preference   how much likelier a text has become        (B, 1) nats          rows 2i (better) and 2i + 1 (worse),
+             than a reference model found it: the marked                         values (B, 1): the reference's
+             positions of it; by the body's own output                           log-probability; targets (B, 1), any
     vector   the pooled states themselves, such that rows  (B, D), of length 1   rows 2i and 2i + 1 belong together:
              that belong together are alike                                      targets (B, 1), any
 
@@ -36,7 +39,7 @@ from assay.models.recurrent import Recurrent, RecurrentConfig
 
 BodyConfig = EncoderConfig | DecoderConfig | RecurrentConfig | ConvolutionConfig
 Body = Encoder | Decoder | Recurrent | Convolution
-Kind = Literal["class", "labels", "value", "tags", "span", "vector"]
+Kind = Literal["class", "labels", "value", "tags", "span", "vector", "preference"]
 Pool = Literal["first", "last", "mean", "max"]
 
 
@@ -51,7 +54,8 @@ class HeadConfig:
         dropout: before the output (and before the dense layer).
         crf: tags are scored as rows.
         weights: of the classes in the loss (class); none: all alike.
-        temperature: of a vector's cosines.
+        temperature: what a vector's cosines are divided by.
+        beta: what a preference's nats are multiplied by.
     """
 
     kind: Kind
@@ -62,6 +66,7 @@ class HeadConfig:
     crf: bool = False
     weights: tuple[Positive, ...] | None = None
     temperature: Positive = 0.05
+    beta: Positive = 0.1
 
     def __post_init__(self) -> None:
         if self.crf and self.kind != "tags":
@@ -105,9 +110,11 @@ class Headed(nn.Module):
         self.config, self.body = config, body
         head, width = config.head, states_width(config.body)
         self.dense = nn.Linear(width, width) if head.dense else None
-        self.output = nn.Linear(width, head.outputs) if head.kind != "vector" else None
+        self.output = nn.Linear(width, head.outputs) if head.kind not in ("vector", "preference") else None
         self.transitions = Transitions(head.outputs) if head.crf else None
-        for name, parameter in body.named_parameters():  # an output matrix that nothing reads is not trained
+        for name, parameter in (
+            body.named_parameters() if head.kind != "preference" else ()
+        ):  # an output matrix that nothing reads is not trained
             if name.partition(".")[0] in ("head", "head_bias", "pooler") and parameter is not body.embedding:
                 parameter.requires_grad_(False)
         if generator is not None:
@@ -128,6 +135,8 @@ class Headed(nn.Module):
         """What the head answers: see the module."""
         head = self.config.head
         x = self.body.states(batch)
+        if head.kind == "preference":
+            return self._likelier(x, batch)
         if head.kind not in ("tags", "span"):
             x = self._pooled(x, batch)
         if self.dense is not None:
@@ -138,6 +147,17 @@ class Headed(nn.Module):
         if head.kind == "span" and batch.marks_BT is not None:
             found = found.masked_fill(~batch.marks_BT[:, :, None], torch.finfo(found.dtype).min)
         return found
+
+    def _likelier(self, x_BTD: Tensor, batch: Batch) -> Tensor:
+        """(B, 1) log-probability of the marked tokens, less what the reference found."""
+        assert batch.marks_BT is not None
+        assert not isinstance(self.body, Encoder | Convolution)
+        marked_BT = batch.marks_BT[:, 1:]
+        log_NV = self.body.logits(x_BTD[:, :-1][marked_BT]).float().log_softmax(-1)
+        found_N = log_NV.gather(1, batch.inputs_BT[:, 1:][marked_BT][:, None]).squeeze(1)
+        row_N = marked_BT.nonzero()[:, 0]
+        total_B = torch.zeros(len(x_BTD), device=x_BTD.device).index_add(0, row_N, found_N)
+        return (total_B[:, None] - batch.values_BN) if batch.values_BN is not None else total_B[:, None]
 
     def _pooled(self, x_BTD: Tensor, batch: Batch) -> Tensor:
         """(B, D)."""
@@ -174,6 +194,8 @@ class Headed(nn.Module):
                 losses = (found.float() - batch.values_BN) ** 2
             case "vector":
                 return self._of_pairs(found.float(), targets)
+            case "preference":
+                return self._of_preferences(found.float(), targets)
             case "tags" if self.transitions is not None:
                 losses = self._of_rows(found, targets)
             case "tags":
@@ -199,6 +221,13 @@ class Headed(nn.Module):
         cosines_BB = cosines_BB.masked_fill(torch.eye(len(rows), dtype=torch.bool, device=rows.device), -torch.inf)
         losses = functional.cross_entropy(cosines_BB, rows ^ 1, reduction="none")
         return Loss(losses.mean(), losses.detach()[:, None] * (targets_B1 >= 0))
+
+    def _of_preferences(self, found_B1: Tensor, targets_B1: Tensor) -> Loss:
+        """Direct preference optimization (Rafailov et al. 2023): the better of two is to become likelier than the
+        worse, by comparison with a reference."""
+        better, worse = found_B1[::2], found_B1[1::2]
+        losses = -functional.logsigmoid(self.config.head.beta * (better - worse))
+        return Loss(losses.mean(), losses.detach().repeat_interleave(2, 0) * (targets_B1 >= 0))
 
     def _of_rows(self, found_BTL: Tensor, targets_BT: Tensor) -> Tensor:
         """(B, T)."""
@@ -253,7 +282,8 @@ class Headed(nn.Module):
             case Encoder():
                 return self.body.flops_per_token(length, Shares(predicted=0.0))
             case _:
-                return self.body.flops_per_token(length) - 6.0 * self.body.head.numel()
+                whole = self.body.flops_per_token(length)
+                return whole if self.config.head.kind == "preference" else whole - 6.0 * self.body.head.numel()
 
 
 def _cross_entropy(found_BNL: Tensor, targets_BN: Tensor, smoothing: float) -> Loss:

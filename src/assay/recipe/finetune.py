@@ -14,6 +14,7 @@ from assay.recipe.pretrain import (
     OptimizerRecipe,
     RunRecipe,
     ScheduleRecipe,
+    Share,
     TokenizerRecipe,
 )
 from assay.recipe.sections import Section
@@ -67,10 +68,33 @@ class TuneRecipe(Section):
     lora_alpha: float = Field(16.0, gt=0, description="adapters are multiplied by this over their rank")
     lora_targets: tuple[str, ...] = Field(("*",), description="patterns of the names of layers that get adapters")
     dora: bool = Field(False, description="adapters turn rows, whose lengths are learned apart")
+    pack: bool = Field(False, description="tasks of writing: several examples in a row, which do not see each other")
     rate: float | None = Field(
         None, gt=0, le=1, description="one peak learning rate for all; by the model if not given"
     )
     head_rate: float | None = Field(None, gt=0, le=1, description="of the head; ten times `rate` with a given model")
+
+
+class TunedOptimizer(OptimizerRecipe):
+    """The optimizer, as suits fine-tuning (Devlin et al. 2019)."""
+
+    betas: tuple[Share, Share] = Field((0.9, 0.98), description="of Adam")
+    weight_decay: float = Field(0.01, ge=0, description="decoupled; an L2 penalty in Adam and SGD")
+    clip_norm: float | None = Field(1.0, gt=0, description="bound of the gradient's norm")
+
+
+class TunedSchedule(ScheduleRecipe):
+    """The learning rate over the run: up for a tenth of it, then down to nothing."""
+
+    kind: Literal["wsd", "constant", "linear", "cosine", "restarts"] = Field("linear", description="its shape")
+    warmup: Share = Field(0.1, description="share of the run")
+
+
+class TunedRun(RunRecipe):
+    """The run."""
+
+    row_tokens: int = Field(128, ge=8, le=1 << 20, description="tokens of a row, at most; longer texts are cut")
+    batch_rows: int = Field(32, ge=1, description="rows a step")
 
 
 class FinetuneRecipe(Section):
@@ -81,11 +105,11 @@ class FinetuneRecipe(Section):
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     model: BodyRecipe = BodyRecipe()
     objective: ObjectiveRecipe = ObjectiveRecipe()
-    optimizer: OptimizerRecipe = OptimizerRecipe(clip_norm=1.0, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule: ScheduleRecipe = ScheduleRecipe(kind="linear", warmup=0.1)
+    optimizer: TunedOptimizer = TunedOptimizer()
+    schedule: TunedSchedule = TunedSchedule()
     tune: TuneRecipe = TuneRecipe()
     budget: BudgetRecipe = BudgetRecipe()
-    train: RunRecipe = RunRecipe(row_tokens=128, batch_rows=32, dtype="float32")
+    train: TunedRun = TunedRun()
     keep: KeepRecipe = KeepRecipe()
     floor: bool = Field(True, description="fit the linear baseline, too, and report it beside the result")
     title: str | None = Field(None, description="name of the model in its card")

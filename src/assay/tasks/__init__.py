@@ -3,6 +3,6 @@
 Supervised data sets are read in `reading`; `baseline` is the linear floor that stands beside every result.
 """
 
-from assay.tasks import classification, embedding, extraction, regression, tagging
+from assay.tasks import classification, embedding, extraction, preference, regression, relations, tagging, writing
 
-__all__ = ["classification", "embedding", "extraction", "regression", "tagging"]
+__all__ = ["classification", "embedding", "extraction", "preference", "regression", "relations", "tagging", "writing"]

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import polars as pl
 import torch
 
 from assay.metrics.scores import value_of
+from assay.models.build import Neural
 from assay.models.crf import Allowed
 from assay.models.heads import Headed
 from assay.models.protocol import Batch, Model, check_ids
+from assay.tasks.coding import Coder
 from assay.tasks.feed import by_length, collated
 from assay.tasks.protocol import Answer, Example, HeadTask, Item, Said
+from assay.tasks.writing import WritingTask, losses
 from assay.train.evaluate import Evaluation
 
 ROWS = 32
@@ -96,6 +98,20 @@ def answered(
     return Answers([task.answer(e, said) for e, said in zip(examples, ordered, strict=True)], nll, n)
 
 
+def written(
+    task: WritingTask,
+    model: Neural,
+    coder: Coder,
+    examples: Sequence[Example],
+    items: Sequence[Item],
+    *,
+    rows: int = ROWS,
+) -> Answers:
+    """What a model writes for examples, and its loss of what is wanted."""
+    nll, n = losses(model, items, rows)
+    return Answers(task.answers(examples, model, coder, rows), nll, n)
+
+
 @dataclass(frozen=True)
 class Judged(Evaluation):
     """An evaluation that is judged by a score of the task's.
@@ -119,6 +135,27 @@ class Judged(Evaluation):
 
 
 @dataclass(frozen=True)
+class HeldTexts:
+    """Examples of a task that is answered by writing: a model is judged by its loss on what is wanted, since writing
+    takes long."""
+
+    examples: Sequence[Example]
+    items: Sequence[Item]
+    rows: int = ROWS
+
+    def evaluate(self, model: Model, device: str = "cpu") -> Evaluation:
+        """The loss of each example."""
+        nll, n = losses(model, self.items, self.rows)
+        columns = (pl.Series("n_tokens", n), pl.lit(0).alias("n_bytes"), pl.Series("nll", nll))
+        return Evaluation(_units(self.examples).with_columns(columns).filter(pl.col("n_tokens") > 0))
+
+
+def _units(examples: Sequence[Example]) -> pl.DataFrame:
+    groups = [e.group or str(i) for i, e in enumerate(examples)]
+    return pl.DataFrame({"doc_id": [e.where for e in examples], "source": "examples", "unit": groups})
+
+
+@dataclass(frozen=True)
 class HeldExamples:
     """Examples that a model is judged on.
 
@@ -134,11 +171,6 @@ class HeldExamples:
     rows: int = ROWS
     kept: dict[str, Answers] = field(default_factory=dict, compare=False)
 
-    @cached_property
-    def _units(self) -> pl.DataFrame:
-        groups = [e.group or str(i) for i, e in enumerate(self.examples)]
-        return pl.DataFrame({"doc_id": [e.where for e in self.examples], "source": "examples", "unit": groups})
-
     def evaluate(self, model: Model, device: str = "cpu") -> Judged:
         """How good the model's answers are; they are kept until the next ones."""
         assert isinstance(model, Headed)
@@ -147,5 +179,5 @@ class HeldExamples:
         columns = (pl.Series("n_tokens", found.n), pl.lit(0).alias("n_bytes"), pl.Series("nll", found.nll))
         values = value_of(self.task.measure(self.examples, found.answers))
         known = {name: value for name, value in values.items() if value is not None}
-        units = self._units.with_columns(columns).filter(pl.col("n_tokens") > 0)
+        units = _units(self.examples).with_columns(columns).filter(pl.col("n_tokens") > 0)
         return Judged(units, self.best or self.task.best, known)

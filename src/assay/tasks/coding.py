@@ -80,15 +80,17 @@ class Coder:
     Attributes:
         begin, end: ids that stand around texts.
         most: tokens of a row.
+        start: what an encoder-decoder's target begins with; None: the model is none.
     """
 
     encoder: Encoder
     begin: int
     end: int
     most: int
+    start: int | None = None
 
     @classmethod
-    def of(cls, encoder: Encoder, most: int, folder: Path | None = None) -> Coder:
+    def of(cls, encoder: Encoder, most: int, folder: Path | None = None, start: int | None = None) -> Coder:
         """The coder of a tokenizer.
 
         Args:
@@ -97,7 +99,7 @@ class Coder:
         begin, end = (_named(encoder, folder, roles, names) for roles, names in ((("cls", "bos"), BEGIN),
                                                                                  (("sep", "eos"), END)))  # fmt: skip
         first = END_OF_TEXT_ID if begin is None else begin
-        made = cls(encoder, first, first if end is None else end, most)
+        made = cls(encoder, first, first if end is None else end, most, start)
         if most < 8:
             raise InputError(f"rows of {most} tokens hold no text", where="train.row_tokens", remedy="give 8 or more")
         return made

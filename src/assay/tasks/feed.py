@@ -22,11 +22,12 @@ from assay.tasks.protocol import Item
 GROUP = 50  # batches among which items are sorted by length
 
 
-def collated(items: Sequence[Item], *, kinds: bool = False) -> Batch:
+def collated(items: Sequence[Item], *, kinds: bool = False, causal: bool = False) -> Batch:
     """A batch of items, filled up at their ends.
 
     Args:
         kinds: with token types, where the model tells them apart.
+        causal: the model looks back alone, and so never at what fills a row; nobody has to be told where that is.
     """
     B, T = len(items), max(len(item.ids) for item in items)
     ids, segments = np.zeros((B, T), np.int64), np.full((B, T), PADDING, np.int64)
@@ -36,7 +37,7 @@ def collated(items: Sequence[Item], *, kinds: bool = False) -> Batch:
     marked = any(item.marks is not None for item in items)
     for i, item in enumerate(items):
         n = len(item.ids)
-        ids[i, :n], segments[i, :n] = item.ids, 0
+        ids[i, :n], segments[i, :n] = item.ids, 0 if item.segments is None else item.segments
         targets[i, : len(item.targets)] = item.targets
         if item.kinds is not None:
             types[i, :n] = item.kinds
@@ -44,15 +45,29 @@ def collated(items: Sequence[Item], *, kinds: bool = False) -> Batch:
             marks[i, :n] = item.marks
     if marked and wide > 2 and wide < T:  # tags: as wide as the ids
         targets = np.pad(targets, ((0, 0), (0, T - wide)), constant_values=-1)
+    whole = any(item.segments is not None for item in items) if causal else bool((segments == PADDING).any())
     values = [item.values for item in items if item.values is not None]
+    sources = [item.source for item in items if item.source is not None]
+    source, source_segments = _padded(sources) if sources else (None, None)
     return Batch(
         torch.from_numpy(ids),
         torch.from_numpy(targets),
-        torch.from_numpy(segments) if (segments == PADDING).any() else None,
+        torch.from_numpy(segments) if whole else None,
         torch.from_numpy(types) if kinds else None,
+        source,
+        source_segments,
         marks_BT=torch.from_numpy(marks) if marked else None,
         values_BN=torch.from_numpy(np.stack(values).astype(np.float32)) if values else None,
     )
+
+
+def _padded(sources: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, S) ids and segments of what an encoder-decoder reads."""
+    ids = np.zeros((len(sources), max(map(len, sources))), np.int64)
+    segments = np.full(ids.shape, PADDING, np.int64)
+    for i, source in enumerate(sources):
+        ids[i, : len(source)], segments[i, : len(source)] = source, 0
+    return torch.from_numpy(ids), torch.from_numpy(segments)
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ class ItemFeed:
         rows: items a step.
         where: of each item the row of its file.
         names, sources_of: the sources, and of each item the number of its own; one source where nothing is given.
-        kinds: the model tells token types apart.
+        kinds, causal: as in `collated`.
         together: items that stay next to one another (pairs: 2).
     """
 
@@ -74,6 +89,7 @@ class ItemFeed:
     names: list[str] = field(default_factory=lambda: ["train"])
     sources_of: Sequence[int] = ()
     kinds: bool = False
+    causal: bool = False
     together: int = 1
 
     @property
@@ -87,7 +103,7 @@ class ItemFeed:
 
     @cached_property
     def _sizes(self) -> np.ndarray:
-        return np.array([len(item.ids) for item in self.items])
+        return np.array([item.size for item in self.items])
 
     @cached_property
     def _epochs(self) -> dict[int, list[np.ndarray]]:
@@ -119,7 +135,7 @@ class ItemFeed:
         return self._epoch(epoch)[number]
 
     def batch(self, step: int) -> Batch:
-        return collated([self.items[i] for i in self.chosen(step)], kinds=self.kinds)
+        return collated([self.items[i] for i in self.chosen(step)], kinds=self.kinds, causal=self.causal)
 
     def sources(self, step: int) -> np.ndarray:
         own = self.chosen(step)
@@ -140,8 +156,37 @@ class ItemFeed:
 
 def by_length(items: Sequence[Item], rows: int, together: int = 1) -> Iterator[np.ndarray]:
     """Numbers of items, so many at a time, those of much the same length together, the longest first."""
-    sizes = np.array([len(item.ids) for item in items]).reshape(-1, together).max(axis=1)
+    sizes = np.array([item.size for item in items]).reshape(-1, together).max(axis=1)
     order = np.argsort(-sizes, kind="stable")
     step = max(1, rows // together)
     for begin in range(0, len(order), step):
         yield (order[begin : begin + step, None] * together + np.arange(together)).ravel()
+
+
+def packed(items: Sequence[Item], most: int, seed: int) -> list[Item]:
+    """Items on end in rows of at most so many tokens, each a text of its own there: in a random order, each into the
+    first of the open rows that has room (first fit, of some dozens)."""
+    order = np.random.default_rng([seed, 7]).permutation(len(items))
+    done: list[list[Item]] = []
+    open_rows: list[list[Item]] = []
+    room: list[int] = []
+    for i in order.tolist():
+        item = items[i]
+        at = next((k for k, left in enumerate(room) if left >= len(item.ids)), None)
+        if at is None:
+            open_rows.append([])
+            room.append(most)
+            at = len(room) - 1
+        open_rows[at].append(item)
+        room[at] -= len(item.ids)
+        if len(room) > GROUP:
+            fullest = int(np.argmin(room))
+            done.append(open_rows.pop(fullest))
+            room.pop(fullest)
+    return [_joined(row) for row in (*done, *open_rows)]
+
+
+def _joined(row: Sequence[Item]) -> Item:
+    numbers = np.repeat(np.arange(len(row)), [len(item.ids) for item in row])
+    ids, targets = (np.concatenate([getattr(item, name) for item in row]) for name in ("ids", "targets"))
+    return Item(row[0].example, ids, targets, segments=numbers)

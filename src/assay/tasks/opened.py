@@ -10,14 +10,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from assay.errors import InputError
 from assay.models import interop
+from assay.models.build import Neural
 from assay.models.heads import Headed
+from assay.models.seq2seq import Seq2Seq
 from assay.tasks.asking import ROWS, answered
 from assay.tasks.coding import Coder
-from assay.tasks.protocol import Answer, Example, HeadTask, made, saved
+from assay.tasks.protocol import Answer, Example, HeadTask, Task, made, saved
+from assay.tasks.writing import WritingTask
 from assay.tokens.tokenizer import Encoder
 
 TASK = "task.json"
@@ -27,8 +30,8 @@ TASK = "task.json"
 class Opened:
     """A task and a model that does it."""
 
-    task: HeadTask
-    model: Headed
+    task: Task
+    model: Neural
     coder: Coder
 
     @classmethod
@@ -43,19 +46,24 @@ class Opened:
             folder = folder / "model"  # the folder of the run
         stated = _stated(folder)
         task = made(str(stated.get("task")), stated.get("options") or {}, str(folder / TASK))
-        model = interop.load(folder)
-        if not isinstance(task, HeadTask) or not isinstance(model, Headed):
-            raise InputError("its model has no head of a task", where=folder, remedy="give a whole directory")
-        coder = Coder.of(Encoder.load(folder), int(stated["row_tokens"]), folder)
+        model = cast(Neural, interop.load(folder))
+        if isinstance(task, HeadTask) != isinstance(model, Headed):
+            raise InputError("its model does not do its task", where=folder, remedy="give a whole directory")
+        start = model.config.start if isinstance(model, Seq2Seq) else None
+        coder = Coder.of(Encoder.load(folder), int(stated["row_tokens"]), folder, start)
         return cls(task, model.to(device), coder)
 
     def answers(self, examples: Sequence[Example], rows: int = ROWS) -> list[Answer]:
         """An answer to each example."""
+        if isinstance(self.task, WritingTask):
+            return self.task.answers(examples, self.model, self.coder, rows)
+        assert isinstance(self.task, HeadTask)
+        assert isinstance(self.model, Headed)
         items = list(self.task.items(examples, self.coder))
         return answered(self.task, self.model, examples, items, rows=rows).answers
 
 
-def task_json(task: HeadTask, coder: Coder) -> dict[str, Any]:
+def task_json(task: Task, coder: Coder) -> dict[str, Any]:
     """The content of TASK."""
     return {**saved(task), "row_tokens": coder.most}
 

@@ -8,29 +8,64 @@ ask({"question": .., "context": ..})     what has several fields
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, overload
 
-from assay.errors import InputError
+import pyarrow as pa
+
+from assay.corpus.signals import language
+from assay.corpus.text import characters as ch
+from assay.errors import AssayError, InputError
 from assay.tasks.asking import ROWS
 from assay.tasks.opened import Opened
-from assay.tasks.protocol import Answer, Example, Task
+from assay.tasks.protocol import TASKS, Answer, Example, Task
 
 NAMES = {
     "sentiment": "classification", "text-classification": "classification", "sentence-pairs": "classification",
-    "relations": "classification", "entailment": "classification", "scoring": "regression", "similarity": "regression",
+    "relations": "relation", "entailment": "classification", "scoring": "regression", "similarity": "regression",
     "ner": "tagging", "token-classification": "tagging", "pos": "tagging", "chunking": "tagging",
-    "segmentation": "tagging", "qa": "extraction", "question-answering": "extraction",
+    "segmentation": "tagging", "text-generation": "completion", "generation": "completion", "chat": "instruction",
+    "dialogue": "instruction", "summary": "summarization", "qa": "extraction", "question-answering": "extraction",
 }  # fmt: skip
 """What people call tasks: other names of them."""
 Asked = str | Mapping[str, Any]
 
 
 def task_named(name: str) -> str:
-    """The name of a task, by one that people use."""
-    return NAMES.get(name, name)
+    """The name of a task, by one that people use, or by the Python file that defines it.
+
+    Raises:
+        InputError: there is no such file, or it registers no task.
+    """
+    return _of_file(Path(name)) if name.endswith(".py") else NAMES.get(name, name)
+
+
+def _of_file(path: Path) -> str:
+    """Run a file that somebody named; nothing else is ever run, no model directory brings code along."""
+    if not path.is_file():
+        raise InputError("there is no such file", where=path, remedy="name a Python file that registers a task")
+    before = set(TASKS)
+    spec = importlib.util.spec_from_file_location(f"assay_task_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except AssayError:
+        raise
+    except Exception as error:
+        what = f"cannot be run ({type(error).__name__}: {error})"
+        raise InputError(what, where=path, remedy="mend the file: see docs/tasks.md") from error
+    own = [name for name, kind in TASKS.items() if kind.__module__ == spec.name]
+    if len(own) != 1 or own[0] in before - {own[0]}:
+        what = f"registers {len(own)} tasks" if own else "registers no task"
+        raise InputError(what, where=path, remedy="put @register before one class: see docs/tasks.md")
+    return own[0]
 
 
 class Pipeline:
@@ -79,18 +114,68 @@ def _fields(task: Task, one: Asked) -> Mapping[str, Any]:
     return {name: one}
 
 
-def pipeline(task: str, *, model: str | Path, device: str = "cpu", rows: int = ROWS) -> Pipeline:
-    """A model of a task, to be called with texts.
+class Routed:
+    """Several models of one task, each asked about texts of its language.
 
     Args:
-        task: its name, or one that people use ("sentiment", "ner", "qa").
-        model: a folder that `assay finetune` wrote.
+        models: by language ("en", "zh"); texts of other languages, or of too few letters to tell, go to the first.
+    """
+
+    def __init__(self, models: Mapping[str, Pipeline]) -> None:
+        self.models = dict(models)
+
+    def __call__(self, asked: Asked | Sequence[Asked]) -> Answer | list[Answer]:
+        """As a `Pipeline` answers; every answer names the `language` of its text."""
+        one = isinstance(asked, str | Mapping)
+        texts: list[Asked] = [asked] if one else list(asked)  # type: ignore[list-item]
+        found = languages([" ".join(map(str, _strings(text))) for text in texts])
+        first = next(iter(self.models))
+        by_model: dict[str, list[int]] = {}
+        for i, code in enumerate(found):
+            by_model.setdefault(code if code in self.models else first, []).append(i)
+        answers: list[Answer] = [{} for _ in texts]
+        for name, rows in by_model.items():
+            for i, answer in zip(rows, self.models[name]([texts[i] for i in rows]), strict=True):
+                answers[i] = {**answer, "language": found[i]}
+        return answers[0] if one else answers
+
+
+def languages(texts: Sequence[str]) -> list[str]:
+    """py3langid's code of each text's language, as the corpus room finds it."""
+    points, offsets = ch.points_of(pa.array(texts, pa.large_string()))
+    found: list[str] = language.language(points, offsets).to_pylist()
+    return found
+
+
+def _strings(asked: Asked) -> list[str]:
+    if isinstance(asked, str):
+        return [asked]
+    return [value for value in asked.values() if isinstance(value, str)]
+
+
+def pipeline(
+    task: str, *, model: str | Path | Mapping[str, str | Path], device: str = "cpu", rows: int = ROWS
+) -> Pipeline | Routed:
+    """A model of a task, to be called with texts; or several by language, each asked about texts of its own.
+
+    Args:
+        task: its name, or one that people use ("sentiment", "ner", "qa"), or the Python file of one's own.
+        model: a folder that `assay finetune` wrote, or one for each language: {"en": ..., "zh": ...}.
 
     Raises:
         InputError: there is no such model, or it does another task.
     """
+    if isinstance(model, Mapping):
+        if not model:
+            raise InputError("no model is given", where="pipeline", remedy='give {"en": folder, "zh": folder}')
+        return Routed({key: _one(task, folder, device, rows) for key, folder in model.items()})
+    return _one(task, model, device, rows)
+
+
+def _one(task: str, model: str | Path, device: str, rows: int) -> Pipeline:
+    name = task_named(task)  # before the model is opened, whose task it may be
     opened = Opened.load(Path(model), device)
-    if opened.task.name != task_named(task):
+    if opened.task.name != name:
         raise InputError(
             f"was trained for the task {opened.task.name}, and {task} is asked for", where=str(model),
             remedy=f"call pipeline({opened.task.name!r}, ...), or give another model",

@@ -58,6 +58,8 @@ class Item:
         targets: what the head is asked for (`models.heads`): (n,) for tags, else (k,); -1 where nobody says.
         marks: (n,) bool, the positions that the head reads.
         values: (k,) numbers asked for.
+        source: (m,) what an encoder-decoder reads; `ids` are then its inputs.
+        segments: (n,) of which text each token is, of a row that holds several; None: one.
         places: whatever the task needs to make an answer of what is said.
     """
 
@@ -67,7 +69,14 @@ class Item:
     kinds: np.ndarray | None = None
     marks: np.ndarray | None = None
     values: np.ndarray | None = None
+    source: np.ndarray | None = None
+    segments: np.ndarray | None = None
     places: Any = field(default=None, compare=False)
+
+    @property
+    def size(self) -> int:
+        """Tokens that a model computes with."""
+        return len(self.ids) + (0 if self.source is None else len(self.source))
 
 
 @dataclass(frozen=True)
@@ -225,6 +234,8 @@ def spelled(example: Example) -> list[str]:
             found.append(value)
         elif isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
             found.append(joined(value))
+        elif isinstance(value, list | tuple):
+            found += [one["content"] for one in value if isinstance(one, dict) and "content" in one]
     return found
 
 
