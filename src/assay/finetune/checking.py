@@ -25,7 +25,7 @@ from assay.tasks.checks import answers, labels, leaks, lengths, numbers, tags, t
 from assay.tasks.checks.finding import Finding, Place, found, in_order
 from assay.tasks.coding import Coder
 from assay.tasks.extraction import Extraction
-from assay.tasks.protocol import Example, HeadTask, Task, made
+from assay.tasks.protocol import Example, Task, made
 from assay.tasks.reading.rows import Met, Rows
 from assay.tasks.regression import Regression
 from assay.tasks.tagging import Tagging
@@ -95,14 +95,15 @@ def _looked_over(asked: Task, parts: dict[str, list[Example]], coder: Coder | No
     if isinstance(task, Regression):
         findings += numbers.numbers(parts)
         deviation = float(np.std([e.wanted for e in parts["train"] if e.wanted is not None]))
-    extracts = isinstance(task, Extraction)
     findings += leaks.leaks(parts, [task.context] if isinstance(task, Extraction) else None)
-    findings += leaks.contradictions(parts, deviation)
+    if hasattr(task, "labels") or isinstance(task, Regression | Extraction):  # else several answers are right
+        findings += leaks.contradictions(parts, deviation)
     if isinstance(task, Extraction):
         findings += answers.answers(parts, task)
         findings = [f for f in findings if f.kind != "repeats"]  # told as questions that are asked again
-    findings += texts.texts(_once(parts, task.context) if extracts else parts, sentences=isinstance(task, Tagging))  # type: ignore[attr-defined]
-    if coder is not None and isinstance(task, HeadTask):
+    read = _once(parts, task.context) if isinstance(task, Extraction) else _written(parts, task)
+    findings += texts.texts(read, sentences=isinstance(task, Tagging))
+    if coder is not None:
         findings += lengths.lengths(parts, task, coder)
     return findings
 
@@ -119,6 +120,13 @@ def _once(parts: dict[str, list[Example]], name: str) -> dict[str, list[Example]
             seen.add(e.given[name])
             kept[part].append(replace(e, given=given))
     return kept
+
+
+def _written(parts: dict[str, list[Example]], task: Task) -> dict[str, list[Example]]:
+    """Examples with the texts that are to be written, too."""
+    if hasattr(task, "labels") or not any(isinstance(e.wanted, str) for e in parts["train"]):
+        return parts
+    return {name: [replace(e, given={**e.given, "": e.wanted}) for e in own] for name, own in parts.items()}
 
 
 def _coder(recipe: FinetuneRecipe, folder: Path) -> Coder:

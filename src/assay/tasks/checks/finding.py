@@ -81,11 +81,17 @@ def short(text: str) -> str:
 
 
 def texts_of(example: Example) -> list[str]:
-    """The texts that a model reads; the words of a sentence as one."""
+    """The texts that a model reads; the words of a sentence as one, messages one by one."""
     given = example.given
     if "tokens" in given:
         return [given["text"] if isinstance(given.get("text"), str) else joined(given["tokens"])]
-    return [value for value in given.values() if isinstance(value, str)]
+    found = []
+    for value in given.values():
+        if isinstance(value, str):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += [str(one["content"]) for one in value if isinstance(one, dict) and "content" in one]
+    return found
 
 
 def whole(example: Example) -> str:

@@ -39,6 +39,8 @@ def labels(parts: Parts, task: Task) -> list[Finding]:
 def labels_of(example: Example, task: Task) -> list[str]:
     """The labels of an example: of a text, or of all its spans, or of all its tokens."""
     wanted = example.wanted
+    if not hasattr(task, "labels"):  # what is wanted is a text that is written, or a number
+        return []
     if isinstance(wanted, str):
         return [wanted]
     if not isinstance(wanted, list):

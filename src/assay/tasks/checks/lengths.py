@@ -11,18 +11,20 @@ from assay.tasks.checks.finding import Finding, Parts, found, place, texts_of
 from assay.tasks.classification import _OfTexts
 from assay.tasks.coding import Coder
 from assay.tasks.embedding import Embedding
-from assay.tasks.protocol import Example, HeadTask
+from assay.tasks.extraction import Extraction
+from assay.tasks.protocol import Example, Task
+from assay.tasks.tagging import Tagging
 
 UNKNOWN = 0.005  # of the tokens, from which on it is told
 
 
-def lengths(parts: Parts, task: HeadTask, coder: Coder) -> list[Finding]:
+def lengths(parts: Parts, task: Task, coder: Coder) -> list[Finding]:
     """All findings about tokens."""
     examples = [e for own in parts.values() for e in own]
     return [*_cut(examples, task, coder), *_unknown(examples, coder)] if examples else []
 
 
-def _cut(examples: list[Example], task: HeadTask, coder: Coder) -> Iterator[Finding]:
+def _cut(examples: list[Example], task: Task, coder: Coder) -> Iterator[Finding]:
     if isinstance(task, _OfTexts | Embedding):
         second = task.second if isinstance(task, _OfTexts) else None
         firsts = [e.given[task.text] for e in examples]
@@ -34,6 +36,8 @@ def _cut(examples: list[Example], task: HeadTask, coder: Coder) -> Iterator[Find
             told = [place(e, f"-{n}: {texts_of(e)[0]}") for e, n in cut]
             lost = sum(n for _, n in cut)
             yield found("cut", "look", told, len(examples), most=coder.most, share=lost / tokens)
+        return
+    if not isinstance(task, Tagging | Extraction):
         return
     count = np.bincount([item.example for item in task.items(examples, coder)], minlength=len(examples))
     several = np.argsort(-count, kind="stable")[: int((count > 1).sum())].tolist()

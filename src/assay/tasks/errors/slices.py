@@ -43,6 +43,7 @@ from assay.metrics.scores import (
 from assay.metrics.significance import holm
 from assay.metrics.tagging import spans
 from assay.tasks.checks.finding import units, whole
+from assay.tasks.extraction import Extraction
 from assay.tasks.protocol import Answer, Example, Task
 from assay.tasks.regression import Regression
 from assay.tasks.tagging import Tagging
@@ -147,13 +148,11 @@ def _labels(task: Task, examples: Sequence[Example]) -> list[list[str]]:
         if task.kind != "spans":
             return [[] for _ in examples]
         return [sorted({kind for kind, _, _ in spans(e.wanted)}) or ["O"] for e in examples]
-    found = []
-    for e in examples:
-        if isinstance(e.wanted, dict):
-            found.append(["with" if e.wanted.get("text") else "without"])
-        else:
-            found.append(list(map(str, e.wanted)) if isinstance(e.wanted, list) else [str(e.wanted)])
-    return found if not all(isinstance(e.wanted, float) for e in examples) else [[] for _ in examples]
+    if isinstance(task, Extraction):
+        return [["with" if e.wanted["text"] else "without"] for e in examples]
+    if not hasattr(task, "labels"):
+        return [[] for _ in examples]
+    return [list(map(str, e.wanted)) if isinstance(e.wanted, list) else [str(e.wanted)] for e in examples]
 
 
 def sliced(
