@@ -2,8 +2,8 @@
 
 Equal is equal without case, width and white space. Nearly equal is a Jaccard similarity of at least `dedup.THRESHOLD`
 between sets of pairs of words, or of three characters of Chinese: texts here are shorter than documents, whose shingles
-(24 letters) a change of one word would all touch, and too short for MinHash. Candidates share one of their rarest
-shingles, which misses nothing (prefix filtering: Chaudhuri, Ganti and Kaushik 2006).
+(24 letters) a change of one word would all touch. Candidates share one of their rarest shingles, which misses nothing
+(prefix filtering: Chaudhuri, Ganti and Kaushik 2006).
 """
 
 from __future__ import annotations
