@@ -21,6 +21,7 @@ from assay.machine import one_thread
 from assay.tasks.baseline.tagger import Tagger
 from assay.tasks.checks.finding import whole
 from assay.tasks.classification import Classification, MultiLabel
+from assay.tasks.coding import joined
 from assay.tasks.protocol import Example, Task
 from assay.tasks.reading import cutting
 from assay.tasks.reading.rows import Rows
@@ -35,6 +36,7 @@ OF_TEXTS, OF_TAGS = "confident_learning", "prune_by_noise_rate"
 finds 62 of 100, and 39 of 100 that it lists are wrong (the second: 71, 32); of entities of CoNLL-2003 the second finds
 84, and 76 of 100 tokens are wrong (the first: 71, 83). Both give one order."""
 _LONG = 400  # characters
+_AROUND = 8  # tokens
 F64 = npt.NDArray[np.float64]
 
 
@@ -43,10 +45,11 @@ class Suspect:
     """A label that is likely wrong.
 
     Attributes:
-        text: of the example; of tags the token, in brackets within what stands around it.
+        text: of the example; of tags the tokens, in brackets within what stands around it.
         given, likely: the label that is there, and the one that the floor finds likeliest.
         chance: of the label that is there, by the floor: the lower, the likelier wrong.
-        token: its number from 0 on; None: the label is of the whole text.
+        token, end: the tokens that it is of, which are side by side and alike, [token, end) from 0 on; None: of the
+            whole text.
     """
 
     where: str
@@ -55,6 +58,7 @@ class Suspect:
     likely: str
     chance: float
     token: int | None = None
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -209,11 +213,28 @@ def _of_tags(task: Tagging, examples: Sequence[Example], chances: list[F64]) -> 
     names = _names(task)
     labels = [[names.index(tag) for tag in _tags(task, e)] for e in examples]
     how = {"return_indices_ranked_by": "self_confidence", "filter_by": OF_TAGS, "n_jobs": 1}
-    found = []
-    for i, j in find_label_issues(labels, chances, **how):
-        own, tokens = chances[i][j], examples[i].given["tokens"]
-        text = " ".join([*tokens[max(0, j - 4) : j], f"[{tokens[j]}]", *tokens[j + 1 : j + 5]])
-        given, likely, chance = names[labels[i][j]], names[int(own.argmax())], float(own[labels[i][j]])
-        found.append(Suspect(examples[i].where, text, given, likely, chance, int(j)))
+    said = {
+        (int(i), int(j)): (names[labels[i][j]], names[int(chances[i][j].argmax())])
+        for i, j in find_label_issues(labels, chances, **how)
+    }
+    found, done = [], set[tuple[int, int]]()
+    for (i, j), (given, likely) in said.items():
+        if (i, j) in done:
+            continue
+        begin, end = j, j + 1
+        while said.get((i, begin - 1)) == (given, likely):
+            begin -= 1
+        while said.get((i, end)) == (given, likely):
+            end += 1
+        done.update((i, place) for place in range(begin, end))
+        chance = float(chances[i][begin:end, labels[i][j]].min())
+        found.append(Suspect(examples[i].where, _marked(examples[i], begin, end), given, likely, chance, begin, end))
     flat = np.concatenate([own.argmax(axis=1) for own in chances])
     return Suspected(found, len(flat), float((flat == np.concatenate(labels)).mean()))
+
+
+def _marked(example: Example, begin: int, end: int) -> str:
+    """Tokens in brackets, within what stands around them."""
+    tokens = example.given["tokens"]
+    before, after = tokens[max(0, begin - _AROUND) : begin], tokens[end : end + _AROUND]
+    return f"{joined(before)} [{joined(tokens[begin:end])}] {joined(after)}".strip()
