@@ -61,6 +61,8 @@ def _help(*verb: str) -> str:
         ("convert",),
         ("doctor",),
         ("doctor", "env"),
+        ("doctor", "data"),
+        ("eval", "errors"),
         ("tokenizer",),
         ("tokenizer", "train"),
         ("mixture", "fit"),

@@ -343,6 +343,40 @@ def score_answers(
     _answer(*([json.dumps(found, ensure_ascii=False)] if as_json else told.judged(found, language)))
 
 
+def answer_errors(
+    *,
+    run: Path,
+    part: str | None,
+    out: Path | None,
+    most: int,
+    level: float,
+    label_errors: bool,
+    folds: int,
+    data: Mapping[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay eval errors`. `data` are the fields of `judging.Asked` of the training data whose labels are looked at."""
+    if label_errors != bool(data["sources"]):
+        what = "no data is given to look at" if label_errors else "--data is given without --label-errors"
+        remedy = "give both: --label-errors --data train.jsonl"
+        raise InputError(what, where="assay eval errors", remedy=remedy)
+    if out is not None and out.suffix != ".html":
+        raise InputError("is no name of a page", where=out, remedy="let it end in .html, or take --json")
+
+    from assay.finetune import erring, told_errors
+    from assay.present.progress import Progress
+
+    asked = _asked(data) if label_errors else None
+    with Progress(language, quiet=as_json) as progress:
+        found = erring.run(erring.Request(run, part, level, most, asked, folds), progress)
+    if out is not None:
+        erring.write(found, out, language, most)
+    more = [str(out)] if out is not None else []
+    lines = [json.dumps(found, ensure_ascii=False)] if as_json else [*told_errors.told(found, language, most), *more]
+    _answer(*lines)
+
+
 def predict(
     *,
     model: Path,
@@ -406,6 +440,35 @@ def doctor_env(*, as_json: bool) -> None:
             )
         )
     if not all(finding.ok for finding in findings):
+        raise SystemExit(1)
+
+
+def doctor_data(
+    *,
+    task: str,
+    data: list[str],
+    model: str | None,
+    recipe: Path | None,
+    overrides: list[str],
+    options: dict[str, Any],
+    language: str,
+    as_json: bool,
+) -> None:
+    """`assay doctor data`. `options` are keys of the recipe that have options of their own."""
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    given |= {"data.train": data} if data else {}
+    given |= {"model.path": model} if model is not None else {}
+    loaded, _ = load(FinetuneRecipe, recipe, overrides, given, {"assay train": PretrainRecipe})
+
+    from assay.finetune import checking, told_checks
+    from assay.tasks.pipeline import task_named
+
+    checked = checking.check(task_named(task), loaded)
+    if as_json:
+        _answer(json.dumps(checking.answer(checked), ensure_ascii=False))
+    else:
+        _answer(*told_checks.told(checked.task, checked.parts, checked.findings, language))
+    if not checked.ok:
         raise SystemExit(1)
 
 

@@ -218,3 +218,26 @@ def test_unknown_tasks_and_options_are_refused() -> None:
         made("classification", {"colour": "red"})
     with pytest.raises(InputError, match="text"):
         made("classification", {"text": 3})
+
+
+def test_the_floor_gives_chances_to_their_labels_also_where_numbers_sort_otherwise_than_words() -> None:
+    examples = [Example({"text": f"word{n} and more"}, n, "") for n in ("2", "10", "9") for _ in range(8)]
+    task = made("classification", {}).learn(examples)
+    assert task.labels == ("2", "9", "10")  # type: ignore[attr-defined]
+    ask = task.floor(examples)
+    assert ask is not None
+    for example, answer in zip(examples, ask(examples), strict=True):
+        assert answer["label"] == example.wanted == max(answer["probabilities"], key=answer["probabilities"].get)
+
+
+def test_the_tagger_says_how_likely_each_label_is() -> None:
+    from assay.tasks.baseline.tagger import Tagger
+
+    tokens = [["Ann", "lives", "in", "Rome"], ["Bob", "was", "in", "Oslo"], ["the", "film"]] * 5
+    tags = [["S-PER", "O", "O", "S-LOC"], ["S-PER", "O", "O", "S-LOC"], ["O", "O"]] * 5
+    model = Tagger.fit(tokens, tags)
+    said, chance = model.predict(tokens)
+    for own, row, table in zip(said, chance, model.chances(tokens), strict=True):
+        assert table.shape == (len(own), len(model.labels))
+        np.testing.assert_allclose(table.sum(axis=1), 1)
+        np.testing.assert_allclose(table[range(len(own)), [model.labels.index(tag) for tag in own]], row)

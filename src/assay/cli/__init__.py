@@ -38,6 +38,7 @@ app.add_typer(fits.mixture, name="mixture")
 app.add_typer(judge.app, name="eval")
 app.command()(tasks.finetune)
 app.command()(tasks.predict)
+doctor_app.command("data")(tasks.check)
 
 
 def _version(wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""`assay eval`: typed options and help. `assay eval MODEL ...` judges a model; `compare` and `score` are named."""
+"""`assay eval`: typed options and help. `assay eval MODEL ...` judges a model; what else is done is named."""
 
 from __future__ import annotations
 
@@ -139,4 +139,41 @@ def score(
     front.score_answers(
         task=task, options=option or [], answers=answers, asked={"sources": examples, "format": format_,
         "fields": field or [], "on_error": on_error, "level": level}, language=lang, as_json=json_,
+    )  # fmt: skip
+
+
+@app.command()
+def errors(
+    run: Annotated[Path, typer.Argument(help="A folder of `assay finetune`, or a file of answers.")],
+    part: Annotated[Literal["dev", "test"] | None, typer.Option(help="Of a folder: whose answers. Else test.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a page to this file, which ends in .html.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Examples and labels that are listed.")] = 20,
+    label_errors: Annotated[
+        bool, typer.Option("--label-errors", help="List labels of --data that are likely wrong (needs assay[errors]).")
+    ] = False,
+    data: Annotated[
+        list[str] | None, typer.Option(help="Training data whose labels are looked at. Repeatable.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Parts that the training data is dealt into.")] = 5,
+    format_: Format = None,
+    field: Field = None,
+    on_error: Annotated[Literal["stop", "skip"], typer.Option(help="What a bad row does.")] = "stop",
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What a model of a task gets wrong: confusion, parts that are worse than the rest, hardest examples, wrong labels.
+
+    \b
+    Examples:
+      assay eval errors tuned --out errors.html
+      assay eval errors tuned --label-errors --data train.jsonl
+    """
+    from assay import front
+
+    front.answer_errors(
+        run=run, part=part, out=out, most=most, level=level, label_errors=label_errors, folds=folds,
+        data={"sources": data or [], "format": format_, "fields": field or [], "on_error": on_error},
+        language=lang, as_json=json_,
     )  # fmt: skip

@@ -111,3 +111,39 @@ def predict(
         model=model, task=task, texts=text or [], out=out, asked={"sources": sources or [], "format": format_,
         "fields": field or [], "on_error": on_error, "rows": rows, "device": device}, language=lang, as_json=json_,
     )  # fmt: skip
+
+
+def check(
+    task: Annotated[str, typer.Argument(help="What is to be learned: classification, tagging, ...")],
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files, a folder, or the common name of files x.train.*, x.dev.*, x.test.*"),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model to begin with: tells what its tokenizer cuts off or does not know.")
+    ] = None,
+    dev: Annotated[list[str] | None, typer.Option(help="What will decide when to stop.")] = None,
+    test: Annotated[list[str] | None, typer.Option(help="What will be looked at once, at the end.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="YAML file, as of `assay finetune`.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override: key=value, e.g. task.text=sentence.")
+    ] = None,
+    lang: Lang = "en",
+    json_: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Check the examples of a task: labels, tags, leaks between parts, contradictions, texts, lengths.
+
+    Exit code 1 where something should be mended.
+
+    \b
+    Examples:
+      assay doctor data classification reviews.jsonl
+      assay doctor data tagging ner/resume --model bert/ --lang zh
+    """
+    from assay import front
+
+    front.doctor_data(
+        task=task, data=data or [], model=model, recipe=recipe, overrides=set_ or [],
+        options={"data.dev": tuple(dev or ()), "data.test": tuple(test or ())}, language=lang, as_json=json_,
+    )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +33,47 @@ def written(task: Task, examples: Sequence[Example], answers: Sequence[Answer], 
     return "".join(lines)
 
 
+@dataclass(frozen=True)
+class Read:
+    """Answers with the examples that say what is right.
+
+    Attributes:
+        file: that they stand in.
+        nll: of each example, in nats; None where the file does not say of all.
+    """
+
+    file: Path
+    task: Task
+    examples: list[Example]
+    answers: list[Answer]
+    nll: list[float] | None
+
+
 def read(path: Path) -> tuple[Task, list[Example], list[Answer]]:
-    """A task, the examples that say what is right, and the answers to them.
+    """A task, the examples that say what is right, and the answers to them: see `read_whole`."""
+    whole = read_whole(path)
+    return whole.task, whole.examples, whole.answers
+
+
+def read_whole(path: Path, part: str | None = None) -> Read:
+    """The answers of a file.
 
     Args:
-        path: a file of answers, or a folder of `assay finetune`: of its test examples, else of dev.
+        path: a file of answers, or a folder of `assay finetune`.
+        part: of a folder, "dev" or "test"; None: test, else dev.
 
     Raises:
         InputError: it holds none.
     """
     file = path
     if path.is_dir():
-        names = [path / f"answers.{part}.jsonl" for part in ("test", "dev")]
+        names = [path / f"answers.{name}.jsonl" for name in (("test", "dev") if part is None else (part,))]
         file = next((name for name in names if name.is_file()), names[0])
     remedy = "give a folder of `assay finetune`, or a file that `assay eval --answers` wrote"
     if not file.is_file():
-        raise InputError("holds no answers", where=path, remedy=remedy)
+        raise InputError("holds no answers", where=file if part else path, remedy=remedy)
     task: Task | None = None
-    kept: list[tuple[Example, Answer]] = []
+    kept: list[tuple[Example, Answer, float | None]] = []
     for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
         if not line:
             continue
@@ -59,13 +82,16 @@ def read(path: Path) -> tuple[Task, list[Example], list[Answer]]:
             task = task or made(row["task"]["task"], row["task"]["options"])
             example = Example(row["given"], row["wanted"], row["where"], row["group"])
             answer: Answer = row["answer"]
+            loss: float | None = row.get("nll")
         except (ValueError, KeyError, TypeError) as error:
             raise InputError("is no line of answers", where=f"{file}:{number}", remedy=remedy) from error
         if example.wanted is not None:
-            kept.append((example, answer))
+            kept.append((example, answer, loss))
     if task is None or not kept:
         raise InputError("holds no answers to examples that say what is right", where=file, remedy=remedy)
-    return task, [example for example, _ in kept], [answer for _, answer in kept]
+    nll = [loss for _, _, loss in kept if loss is not None]
+    examples, answers = [example for example, _, _ in kept], [answer for _, answer, _ in kept]
+    return Read(file, task, examples, answers, nll if len(nll) == len(kept) else None)
 
 
 def groups_of(examples: Sequence[Example]) -> list[str] | None:

@@ -47,7 +47,7 @@ def examples(task: Task, recipe: ExamplesRecipe, seed: int) -> Examples:
     Raises:
         InputError: nothing to train on, a bad row (or none is left), a label of dev or test that train has not.
     """
-    parts, cut = _parts(recipe), False
+    parts, cut = read_parts(recipe), False
     if "train" not in parts:
         raise InputError("no examples to train on", where="data.train", remedy="name files, or a folder with them")
     left_out = Counter[str]()
@@ -72,7 +72,8 @@ def examples(task: Task, recipe: ExamplesRecipe, seed: int) -> Examples:
     return Examples(learned, found, dict(left_out), read, cut)
 
 
-def _parts(recipe: ExamplesRecipe) -> dict[str, Rows]:
+def read_parts(recipe: ExamplesRecipe) -> dict[str, Rows]:
+    """The rows of each part that there is, by their new names of fields."""
     how: dict[str, Any] = {"format": recipe.format, "on_error": recipe.on_error, "column": recipe.column}
     if recipe.train and not recipe.dev and not recipe.test:
         named = recipe.train[0] if len(recipe.train) == 1 else list(recipe.train)

@@ -46,10 +46,17 @@ class _OfTexts(HeadTask):
         self, examples: Sequence[Example], kind: Literal["single", "multi", "regression"]
     ) -> Callable[[Sequence[Example]], tuple[list[Any], np.ndarray]]:
         """The linear baseline: labels, and how likely each is."""
-        model = LinearTexts.fit(self._plain(examples), [e.wanted for e in examples], task=kind)
-        return lambda asked: model.predict(self._plain(asked))
+        model = self.linear(examples, kind)
+        return lambda asked: model.predict(self.plain(asked))
 
-    def _plain(self, examples: Sequence[Example]) -> Any:
+    def linear(
+        self, examples: Sequence[Example], kind: Literal["single", "multi", "regression"], strength: float | None = None
+    ) -> LinearTexts:
+        """The linear baseline itself."""
+        return LinearTexts.fit(self.plain(examples), [e.wanted for e in examples], task=kind, strength=strength)
+
+    def plain(self, examples: Sequence[Example]) -> Any:
+        """What the linear baseline reads: texts, or pairs of them."""
         if self.second is None:
             return [e.given[self.text] for e in examples]
         return [(e.given[self.text], e.given[self.second]) for e in examples]
@@ -116,13 +123,13 @@ class Classification(_OfTexts):
         return self.called(answer["label"])
 
     def floor(self, examples: Sequence[Example]) -> Answering:
-        predict = self.floor_of(examples, "single")
+        model = self.linear(examples, "single")
+        none = dict.fromkeys(self.labels, 0.0)  # of labels that these examples do not have
 
         def answers(asked: Sequence[Example]) -> list[Answer]:
-            labels, chances = predict(asked)
-            order = [str(label) for label in self.labels]
+            labels, chances = model.predict(self.plain(asked))
             return [
-                {"label": label, "probabilities": dict(zip(order, map(float, row), strict=True))}
+                {"label": label, "probabilities": none | dict(zip(model.labels, map(float, row), strict=True))}
                 for label, row in zip(labels, chances, strict=True)
             ]
 

@@ -116,17 +116,17 @@ class Tagging(HeadTask):
         return replace(made, labels=tuple(seen), known=tuple(words))
 
     def unlike(self, example: Example) -> str | None:
-        new = [tag for tag in self._inside(example.wanted) if tag not in self.labels]
+        new = [tag for tag in self.inside(example.wanted) if tag not in self.labels]
         return f"the tag {new[0]!r} is not in the training text" if new else None
 
     def is_right(self, example: Example, answer: Answer) -> bool:
-        return self._inside(answer["tags"]) == self._inside(example.wanted)
+        return self.inside(answer["tags"]) == self.inside(example.wanted)
 
     def meant(self, answer: Answer) -> Any:
         return answer["tags"]
 
     def floor(self, examples: Sequence[Example]) -> Answering:
-        model = Tagger.fit([e.given["tokens"] for e in examples], [self._inside(e.wanted) for e in examples])
+        model = Tagger.fit([e.given["tokens"] for e in examples], [self.inside(e.wanted) for e in examples])
 
         def answers(asked: Sequence[Example]) -> list[Answer]:
             return [{"tags": list(tags)} for tags in model.predict([e.given["tokens"] for e in asked])[0]]
@@ -160,7 +160,7 @@ class Tagging(HeadTask):
         number = {label: i for i, label in enumerate(self.labels)}
         rows = coder.words([e.given["tokens"] for e in examples])
         for i, (example, own) in enumerate(zip(examples, rows, strict=True)):
-            tags = [number.get(tag, -1) for tag in self._inside(example.wanted)]
+            tags = [number.get(tag, -1) for tag in self.inside(example.wanted)]
             for row in own:
                 marks = np.zeros(len(row.ids), bool)
                 marks[row.firsts] = True
@@ -191,7 +191,7 @@ class Tagging(HeadTask):
         return told | {"likely": min(likely[begin:end], default=1.0)}
 
     def measure(self, examples: Sequence[Example], answers: Sequence[Answer]) -> Measure:
-        wanted, found = [self._inside(e.wanted) for e in examples], [self._inside(a["tags"]) for a in answers]
+        wanted, found = [self.inside(e.wanted) for e in examples], [self.inside(a["tags"]) for a in answers]
         if self.kind == "spans":
             types = list(dict.fromkeys(label[2:] for label in self.labels if label != "O"))
             return tagging(wanted, found, scheme=self.scheme, types=types)
@@ -204,7 +204,7 @@ class Tagging(HeadTask):
     def best(self) -> str:  # type: ignore[override]
         return {"spans": "micro_f1", "words": "f1"}.get(self.kind, "accuracy")
 
-    def _inside(self, tags: Sequence[str] | None) -> list[str]:
+    def inside(self, tags: Sequence[str] | None) -> list[str]:
         """Tags as they are inside."""
         if tags is None or self.kind != "spans":
             return list(tags or ())

@@ -204,3 +204,18 @@ def decoded(
         _marginals(own, n, chained)
         for place in range(begin, begin + n):
             chance[place] = own.chances[place - begin, best[place]]
+
+
+@compiled
+def likely(weights: Any, steps: Any, found: Any, ends: Any, chained: bool, made: Any, own: Room) -> None:
+    """made (places, labels): the chance of each label at its place, whatever the others are."""
+    _exponential(steps, own.turns)
+    for one in range(len(ends) - 1):
+        begin, n = ends[one], ends[one + 1] - ends[one]
+        if n == 0:
+            continue
+        _scored(weights, found, begin, begin + n, own.scores)
+        _marginals(own, n, chained)
+        for place in range(n):
+            for label in range(weights.shape[1]):
+                made[begin + place, label] = own.chances[place, label]

@@ -96,6 +96,15 @@ class Tagger:
             np.split(chance, cuts) if len(places.ends) > 1 else [],
         )
 
+    def chances(self, sentences: Sequence[Sequence[str]]) -> list[npt.NDArray[np.float64]]:
+        """Of each sentence (tokens, labels) the chance of each label at each token."""
+        places = features.places(sentences, self.characters)
+        made = np.zeros((len(places.hashes), len(self.labels)))
+        own = chains.room(int(np.diff(places.ends).max(initial=1)), len(self.labels))
+        found = _numbers(places, self.known)
+        chains.likely(self.weights, self.steps, found, places.ends, self.chained, made, own)
+        return np.split(made, places.ends[1:-1]) if len(places.ends) > 1 else []
+
     def save(self, folder: Path) -> None:
         """Write the model as JSON and safetensors."""
         held: stored.Arrays = {"known": self.known.view(np.int64), "weights": self.weights, "steps": self.steps}

@@ -70,8 +70,13 @@ class LinearTexts:
     strength: float
 
     @classmethod
-    def fit(cls, texts: Texts, labels: Sequence[Any], *, task: Task = "single", seed: int = 0) -> LinearTexts:
+    def fit(
+        cls, texts: Texts, labels: Sequence[Any], *, task: Task = "single", seed: int = 0, strength: float | None = None
+    ) -> LinearTexts:
         """Learn from texts, or pairs of them, and a label each: a value, a list of values, or a number.
+
+        Args:
+            strength: of STRENGTHS; None: cross-validation chooses.
 
         Raises:
             InputError: there is nothing to learn from, or all examples have one label.
@@ -95,7 +100,7 @@ class LinearTexts:
             except ValueError as error:
                 raise InputError("the texts hold too few words", remedy="give other texts") from error
             held = _features(vectorizer, flat)
-            strength = _chosen(held, target, task, seed)
+            strength = _chosen(held, target, task, seed) if strength is None else strength
             weights, bias = _fitted(held, target, task, strength)
         terms = tuple(str(term) for term in vectorizer.get_feature_names_out())
         return cls(task, known, terms, vectorizer.idf_, weights.astype(np.float32), bias, by_character, pairs, strength)
