@@ -91,7 +91,7 @@ def test_a_family_is_taken_where_one_has_the_shape(tmp_path: Path) -> None:
     [
         ({"format": 2}, r"is of format 2, and this assay reads 1"),
         ({"format": None}, r"is of format None"),
-        ({"family": "mamba"}, r"family 'mamba' is not known -> known: decoder, encoder"),
+        ({"family": "mamba"}, r"family 'mamba' is not known -> known: convolution, decoder"),
         ({"shape": 3}, r"has no shape"),
         ({"shape.rope": 1}, r"shape\.rope is not known to this assay"),
         ({"shape.block.experts": 4}, r"shape\.block\.experts is not known to this assay"),

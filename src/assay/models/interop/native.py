@@ -73,7 +73,8 @@ def _shaped(stated: dict[str, Any], place: str) -> Any:
     kind = FAMILIES.get(str(stated.get("family")))
     if kind is None:
         raise InputError(
-            f"the family {stated.get('family')!r} is not known", remedy=f"known: {', '.join(sorted(FAMILIES))}"
+            f"the family {stated.get('family')!r} is not known",
+            remedy=f"known: {', '.join(sorted([*FAMILIES, HEADED]))}",
         )
     shape = stated.get("shape")
     if not isinstance(shape, dict):
