@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from assay.errors import InputError
+from assay.metrics.tagging import spans
 from assay.tasks.baseline import answers, chains, copying, features, models, tagger, texts
 from assay.tasks.reading import source
-from assay.tasks.reading.spans import spans_of
 
 GOOD = ["a fine film", "fine and warm", "a warm, fine story", "warm film", "fine", "so warm"]
 BAD = ["a dull film", "dull and cold", "a cold, dull story", "cold film", "dull", "so cold"]
@@ -181,7 +181,7 @@ def test_copies(tmp_path: Path) -> None:
 
 
 def entity_f1(gold: list[list[str]], said: list[list[str]]) -> float:
-    pairs = [(set(spans_of(a)), set(spans_of(b))) for a, b in zip(gold, said, strict=True)]
+    pairs = [(set(spans(a)), set(spans(b))) for a, b in zip(gold, said, strict=True)]
     hits = sum(len(a & b) for a, b in pairs)
     return 2 * hits / sum(len(a) + len(b) for a, b in pairs)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from task_files import fields, read, refused
 
 from assay.errors import InputError
-from assay.tasks.reading.spans import Scheme, character_tags, spans_of
+from assay.metrics import tagging
+from assay.tasks.reading.spans import Scheme, character_tags
 
 CONTEXT = "光荣和ω-force开发了战国无双3。光荣是一家公司。"
 SPAN = {"text": ["光荣"], "answer_start": [17]}
@@ -127,13 +128,10 @@ def test_spans_become_tags_and_spans_again(steps: list[tuple[int, int, str]], sc
         spans.append((place + gap, place + gap + length, label))
         place += gap + length
     tags = character_tags(place + 1, spans, scheme)
-    assert len(tags) == place + 1 and spans_of(tags) == spans
+    assert len(tags) == place + 1
+    assert [(begin, end, label) for label, begin, end in tagging.spans(tags)] == spans
 
 
-def test_tags_of_the_first_conll_and_broken_ones() -> None:
-    assert spans_of(["I-ORG", "O", "I-MISC", "I-MISC", "B-MISC", "I-PER"]) == [
-        (0, 1, "ORG"), (2, 4, "MISC"), (4, 5, "MISC"), (5, 6, "PER"),
-    ]  # fmt: skip
-    assert spans_of(["M-X", "E-X", "E-X", "B", "E", "S"]) == [(0, 2, "X"), (2, 3, "X"), (3, 5, ""), (5, 6, "")]
+def test_spans_that_overlap_have_no_tags() -> None:
     with pytest.raises(InputError, match="spans overlap"):
         character_tags(5, [(0, 3, "A"), (2, 4, "B")])

@@ -151,26 +151,3 @@ def character_tags(length: int, spans: Sequence[Sequence[Any]], scheme: Scheme =
             tags[place] = f"{last if place == end - 1 else inner}-{label}"
         taken = end
     return tags
-
-
-def spans_of(tags: Sequence[str]) -> list[Span]:
-    """The spans that tags say, whichever scheme they are in: BIO, IOB1 (the first CoNLL-2003), BIOES, BMES, BILOU.
-
-    As conlleval reads them: a span begins at B, S, U, or where the type changes; it ends with E, L, S, U, or before
-    what does not go on with it. Broken sequences so lose nothing.
-    """
-    found: list[Span] = []
-    begun, label = -1, ""
-    for place, tag in enumerate([*tags, "O"]):
-        mark, _, own = tag.partition("-")
-        if begun >= 0 and not (mark in ("I", "M", "E", "L") and own == label):
-            found.append((begun, place, label))
-            begun = -1
-        if mark in ("O", ""):
-            continue
-        if begun < 0:
-            begun, label = place, own
-        if mark in ("E", "S", "L", "U"):
-            found.append((begun, place + 1, label))
-            begun = -1
-    return found
