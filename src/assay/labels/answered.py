@@ -20,7 +20,7 @@ from assay.errors import InputError
 from assay.finetune import answers
 from assay.labels.plan import Cell, Materials
 from assay.labels.running import Place
-from assay.metrics.scores import SHARE, F64, Kind, Measure, Together, draws, value_of
+from assay.metrics.scores import F64, SHARE, Kind, Measure, Together, draws, value_of
 from assay.tasks.protocol import Answer, Example, Task
 
 REPLICATES = 1000
@@ -152,8 +152,14 @@ def wider(seeds: int, level: float) -> float:
     return float(stats.t.ppf(0.5 + level / 2, freedom) / stats.norm.ppf(0.5 + level / 2))
 
 
-def interval(value: float, found: F64, seeds: int, level: float) -> tuple[float, float]:
-    """Of a value, by its draws."""
-    ends = np.nanquantile(found, [0.5 - level / 2, 0.5 + level / 2])
-    low, high = (value + wider(seeds, level) * (float(end) - value) for end in ends)
-    return low, high
+def interval(
+    value: float, found: F64, seeds: int, level: float, ends: tuple[float, float] = (-np.inf, np.inf)
+) -> tuple[float, float]:
+    """Of a value, by its draws.
+
+    Args:
+        ends: the least and the greatest that it can be.
+    """
+    drawn_ends = np.nanquantile(found, [0.5 - level / 2, 0.5 + level / 2])
+    low, high = (value + wider(seeds, level) * (float(end) - value) for end in drawn_ends)
+    return max(low, ends[0]), min(high, ends[1])

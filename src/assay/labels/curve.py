@@ -166,6 +166,8 @@ def equivalent(curve: F64, sizes: F64, errors: F64, law: Curve) -> F64:
         curve: (sizes,) or (draws, sizes) clean errors.
         errors: (draws,).
     """
+    least = 1e-9
+    curve, errors = np.maximum(curve, least), np.maximum(errors, least)
     curve = np.minimum.accumulate(np.broadcast_to(curve, (len(errors), len(sizes))), axis=1)
     found = tokens_for(curve, sizes, errors)
     worse, better = errors > curve[:, 0], errors < curve[:, -1]

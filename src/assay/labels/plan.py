@@ -72,6 +72,12 @@ class Materials:
     left_out: dict[str, int]
     label: str | None
 
+    @property
+    def rows_judged(self) -> list[Row]:
+        """Rows of the examples that are judged."""
+        read = [(row, self.task.read(row.fields, row.where)) for row in self.held[self.part]]
+        return [row for row, example in read if example.wanted is not None]
+
     @cached_property
     def fingerprint(self) -> str:
         first = next(iter(self.training.values()))
@@ -174,9 +180,7 @@ def plan(request: Request, held: Materials) -> Plan:
     recipe, first = request.recipe, next(iter(held.training.values()))
     sizes = _sizes(len(first), request.sizes)
     clean = _steps(recipe, sizes[-1])
-    cells = [
-        Cell(f"n-{n}", "size", None, n, _steps(recipe, n) if request.equal == "epochs" else clean) for n in sizes
-    ]
+    cells = [Cell(f"n-{n}", "size", None, n, _steps(recipe, n) if request.equal == "epochs" else clean) for n in sizes]
     skipped = []
     noise, imbalance = request.noise, request.imbalance
     if noise is None:

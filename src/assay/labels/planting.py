@@ -93,9 +93,7 @@ def covering(training: Training, least: int) -> Training:
             return wanted
         front += 1
         if front > least // 2:
-            raise InputError(
-                f"{least} examples cannot hold every label", where="--sizes", remedy="ask for fewer sizes"
-            )
+            raise InputError(f"{least} examples cannot hold every label", where="--sizes", remedy="ask for fewer sizes")
         order.insert(0, order.pop(new))
         wanted = replace(
             wanted, rows=[wanted.rows[i] for i in order], examples=[wanted.examples[i] for i in order],
@@ -269,7 +267,9 @@ def with_copies(training: Training) -> Planted:
     names = [str(training.task.text), getattr(training.task, "second", None)]  # type: ignore[attr-defined]
     copies = [dict(row.fields) for row in training.rows]
     for name in filter(None, names):
-        for copy, text in zip(copies, _altered([row.fields[name] for row in training.rows], training.seed), strict=True):
+        for copy, text in zip(
+            copies, _altered([row.fields[name] for row in training.rows], training.seed), strict=True
+        ):
             copy[name] = text
     rows, notes = [], []
     for row, copy in zip(training.rows, copies, strict=True):

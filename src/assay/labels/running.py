@@ -65,12 +65,18 @@ class Place:
 
 
 def run(
-    request: Request, held: Materials, made: Plan, progress: Progress, predict: Callable[[], dict[str, Any] | None]
+    request: Request,
+    held: Materials,
+    made: Plan,
+    progress: Progress,
+    predict: Callable[[], dict[str, Any]],
+    settle: Callable[[], None],
 ) -> None:
     """All runs that are not done yet.
 
     Args:
-        predict: asked once all sizes but the largest are done.
+        predict: asked once all sizes but the largest are done, unless one of the largest is, too.
+        settle: called when the first run is done: from then on the folder is this work's.
 
     Raises:
         InputError: bad input of a run; where it was the first one, nothing is left behind.
@@ -85,13 +91,12 @@ def run(
             _write(request.out / DATA / f"{name}.jsonl.zst", rows)
         for cell in made.cells:
             if cell == made.clean and all(place.result(cell, seed) is None for seed in made.seeds):
-                found = predict()
-                if found is not None:
-                    place.register(found)
+                place.register(predict())
             for seed in made.seeds:
                 done = place.result(cell, seed) is not None
                 if not done:
                     _one(request, held, cell, seed, place)
+                settle()
                 if cell != made.clean:
                     _forget_weights(place.run(cell, seed))
                 progress.advance(cell.steps, found=done, note=f"{cell.name}, {seed}")
@@ -113,13 +118,9 @@ def _one(request: Request, held: Materials, cell: Cell, seed: int, place: Place)
     recipe = recipe_of(request, cell, seed, folder, held)
     out = place.run(cell, seed)
     out.parent.mkdir(parents=True, exist_ok=True)
-    own = Tuned(request.task, replace_title(recipe, cell, seed), out, request.language, list(request.command))
+    recipe = recipe.model_copy(update={"title": recipe.title or f"{cell.name}, {seed}"})
+    own = Tuned(request.task, recipe, out, request.language, list(request.command))
     tuning.run(own, quiet=True)
-
-
-def replace_title(recipe: Any, cell: Cell, seed: int) -> Any:
-    """A card that says which run it is of."""
-    return recipe.model_copy(update={"title": recipe.title or f"{cell.name}, {seed}"})
 
 
 def _forget_weights(folder: Path) -> None:

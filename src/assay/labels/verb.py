@@ -7,18 +7,18 @@ DIR/labels.html     both, on a page in English and Chinese
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
 from typing import Any
 
-import numpy as np
-
-from assay.labels import answered, curve
+from assay import __version__
 from assay.labels import plan as planning
-from assay.labels import running
-from assay.labels.plan import Cell, Materials, Plan
-from assay.labels.request import LEVEL, Request
+from assay.labels import results, running, statements
+from assay.labels.plan import Materials, Plan
+from assay.labels.request import Request
 from assay.labels.running import Place
 from assay.present.progress import Progress
+from assay.report import labels as report
+from assay.store import fingerprint, write_atomic, write_json_atomic
 from assay.train.process import keep_freed_memory
 from assay.workspace import Workspace
 
@@ -36,31 +36,50 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         Stopped: Ctrl-C; a rerun goes on from there.
     """
     space, progress = Workspace(request.out, "labels"), Progress(request.language, quiet=quiet)
-    with space.at_work(request.identity(), " ".join(request.command), progress):
+    command = shlex.join(request.command)
+    with space.at_work(request.identity(), command, progress):
         keep_freed_memory()
         progress.stage("examples")
         held = planning.materials(request)
         made = planning.plan(request, held)
-        space.settle(examples=held.fingerprint)
-        running.run(request, held, made, progress, lambda: _predicted(request, held, made))
+        space.check(examples=held.fingerprint)
+        place = Place(request.out)
+        running.run(
+            request, held, made, progress, lambda: results.foretold(held, made, place, PREDICTED),
+            lambda: space.settle(examples=held.fingerprint),
+        )  # fmt: skip
         progress.stage("label_answers")
-        return {}
+        return _written(request, held, made, command)
 
 
-def _predicted(request: Request, held: Materials, made: Plan) -> dict[str, Any]:
-    """What the law of all sizes but the largest says of that one."""
-    cells = made.curve[:-1]
-    found = answered.judged(held, cells, made.seeds, Place(request.out))
-    law = _law(found, cells)
-    value, low, high = curve.predicted(law, made.sizes[-1], LEVEL)
-    best = found.kind.high
-    return {
-        "id": PREDICTED, "cell": made.clean.name, "score": held.task.best, "value": best - value,
-        "interval": [best - high, best - low], "level": LEVEL, "from": [cell.name for cell in cells],
-    }  # fmt: skip
+def _written(request: Request, held: Materials, made: Plan, command: str) -> dict[str, Any]:
+    found = results.results(request, held, made, Place(request.out))
+    said = [claim.model_dump(mode="json") for claim in statements.claims(found)]
+    whole = {**found, "assay_version": __version__, "fingerprint": fingerprint(found), "command": command}
+    write_json_atomic(request.out / "results.json", whole)
+    write_json_atomic(request.out / "claims.json", said)
+    page = request.out / report.PAGE
+    shown = report.Shown(
+        statements.target(found), [dict(statements.worth_short(found, one)) for one in found["doses"]],
+        [dict(statements.slice_name(one)) for one in found["slices"]],
+        {one["facet"]: dict(statements.facet(one["facet"])) for one in found["slices"]},
+    )  # fmt: skip
+    write_atomic(page, report.render(whole, said, shown, request.out.resolve().name, request.language))
+    return {"out": str(request.out), "page": str(page), "results": whole, "claims": said,
+            "assay_version": __version__, "fingerprint": whole["fingerprint"]}  # fmt: skip
 
 
-def _law(found: answered.Judged, cells: Sequence[Cell], items: float = 0.0) -> curve.Curve:
-    errors = np.stack([found.errors(cell.name) for cell in cells], axis=1)
-    least = found.kind.high / len(found.examples) / 2
-    return curve.fitted(np.array([cell.n for cell in cells], dtype=float), errors, items=items, least=least)
+def explain(request: Request) -> tuple[Plan, list[dict[str, Any]]]:
+    """What would be run: the plan, and a row a cell.
+
+    Raises:
+        InputError: bad data, or a dose that the task cannot have.
+    """
+    made = planning.plan(request, planning.materials(request))
+    place = Place(request.out)
+    rows = [
+        {"cell": cell.name, "n": cell.n, "changed": cell.changed, "steps": cell.steps, "runs": len(made.seeds),
+         "done": sum(place.result(cell, seed) is not None for seed in made.seeds)}
+        for cell in made.cells
+    ]  # fmt: skip
+    return made, rows
