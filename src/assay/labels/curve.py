@@ -25,8 +25,9 @@ USUAL = 0.02
 """Share of the error that a law of four sizes errs by at twice the largest, one standard deviation."""
 REACHED = 0.5  # share of the draws that reach a target: below it nothing is said of how many examples that takes
 CLEAR = 0.05  # below it, a target is out of reach
+WIDE = 10.0  # times the lower end: an interval beyond it is nothing to plan by
 
-Reach = Literal["reached", "needs", "unclear", "out of reach", "flat"]
+Reach = Literal["reached", "needs", "wide", "unclear", "out of reach", "flat"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class Needed:
     """How many labelled examples a target needs.
 
     Attributes:
-        reach: reached by what there is; needs so many; unclear (some draws of the law come there, others never do);
+        reach: reached by what there is; needs so many; wide (an interval that says no more than that); unclear (some draws of the law come there, others never do);
             out of reach (the law's floor is above it); flat (the score does not measurably change with examples).
         examples: in all.  interval: None at an end that no draw bounds.
         reachable: share of the draws in which it is reached at all.
@@ -150,7 +151,8 @@ def needed(curve: Curve, error: float, level: float, *, falls: bool, seed: int =
     elif not falls:
         reach = "flat"
     elif value is not None and share >= REACHED:
-        reach = "needs"
+        low, high = ends
+        reach = "needs" if low is not None and high is not None and high <= WIDE * low else "wide"
     else:
         reach = "out of reach" if share < CLEAR or (value is None and share < REACHED) else "unclear"
     if reach in ("flat", "out of reach"):

@@ -63,7 +63,7 @@ def results(request: Request, held: Materials, made: Plan, place: Place) -> dict
         "level": LEVEL, "seeds": made.seeds, "sizes": made.sizes, "equal": request.equal, "label": held.label,
         "skipped": made.skipped, "left_out": held.left_out,
         "curve": [_cell(cell, every, i, found, len(made.seeds)) for i, cell in enumerate(made.curve)],
-        "law": _law(law, high),
+        "law": _law(law, high, found.kind.low),
         "prediction": _outcome(place, float(every.value[last])),
         "doubling": _told(doubling), "whole": _told(whole),
         "target": _target(request, law, high, whole),
@@ -88,12 +88,12 @@ def _cell(cell: Cell, every: Drawn, i: int, found: Judged, seeds: int) -> dict[s
     }  # fmt: skip
 
 
-def _law(law: Curve, high: float) -> dict[str, Any]:
+def _law(law: Curve, high: float, least: float) -> dict[str, Any]:
     own, draws = law.made.centre.parameters, law.made.draws.parameters
     ends = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
     x = np.geomspace(law.sizes[0], _AHEAD * law.sizes[-1], _STEPS)
     told = curve.band(law, x, LEVEL)
-    band = [[n, high - value, high - top, high - low] for n, (value, low, top) in zip(x.tolist(), told, strict=True)]
+    band = [[n, high - value, max(least, high - top), high - low] for n, (value, low, top) in zip(x.tolist(), told, strict=True)]
     far = float(FAR * law.sizes[-1])
     value, low, top = curve.predicted(law, far, LEVEL)
     return {
@@ -103,7 +103,7 @@ def _law(law: Curve, high: float) -> dict[str, Any]:
         "best": high - float(own["E"][0]),
         "best_interval": [high - float(end) for end in reversed(np.quantile(draws["E"], ends))],
         "misfit": law.past.misfit(LEVEL), "past_forecasts": len(law.past.error),
-        "far": [far, high - value, high - top, high - low],
+        "far": [far, high - value, max(least, high - top), high - low],
         "band": band,
     }  # fmt: skip
 

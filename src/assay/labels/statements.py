@@ -84,7 +84,7 @@ def target(found: Mapping[str, Any]) -> Both | None:
         values["more_interval"] = f"[{about(max(0.0, low - n))}, {'∞' if beyond is None else about(beyond)}]"
     law = found["law"]
     best, interval = estimate(law["best"], law["best_interval"])
-    values |= {"best": best, "best_interval": interval, "low": about(low)}
+    values |= {"high": "∞" if high is None else about(high), "best": best, "best_interval": interval, "low": about(low)}
     far, far_interval = estimate(law["far"][1], law["far"][2:])
     values |= {"times": f"{law['far'][0] / n:g}", "far": far, "far_interval": far_interval}
     return both(f"labels.says.target.{asked['reach'].replace(' ', '_')}", **values)
@@ -104,7 +104,7 @@ def _cost(found: Mapping[str, Any]) -> Iterator[Claim]:
     cells = [cell["cell"] for cell in found["curve"]]
     low, high = asked["interval"]
     law, whole = found["law"], found["whole"]
-    if asked["examples"] is not None and low is not None and high is not None:
+    if asked["reach"] in ("needs", "reached") and low is not None and high is not None:
         yield _claim(found, "cost:target", "cost", "target", said, asked["examples"], (low, high), "supported", cells,
                      unit="examples", headline=True)  # fmt: skip
     elif asked["reach"] == "out of reach":

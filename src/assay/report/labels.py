@@ -102,7 +102,7 @@ def _tiles(found: Mapping[str, Any]) -> Markup:
     if (asked := found["target"]) is not None:
         label = both("labels.tile.target", target=f"{score} {asked['score']:g}")
         reach = asked["reach"].replace(" ", "_")
-        if reach == "needs":
+        if reach in ("needs", "wide"):
             tiles.append(tile(label, _about(asked["examples"]), both("labels.tile.more", more=_about(asked["more"]))))
         elif reach == "reached":
             tiles.append(tile(label, _about(asked["examples"]), both("labels.tile.reached")))
@@ -130,10 +130,10 @@ def _about(examples: float) -> str:
 # Size
 
 
-def _model(found: Mapping[str, Any]) -> Markup:
+def _model(found: Mapping[str, Any]) -> str:
     own = found["law"]["parameters"]
-    values = [significant(own[name], 2) for name in ("E", "B", "beta")]
-    return Markup("{} + {} <i>n</i><sup>−{}</sup>").format(*values)
+    floor, scale, power = (significant(own[name], 2) for name in ("E", "B", "beta"))
+    return f"{floor} + {scale} n^−{power}"
 
 
 def _size(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
