@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -85,7 +86,9 @@ def test_numbers_are_shuffled_among_the_chosen_rows() -> None:
     found = planting.noisy(own, 0.4)
     changed = _differs(own.rows, found.rows, "score")
     assert len(changed) == 20
-    assert sorted(own.rows[i].fields["score"] for i in changed) == sorted(found.rows[i].fields["score"] for i in changed)
+    assert sorted(own.rows[i].fields["score"] for i in changed) == sorted(
+        found.rows[i].fields["score"] for i in changed
+    )
 
 
 @pytest.mark.parametrize("task", ["classification", "tagging"])
@@ -96,7 +99,7 @@ def test_larger_sizes_hold_the_smaller_ones_and_every_label(task: str) -> None:
     for seed in range(5):
         own = planting.covering(training(task, rows, seed), 10)
         parts = [planting.subset(own, n).rows for n in (10, 20, 40, 100)]
-        assert all(small == large[: len(small)] for small, large in zip(parts, parts[1:], strict=False))
+        assert all(small == large[: len(small)] for small, large in itertools.pairwise(parts))
         learned = own.task.learn([own.task.read(row.fields, row.where) for row in parts[0]])
         assert all(learned.unlike(e) is None for e in own.examples)
     assert sorted(row.where for row in parts[-1]) == sorted(f"f:{i}" for i in range(100))

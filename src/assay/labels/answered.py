@@ -95,10 +95,12 @@ class Drawn:
     Attributes:
         value: (cells,) means over seeds.
         draws: (replicates, cells); NaN where a draw has none of the items.
+        items: (cells,) standard deviations by items alone.
     """
 
     value: F64
     draws: F64
+    items: F64
 
 
 def drawn(
@@ -130,7 +132,8 @@ def drawn(
         apart = joined - middle
         moved = np.stack([apart[chosen[:, k], np.arange(replicates)] for k in range(seeds)]).mean(axis=0)
         value = np.array([np.mean([_or_nan(one, best) for one in row]) for row in rows])
-        found.append(Drawn(value, middle + moved * (seeds / max(1, seeds - 1)) ** 0.5))
+        spread = moved * (seeds / max(1, seeds - 1)) ** 0.5
+        found.append(Drawn(value, middle + spread, np.nanstd(middle, axis=0)))
     return found
 
 

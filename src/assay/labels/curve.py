@@ -119,8 +119,9 @@ class Needed:
     """How many labelled examples a target needs.
 
     Attributes:
-        reach: reached by what there is; needs so many; wide (an interval that says no more than that); unclear (some draws of the law come there, others never do);
-            out of reach (the law's floor is above it); flat (the score does not measurably change with examples).
+        reach: reached by what there is; needs so many; wide (an interval that says no more than that); unclear (some
+            draws of the law come there, others never do); out of reach (the law's floor is above it); flat (the score
+            does not measurably change with examples).
         examples: in all.  interval: None at an end that no draw bounds.
         reachable: share of the draws in which it is reached at all.
     """

@@ -53,6 +53,8 @@ class Request:
         if not LEAST <= self.sizes <= MOST:
             remedy = f"give {LEAST} to {MOST}: three fit a law, and the largest is predicted"
             raise InputError(f"{self.sizes} sizes", where="--sizes", remedy=remedy)
+        if self.target is not None and not 0 < self.target <= 100:
+            raise InputError(f"{self.target:g} is no value of a score", where="--target", remedy="give one such as 0.9")
         for option, doses in (("--noise", self.noise), ("--imbalance", self.imbalance)):
             for dose in doses or ():
                 if not 0 < dose < 1:

@@ -52,7 +52,7 @@ def results(request: Request, held: Materials, made: Plan, place: Place) -> dict
     every, *_ = answered.drawn(found, made.cells, [])
     of_slices = answered.drawn(found, made.curve, [one.own for one in parts])[1:]
     high, best, last = found.kind.high, held.task.best, len(made.curve) - 1
-    items = float(np.nanstd(every.draws[:, last]) / max(high - every.value[last], high / len(found.examples)))
+    items = float(every.items[last] / max(high - every.value[last], high / len(found.examples)))
     law = law_of(found, made.curve, items)
     doubling, *against = _comparisons(found, made)
     whole = _compared(found, made.clean, made.curve[0])
@@ -93,7 +93,10 @@ def _law(law: Curve, high: float, least: float) -> dict[str, Any]:
     ends = [0.5 - LEVEL / 2, 0.5 + LEVEL / 2]
     x = np.geomspace(law.sizes[0], _AHEAD * law.sizes[-1], _STEPS)
     told = curve.band(law, x, LEVEL)
-    band = [[n, high - value, max(least, high - top), high - low] for n, (value, low, top) in zip(x.tolist(), told, strict=True)]
+    band = [
+        [n, high - value, max(least, high - top), high - low]
+        for n, (value, low, top) in zip(x.tolist(), told, strict=True)
+    ]
     far = float(FAR * law.sizes[-1])
     value, low, top = curve.predicted(law, far, LEVEL)
     return {

@@ -70,13 +70,13 @@ def run(
     made: Plan,
     progress: Progress,
     predict: Callable[[], dict[str, Any]],
-    settle: Callable[[], None],
+    first: Callable[[Cell, int], None],
 ) -> None:
     """All runs that are not done yet.
 
     Args:
         predict: asked once all sizes but the largest are done, unless one of the largest is, too.
-        settle: called when the first run is done: from then on the folder is this work's.
+        first: called with a run that is done, once.
 
     Raises:
         InputError: bad input of a run; where it was the first one, nothing is left behind.
@@ -96,7 +96,8 @@ def run(
                 done = place.result(cell, seed) is not None
                 if not done:
                     _one(request, held, cell, seed, place)
-                settle()
+                if cell == made.cells[0] and seed == made.seeds[0]:
+                    first(cell, seed)
                 if cell != made.clean:
                     _forget_weights(place.run(cell, seed))
                 progress.advance(cell.steps, found=done, note=f"{cell.name}, {seed}")

@@ -2,7 +2,7 @@
 there.
 
     facets      label, length (quarters), script, source, and what the task itself tells apart (`Task.slices`)
-    slope       of ln error by ln n, over all sizes, draw by draw
+    slope       of ln error by ln n, over the three largest sizes, draw by draw
     gain        of the overall score from twice the slice's labelled examples: the slice's share of the test items times
                 what its error would fall by, err (1 - 2^slope), as if a slice learned from its own examples alone
     rank        by the gain, within a facet; how often, over draws of items and seeds, a slice is ahead of all others
@@ -31,7 +31,8 @@ MOST_SLICES = 12  # of a facet, those with the most items
 GROUPS = ("source", "domain", "genre", "dataset", "group")  # fields of rows that say where they are from
 MOSTLY, HARDLY = 0.8, 0.2  # shares of wide characters, for a text to be of one script
 SURE = 0.95
-STEEP = 1.5  # an exponent beyond it is noise
+LAST = 3  # sizes that the slope is of: the smallest ones say little of what the next examples bring
+STEEP, RISING = -1.5, 0.5  # exponents beyond them are noise
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,11 @@ def ranked(
 
 
 def _slope(errors: F64, sizes: F64, least: float) -> tuple[F64, F64]:
-    """(draws,) slopes of ln error by ln n, and the errors that the line has at the largest size."""
-    x = np.log(sizes / sizes[-1])
-    y = np.log(np.maximum(np.nan_to_num(errors, nan=least), least))
+    """(draws,) slopes of ln error by ln n at the last sizes, and the errors that the line has at the largest size."""
+    x = np.log(sizes[-LAST:] / sizes[-1])
+    y = np.log(np.maximum(np.nan_to_num(errors[:, -LAST:], nan=least), least))
     away = x - x.mean()
-    slope = np.clip((y * away).sum(axis=1) / (away**2).sum(), -STEEP, STEEP)
+    slope = np.clip((y * away).sum(axis=1) / (away**2).sum(), STEEP, RISING)
     return slope, np.exp(y.mean(axis=1) - slope * x.mean())
 
 

@@ -11,9 +11,10 @@ import shlex
 from typing import Any
 
 from assay import __version__
+from assay.errors import InputError
+from assay.labels import answered, results, running, statements
 from assay.labels import plan as planning
-from assay.labels import results, running, statements
-from assay.labels.plan import Materials, Plan
+from assay.labels.plan import Cell, Materials, Plan
 from assay.labels.request import Request
 from assay.labels.running import Place
 from assay.present.progress import Progress
@@ -46,10 +47,28 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         place = Place(request.out)
         running.run(
             request, held, made, progress, lambda: results.foretold(held, made, place, PREDICTED),
-            lambda: space.settle(examples=held.fingerprint),
+            lambda cell, seed: _first(request, held, cell, seed, space),
         )  # fmt: skip
         progress.stage("label_answers")
         return _written(request, held, made, command)
+
+
+def _first(request: Request, held: Materials, cell: Cell, seed: int, space: Workspace) -> None:
+    """A run is done: from the first one on the folder is this work's; what values the score has is known now.
+
+    Raises:
+        InputError: the target is none of them. Runs that are done are found again with another one.
+    """
+    if not space.settled:
+        space.settle(examples=held.fingerprint)
+    if request.target is not None and request.target > 1:
+        high = answered.judged(held, [cell], [seed], Place(request.out)).kind.high
+        if request.target > high:
+            raise InputError(
+                f"{request.target:g} is no value of {held.task.best}",
+                where="--target",
+                remedy=f"give one below {high:g}",
+            )
 
 
 def _written(request: Request, held: Materials, made: Plan, command: str) -> dict[str, Any]:
