@@ -7,6 +7,7 @@ running     the runs, one after another; the largest size is predicted before it
 answered    answers of runs -> scores on the same draws of items and seeds
 curve       error by examples: a law, examples for a target, equivalent clean examples
 slicing     the score of every slice at every size: which one to label next
+results     all numbers
 statements  what came out, as claims
 verb        all of it -> results.json, claims.json, labels.html
 told        what a terminal says

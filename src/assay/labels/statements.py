@@ -104,8 +104,9 @@ def _cost(found: Mapping[str, Any]) -> Iterator[Claim]:
     cells = [cell["cell"] for cell in found["curve"]]
     low, high = asked["interval"]
     law, whole = found["law"], found["whole"]
-    if asked["reach"] in ("needs", "reached") and low is not None and high is not None:
-        yield _claim(found, "cost:target", "cost", "target", said, asked["examples"], (low, high), "supported", cells,
+    if asked["examples"] is not None and low is not None and high is not None:
+        told: Verdict = "not identifiable" if asked["reach"] == "wide" else "supported"
+        yield _claim(found, "cost:target", "cost", "target", said, asked["examples"], (low, high), told, cells,
                      unit="examples", headline=True)  # fmt: skip
     elif asked["reach"] == "out of reach":
         yield _claim(found, "cost:target", "cost", "target", said, law["best"], tuple(law["best_interval"]),
@@ -207,6 +208,9 @@ def _slices(found: Mapping[str, Any]) -> Iterator[Claim]:
             name=slice_name(one), labelled=fixed(one["labelled"], 0), score=found["score"], value=value,
             interval=interval, first=percent(one["first"]),
         )  # fmt: skip
+        if one["facet"] == "label":
+            more = both("labels.says.slice.balance")
+            said = {language: said[language] + more[language] for language in said}
         yield _claim(found, f"size:slice:{one['facet']}", "size", "slice", said, one["gain"], tuple(one["interval"]),
                      "supported" if supported else "indistinguishable", cells, headline=supported)  # fmt: skip
 

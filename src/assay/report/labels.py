@@ -26,6 +26,7 @@ PAGE = "labels.html"
 SECTIONS = ("answer", "size", "doses", "slices", "claims", "read")
 PANEL = (430, 300)
 _TONES = (("accent", "dot"), ("warm", "diamond"), ("dark", "dot"), ("plain", "diamond"))
+_NOTHING = 1e-3  # of the best score: a floor below it is none
 _BADGES = {"better": "supported", "worse": "supported", "different": "supported"}
 
 
@@ -102,7 +103,10 @@ def _tiles(found: Mapping[str, Any]) -> Markup:
     if (asked := found["target"]) is not None:
         label = both("labels.tile.target", target=f"{score} {asked['score']:g}")
         reach = asked["reach"].replace(" ", "_")
-        if reach in ("needs", "wide"):
+        if reach == "wide":
+            ends = ", ".join("∞" if end is None else _about(end) for end in asked["interval"])
+            tiles.append(tile(label, _about(asked["examples"]), f"[{ends}]"))
+        elif reach == "needs":
             tiles.append(tile(label, _about(asked["examples"]), both("labels.tile.more", more=_about(asked["more"]))))
         elif reach == "reached":
             tiles.append(tile(label, _about(asked["examples"]), both("labels.tile.reached")))
@@ -133,7 +137,8 @@ def _about(examples: float) -> str:
 def _model(found: Mapping[str, Any]) -> str:
     own = found["law"]["parameters"]
     floor, scale, power = (significant(own[name], 2) for name in ("E", "B", "beta"))
-    return f"{floor} + {scale} n^−{power}"
+    falls = f"{scale} n^(−{power})"
+    return falls if own["E"] < _NOTHING * found["high"] else f"{floor} + {falls}"
 
 
 def _size(found: Mapping[str, Any], ids: Ids) -> dict[str, Any]:
