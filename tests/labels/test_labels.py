@@ -92,7 +92,7 @@ def test_weights_stay_of_the_clean_runs_alone_and_dev_and_test_are_one_file(whol
         json.loads(path.read_text(encoding="utf-8"))["recipe"] for path in whole.glob("runs/*/*/finetuning.json")
     ]
     assert len(recipes) == 10
-    assert {tuple(one["data"]["test"]) for one in recipes} == {(str(whole / "data" / "test.jsonl.zst"),)}
+    assert {tuple(one["data"]["test"]) for one in recipes} == {(str(whole.resolve() / "data" / "test.jsonl.zst"),)}
     changed = [json.loads(line) for line in (whole / "data" / "noise-0.3.0.changed.jsonl").read_text().splitlines()]
     assert len(changed) == 48
     assert all(one["from"] != one["to"] and "reviews.train.jsonl:" in one["where"] for one in changed)
@@ -178,6 +178,12 @@ def test_a_target_that_is_no_value_is_told_after_one_run(data: Path, tmp_path: P
     with pytest.raises(InputError, match="is no value of accuracy"):
         labels("sentiment", data / "reviews", tmp_path / "run", target=1.5)
     assert len(list((tmp_path / "run").glob("runs/*/*/result.json"))) == 1
+
+
+def test_bad_input_of_the_first_run_leaves_nothing_behind(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="reads a whole text"):
+        labels("ner", data / "names", tmp_path / "bad", doses={"noise": "", "imbalance": ""})
+    assert not (tmp_path / "bad").exists()
 
 
 def test_what_a_task_cannot_have_is_told(data: Path, tmp_path: Path) -> None:

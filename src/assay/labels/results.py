@@ -73,6 +73,7 @@ def results(request: Request, held: Materials, made: Plan, place: Place) -> dict
             for i, (cell, one) in enumerate(zip(made.doses, against, strict=True))
         ],
         "slices": [one.as_json() for one in ranked],
+        "slices_add_up": slicing.adds_up(ranked, float(every.value[last])),
         "cost": _cost(made, place),
     }  # fmt: skip
 

@@ -95,7 +95,8 @@ def run(
             for seed in made.seeds:
                 done = place.result(cell, seed) is not None
                 if not done:
-                    _one(request, held, cell, seed, place)
+                    whole = cell == made.clean and seed == made.seeds[0]
+                    _one(request, held, cell, seed, place, notices=whole)
                 if cell == made.cells[0] and seed == made.seeds[0]:
                     first(cell, seed)
                 if cell != made.clean:
@@ -109,8 +110,8 @@ def run(
         raise
 
 
-def _one(request: Request, held: Materials, cell: Cell, seed: int, place: Place) -> None:
-    folder = request.out / DATA
+def _one(request: Request, held: Materials, cell: Cell, seed: int, place: Place, *, notices: bool) -> None:
+    folder = request.out.resolve() / DATA  # a run that was cut off goes on from any folder
     made = planted(cell, held.training[seed])
     _write(train_file(folder, cell, seed), made.rows)
     if made.notes:
@@ -121,7 +122,7 @@ def _one(request: Request, held: Materials, cell: Cell, seed: int, place: Place)
     out.parent.mkdir(parents=True, exist_ok=True)
     recipe = recipe.model_copy(update={"title": recipe.title or f"{cell.name}, {seed}"})
     own = Tuned(request.task, recipe, out, request.language, list(request.command))
-    tuning.run(own, quiet=True)
+    tuning.run(own, quiet=True, notices=notices)
 
 
 def _forget_weights(folder: Path) -> None:

@@ -12,7 +12,7 @@ A slice of few items is left out, and so is a facet with one slice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -179,7 +179,8 @@ def ranked(
             told.append((one, own, float(slope[0]), slopes, gain, gains))
         told.sort(key=lambda one: -one[4])
         table = np.stack([one[5] for one in told], axis=1)
-        best = np.nanargmax(np.where(np.isnan(table), -np.inf, table), axis=1)
+        largest = table == np.nanmax(table, axis=1, keepdims=True)
+        first = (largest / np.maximum(largest.sum(axis=1, keepdims=True), 1)).mean(axis=0)  # those alike share it
         for i, (one, own, slope_, slopes, gain_, gains) in enumerate(told):
             apart = table[:, i] - table[:, i + 1] if i + 1 < len(told) else None
             ahead = None if apart is None else float((apart > 0).mean())
@@ -188,7 +189,7 @@ def ranked(
                     one.facet, one.name, int(one.own.sum()), float(one.own.mean()), one.labelled, own.value.tolist(),
                     [interval(float(v), own.draws[:, k], seeds, level, ends) for k, v in enumerate(own.value)],
                     slope_, interval(slope_, slopes, seeds, level), gain_, interval(gain_, gains, seeds, level),
-                    1000 * gain_ / one.labelled if one.labelled else None, float((best == i).mean()), ahead,
+                    1000 * gain_ / one.labelled if one.labelled else None, float(first[i]), ahead,
                     None if ahead is None else ahead >= SURE,
                 )
             )  # fmt: skip
@@ -204,6 +205,10 @@ def _slope(errors: F64, sizes: F64, least: float) -> tuple[F64, F64]:
     return slope, np.exp(y.mean(axis=1) - slope * x.mean())
 
 
-def headline(made: Sequence[Ranked]) -> Mapping[str, Ranked]:
-    """Of each facet the slice with the largest gain."""
-    return {one.facet: one for one in reversed(made) if one is next(o for o in made if o.facet == one.facet)}
+def adds_up(made: Sequence[Ranked], whole: float) -> bool:
+    """Whether the score of all is the mean over items of every facet's slices: of accuracy, not of F1 or BLEU."""
+    by_facet: dict[str, list[Ranked]] = {}
+    for one in made:
+        by_facet.setdefault(one.facet, []).append(one)
+    full = [own for own in by_facet.values() if sum(one.share for one in own) > 1 - 1e-9]
+    return all(abs(sum(one.share * one.scores[-1] for one in own) - whole) < 1e-6 for own in full)

@@ -157,7 +157,7 @@ def worth(found: Mapping[str, Any], one: Mapping[str, Any]) -> Both:
     lost = own["examples"] < n
     ends = (n - high, n - low) if lost else (low - n, high - n)
     value = abs(n - own["examples"])
-    interval = "[" + ", ".join(about(end).replace("-", "−") for end in ends) + "]"
+    interval = "[" + ", ".join(about(end) for end in ends) + "]"
     return both(f"labels.says.worth.{'lost' if lost else 'gained'}", value=about(value), interval=interval,
                 share=percent(value / n))  # fmt: skip
 
@@ -221,9 +221,10 @@ def worth_short(found: Mapping[str, Any], one: Mapping[str, Any]) -> Both:
     if own is None:
         return both("labels.none")
     low, high = own["interval"]
+    interval = f"[{about(n - high)}, {about(n - low)}]"
     if own["beyond"] is not None:
-        return both(f"labels.{'below' if own['beyond'] == 'fewest' else 'above'}",
-                    n=about(found["sizes"][0] if own["beyond"] == "fewest" else own["examples"]))  # fmt: skip
-    value = about(n - own["examples"])
-    text = f"{value} [{about(n - high)}, {about(n - low)}]"
+        fewest = own["beyond"] == "fewest"
+        ends = about(found["sizes"][0] if fewest else own["examples"] - n)
+        return both(f"labels.{'below' if fewest else 'above'}", n=ends, interval=interval)
+    text = f"{about(n - own['examples'])} {interval}"
     return {"en": text, "zh": text}

@@ -22,6 +22,7 @@ def labels(answer: Mapping[str, Any], language: str) -> list[str]:
         lines += ["", *_doses(found, language)]
     for facet in dict.fromkeys(one["facet"] for one in found["slices"]):
         lines += ["", *_slices(found, facet, language)]
+    lines += [] if found["slices_add_up"] else [say("labels.slices_mean", language, score=found["score"])]
     return [*lines, "", answer["page"]]
 
 
