@@ -93,6 +93,9 @@ def test_weights_stay_of_the_clean_runs_alone_and_dev_and_test_are_one_file(whol
     ]
     assert len(recipes) == 10
     assert {tuple(one["data"]["test"]) for one in recipes} == {(str(whole.resolve() / "data" / "test.jsonl.zst"),)}
+    plan = json.loads((whole / "plan.json").read_text(encoding="utf-8"))
+    assert [(one["cell"], one["seed"]) for one in plan["runs"]][-2:] == [("noise-0.3", 0), ("noise-0.3", 1)]
+    assert {one["recipe"]["train"]["seed"] for one in plan["runs"] if one["seed"]} == {1}
     changed = [json.loads(line) for line in (whole / "data" / "noise-0.3.0.changed.jsonl").read_text().splitlines()]
     assert len(changed) == 48
     assert all(one["from"] != one["to"] and "reviews.train.jsonl:" in one["where"] for one in changed)

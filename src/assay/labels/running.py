@@ -83,7 +83,7 @@ def run(
         Stopped: Ctrl-C; a rerun goes on from there.
     """
     place = Place(request.out)
-    write_json_atomic(request.out / PLAN, made.as_json())
+    write_json_atomic(request.out / PLAN, {**made.as_json(), "runs": _planned(request, held, made)})
     total = len(made.seeds) * sum(cell.steps for cell in made.cells)
     progress.stage("label_runs", total)
     try:
@@ -108,6 +108,19 @@ def run(
                 shutil.rmtree(request.out / name, ignore_errors=True)
             (request.out / PLAN).unlink(missing_ok=True)
         raise
+
+
+def _planned(request: Request, held: Materials, made: Plan) -> list[dict[str, Any]]:
+    """Every run: its cell, its seed, and what its recipe says that is not the default."""
+    folder = request.out.resolve() / DATA
+    return [
+        {
+            "cell": cell.name, "seed": seed,
+            "recipe": recipe_of(request, cell, seed, folder, held).model_dump(mode="json", exclude_defaults=True),
+        }
+        for cell in made.cells
+        for seed in made.seeds
+    ]  # fmt: skip
 
 
 def _one(request: Request, held: Materials, cell: Cell, seed: int, place: Place, *, notices: bool) -> None:

@@ -79,21 +79,30 @@ def target(found: Mapping[str, Any]) -> Both | None:
     n, (low, high) = found["sizes"][-1], asked["interval"]
     if asked["examples"] is not None:
         values |= {"all": about(asked["examples"]), "more": about(max(0.0, asked["examples"] - n))}
-        values["interval"] = f"[{about(low)}, {'∞' if high is None else about(high)}]"
-        beyond = None if high is None else max(0.0, high - n)
-        values["more_interval"] = f"[{about(max(0.0, low - n))}, {'∞' if beyond is None else about(beyond)}]"
+    values |= {"interval": _between(low, high), "more_interval": _between(_beyond(low, n), _beyond(high, n))}
     law = found["law"]
     best, interval = estimate(law["best"], law["best_interval"])
-    values |= {"high": "∞" if high is None else about(high), "best": best, "best_interval": interval, "low": about(low)}
+    values |= {"low": _end(low), "high": _end(high), "best": best, "best_interval": interval}
     far, far_interval = estimate(law["far"][1], law["far"][2:])
     values |= {"times": f"{law['far'][0] / n:g}", "far": far, "far_interval": far_interval}
     return both(f"labels.says.target.{asked['reach'].replace(' ', '_')}", **values)
 
 
-def about(examples: float | None) -> str:
+def _beyond(examples: float | None, n: float) -> float | None:
+    return None if examples is None else max(0.0, examples - n)
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return f"[{_end(low)}, {_end(high)}]"
+
+
+def _end(examples: float | None) -> str:
+    """An end of an interval; None: no draw of the law bounds it."""
+    return "∞" if examples is None else about(examples)
+
+
+def about(examples: float) -> str:
     """A number of examples that was estimated: three digits."""
-    if examples is None:
-        return "–"
     return fixed(float(f"{examples:.3g}"), 0) if examples < 1e6 else compact(examples)
 
 

@@ -79,7 +79,7 @@ def _written(request: Request, held: Materials, made: Plan, command: str) -> dic
     write_json_atomic(request.out / "claims.json", said)
     page = request.out / report.PAGE
     shown = report.Shown(
-        statements.target(found), [dict(statements.worth_short(found, one)) for one in found["doses"]],
+        [dict(statements.worth_short(found, one)) for one in found["doses"]],
         [dict(statements.slice_name(one)) for one in found["slices"]],
         {one["facet"]: dict(statements.facet(one["facet"])) for one in found["slices"]},
     )  # fmt: skip

@@ -35,12 +35,10 @@ class Shown:
     """What is said of numbers, in words that the room of `assay labels` has chosen.
 
     Attributes:
-        target: of the examples that a score needs.
         worth: of each dose, in clean examples.
         slices: names of slices.  facets: names of what they are by.
     """
 
-    target: Both | None
     worth: Sequence[Both]
     slices: Sequence[Both]
     facets: Mapping[str, Both]
@@ -69,12 +67,12 @@ def render(
         tiles=_tiles(found), headline=[_answer(one) for one in claims if one["headline"]],
         size=_size(found, ids), model=_model(found), doses=_doses(found, shown, ids), slices=_slices(found, shown, ids),
         claims=_claims(claims, ids), level=percent(found["level"]), command=found["command"],
-        skipped=both("labels.skipped", names=both_joined(found["skipped"])) if found["skipped"] else None,
+        skipped=both("labels.skipped", names=_joined(found["skipped"])) if found["skipped"] else None,
         data=json_address(found), version=found["assay_version"], fingerprint=found["fingerprint"],
     )  # fmt: skip
 
 
-def both_joined(names: Sequence[str]) -> Both:
+def _joined(names: Sequence[str]) -> Both:
     """Kinds of cells, one after another."""
     said = [both(f"labels.kind.{name}") for name in names]
     gap = both("labels.joint")
