@@ -175,10 +175,7 @@ def finetune(
     sweep: Sequence[str] = (),
 ) -> None:
     """`assay finetune`. `options` are keys of the recipe that have options of their own."""
-    given = {key: value for key, value in options.items() if value not in (None, ())}
-    given |= {"data.train": data} if data else {}
-    if model is not None:
-        given["model.path" if Path(model).exists() or "/" in model else "model.preset"] = model
+    given = _given(data, model, options)
     loaded, origins = load(FinetuneRecipe, recipe, overrides, given, {"assay train": PretrainRecipe})
     if explain:
         _print_explanation(explain_recipe(loaded, origins), as_json)
@@ -198,6 +195,54 @@ def finetune(
         answer = tuning.run(request, quiet=as_json)
         lines = told.tuned(answer, language)
     _answer(*([json.dumps(answer, ensure_ascii=False)] if as_json else lines))
+
+
+def _given(data: list[str], model: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of a recipe of a task that were given in other ways than by `--set`."""
+    given = {key: value for key, value in options.items() if value not in (None, ())}
+    given |= {"data.train": data} if data else {}
+    if model is not None:
+        given["model.path" if Path(model).exists() or "/" in model else "model.preset"] = model
+    return given
+
+
+def labels(
+    *,
+    task: str,
+    data: list[str],
+    model: str | None,
+    out: Path,
+    recipe: Path | None,
+    overrides: list[str],
+    options: dict[str, Any],
+    asked: Mapping[str, Any],
+    doses: Mapping[str, str | None],
+    language: str,
+    explain: bool,
+    as_json: bool,
+) -> None:
+    """`assay labels`. `asked` are the fields of `labels.request.Request`, `doses` those of shares, as typed."""
+    given = _given(data, model, options)
+    loaded, _ = load(FinetuneRecipe, recipe, overrides, given, {"assay train": PretrainRecipe})
+
+    from assay.labels import told, verb
+    from assay.labels.request import Request, shares
+    from assay.labels.running import Place
+    from assay.tasks.pipeline import task_named
+
+    amounts: dict[str, Any] = {name: shares(typed, f"--{name}") for name, typed in doses.items()}
+    request = Request(task_named(task), loaded, out, language=language, command=("assay", *sys.argv[1:]), **asked,
+                      **amounts)  # fmt: skip
+    if explain:
+        made, rows = verb.explain(request)
+        body = {"cells": rows, "sizes": made.sizes, "seeds": made.seeds, "skipped": made.skipped}
+        body |= {"steps_per_second": told.speed_of(made, Place(out)), "assay_version": __version__}
+        whole = {**body, "fingerprint": fingerprint(body)}
+        lines = told.explained(made, Place(out), rows, language)
+    else:
+        whole = verb.run(request, quiet=as_json)
+        lines = told.labels(whole, language)
+    _answer(*([json.dumps(whole, ensure_ascii=False)] if as_json else lines))
 
 
 def evaluate(

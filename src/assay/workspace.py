@@ -29,13 +29,14 @@ TIMINGS, LOCK = "timings.json", ".lock"
 Kind = Literal[
     "study", "training", "corpus", "selection", "deduplication", "privacy", "decontamination", "cleaning", "damage",
     "augmentation", "profile", "classifier", "law", "mixture", "calibration", "finetuning",
+    "labels",
 ]  # fmt: skip
 IDENTITIES: dict[Kind, str] = {
     "study": "study.json", "training": "training.json", "corpus": "corpus.json", "selection": "selection.json",
     "deduplication": "deduplication.json", "privacy": "privacy.json", "decontamination": "decontamination.json",
     "cleaning": "cleaning.json", "damage": "damage.json", "augmentation": "augmentation.json",
     "profile": "profiling.json", "classifier": "classifier.json", "law": "fit.json", "mixture": "mixing.json",
-    "calibration": "calibrated.json", "finetuning": "finetuning.json",
+    "calibration": "calibrated.json", "finetuning": "finetuning.json", "labels": "labels.json",
 }  # fmt: skip
 
 

@@ -41,11 +41,26 @@ class Examples:
     cut: bool
 
 
-def examples(task: Task, recipe: ExamplesRecipe, seed: int) -> Examples:
+@dataclass(frozen=True)
+class Parts:
+    """Rows that are examples, by part: `Examples` before a task has learned its labels from them.
+
+    Attributes:
+        rows: train and dev always, test where there is one.
+        left_out: rows that are not used, by reason.
+        cut: dev is a share of train.
+    """
+
+    rows: dict[str, Rows]
+    left_out: Counter[str]
+    cut: bool
+
+
+def parts_of(task: Task, recipe: ExamplesRecipe, seed: int) -> Parts:
     """Read all parts.
 
     Raises:
-        InputError: nothing to train on, a bad row (or none is left), a label of dev or test that train has not.
+        InputError: nothing to train on, or a bad row (or none is left).
     """
     parts, cut = read_parts(recipe), False
     if "train" not in parts:
@@ -62,6 +77,17 @@ def examples(task: Task, recipe: ExamplesRecipe, seed: int) -> Examples:
         cut = True
     if recipe.limit is not None and recipe.limit < len(parts["train"]):
         _, parts["train"] = cutting.cut(parts["train"], recipe.limit / len(parts["train"]), seed)
+    return Parts(parts, left_out, cut)
+
+
+def examples(task: Task, recipe: ExamplesRecipe, seed: int) -> Examples:
+    """Read all parts.
+
+    Raises:
+        InputError: as `parts_of`; or a label of dev or test that train has not.
+    """
+    made = parts_of(task, recipe, seed)
+    parts, left_out = made.rows, made.left_out
     found = {name: [task.read(row.fields, row.where) for row in rows] for name, rows in parts.items()}
     learned = task.learn(found["train"])
     for name in ("dev", "test"):
@@ -69,7 +95,7 @@ def examples(task: Task, recipe: ExamplesRecipe, seed: int) -> Examples:
     if not found["test"]:
         del found["test"]
     read = fingerprint({name: rows.fingerprint for name, rows in parts.items()} | {"limit": recipe.limit})
-    return Examples(learned, found, dict(left_out), read, cut)
+    return Examples(learned, found, dict(left_out), read, made.cut)
 
 
 def read_parts(recipe: ExamplesRecipe) -> dict[str, Rows]:

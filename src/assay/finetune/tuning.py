@@ -57,8 +57,11 @@ LOGS = 100
 FLOOR = "floor.{part}.jsonl"  # its answers
 
 
-def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
+def run(request: Request, *, quiet: bool = False, notices: bool = True) -> dict[str, Any]:
     """Fine-tune, or finish a run that was begun.
+
+    Args:
+        notices: say what was noticed of the examples, too: of many runs on the same ones, one does.
 
     Returns:
         the answer of `--json`.
@@ -78,7 +81,7 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         if done.exists():
             found: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
             return found
-        return _Tuning(work, task, device).run()
+        return _Tuning(work, task, device, notices).run()
 
 
 Doable = HeadTask | WritingTask
@@ -95,9 +98,9 @@ class _Prepared:
 
 
 class _Tuning:
-    def __init__(self, work: Work, task: Doable, device: str) -> None:
+    def __init__(self, work: Work, task: Doable, device: str, notices: bool) -> None:
         self.work, self.recipe, self.space, self.progress = work, work.recipe, work.space, work.progress
-        self.asked, self.device = task, device
+        self.asked, self.device, self.notices = task, device, notices
         allow_tf32(self.recipe.train.tf32)
 
     def run(self) -> dict[str, Any]:
@@ -125,7 +128,8 @@ class _Tuning:
         texts += [example.wanted for example in train] if isinstance(task, WritingTask) else []
         made = body.made(self.recipe, task.head if isinstance(task, HeadTask) else None, texts)
         items = {name: list(task.items(own, made.coder)) for name, own in examples.parts.items()}
-        self._tell(examples, made, items)
+        if self.notices:
+            self._tell(examples, made, items)
         if isinstance(task, Preference):
             items = self._against_reference(task, made, items)
         feed = self._feed(train, items["train"], made)
