@@ -25,8 +25,8 @@ TOOLS   := $(VENV)/installed-dev
 study: $(PACKAGE)
 	$(BIN)/assay study --out $(OUT) --budget $(BUDGET) $(STUDY_ARGS)
 
-# Two processes, each with whole files of tests and one thread: threads of more processes than cores wait by spinning. pytest's own exit code is kept beside the environment, because make has
-# only one for every failure.
+# Two processes, each with whole files of tests and one thread: threads beyond the cores wait by spinning. pytest's own
+# exit code is kept beside the environment, because make has only one for every failure.
 test: $(TOOLS)
 	@rm -f $(VENV)/pytest-status
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS); status=$$?; echo $$status > $(VENV)/pytest-status; exit $$status
