@@ -16,6 +16,7 @@ The model is used in evaluation mode and without gradients, and is left in the m
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -110,7 +111,7 @@ class _Reading(_Neural):
         return None if self.reads is None else self.reads - len(prompt) + 1
 
 
-class _Rows(_Neural):
+class _Rows(_Neural, ABC):
     """Rows of a neural model; a family says what its hidden states are, and what goes along when rows are taken."""
 
     def __init__(self, model: Any) -> None:
@@ -124,13 +125,13 @@ class _Rows(_Neural):
             self._logits = logits.index_select(0, rows_N), None
         return self._logits[0]
 
+    @abstractmethod
     def hidden(self, ids_BT: Tensor) -> Tensor:
         """States (B, T, D) of ids that go on from what came before."""
-        raise NotImplementedError
 
+    @abstractmethod
     def taken(self, rows_N: Tensor, last: bool) -> _Rows:
         """Rows with what came before, without logits."""
-        raise NotImplementedError
 
     def read(self, ids_BT: Tensor) -> None:
         """Ids that go on from what came before."""

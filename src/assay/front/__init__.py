@@ -1,0 +1,75 @@
+"""What the verbs do with their options: read them, call the room, print the answer; a function a verb."""
+
+from assay.front.corpus import (
+    corpus_augment,
+    corpus_classifier,
+    corpus_clean,
+    corpus_damage,
+    corpus_decontaminate,
+    corpus_dedup,
+    corpus_privacy,
+    corpus_profile,
+    corpus_scan,
+    corpus_select,
+)
+from assay.front.fits import (
+    calibration,
+    law_fit,
+    mixture_fit,
+)
+from assay.front.runs import (
+    align,
+    average,
+    convert,
+    doctor_env,
+    study,
+    train,
+)
+from assay.front.tasks import (
+    answer_errors,
+    compare_answers,
+    doctor_data,
+    evaluate,
+    finetune,
+    labels,
+    predict,
+    score_answers,
+)
+from assay.front.tokenizer import (
+    tokenizer_compare,
+    tokenizer_encode,
+    tokenizer_train,
+)
+
+__all__ = [
+    "align",
+    "answer_errors",
+    "average",
+    "calibration",
+    "compare_answers",
+    "convert",
+    "corpus_augment",
+    "corpus_classifier",
+    "corpus_clean",
+    "corpus_damage",
+    "corpus_decontaminate",
+    "corpus_dedup",
+    "corpus_privacy",
+    "corpus_profile",
+    "corpus_scan",
+    "corpus_select",
+    "doctor_data",
+    "doctor_env",
+    "evaluate",
+    "finetune",
+    "labels",
+    "law_fit",
+    "mixture_fit",
+    "predict",
+    "score_answers",
+    "study",
+    "tokenizer_compare",
+    "tokenizer_encode",
+    "tokenizer_train",
+    "train",
+]
