@@ -92,7 +92,7 @@ def test_two_models_are_compared_on_their_answers(gpt2: Path, files: dict[str, P
     outs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     found = [evaluated(folder, files["blimp"], answers=out) for folder, out in zip((gpt2, other), outs, strict=True)]
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        front.compare_answers(a=outs, b=[], paired=False, level=0.95, language="en", as_json=True)
+        front.compare_answers(a=outs, b=[], task=None, paired=False, level=0.95, language="en", as_json=True)
     compared = json.loads(said.getvalue())["comparisons"]
     values = [one["metrics"]["acc"]["value"] for one in found]
     assert (compared["acc"]["a"], compared["acc"]["b"]) == tuple(values)

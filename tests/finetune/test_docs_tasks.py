@@ -47,6 +47,16 @@ def test_the_task_of_ones_own_is_short_and_works(tmp_path: Path) -> None:
                  out=None, asked={"sources": [], "fields": [], "on_error": "stop"})  # fmt: skip
     assert found["answers"][0]["answer"]["stars"] in range(4)
     assert "stars" in assay.pipeline("stars", model=tmp_path / "stars")({"review": "fine film"})
+    own, run = str(tmp_path / "stars.py"), tmp_path / "stars"
+    del TASKS["stars"]  # as in a process of its own, which knows the task by --task alone
+    with pytest.raises(InputError, match="stars"):
+        said(front.compare_answers, a=[run, run], b=[], task=None, paired=False, level=0.95)
+    same = said(front.compare_answers, a=[run, run], b=[], task=own, paired=False, level=0.95)
+    assert same["comparisons"]["kappa"]["verdict"] == "indistinguishable"
+    del TASKS["stars"]
+    wrong = said(front.answer_errors, run=run, task=own, part=None, out=None, most=5, level=0.95, label_errors=False,
+                 folds=5, data={"sources": []})  # fmt: skip
+    assert wrong["n"] == answer["n"]
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -247,7 +247,16 @@ def test_without_cleanlab_one_line_says_what_to_install(monkeypatch: pytest.Monk
 def told(run: Path, *, as_json: bool = True, language: str = "en", **more: Any) -> Any:
     sources = [str(path) for path in more.pop("data", [])]
     data = {"sources": sources, "format": None, "fields": [], "on_error": "stop"}
-    given = {"part": None, "out": None, "most": 20, "level": 0.95, "label_errors": bool(sources), "folds": 3, **more}
+    given = {
+        "task": None,
+        "part": None,
+        "out": None,
+        "most": 20,
+        "level": 0.95,
+        "label_errors": bool(sources),
+        "folds": 3,
+        **more,
+    }
     with contextlib.redirect_stdout(io.StringIO()) as said:
         front.answer_errors(run=run, data=data, language=language, as_json=as_json, **given)
     return json.loads(said.getvalue()) if as_json else said.getvalue()

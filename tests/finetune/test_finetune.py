@@ -199,7 +199,7 @@ def test_texts_go_to_the_model_of_their_language(data: Path, tmp_path: Path) -> 
 
 def test_two_systems_are_compared_on_the_same_examples(sentiment: Path, data: Path, tmp_path: Path) -> None:
     finetune("sentiment", [str(data / "reviews")], tmp_path / "poor", "budget.steps=1", model="bert")
-    found = said(front.compare_answers, a=[sentiment, tmp_path / "poor"], b=[], paired=False, level=0.95)
+    found = said(front.compare_answers, a=[sentiment, tmp_path / "poor"], b=[], task=None, paired=False, level=0.95)
     one = found["comparisons"]["accuracy"]
     assert one["verdict"] == "better"
     assert one["difference"] == pytest.approx(one["a"] - one["b"])
@@ -209,13 +209,13 @@ def test_two_systems_are_compared_on_the_same_examples(sentiment: Path, data: Pa
     oracle = mcnemar([[0, only[0]], [only[1], 0]], exact=found["mcnemar"]["method"] == "exact")
     assert found["mcnemar"]["p_value"] == pytest.approx(float(oracle.pvalue))
     assert only[0] - only[1] == round(one["difference"] * found["n"])
-    same = said(front.compare_answers, a=[sentiment, sentiment], b=[], paired=False, level=0.95)
+    same = said(front.compare_answers, a=[sentiment, sentiment], b=[], task=None, paired=False, level=0.95)
     assert same["comparisons"]["accuracy"]["verdict"] == "indistinguishable"
     assert same["comparisons"]["accuracy"]["p_value"] == 1.0
     answers = tmp_path / "dev.jsonl"
     evaluated(sentiment, data / "reviews.dev.jsonl", answers=answers)
     with pytest.raises(InputError, match="not answered the same examples"):
-        said(front.compare_answers, a=[sentiment, answers], b=[], paired=False, level=0.95)
+        said(front.compare_answers, a=[sentiment, answers], b=[], task=None, paired=False, level=0.95)
 
 
 def test_answers_of_any_program_are_scored(data: Path, tmp_path: Path) -> None:

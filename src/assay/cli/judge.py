@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from assay.cli.options import NOTHING, PLAIN, SOURCES, Answer, Debug, Json, Lang, Reading, reads
-from assay.cli.tasks import Field, Format, OptionOfTask, Rows
+from assay.cli.tasks import Field, Format, OptionOfTask, Rows, TaskFile
 
 
 class _ModelFirst(TyperGroup):
@@ -97,6 +97,7 @@ def compare(
     paired: Annotated[
         bool, typer.Option("--paired", help="The i-th seeds of both share what a seed decides (weights, order).")
     ] = False,
+    task: TaskFile = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Level of the intervals.")] = 0.95,
     lang: Lang = "en",
     json_: Json = False,
@@ -111,7 +112,7 @@ def compare(
     """
     from assay import front
 
-    front.compare_answers(a=a, b=with_ or [], paired=paired, level=level, language=lang, as_json=json_)
+    front.compare_answers(a=a, b=with_ or [], task=task, paired=paired, level=level, language=lang, as_json=json_)
 
 
 @app.command()
@@ -145,6 +146,7 @@ def score(
 @app.command()
 def errors(
     run: Annotated[Path, typer.Argument(help="A folder of `assay finetune`, or a file of answers.")],
+    task: TaskFile = None,
     part: Annotated[Literal["dev", "test"] | None, typer.Option(help="Of a folder: whose answers. Else test.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write a page to this file, which ends in .html.")] = None,
     most: Annotated[int, typer.Option(min=1, help="Examples and labels that are listed.")] = 20,
@@ -173,7 +175,7 @@ def errors(
     from assay import front
 
     front.answer_errors(
-        run=run, part=part, out=out, most=most, level=level, label_errors=label_errors, folds=folds,
+        run=run, task=task, part=part, out=out, most=most, level=level, label_errors=label_errors, folds=folds,
         data={"sources": data or [], "format": format_, "fields": field or [], "on_error": on_error},
         language=lang, as_json=json_,
     )  # fmt: skip

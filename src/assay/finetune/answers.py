@@ -79,7 +79,7 @@ def read_whole(path: Path, part: str | None = None) -> Read:
             continue
         try:
             row = json.loads(line)
-            task = task or made(row["task"]["task"], row["task"]["options"])
+            task = task or made(row["task"]["task"], row["task"]["options"], str(file))
             example = Example(row["given"], row["wanted"], row["where"], row["group"])
             answer: Answer = row["answer"]
             loss: float | None = row.get("nll")

@@ -182,11 +182,9 @@ def _evaluate_task(model: Path, given: dict[str, Any], language: str, *, as_json
     """`assay eval` of a model of a task."""
     from assay.finetune import judging, told
     from assay.present.progress import Progress
-    from assay.tasks.pipeline import task_named
 
-    out, task = given.pop("answers"), given.pop("task", None)
-    if task is not None:
-        task_named(task)
+    out = given.pop("answers")
+    _known(given.pop("task", None))
     if not given["sources"]:
         raise InputError("no examples are given", where="assay eval", remedy="name files of examples of its task")
     with Progress(language, quiet=as_json) as progress:
@@ -227,10 +225,21 @@ def _options(typed: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def compare_answers(*, a: list[Path], b: list[Path], paired: bool, level: float, language: str, as_json: bool) -> None:
+def _known(task: str | None) -> None:
+    """A task of one's own is there when its name is read."""
+    if task is not None:
+        from assay.tasks.pipeline import task_named
+
+        task_named(task)
+
+
+def compare_answers(
+    *, a: list[Path], b: list[Path], task: str | None, paired: bool, level: float, language: str, as_json: bool
+) -> None:
     """`assay eval compare`."""
     from assay.finetune import judging, told
 
+    _known(task)
     if not b and len(a) != 2:
         remedy = "name two, or the seeds of one, and those of the other with --with"
         raise InputError(f"{len(a)} systems to compare", where="assay eval compare", remedy=remedy)
@@ -253,6 +262,7 @@ def score_answers(
 def answer_errors(
     *,
     run: Path,
+    task: str | None,
     part: str | None,
     out: Path | None,
     most: int,
@@ -274,6 +284,7 @@ def answer_errors(
     from assay.finetune import erring, told_errors
     from assay.present.progress import Progress
 
+    _known(task)
     asked = _asked(data) if label_errors else None
     with Progress(language, quiet=as_json) as progress:
         found = erring.run(erring.Request(run, part, level, most, asked, folds), progress)
@@ -297,11 +308,8 @@ def predict(
     """`assay predict`."""
     from assay.finetune import predicting, told
     from assay.present.progress import Progress
-    from assay.tasks.pipeline import task_named
 
-    if task is not None:
-        task_named(task)
-
+    _known(task)
     with Progress(language, quiet=as_json) as progress:
         found = predicting.predict(model, texts, _asked(asked), progress)
         if out is not None:

@@ -212,7 +212,10 @@ def made(name: str, given: Mapping[str, Any], where: str = "task") -> Task:
     """
     kind = TASKS.get(name)
     if kind is None:
-        raise InputError(f"there is no task {name!r}", where=where, remedy=f"give one of {', '.join(sorted(TASKS))}")
+        remedy = (
+            f"give one of {', '.join(sorted(TASKS))}; or the Python file of your own (--task, where a model has it)"
+        )
+        raise InputError(f"there is no task {name!r}", where=where, remedy=remedy)
     known = {f.name for f in fields(kind)}
     if unknown := sorted(set(given) - known):
         own = ", ".join(options(kind)) or "none"
