@@ -206,8 +206,16 @@ def plan(request: Request, held: Materials) -> Plan:
 
 
 def _steps(recipe: FinetuneRecipe, n: int) -> int:
-    """Steps of a run on n examples, if each is a row."""
+    """Steps of a run on n examples, if each is a row.
+
+    Raises:
+        InputError: the budget is counted in tokens, which say nothing of examples.
+    """
     b = recipe.budget
+    if b.tokens is not None:
+        raise InputError(
+            "is not what cells can be compared by", where="budget.tokens", remedy="give budget.epochs or budget.steps"
+        )
     if b.steps is not None:
         return b.steps
     epochs = b.epochs or (tuning.EPOCHS if recipe.model.path is not None else tuning.EPOCHS_ANEW)
@@ -235,8 +243,7 @@ def recipe_of(request: Request, cell: Cell, seed: int, folder: Path, held: Mater
     )  # fmt: skip
     recipe = request.recipe
     changed: dict[str, Any] = {"data": files, "train": recipe.train.model_copy(update={"seed": seed}), "floor": False}
-    fixed = cell.kind == "augment" or request.equal == "steps"
-    if fixed and recipe.budget.tokens is None:
+    if cell.kind == "augment" or request.equal == "steps":
         changed["budget"] = recipe.budget.model_copy(update={"steps": cell.steps, "epochs": None})
     return recipe.model_copy(update=changed)
 
