@@ -39,7 +39,7 @@ _SHARE = {"masked": 0.15, "spans": 0.15, "denoising": 0.3}  # Devlin et al. 2019
 
 @dataclass(frozen=True)
 class _Rates:
-    """The optimizer of the matrices and peak learning rates that suit a family at small sizes (LAB_NOTES)."""
+    """The optimizer of the matrices and peak learning rates that suit a preset, or a family, when small (LAB_NOTES)."""
 
     matrix: Literal["muon", "adamw"]
     matrix_lr: float
@@ -51,14 +51,15 @@ class _Rates:
 _RATES = {
     "proxy": _Rates("muon", 0.01, 0.1, 0.02, 0.004),
     "decoder": _Rates("muon", 0.02, 0.004, 0.004, 0.004),
-    "encoder": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
+    "bert": _Rates("adamw", 5e-4, 5e-4, 5e-4, 5e-4),
+    "modern": _Rates("muon", 0.02, 2e-3, 2e-3, 2e-3),
     "seq2seq": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
     "recurrent": _Rates("adamw", 6e-3, 6e-3, 6e-3, 6e-3),
 }
 
 
 def family_of(name: str) -> str:
-    """The key of the learning rates that a preset goes by."""
+    """The kind of model that a preset is of, and whose learning rates it goes by if it has none of its own."""
     if name in ENCODERS:
         return "encoder"
     if name in SEQ2SEQ:
@@ -359,7 +360,8 @@ def optimizer_config(recipe: PretrainRecipe, config: ModelConfig) -> OptimizerCo
     Raises:
         InputError: rates do not carry over to such a model.
     """
-    o, rates = recipe.optimizer, _RATES[family_of(recipe.model.preset)]
+    o, name = recipe.optimizer, recipe.model.preset
+    rates = _RATES[name if name in _RATES else family_of(name)]
     matrix = o.matrix or rates.matrix
     # Rates of Muon are of another kind than those of Adam and its kin: about three times as high.
     matrix_lr = rates.matrix_lr if matrix == rates.matrix else rates.matrix_lr / 3 if rates.matrix == "muon" else 0.02
