@@ -32,6 +32,7 @@ from assay.models.encoder import Encoder
 from assay.models.ngram import KneserNey
 from assay.models.recurrent import Recurrent, State
 from assay.models.seq2seq import Seq2Seq
+from assay.models.stepping import Steps
 
 LOGITS_HELD = 1 << 22  # numbers of logits that `follow` holds at a time (16 MB)
 
@@ -198,19 +199,24 @@ class _Decoding(_Rows):
 
     Args:
         lead_B: tokens of padding before each; None where no row has any.
+        steps: a shorter way for one token a row; None: the model has more to it.
     """
 
-    def __init__(self, model: Decoder, memories: list[tuple[Memory, Memory]], lead_B: Tensor | None) -> None:
+    def __init__(
+        self, model: Decoder, memories: list[tuple[Memory, Memory]], lead_B: Tensor | None, steps: Steps | None
+    ) -> None:
         super().__init__(model)
-        self.memories, self.lead_B = memories, lead_B
+        self.memories, self.lead_B, self.steps = memories, lead_B, steps
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
+        if self.steps is not None and ids_BT.shape[1] == 1 and self.memories[0][0].length:
+            return self.steps.hidden(ids_BT[:, 0], self.memories, self.lead_B)
         return self.model.hidden(ids_BT, None, self.memories, self.lead_B)
 
     def taken(self, rows_N: Tensor, last: bool) -> _Decoding:
         memories = [(own.take(rows_N, last=last), cross) for own, cross in self.memories]
         lead_N = None if self.lead_B is None else self.lead_B.index_select(0, rows_N)
-        return _Decoding(self.model, memories, lead_N)
+        return _Decoding(self.model, memories, lead_N, self.steps)
 
     def back(self, count: int) -> None:
         for own, _ in self.memories:
@@ -221,7 +227,9 @@ class _Decoders(_Reading):
     @_quietly
     def begin(self, prompts: Sequence[Ids]) -> Writing:
         ids_BT, lead_B = padded_before(prompts, 0, self.device)
-        rows = _Decoding(self.model, self.model.memories(), lead_B if len({len(p) for p in prompts}) > 1 else None)
+        ragged = len({len(p) for p in prompts}) > 1
+        steps = Steps(self.model) if Steps.possible(self.model) else None
+        rows = _Decoding(self.model, self.model.memories(), lead_B if ragged else None, steps)
         rows.read(ids_BT)
         return rows
 
