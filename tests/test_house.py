@@ -66,6 +66,8 @@ def _help(*verb: str) -> str:
         ("tokenizer",),
         ("tokenizer", "train"),
         ("mixture", "fit"),
+        ("generate",),
+        ("chat",),
     ],
 )
 def test_help_imports_nothing_heavy(verb: tuple[str, ...]) -> None:

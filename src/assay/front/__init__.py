@@ -17,6 +17,10 @@ from assay.front.fits import (
     law_fit,
     mixture_fit,
 )
+from assay.front.generate import (
+    chat,
+    generate,
+)
 from assay.front.runs import (
     align,
     average,
@@ -46,6 +50,7 @@ __all__ = [
     "answer_errors",
     "average",
     "calibration",
+    "chat",
     "compare_answers",
     "convert",
     "corpus_augment",
@@ -62,6 +67,7 @@ __all__ = [
     "doctor_env",
     "evaluate",
     "finetune",
+    "generate",
     "labels",
     "law_fit",
     "mixture_fit",

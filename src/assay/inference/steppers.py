@@ -32,6 +32,7 @@ from assay.models.encoder import Encoder
 from assay.models.ngram import KneserNey
 from assay.models.recurrent import Recurrent, State
 from assay.models.seq2seq import Seq2Seq
+from assay.models.stepping import Steps
 
 LOGITS_HELD = 1 << 22  # numbers of logits that `follow` holds at a time (16 MB)
 
@@ -117,6 +118,7 @@ class _Rows(_Neural, ABC):
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         self._logits: tuple[Tensor, Tensor | None]
+        self._states: Tensor | None = None
 
     def logits(self) -> Tensor:
         """Rows are taken of them when they are asked for, which after most takes they are not: a step comes before."""
@@ -135,7 +137,27 @@ class _Rows(_Neural, ABC):
 
     def read(self, ids_BT: Tensor) -> None:
         """Ids that go on from what came before."""
-        self._logits = self.model.logits(self.hidden(ids_BT)[:, -1]).float(), None
+        self._seen(self.hidden(ids_BT))
+
+    def _seen(self, x_BTD: Tensor) -> None:
+        self._states = x_BTD
+        self._logits = self.model.logits(x_BTD[:, -1]).float(), None
+
+    def states(self) -> Tensor | None:
+        return self._states
+
+    def mark(self) -> None:
+        pass
+
+    @abstractmethod
+    def back(self, count: int) -> None: ...
+
+    @_quietly
+    def extend(self, ids_BT: Tensor) -> Tensor:
+        self._states = x_BTD = self.hidden(ids_BT)
+        logits_BTV = self.model.logits(x_BTD).float()
+        self._logits = logits_BTV[:, -1], None
+        return logits_BTV
 
     @_quietly
     def step(self, ids_B: Tensor) -> None:
@@ -177,26 +199,37 @@ class _Decoding(_Rows):
 
     Args:
         lead_B: tokens of padding before each; None where no row has any.
+        steps: a shorter way for one token a row; None: the model has more to it.
     """
 
-    def __init__(self, model: Decoder, memories: list[tuple[Memory, Memory]], lead_B: Tensor | None) -> None:
+    def __init__(
+        self, model: Decoder, memories: list[tuple[Memory, Memory]], lead_B: Tensor | None, steps: Steps | None
+    ) -> None:
         super().__init__(model)
-        self.memories, self.lead_B = memories, lead_B
+        self.memories, self.lead_B, self.steps = memories, lead_B, steps
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
+        if self.steps is not None and ids_BT.shape[1] == 1 and self.memories[0][0].length:
+            return self.steps.hidden(ids_BT[:, 0], self.memories, self.lead_B)
         return self.model.hidden(ids_BT, None, self.memories, self.lead_B)
 
     def taken(self, rows_N: Tensor, last: bool) -> _Decoding:
         memories = [(own.take(rows_N, last=last), cross) for own, cross in self.memories]
         lead_N = None if self.lead_B is None else self.lead_B.index_select(0, rows_N)
-        return _Decoding(self.model, memories, lead_N)
+        return _Decoding(self.model, memories, lead_N, self.steps)
+
+    def back(self, count: int) -> None:
+        for own, _ in self.memories:
+            own.back(count)
 
 
 class _Decoders(_Reading):
     @_quietly
     def begin(self, prompts: Sequence[Ids]) -> Writing:
         ids_BT, lead_B = padded_before(prompts, 0, self.device)
-        rows = _Decoding(self.model, self.model.memories(), lead_B if len({len(p) for p in prompts}) > 1 else None)
+        ragged = len({len(p) for p in prompts}) > 1
+        steps = Steps(self.model) if Steps.possible(self.model) else None
+        rows = _Decoding(self.model, self.model.memories(), lead_B if ragged else None, steps)
         rows.read(ids_BT)
         return rows
 
@@ -246,6 +279,10 @@ class _Translating(_Rows):
         ]
         return _Translating(self.model, memories, segments_BS, [i for i in range(len(sources)) for _ in range(each)])
 
+    def back(self, count: int) -> None:
+        for own, _ in self.memories:
+            own.back(count)
+
 
 class _Translators(_Reading):
     def __init__(self, model: Seq2Seq) -> None:
@@ -281,10 +318,29 @@ class _Remembering(_Rows):
     def __init__(self, model: Recurrent, state: State | None) -> None:
         super().__init__(model)
         self.state = state
+        self._marked: tuple[State | None, Tensor] | None = None  # the state at the mark, and ids (B, T) since
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
+        if self._marked is not None:
+            self._marked = self._marked[0], torch.cat([self._marked[1], ids_BT], dim=1)
         x_BTD, self.state = self.model.hidden(ids_BT, None, self.state)
         return x_BTD
+
+    def mark(self) -> None:
+        assert self.state is not None
+        rows = self.state[0][0].shape[0]
+        self._marked = self.state, torch.zeros(rows, 0, dtype=torch.int64, device=self.device)
+
+    @_quietly
+    def back(self, count: int) -> None:
+        """A state does not say what it was: what stays is read again from the mark on."""
+        if not count:
+            return
+        assert self._marked is not None
+        self.state, ids_BT = self._marked
+        self.mark()
+        if ids_BT.shape[1] > count:
+            self.hidden(ids_BT[:, :-count])
 
     def taken(self, rows_N: Tensor, last: bool) -> _Remembering:
         assert self.state is not None
@@ -299,7 +355,7 @@ class _Recurrents(_Reading):
         segments_BT = (torch.arange(ids_BT.shape[1], device=self.device) >= lead_B[:, None]).long()
         x_BTD, state = self.model.hidden(ids_BT, segments_BT)
         rows = _Remembering(self.model, state)
-        rows._logits = self.model.logits(x_BTD[:, -1]).float(), None
+        rows._seen(x_BTD)
         return rows
 
 
@@ -315,9 +371,24 @@ class _Counting:
         return self._known
 
     def step(self, ids_B: Tensor) -> None:
-        kept = max(1, self.model.order - 1)  # tokens that count
-        texts = [[*text, i][-kept:] for text, i in zip(self.texts, ids_B.tolist(), strict=True)]
+        texts = [[*text, i] for text, i in zip(self.texts, ids_B.tolist(), strict=True)]
         self.texts, self._known = texts, _Counting(self.model, texts).logits()
+
+    def states(self) -> None:
+        return None
+
+    def mark(self) -> None:
+        pass
+
+    def extend(self, ids_BT: Tensor) -> Tensor:
+        found = []
+        for ids_B in ids_BT.T:
+            self.step(ids_B)
+            found.append(self._known)
+        return torch.stack(found, dim=1)
+
+    def back(self, count: int) -> None:
+        self.texts = [text[: len(text) - count] for text in self.texts]
 
     def take(self, rows_N: Tensor, *, last: bool = False) -> _Counting:
         return _Counting(self.model, [self.texts[row] for row in rows_N.tolist()], self._known[rows_N])
