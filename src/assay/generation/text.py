@@ -131,7 +131,7 @@ def how(writer: Writer, settings: Settings, stops: Sequence[str]) -> tuple[Limit
     return limits, settings.rules
 
 
-class _Speaking:
+class Speaking:
     """One answer on its way from tokens to text."""
 
     def __init__(self, writer: Writer, prompt: Prompt, stops: Sequence[str]) -> None:
@@ -174,11 +174,11 @@ def _streamed(
 def _spoken(
     writer: Writer, prompts: list[Prompt], n: int, steps: Iterator[list[Token]], stops: Sequence[str]
 ) -> Iterator[Piece]:
-    speaking: dict[int, _Speaking] = {}
+    speaking: dict[int, Speaking] = {}
     for tokens in steps:
         for token in tokens:
             if token.row not in speaking:
-                speaking[token.row] = _Speaking(writer, prompts[token.row // n], stops)
+                speaking[token.row] = Speaking(writer, prompts[token.row // n], stops)
             text, answer = speaking[token.row].told(token)
             yield Piece(token.row // n, token.row % n, text, ((token.id, token.log_probability),), answer)
             if answer is not None:
@@ -199,7 +199,7 @@ def _searched(
 
 
 def _whole(writer: Writer, prompt: Prompt, i: int, number: int, written: Written, stops: Sequence[str]) -> Piece:
-    speaking, last = _Speaking(writer, prompt, stops), len(written.ids) - 1
+    speaking, last = Speaking(writer, prompt, stops), len(written.ids) - 1
     answer: Answer | None = None
     for at, token in enumerate(zip(written.ids, written.log_probabilities, strict=True)):
         end: Any = (written.end, written.stopped_by) if at == last else ()

@@ -100,14 +100,15 @@ class Pipeline:
 
     def examples(self, asked: Iterable[Asked]) -> list[Example]:
         """What is asked, as the task reads it."""
-        return [self.task.read(_fields(self.task, one), f"text {i}") for i, one in enumerate(asked, 1)]
+        return [self.task.read(as_fields(self.task, one), f"text {i}") for i, one in enumerate(asked, 1)]
 
     def _answers(self, asked: Iterable[Asked]) -> list[Answer]:
         examples = self.examples(asked)
         return self.opened.answers(examples, self.rows) if examples else []
 
 
-def _fields(task: Task, one: Asked) -> Mapping[str, Any]:
+def as_fields(task: Task, one: Asked) -> Mapping[str, Any]:
+    """A text as the field that the task reads; what has several fields is as it is."""
     if isinstance(one, Mapping):
         return one
     name = task.text if "text" in {f.name for f in fields(task)} else "text"  # type: ignore[attr-defined]
