@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 UNSUPPORTED = {
     "tools": (), "tool_choice": ("none",), "functions": (), "function_call": ("none",), "parallel_tool_calls": (True,),
@@ -43,7 +44,8 @@ class Body(BaseModel):
                 continue
             value = given[name]
             if value is not None and value != [] and value not in harmless:
-                raise ValueError(f"{name} is not supported by this server -> leave it out")
+                told = "{field} is not supported by this server -> leave it out"
+                raise PydanticCustomError("unsupported", told, {"field": name})
         return {
             name: value
             for name, value in given.items()

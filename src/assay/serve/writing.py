@@ -29,6 +29,7 @@ from assay.serve.registry import Model
 from assay.web.errors import Refused
 
 COMPLETION = 16  # tokens, where a completion says nothing: OpenAI's number
+WHOLE = Settings(max_new_tokens=1)  # a conversation may fill the context, all but a token
 FINISHED = {"stop": "stop", "length": "length", "full": "length"}
 
 
@@ -83,12 +84,12 @@ def job(model: Model, body: Completion | Chat, limits: Limits) -> Job:
     if isinstance(body, Chat):
         if writer.chat is None:
             raise Refused(400, f"the model {model.name} holds no conversations -> use /v1/completions", "wrong_model")
-        prompts = writer.prompts([[message.plain for message in body.messages]], settings)
+        prompts = writer.prompts([[message.plain for message in body.messages]], WHOLE)
         if cut := prompts[0].turns_cut:
             raise _too_long(f"the conversation is longer than the model's context by {cut} messages", "messages")
         stops = (*settings.stop, *writer.chat.stops)
     else:
-        prompts = [_prompt(writer, one, settings, limits) for one in _several(body.prompt)]
+        prompts = [_prompt(writer, one) for one in _several(body.prompt)]
         stops = settings.stop
     for prompt in prompts:
         if len(prompt.ids) > limits.prompt and writer.positions is None:
@@ -141,9 +142,9 @@ def _several(prompt: Any) -> list[str | list[int]]:
     return prompt if isinstance(prompt, list) and not isinstance(prompt[0], int) else [prompt]
 
 
-def _prompt(writer: Writer, prompt: str | list[int], settings: Settings, limits: Limits) -> Prompt:
+def _prompt(writer: Writer, prompt: str | list[int]) -> Prompt:
     if isinstance(prompt, str):
-        found = writer.prompts([prompt], settings)[0]
+        found = writer.prompts([prompt], WHOLE)[0]
     else:
         found = Prompt(tuple(prompt), alone=writer.is_translator)
     if writer.positions is not None and len(found.ids) > writer.positions:

@@ -111,8 +111,9 @@ def as_fields(task: Task, one: Asked) -> Mapping[str, Any]:
     """A text as the field that the task reads; what has several fields is as it is."""
     if isinstance(one, Mapping):
         return one
-    name = task.text if "text" in {f.name for f in fields(task)} else "text"  # type: ignore[attr-defined]
-    return {name: one}
+    known = {f.name for f in fields(task)}
+    named = next((name for name in ("text", "source_field") if name in known), None)
+    return {"text" if named is None else getattr(task, named): one}
 
 
 class Routed:

@@ -74,6 +74,8 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> Refused:
     name = ".".join(str(part) for part in place if not _is_branch(part))
     if first["type"] == "extra_forbidden":
         return Refused(400, f"{name} is not known, or not supported, here -> leave it out", "unsupported", name)
+    if first["type"] == "unsupported":  # a service's own word for it, which names the field
+        return Refused(400, str(first["msg"]), "unsupported", str((first.get("ctx") or {}).get("field")))
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "missing" and not name:
         message = "the body is empty -> send a JSON object"
