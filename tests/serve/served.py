@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import uvicorn
 
 import asked
 from assay.models.build import build
@@ -29,6 +28,7 @@ from assay.tasks.opened import TASK, task_json
 from assay.tasks.protocol import HeadTask, Task, made
 from assay.tokens.tokenizer import Encoder
 from assay.web.keys import Keys
+from assay.web import running
 from assay.web.running import address, listening
 
 torch.set_num_threads(1)
@@ -37,7 +37,7 @@ HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "mood": ("classification", {"labels": ["bad", "good"]}),
     "topics": ("multilabel", {"labels": ["cats", "honey", "水"], "threshold": 0.4}),
     "stars": ("regression", {}),
-    "names": ("tagging", {"labels": ["O", "B-PER", "I-PER"]}),
+    "names": ("tagging", {"labels": ["O", "B-PER", "I-PER"], "kind": "spans", "scheme": "BIO"}),
     "reader": ("extraction", {}),
     "vectors": ("embedding", {}),
 }
@@ -83,7 +83,7 @@ class Served:
 
     url: str
     service: Service
-    server: uvicorn.Server
+    server: Any
 
     @property
     def headers(self) -> dict[str, str]:
@@ -109,8 +109,7 @@ def serving(
     given = [f"{name}={folder}" for name, folder in models.items()]
     service = Service(open_models(given, engine, metrics, room, "cpu"), engine, metrics, limits)
     listener = listening("127.0.0.1", 0)
-    config = uvicorn.Config(application(service, Keys(KEY), body=body), log_config=None, access_log=False, ws="none")
-    server = uvicorn.Server(config)
+    server = running.server(application(service, Keys(KEY), body=body), drain=20)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     url = address(listener)
     thread.start()

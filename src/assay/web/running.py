@@ -87,18 +87,23 @@ def run(app: Any, listener: socket.socket, *, drain: float, stopping: Callable[[
     Args:
         stopping: is called with the first signal.
     """
+    asyncio.run(server(app, drain=drain, stopping=stopping).serve(sockets=[listener]))
+
+
+def server(app: Any, *, drain: float, stopping: Callable[[], None] = lambda: None) -> Any:
+    """What runs a service: `serve(sockets=[..])`, until its `should_exit` is set."""
     import uvicorn
 
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
         timeout_graceful_shutdown=max(1, round(drain)), timeout_keep_alive=30, ws="none", proxy_headers=False,
     )  # fmt: skip
-    server = _server(uvicorn.Server)(config)
-    server.stopping = stopping
-    asyncio.run(server.serve(sockets=[listener]))
+    made = _heeding(uvicorn.Server)(config)
+    made.stopping = stopping
+    return made
 
 
-def _server(base: Any) -> Any:
+def _heeding(base: Any) -> Any:
     """uvicorn's server, whose signals are ours: it would raise them again once it has ended."""
 
     class Server(base):  # type: ignore[misc]
