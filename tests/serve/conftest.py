@@ -11,7 +11,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("prometheus_client")
 
-from served import Served, directories, serving  # noqa: E402
+from served import Served, directories, serving
 
 
 @pytest.fixture(scope="session")

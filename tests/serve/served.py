@@ -21,14 +21,16 @@ from assay.models.presets import Size, preset
 from assay.serve.api import Service, application
 from assay.serve.engine import Engine
 from assay.serve.metrics import Metrics
+from assay.serve.registry import USUAL as ROOM
 from assay.serve.registry import Room, open_models
+from assay.serve.writing import USUAL as LIMITS
 from assay.serve.writing import Limits
 from assay.tasks.coding import Coder
 from assay.tasks.opened import TASK, task_json
 from assay.tasks.protocol import HeadTask, Task, made
 from assay.tokens.tokenizer import Encoder
-from assay.web.keys import Keys
 from assay.web import running
+from assay.web.keys import Keys
 from assay.web.running import address, listening
 
 torch.set_num_threads(1)
@@ -72,7 +74,9 @@ def directories(folder: Path) -> dict[str, Path]:
     found = {name: asked.model(folder / name, kind) for name, kind in
              {"gpt": "gpt2", "lstm": "lstm", "ngram": "ngram", "bart": "bart"}.items()}  # fmt: skip
     encoder = Encoder(asked.tokenizer())
-    write_directory(folder / "bert", shaken(preset("bert", Size(encoder.vocabulary, 1, 16, 2, 64))), asked.tokenizer(), card="")
+    write_directory(
+        folder / "bert", shaken(preset("bert", Size(encoder.vocabulary, 1, 16, 2, 64))), asked.tokenizer(), card=""
+    )
     found["bert"] = folder / "bert"
     return found | {name: of_task(folder / name, *task) for name, task in {**HEADS, **WRITERS}.items()}
 
@@ -102,7 +106,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    models: dict[str, Path], room: Room = Room(), limits: Limits = Limits(), body: int = 1 << 20
+    models: dict[str, Path], room: Room = ROOM, limits: Limits = LIMITS, body: int = 1 << 20
 ) -> Iterator[Served]:
     """A server of these models, on a free port of this machine."""
     engine, metrics = Engine(), Metrics()

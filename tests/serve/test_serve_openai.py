@@ -93,7 +93,10 @@ def test_chat_is_answered_by_the_models_template(client: Any, models: dict[str, 
     assert text == expected.text
     assert parts[-1].choices == [] and parts[-1].usage.completion_tokens == expected.tokens
     assert parts[-2].choices[0].finish_reason == found.choices[0].finish_reason
-    parted = [{"role": "developer", "content": "Be short."}, {"role": "user", "content": [{"type": "text", "text": "蜜蜂酿造什么？"}]}]
+    parted = [
+        {"role": "developer", "content": "Be short."},
+        {"role": "user", "content": [{"type": "text", "text": "蜜蜂酿造什么？"}]},
+    ]
     same = client.chat.completions.create(model="gpt", messages=parted, max_tokens=20, temperature=0)
     assert same.choices[0].message.content == expected.text
 
@@ -102,7 +105,13 @@ def test_stop_strings_end_an_answer_and_are_no_part_of_a_stream(client: Any, mod
     (whole,) = alone(models["gpt"], PROMPTS[0], max_new_tokens=40)
     stop = whole.text[9:12]
     at = whole.text.index(stop)
-    how: dict[str, Any] = {"model": "gpt", "prompt": PROMPTS[0], "max_tokens": 40, "temperature": 0, "stop": [stop, "none"]}
+    how: dict[str, Any] = {
+        "model": "gpt",
+        "prompt": PROMPTS[0],
+        "max_tokens": 40,
+        "temperature": 0,
+        "stop": [stop, "none"],
+    }
     found = client.completions.create(**how)
     assert found.choices[0].text == whole.text[:at] and found.choices[0].finish_reason == "stop"
     parts = list(client.completions.create(**how, stream=True))
@@ -148,7 +157,9 @@ def test_vectors_are_the_encoders(client: Any, models: dict[str, Path], form: st
 
 
 def test_the_client_reads_vectors_of_a_model_that_was_trained_for_them(client: Any) -> None:
-    one, other, again = (d.embedding for d in client.embeddings.create(model="vectors", input=["cats", "水", "cats"]).data)
+    one, other, again = (
+        d.embedding for d in client.embeddings.create(model="vectors", input=["cats", "水", "cats"]).data
+    )
     assert one == pytest.approx(again, abs=1e-6) and one != pytest.approx(other, abs=1e-3)
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-5)
 

@@ -24,7 +24,9 @@ def serve(
         typer.Option(help="File that holds the key. Default: the variable ASSAY_KEY; else a new key, printed once."),
     ] = None,
     max_rows: Annotated[int, typer.Option(min=1, help="Answers that a model writes at a time.")] = 64,
-    queue: Annotated[int, typer.Option(min=0, help="Answers that may wait for each model; more are told to wait.")] = 256,
+    queue: Annotated[
+        int, typer.Option(min=0, help="Answers that may wait for each model; more are told to wait.")
+    ] = 256,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer, at most.")] = 1024,
     max_prompt: Annotated[
         int, typer.Option(min=1, help="Tokens of a prompt, at most, where the model itself has no bound.")
@@ -37,7 +39,7 @@ def serve(
     json_: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Serve models over HTTP as OpenAI does: completions, chat, embeddings; and tasks: classify, tag, answer, translate.
+    """Serve models over HTTP, as OpenAI does: completions, chat, embeddings; and tasks: classify, tag, answer, ...
 
     \b
     Examples:

@@ -34,7 +34,15 @@ def serve(
     from assay.train.world import device_of
 
     request = Request(
-        tuple(models), host, port, key_file, Room(rows, queue), Limits(**limits), body, drain, device_of(device, "--device")
+        tuple(models),
+        host,
+        port,
+        key_file,
+        Room(rows, queue),
+        Limits(**limits),
+        body,
+        drain,
+        device_of(device, "--device"),
     )
     found = ready(request)
     _log_to_stderr()

@@ -120,6 +120,7 @@ class _Rows(_Neural, ABC):
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         self._logits: tuple[Tensor, Tensor | None]
+        self._states: Tensor | None = None
 
     def logits(self) -> Tensor:
         """Rows are taken of them when they are asked for, which after most takes they are not: a step comes before."""
@@ -140,9 +141,29 @@ class _Rows(_Neural, ABC):
     def joined(self, other: Any) -> _Rows:
         """These rows and another's with what came before, without logits."""
 
+    def _seen(self, x_BTD: Tensor) -> None:
+        self._states = x_BTD
+        self._logits = self.model.logits(x_BTD[:, -1]).float(), None
+
+    def states(self) -> Tensor | None:
+        return self._states
+
+    def mark(self) -> None:
+        pass
+
+    @abstractmethod
+    def back(self, count: int) -> None: ...
+
+    @_quietly
+    def extend(self, ids_BT: Tensor) -> Tensor:
+        self._states = x_BTD = self.hidden(ids_BT)
+        logits_BTV = self.model.logits(x_BTD).float()
+        self._logits = logits_BTV[:, -1], None
+        return logits_BTV
+
     @_quietly
     def read(self, ids_BT: Tensor) -> None:
-        self._logits = self.model.logits(self.hidden(ids_BT)[:, -1]).float(), None
+        self._seen(self.hidden(ids_BT))
 
     def step(self, ids_B: Tensor) -> None:
         self.read(ids_B[:, None])
@@ -208,6 +229,10 @@ class _Decoding(_Rows):
         memories = [(own.join(its, ends=True), cross) for (own, cross), (its, _) in pairs]
         return _Decoding(self.model, memories, _leads(self, other))
 
+    def back(self, count: int) -> None:
+        for own, _ in self.memories:
+            own.back(count)
+
 
 def _without_padding(lead_B: Tensor | None, rows_N: Tensor) -> tuple[Tensor | None, int]:
     """Of some rows, padding before each, and how many of the first positions are padding in all of them and are left
@@ -265,9 +290,7 @@ class _Translating(_Rows):
         self.lead_B = lead_B
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
-        x_BTD = self.model.hidden(
-            self.states_BSD, ids_BT, self.segments_BS, memories=self.memories, lead_B=self.lead_B
-        )
+        x_BTD = self.model.hidden(self.states_BSD, ids_BT, self.segments_BS, memories=self.memories, lead_B=self.lead_B)
         self.states_BSD = None
         return x_BTD
 
@@ -334,6 +357,10 @@ class _Translating(_Rows):
             own = torch.zeros(self._sources, self._length, dtype=torch.int64, device=self.device)
         return functional.pad(own, (0, length - own.shape[1]), value=PADDING)
 
+    def back(self, count: int) -> None:
+        for own, _ in self.memories:
+            own.back(count)
+
 
 def _shortest(segments_BS: Tensor) -> tuple[Tensor | None, int]:
     """Without what is padding at the ends of all rows, None where none is left; and the length of the longest row."""
@@ -378,10 +405,29 @@ class _Remembering(_Rows):
     def __init__(self, model: Recurrent, state: State | None) -> None:
         super().__init__(model)
         self.state = state
+        self._marked: tuple[State | None, Tensor] | None = None  # the state at the mark, and ids (B, T) since
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
+        if self._marked is not None:
+            self._marked = self._marked[0], torch.cat([self._marked[1], ids_BT], dim=1)
         x_BTD, self.state = self.model.hidden(ids_BT, None, self.state)
         return x_BTD
+
+    def mark(self) -> None:
+        assert self.state is not None
+        rows = self.state[0][0].shape[0]
+        self._marked = self.state, torch.zeros(rows, 0, dtype=torch.int64, device=self.device)
+
+    @_quietly
+    def back(self, count: int) -> None:
+        """A state does not say what it was: what stays is read again from the mark on."""
+        if not count:
+            return
+        assert self._marked is not None
+        self.state, ids_BT = self._marked
+        self.mark()
+        if ids_BT.shape[1] > count:
+            self.hidden(ids_BT[:, :-count])
 
     def taken(self, rows_N: Tensor, last: bool) -> _Remembering:
         assert self.state is not None
@@ -402,7 +448,7 @@ class _Recurrents(_Reading):
         segments_BT = (torch.arange(ids_BT.shape[1], device=self.device) >= lead_B[:, None]).long()
         x_BTD, state = self.model.hidden(ids_BT, segments_BT)
         rows = _Remembering(self.model, state)
-        rows._logits = self.model.logits(x_BTD[:, -1]).float(), None
+        rows._seen(x_BTD)
         return rows
 
 
@@ -420,6 +466,22 @@ class _Counting:
     def step(self, ids_B: Tensor) -> None:
         self.read(ids_B[:, None])
 
+    def states(self) -> None:
+        return None
+
+    def mark(self) -> None:
+        pass
+
+    def extend(self, ids_BT: Tensor) -> Tensor:
+        found = []
+        for ids_B in ids_BT.T:
+            self.step(ids_B)
+            found.append(self._known)
+        return torch.stack(found, dim=1)
+
+    def back(self, count: int) -> None:
+        self.texts = [text[: len(text) - count] for text in self.texts]
+
     def take(self, rows_N: Tensor, *, last: bool = False) -> _Counting:
         return _Counting(self.model, [self.texts[row] for row in rows_N.tolist()], self._known[rows_N])
 
@@ -427,8 +489,7 @@ class _Counting:
         return _Counting(self.model, [*self.texts, *other.texts], torch.cat([self._known, other._known]))
 
     def read(self, ids_BT: Tensor) -> None:
-        kept = max(1, self.model.order - 1)  # tokens that count
-        texts = [[*text, *ids][-kept:] for text, ids in zip(self.texts, ids_BT.tolist(), strict=True)]
+        texts = [[*text, *ids] for text, ids in zip(self.texts, ids_BT.tolist(), strict=True)]
         self.texts, self._known = texts, _Counting(self.model, texts).logits()
 
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:

@@ -224,6 +224,10 @@ class Memory:
         new[:, :filled] = old[:, :filled]
         return new
 
+    def back(self, count: int) -> None:
+        """Forget the last positions."""
+        self.length -= count
+
     @torch.no_grad()
     def take(self, rows_N: Tensor, *, last: bool = False, begin: int = 0, end: int | None = None) -> Memory:
         """A memory of these rows, in this order, each as often as it is named.

@@ -1,14 +1,14 @@
 """The routes: OpenAI's, and those of tasks; all behind `web.guard`.
 
-    /v1/models  /v1/completions  /v1/chat/completions  /v1/embeddings
-    /v1/classify  /v1/tag  /v1/answer  /v1/translate  /v1/summarize
-    /health  /metrics  /openapi.json
+/v1/models  /v1/completions  /v1/chat/completions  /v1/embeddings
+/v1/classify  /v1/tag  /v1/answer  /v1/translate  /v1/summarize
+/health  /metrics  /openapi.json
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from assay.serve.engine import Engine
 from assay.serve.metrics import Counted, Metrics
 from assay.serve.registry import Model
 from assay.serve.tasks import ANSWER, ROUTES, Route, abilities, question_answer, task_answers, vectors
-from assay.serve.writing import Limits, chunks, job, pieces, whole
+from assay.serve.writing import USUAL, Limits, chunks, job, pieces, whole
 from assay.web.errors import Refused, encoded, invalid, refusal
 from assay.web.guard import BODY, Guard
 from assay.web.keys import Keys
@@ -42,7 +42,7 @@ class Service:
     models: Mapping[str, Model]
     engine: Engine
     metrics: Metrics
-    limits: Limits = Limits()
+    limits: Limits = USUAL
 
     def model(self, name: str) -> Model:
         """A model by its name.

@@ -104,6 +104,9 @@ class Room:
     queue: int = 256
 
 
+USUAL = Room()
+
+
 def open_models(given: Sequence[str], engine: Engine, metrics: Metrics, room: Room, device: str) -> dict[str, Model]:
     """The models of a command line, by name.
 
@@ -147,9 +150,7 @@ def named(given: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _laned(
-    name: str, doing: Doing, engine: Engine, metrics: Metrics, room: Room, base: str | None = None
-) -> Model:
+def _laned(name: str, doing: Doing, engine: Engine, metrics: Metrics, room: Room, base: str | None = None) -> Model:
     writing = answering = embedding = None
     step = metrics.step_of(name)
     if doing.writer is not None:
@@ -258,11 +259,11 @@ def _adapted(folder: Path, models: Mapping[str, Model], folders: Mapping[str, Pa
     """
     check_plain(folder)
     adapter = adapters.read(folder)
-    for name, place in folders.items():
+    for name, own in folders.items():
         doing = models[name].doing
         if doing.writer is None or doing.engine != "assay":
             continue
-        place = model_folder(place)
+        place = model_folder(own)
         if (place / interop.WEIGHTS).is_file() and adapter.is_of(place):
             model = adapter.on(doing.writer.model, folder)
             return name, replace(doing, writer=replace(doing.writer, model=model), task=None, answers=None)

@@ -144,4 +144,3 @@ def abilities(model: Model) -> list[str]:
     task = model.doing.task
     found += [route.path for route in (*ROUTES, ANSWER) if task is not None and task.name in route.tasks]
     return found
-

@@ -15,6 +15,7 @@ from typing import Any
 
 from assay import __version__
 from assay.errors import InputError
+from assay.serve import registry, writing
 from assay.serve.registry import Model, Room
 from assay.serve.tasks import abilities
 from assay.serve.writing import Limits
@@ -44,8 +45,8 @@ class Request:
     host: str = running.LOOPBACK
     port: int = 8000
     key_file: Path | None = None
-    room: Room = Room()
-    limits: Limits = Limits()
+    room: Room = registry.USUAL
+    limits: Limits = writing.USUAL
     body: int = BODY
     drain: float = 30.0
     device: str = "cpu"

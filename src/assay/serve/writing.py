@@ -47,6 +47,9 @@ class Limits:
     seconds: float = 300.0
 
 
+USUAL = Limits()
+
+
 @dataclass(frozen=True)
 class Job:
     """What a request asks of a model.
@@ -148,7 +151,9 @@ def _prompt(writer: Writer, prompt: str | list[int]) -> Prompt:
     else:
         found = Prompt(tuple(prompt), alone=writer.is_translator)
     if writer.positions is not None and len(found.ids) > writer.positions:
-        raise _too_long(f"a prompt of {len(found.ids)} tokens, and the model's context has {writer.positions}", "prompt")
+        raise _too_long(
+            f"a prompt of {len(found.ids)} tokens, and the model's context has {writer.positions}", "prompt"
+        )
     return found
 
 
@@ -330,4 +335,3 @@ async def chunks(asked: Job, found: AsyncIterator[Piece], with_usage: bool) -> A
                 yield chunk(index, None, None, FINISHED[piece.answer.end])
     if with_usage:
         yield {**start, "choices": [], "usage": usage(asked, answers)}
-

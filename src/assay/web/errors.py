@@ -1,6 +1,6 @@
 """Errors as a client reads them, in the form of OpenAI's interface; nothing of the server's inside is told.
 
-    {"error": {"message": .., "type": .., "param": .., "code": ..}}
+{"error": {"message": .., "type": .., "param": .., "code": ..}}
 """
 
 from __future__ import annotations

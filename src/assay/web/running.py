@@ -1,7 +1,7 @@
 """A service on a port: bound before anything heavy is opened, run until it is told to stop, drained.
 
-    listening(host, port) -> a socket      in use, not allowed, no such host: one line
-    run(app, socket, drain=..)             SIGINT or SIGTERM: no new connections, what runs is finished; again: at once
+listening(host, port) -> a socket      in use, not allowed, no such host: one line
+run(app, socket, drain=..)             SIGINT or SIGTERM: no new connections, what runs is finished; again: at once
 """
 
 from __future__ import annotations

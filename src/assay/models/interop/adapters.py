@@ -92,9 +92,16 @@ def write(folder: Path, config: LoraConfig, parts: Mapping[str, Mapping[str, Ten
     """
     make_folder(folder)
     (folder / STATED).unlink(missing_ok=True)
-    tensors = {f"{layer}.{part}": t.detach().cpu().contiguous() for layer, own in parts.items() for part, t in own.items()}
+    tensors = {
+        f"{layer}.{part}": t.detach().cpu().contiguous() for layer, own in parts.items() for part, t in own.items()
+    }
     write_tensors(folder / TENSORS, tensors)
-    stated: dict[str, Any] = {"format": FORMAT, **asdict(config), "base": base.name, "digest": digest_of(base / WEIGHTS)}
+    stated: dict[str, Any] = {
+        "format": FORMAT,
+        **asdict(config),
+        "base": base.name,
+        "digest": digest_of(base / WEIGHTS),
+    }
     write_json(folder / STATED, stated)
 
 
