@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_constraint import FORMS, OneOf
 from writers import ALL, PROMPTS, V, neural, writer
 
 from assay.errors import InputError
@@ -185,3 +186,19 @@ def test_what_cannot_be_asked_is_told_and_changes_nothing(bad: Asked, said: str)
     with pytest.raises(InputError, match=said):
         batch.add(bad)
     assert (batch.writing, batch.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bart", "n-gram"])
+def test_forms_hold_for_the_rows_that_have_one(name: str) -> None:
+    """Beside rows of other forms, and of none; each is what it is alone."""
+    model, forms = writer(name), Rules(constraint=OneOf)
+    batch, found = Batch(model, rows=4), {}
+    asked = [Asked(PROMPTS[i % 5], how, Limits(9), rules, seed=i, returns=returns)
+             for i, (how, rules, returns) in enumerate([(GREEDY, forms, 1), (GREEDY, Rules(), 1),
+             (Sampling(2.0), forms, 2), (Sampling(1.0), Rules(), 2), (GREEDY, forms, 1)])]  # fmt: skip
+    rows = [batch.add(one) for one in asked]
+    run(batch, found)
+    for own, one in zip(rows, asked, strict=True):
+        written = [tuple(token.id for token in found[row]) for row in own]
+        assert written == alone(model, one)
+        assert one.rules != forms or all(ids in FORMS for ids in written)

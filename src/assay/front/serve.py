@@ -51,7 +51,7 @@ def serve(
     else:
         lines = [say("serve.listening", language, models=", ".join(found.models), address=found.address)]
         if found.key is not None:
-            lines.append(say("serve.key", language, key=found.key))
+            lines.append(say("serve.key", language, secret=found.key))
         lines += [say("serve.try", language), found.curl()]
         if found.is_open:
             lines.append(say("serve.open", language))

@@ -40,7 +40,7 @@ from assay.tokens.tokenizer import Encoder
 
 NAME = re.compile(r"[\w][\w.:-]{0,99}")
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib")
-Answers = Callable[[list[Any]], Sequence[Any]]
+Answers = Callable[[list[Any]], Sequence[Any] | np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,10 +104,14 @@ async def vectors(model: Model, body: Embeddings, metrics: Metrics, seconds: flo
     width = len(found[0])
     if body.dimensions not in (None, width):
         raise Refused(400, f"the model's vectors have {width} numbers", "invalid_value", "dimensions")
-    made: Callable[[np.ndarray], Any] = _base64 if body.encoding_format == "base64" else np.ndarray.tolist
+    made = _base64 if body.encoding_format == "base64" else _numbers
     data = [{"object": "embedding", "index": i, "embedding": made(vector)} for i, vector in enumerate(found)]
     return {"object": "list", "model": model.name, "data": data,
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens}}  # fmt: skip
+
+
+def _numbers(vector: np.ndarray) -> list[float]:
+    return [float(x) for x in vector]
 
 
 def _base64(vector: np.ndarray) -> str:

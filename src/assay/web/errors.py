@@ -66,7 +66,7 @@ def said(error: AssayError) -> str:
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Refused:
     """What is wrong with a body, by pydantic's findings: the first of them."""
-    first = errors[0] if errors else {"loc": (), "msg": "is not valid", "type": ""}
+    first: Mapping[str, Any] = errors[0] if errors else {"loc": (), "msg": "is not valid", "type": ""}
     place = [part for part in first["loc"] if part != "body"]
     if first["type"] == "json_invalid":
         at = f" at character {place[0]}" if place else ""

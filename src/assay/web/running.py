@@ -106,8 +106,9 @@ def server(app: Any, *, drain: float, stopping: Callable[[], None] = lambda: Non
 def _heeding(base: Any) -> Any:
     """uvicorn's server, whose signals are ours: it would raise them again once it has ended."""
 
-    class Server(base):  # type: ignore[misc]
+    class Server(base):
         stopping: Callable[[], None]
+        should_exit: bool
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
