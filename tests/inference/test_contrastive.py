@@ -75,7 +75,7 @@ def test_answers_do_not_depend_on_the_batch_also_where_positions_run_out() -> No
 def test_what_cannot_be_is_told() -> None:
     with pytest.raises(InputError, match="no states to compare"):
         contrastive_search(writer("n-gram"), PROMPTS)
-    with pytest.raises(InputError, match="alpha 1.5"):
+    with pytest.raises(InputError, match="over 4 candidates"):
         Contrast(1.5)
     with pytest.raises(InputError, match="no token to choose"):
         contrastive_search(neural("gpt2"), [[1]], limits=Limits(2), rules=Rules(banned=tuple(range(40))))

@@ -94,15 +94,17 @@ def test_a_client_that_leaves_frees_its_row(models: dict[str, Path], stream: boo
     with serving({"lstm": models["lstm"]}, Room(rows=2, queue=0), Limits(tokens=10**7)) as served:
         lane = served.service.models["lstm"].writing
         assert lane is not None
-        with contextlib.suppress(httpx.ReadTimeout):
-            with httpx.Client(base_url=served.url, headers=served.headers, timeout=0.5) as client:
-                if stream:
-                    with client.stream("POST", "/v1/completions", json=given) as answer:
-                        lines = answer.iter_lines()
-                        assert next(lines).startswith("data")
-                        assert lane.writing == 1
-                else:
-                    client.post("/v1/completions", json=given)
+        with (
+            contextlib.suppress(httpx.ReadTimeout),
+            httpx.Client(base_url=served.url, headers=served.headers, timeout=0.5) as client,
+        ):
+            if stream:
+                with client.stream("POST", "/v1/completions", json=given) as answer:
+                    lines = answer.iter_lines()
+                    assert next(lines).startswith("data")
+                    assert lane.writing == 1
+            else:
+                client.post("/v1/completions", json=given)
         assert served.idle(within=5)
         after = {**given, "max_tokens": 2, "min_tokens": 0, "stream": False}
         assert httpx.post(f"{served.url}/v1/completions", json=after, headers=served.headers).status_code == 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +138,7 @@ def test_log_probabilities_are_the_models_own(client: Any, models: dict[str, Pat
 
 def test_biases_and_penalties_bend_what_is_written(client: Any, models: dict[str, Path]) -> None:
     encoder = Encoder.load(models["gpt"])
-    token = int(encoder.encode(["猫"])[0][0])
+    token = int(encoder.encode(["cats sleep"])[0][0])
     how: dict[str, Any] = {"model": "gpt", "prompt": "The", "max_tokens": 6, "temperature": 0}
     forced = client.completions.create(**how, logit_bias={str(token): 100})
     plain = client.completions.create(**how)
@@ -168,3 +170,52 @@ def test_the_client_is_told_of_a_wrong_key(served: Served) -> None:
     stranger = openai.OpenAI(base_url=f"{served.url}/v1", api_key="wrong", max_retries=0)
     with pytest.raises(openai.AuthenticationError):
         stranger.models.list()
+
+
+def test_answers_have_the_form_that_was_asked_for(client: Any, models: dict[str, Path]) -> None:
+    chosen = client.completions.create(
+        model="gpt",
+        prompt="猫睡在",
+        max_tokens=24,
+        temperature=2,
+        n=6,
+        extra_body={"choices": ["垫子上", "水里", "mat"]},
+    )
+    assert {choice.text for choice in chosen.choices} <= {"垫子上", "水里", "mat"}
+    pytest.importorskip("llguidance")
+    found = client.completions.create(model="gpt", prompt="x", max_tokens=9, extra_body={"regex": "[ab]{3}c?"})
+    assert re.fullmatch("[ab]{3}c?", found.choices[0].text)
+    schema = {"type": "object", "properties": {"猫": {"enum": ["垫子", "水"]}, "n": {"type": "integer", "maximum": 9,
+              "minimum": 0}}, "required": ["猫", "n"], "additionalProperties": False}  # fmt: skip
+    form = {"type": "json_schema", "json_schema": {"name": "cat", "schema": schema, "strict": True}}
+    for stream in (False, True):
+        made = client.chat.completions.create(
+            model="gpt", messages=TALK, max_tokens=60, response_format=form, seed=1, stream=stream
+        )
+        text = made.choices[0].message.content if not stream else "".join(
+            part.choices[0].delta.content or "" for part in made
+        )  # fmt: skip
+        told = json.loads(text)
+        assert set(told) == {"猫", "n"} and told["猫"] in ("垫子", "水") and 0 <= told["n"] <= 9
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [({"regex": "["}, "regex"), ({"regex": "a", "choices": ["b"]}, "are both given"), ({"choices": [""]}, "choices")],
+)
+def test_forms_that_are_none_are_told(client: Any, more: dict[str, Any], said: str) -> None:
+    pytest.importorskip("llguidance")
+    with pytest.raises(openai.BadRequestError, match=said):
+        client.completions.create(model="gpt", prompt="x", extra_body=more)
+
+
+def test_a_schema_that_nothing_meets_is_told(client: Any) -> None:
+    pytest.importorskip("llguidance")
+    impossible = {
+        "type": "object",
+        "properties": {"a": {"type": "integer", "minimum": 5, "maximum": 1}},
+        "required": ["a"],
+    }
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": impossible}}
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="gpt", messages=TALK, response_format=form)

@@ -16,6 +16,7 @@ import typer
 
 from assay import __version__
 from assay.cli import corpus, fits, judge, tasks, tokenizer
+from assay.cli import generate as generating
 from assay.cli import labels as labelled
 from assay.cli import serve as serving
 from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
@@ -42,6 +43,8 @@ app.command()(tasks.finetune)
 app.command()(tasks.predict)
 doctor_app.command("data")(tasks.check)
 app.command()(labelled.labels)
+app.command()(generating.generate)
+app.command()(generating.chat)
 app.command()(serving.serve)
 
 

@@ -17,6 +17,10 @@ from assay.front.fits import (
     law_fit,
     mixture_fit,
 )
+from assay.front.generate import (
+    chat,
+    generate,
+)
 from assay.front.runs import (
     align,
     average,
@@ -47,6 +51,7 @@ __all__ = [
     "answer_errors",
     "average",
     "calibration",
+    "chat",
     "compare_answers",
     "convert",
     "corpus_augment",
@@ -63,6 +68,7 @@ __all__ = [
     "doctor_env",
     "evaluate",
     "finetune",
+    "generate",
     "labels",
     "law_fit",
     "mixture_fit",

@@ -79,7 +79,7 @@ class Settings:
         if len(given) > 1:
             raise _bad(f"{' and '.join(given)} are both given", given[1], "give one of them")
         self._check_search()
-        _ = self.sampling, self.rules, self.beam  # each refuses what it cannot do
+        _ = self.sampling, self.beam, Rules(self.repetition, self.no_repeat)  # each refuses what it cannot do
 
     def _check_search(self) -> None:
         if self.beams > 1 and self.temperature > 0:
@@ -110,10 +110,6 @@ class Settings:
     @property
     def sampling(self) -> Sampling:
         return Sampling(self.temperature, self.top_k, self.top_p, self.min_p, self.typical)
-
-    @property
-    def rules(self) -> Rules:
-        return Rules(self.repetition, self.no_repeat)
 
     @property
     def beam(self) -> Beams:

@@ -160,7 +160,7 @@ class _Row:
         firsts = range(len(proposed) + 1 - N, len(proposed) + 1)  # how many proposals stand before each
         said_NT = None
         if self.rules.look_back:
-            said_NT = padded_before([self.said + [*proposed[:n]] for n in firsts], -1, logits_NV.device)[0]
+            said_NT = padded_before([[*self.said, *proposed[:n]] for n in firsts], -1, logits_NV.device)[0]
         shaped = self.rules.apply(logits_NV, said_NT, allowed_NV)
         early = [len(self.new) + n < self.limits.least for n in firsts]
         if self.limits.stop and any(early):

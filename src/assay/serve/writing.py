@@ -20,7 +20,7 @@ import numpy as np
 
 from assay.generation.opened import Prompt, Writer
 from assay.generation.settings import Settings
-from assay.generation.text import Answer, Piece, Speaking, how
+from assay.generation.text import Answer, Piece, Speaking, asked_as
 from assay.inference.batching import Asked
 from assay.inference.sampling import Shifts
 from assay.serve.fields import Chat, Completion, Written
@@ -104,7 +104,7 @@ def job(model: Model, body: Completion | Chat, limits: Limits) -> Job:
                 f"a prompt of {longest} tokens and an answer of {settings.max_new_tokens}, and the model's context has"
                 f" {writer.positions}", "max_tokens",
             )  # fmt: skip
-    bounds, rules = how(writer, settings, stops)
+    bounds, rules = asked_as(writer, settings, stops)
     shifts = Shifts(_bias(body, writer), body.presence_penalty, body.frequency_penalty)
     asked = [
         Asked(prompt.ids, settings.sampling, bounds, rules, shifts, settings.n, settings.seed) for prompt in prompts
@@ -147,7 +147,7 @@ def _several(prompt: Any) -> list[str | list[int]]:
 
 def _prompt(writer: Writer, prompt: str | list[int]) -> Prompt:
     if isinstance(prompt, str):
-        found = writer.prompts([prompt], WHOLE)[0]
+        found = writer.prompts([prompt], WHOLE, raw=True)[0]
     else:
         found = Prompt(tuple(prompt), alone=writer.is_translator)
     if writer.positions is not None and len(found.ids) > writer.positions:
