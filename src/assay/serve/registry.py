@@ -22,6 +22,7 @@ import torch
 
 from assay.curate.embed import Embedder
 from assay.errors import InputError
+from assay.generation.marks import stated_in
 from assay.generation.opened import TASK, Writer, model_folder
 from assay.models import interop
 from assay.models.encoder import EncoderConfig
@@ -265,8 +266,9 @@ def _adapted(folder: Path, models: Mapping[str, Model], folders: Mapping[str, Pa
             continue
         place = model_folder(own)
         if (place / interop.WEIGHTS).is_file() and adapter.is_of(place):
-            model = adapter.on(doing.writer.model, folder)
-            return name, replace(doing, writer=replace(doing.writer, model=model), task=None, answers=None)
+            writer = replace(doing.writer, model=adapter.on(doing.writer.model, folder))
+            writer = writer.of_task(place, stated_in(folder / TASK))
+            return name, Doing(digest_of(folder), doing.encoder, writer)
     raise InputError(
         f"is an adapter of another base ({adapter.base_name})", where=folder,
         remedy="serve the base beside it: NAME=BASE NAME=ADAPTER",
