@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from test_constraint import FORMS, OneOf
+from test_joining import held
 from writers import ALL, PROMPTS, V, neural, writer
 
 from assay.errors import InputError
@@ -15,6 +16,7 @@ from assay.inference.batching import Asked, Batch, Failed
 from assay.inference.generate import Token, generate
 from assay.inference.limits import Limits
 from assay.inference.sampling import GREEDY, Rules, Sampling, Shifts
+from assay.models.blocks import Memory
 
 SETTINGS = [
     (GREEDY, Limits(9), Rules()),
@@ -202,3 +204,42 @@ def test_forms_hold_for_the_rows_that_have_one(name: str) -> None:
         written = [tuple(token.id for token in found[row]) for row in own]
         assert written == alone(model, one)
         assert one.rules != forms or all(ids in FORMS for ids in written)
+
+
+@pytest.mark.parametrize("name", ["standard", "marian"])
+def test_a_batch_that_is_never_empty_remembers_what_its_rows_need(name: str) -> None:
+    """However long it runs: positions that no row needs any more are let go, also where new rows take the places of
+    old ones; and after a long prompt has left, the batch is as small as before."""
+    model = writer(name)
+    batch, sizes, lengths = Batch(model, rows=4), [], []
+    for step in range(600):
+        if batch.writing + batch.waiting < 4:
+            n = 30 if step == 300 else 2 + step % 3
+            batch.add(Asked([1 + step % 30] * n, limits=Limits(3 + step % 5)))
+        batch.step()
+        if batch._writing is not None:
+            sizes.append(held(batch._writing))
+            lengths.append(batch._writing.memories[0][0].length)  # type: ignore[attr-defined]
+    assert max(lengths[100:290]) <= 60 and max(lengths[400:]) <= 60
+    assert max(sizes[450:]) <= 1.5 * max(sizes[50:250])
+
+
+def test_rows_take_the_places_of_those_that_are_done() -> None:
+    """A batch whose rows come and go is not copied for each of them."""
+    model = neural("standard")
+    batch, copies = Batch(model, rows=8), 0
+    take = Memory.take
+
+    def counted(self: Memory, *given: Any, **more: Any) -> Memory:
+        nonlocal copies
+        copies += 1
+        return take(self, *given, **more)
+
+    for i in range(80):
+        batch.add(Asked([1 + i % 30] * (1 + i % 7), limits=Limits(2 + i % 9)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Memory, "take", counted)
+        found: dict[int, list[Token]] = {}
+        while batch.waiting:
+            run(batch, found, steps=1)
+    assert len(found) > 60 and copies < 60  # two layers, 72 newcomers

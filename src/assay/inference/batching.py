@@ -181,9 +181,9 @@ class Batch:
         gone = len(self._open) - len(kept)
         full = any(row.done and row.is_full(self.of.room(row.asked.prompt)) for row in self._open)
         if not kept:
-            self._open, self._writing = [], None
+            self._drop(kept)
             return
-        if full or self._waiting or gone * DROPPED >= len(self._open):
+        if full or (not self._waiting and gone * DROPPED >= len(self._open)):  # who waits may take their places
             self._drop(kept)
         self._writing.step(torch.tensor([row.new[-1] for row in self._open], device=self.of.device))
         for row in self._open:
@@ -191,7 +191,9 @@ class Batch:
                 row.new.append(row.new[-1])
 
     def _drop(self, kept: list[int]) -> None:
-        if len(kept) < len(self._open) and self._writing is not None:
+        if not kept:
+            self._open, self._writing = [], None
+        elif len(kept) < len(self._open) and self._writing is not None:
             self._writing = self._writing.take(torch.tensor(kept, device=self.of.device))
             self._open = [self._open[b] for b in kept]
 
@@ -235,8 +237,15 @@ class Batch:
         of = [i for i, rows in enumerate(taken) for row in rows if not row.done]
         if of != list(range(len(taken))):
             writing = writing.take(torch.tensor(of, device=self.of.device))
+        new = [row for rows in taken for row in rows if not row.done]
+        places = [b for b, row in enumerate(self._open) if row.done][: len(new)]
+        if self._writing is not None and len(places) == len(new) and self._writing.put(writing, places):
+            for b, row in zip(places, new, strict=True):
+                self._open[b] = row
+            return
+        self._drop([b for b, row in enumerate(self._open) if not row.done])
         self._writing = writing if self._writing is None else self._writing.join(writing)
-        self._open += [row for rows in taken for row in rows if not row.done]
+        self._open += new
 
     @torch.inference_mode()
     def _chosen(self) -> Iterator[Token | Failed]:

@@ -5,6 +5,7 @@
     writing.step(ids_B)                            each row has its next token
     writing.take(rows_N) -> Writing                other rows: some dropped, some twice (beams), in another order
     writing.join(other) -> Writing                 its rows, and behind them another's, at other lengths maybe
+    writing.put(other, at) -> bool                 another's rows in the places of some that are done, if they fit there
     writing.read(ids_BT)                           each row has its next tokens, several at once
     writing.follow(ids_BT)                         log-probability of what is given to follow
     writing.states()                               states of what was read last: for contrastive search
@@ -46,6 +47,11 @@ class Writing(Protocol):
     def join(self, other: Writing) -> Writing:
         """These rows and, behind them, those of another writing with the same model. Neither of both is asked for
         anything more."""
+
+    def put(self, other: Writing, at: Sequence[int]) -> bool:
+        """The rows of another writing take the places of some of these, which nobody asks for any more: nothing else
+        is copied. False: they do not fit there, or would keep alive what should be let go, and nothing was done; the
+        way is then `take` and `join`."""
 
     def read(self, ids_BT: Tensor) -> None:
         """Each row's next tokens: as many steps, in one."""

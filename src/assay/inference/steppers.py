@@ -34,6 +34,7 @@ from assay.models.ngram import KneserNey
 from assay.models.recurrent import Recurrent, State
 from assay.models.seq2seq import Seq2Seq
 
+MOST_DEAD = 32  # positions that may be padding in all rows, before what is remembered is copied without them
 LOGITS_HELD = 1 << 22  # numbers of logits that `follow` holds at a time (16 MB)
 
 
@@ -141,6 +142,10 @@ class _Rows(_Neural, ABC):
     def joined(self, other: Any) -> _Rows:
         """These rows and another's with what came before, without logits."""
 
+    @abstractmethod
+    def replaced(self, other: Any, at: Sequence[int]) -> bool:
+        """`put`, but for the logits."""
+
     def _seen(self, x_BTD: Tensor) -> None:
         self._states = x_BTD
         self._logits = self.model.logits(x_BTD[:, -1]).float(), None
@@ -179,6 +184,14 @@ class _Rows(_Neural, ABC):
         new = self.joined(other)
         new._logits = torch.cat([self.logits(), other.logits()]), None
         return new
+
+    @_quietly
+    def put(self, other: Any, at: Sequence[int]) -> bool:
+        fits = self.replaced(other, at)
+        if fits:
+            places_N = torch.tensor(at, device=self.device)
+            self._logits = self.logits().index_copy(0, places_N, other.logits()), None
+        return fits
 
     @_quietly
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
@@ -229,6 +242,15 @@ class _Decoding(_Rows):
         memories = [(own.join(its, ends=True), cross) for (own, cross), (its, _) in pairs]
         return _Decoding(self.model, memories, _leads(self, other))
 
+    def replaced(self, other: _Decoding, at: Sequence[int]) -> bool:
+        leads_B = _leads_with(self, other, at)
+        if leads_B is None:
+            return False
+        self.lead_B = leads_B
+        for (own, _), (its, _) in zip(self.memories, other.memories, strict=True):
+            own.put(its, at, ends=True)
+        return True
+
     def back(self, count: int) -> None:
         for own, _ in self.memories:
             own.back(count)
@@ -254,6 +276,19 @@ def _leads(one: Any, other: Any) -> Tensor | None:
         none = torch.zeros(rows.memories[0][0].rows, dtype=torch.int64, device=one.device)
         parts.append((none if rows.lead_B is None else rows.lead_B) + max(lengths) - length)
     return torch.cat(parts)
+
+
+def _leads_with(one: Any, other: Any, at: Sequence[int]) -> Tensor | None:
+    """Padding before each row once another's rows have these places. None: they are longer, or so much of what is
+    remembered would be padding in all rows that copying the rest is worth it."""
+    own, its = (rows.memories[0][0] for rows in (one, other))
+    if its.length > own.length:
+        return None
+    none = torch.zeros(own.rows, dtype=torch.int64, device=one.device)
+    leads_B = none if one.lead_B is None else one.lead_B.clone()
+    theirs = own.length - its.length
+    leads_B[list(at)] = theirs if other.lead_B is None else other.lead_B + theirs
+    return None if int(leads_B.min()) > max(MOST_DEAD, own.length // 4) else leads_B
 
 
 class _Decoders(_Reading):
@@ -333,6 +368,22 @@ class _Translating(_Rows):
             segments_BS = torch.cat([rows._segments(longest) for rows in (one, two)])
         of = [*one.of, *(one._sources + source for source in two.of)]
         return _Translating(self.model, memories, segments_BS, of, lead_B=_leads(one, two))
+
+    def replaced(self, other: _Translating, at: Sequence[int]) -> bool:
+        """Where each row has a source of its own."""
+        alone = len(self.of) == self._sources and len(other.of) == other._sources
+        leads_B = _leads_with(self, other, at) if alone and other._length <= self._length else None
+        if leads_B is None:
+            return False
+        segments_BS = self._segments(self._length).clone()
+        segments_BS[list(at)] = other._segments(self._length)
+        if 2 * _shortest(segments_BS)[1] < self._length:
+            return False
+        self.lead_B, self.segments_BS = leads_B, segments_BS
+        for (own, cross), (its, its_cross) in zip(self.memories, other.memories, strict=True):
+            own.put(its, at, ends=True)
+            cross.put(its_cross, at, ends=False)
+        return True
 
     @property
     def _sources(self) -> int:
@@ -439,6 +490,14 @@ class _Remembering(_Rows):
         layers = zip(self.state, other.state, strict=True)
         return _Remembering(self.model, [tuple(map(torch.cat, zip(*both, strict=True))) for both in layers])
 
+    def replaced(self, other: _Remembering, at: Sequence[int]) -> bool:
+        assert self.state is not None
+        assert other.state is not None
+        places_N = torch.tensor(at, device=self.device)
+        layers = zip(self.state, other.state, strict=True)
+        self.state = [tuple(s.index_copy(0, places_N, x) for s, x in zip(*both, strict=True)) for both in layers]
+        return True
+
 
 class _Recurrents(_Reading):
     @_quietly
@@ -487,6 +546,12 @@ class _Counting:
 
     def join(self, other: Any) -> _Counting:
         return _Counting(self.model, [*self.texts, *other.texts], torch.cat([self._known, other._known]))
+
+    def put(self, other: Any, at: Sequence[int]) -> bool:
+        for place, text in zip(at, other.texts, strict=True):
+            self.texts[place] = text
+        self._known = self._known.index_copy(0, torch.tensor(at), other._known)
+        return True
 
     def read(self, ids_BT: Tensor) -> None:
         texts = [[*text, *ids] for text, ids in zip(self.texts, ids_BT.tolist(), strict=True)]
