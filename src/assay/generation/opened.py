@@ -186,7 +186,7 @@ class Writer:
         elif self.begin is not None:
             ids = (self.begin, *ids)
         if not ids:
-            what = "nothing stands before what is to be scored, and the model knows no id that begins a text"
+            what = "the text is empty, and the model knows no id that stands around one"
             raise InputError(what, where=where, remedy="give a prompt, or another model")
         return ids
 

@@ -121,7 +121,8 @@ class Settings:
         return CANDIDATES if self.top_k is None else self.top_k
 
     def but(self, **given: Any) -> Settings:
-        """These settings with others in their place; None stands for what is not given.
+        """These settings with others in their place; None stands for what is not given. Who asks for drawing or
+        contrast has no beams unless they are given as well.
 
         Raises:
             InputError: there is no such setting, or it has a value that it cannot have.
@@ -135,6 +136,8 @@ class Settings:
                 values[name] = _texts(values[name])
         for name, value in values.items():
             _check_type(name, value)
+        if (values.get("temperature") or "alpha" in values) and "beams" not in values:
+            values["beams"] = 1
         return replace(self, **values)
 
 
