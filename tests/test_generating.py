@@ -112,7 +112,7 @@ def test_what_was_stopped_goes_on_and_ends_as_if_it_had_not(
         return generate(writer, some, *more, **named)
 
     monkeypatch.setattr(files, "generate", counted)
-    monkeypatch.setattr(cli, "end_now", lambda code: sys.exit(code))
+    monkeypatch.setattr(cli, "end_now", sys.exit)
     code, _, err = say("generate", gpt2, *how, "out.jsonl")
     assert code == 130
     assert "run the same command again" in err
