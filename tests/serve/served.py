@@ -106,14 +106,14 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    models: dict[str, Path], room: Room = ROOM, limits: Limits = LIMITS, body: int = 1 << 20
+    models: dict[str, Path], room: Room = ROOM, limits: Limits = LIMITS, body: int = 1 << 20, drain: float = 20
 ) -> Iterator[Served]:
     """A server of these models, on a free port of this machine."""
     engine, metrics = Engine(), Metrics()
     given = [f"{name}={folder}" for name, folder in models.items()]
     service = Service(open_models(given, engine, metrics, room, "cpu"), engine, metrics, limits)
     listener = listening("127.0.0.1", 0)
-    server = running.server(application(service, Keys(KEY), body=body), drain=20)
+    server = running.server(application(service, Keys(KEY), body=body), drain=drain)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     url = address(listener)
     thread.start()

@@ -162,3 +162,20 @@ def test_a_server_that_is_stopped_finishes_what_it_has_begun(models: dict[str, P
         began = time.monotonic()
         found = asyncio.run(ask(served))
         assert found == [(200, expected)] * 6 and time.monotonic() - began < 20
+
+
+def test_what_is_not_finished_in_time_is_broken_off(models: dict[str, Path], caplog: pytest.LogCaptureFixture) -> None:
+    with serving({"lstm": models["lstm"]}, Room(rows=2), Limits(tokens=10**7), drain=1) as served:
+        lane = served.service.models["lstm"].writing
+        given = {**ENDLESS, "stream": True}
+        with httpx.stream(
+            "POST", f"{served.url}/v1/completions", json=given, headers=served.headers, timeout=60
+        ) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            served.server.should_exit = True
+            with pytest.raises(httpx.RemoteProtocolError):
+                for _ in lines:
+                    pass
+        assert lane is not None and served.idle()
+    assert "/v1/completions was broken off" in caplog.text and "Traceback" not in caplog.text

@@ -87,7 +87,7 @@ def routes(service: Service) -> FastAPI:
     async def running(_: FastAPI) -> AsyncIterator[None]:
         service.engine.start()
         yield
-        service.engine.stop()
+        await asyncio.to_thread(service.engine.stop)  # the loop goes on: who is broken off gives up rows
 
     app = FastAPI(
         title="assay", version=__version__, lifespan=running, docs_url=None, redoc_url=None,

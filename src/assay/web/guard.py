@@ -71,6 +71,8 @@ class Guard:
 
         try:
             await self._guarded(scope, receive, answer)
+        except asyncio.CancelledError:  # the server stops, and this was not done in the time that it had
+            log.warning("%s %s was broken off", scope["method"], _printable(scope["path"]))
         except Exception as error:
             refused = refusal(error)
             if refused.status >= 500:
