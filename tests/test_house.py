@@ -68,6 +68,7 @@ def _help(*verb: str) -> str:
         ("mixture", "fit"),
         ("generate",),
         ("chat",),
+        ("serve",),
     ],
 )
 def test_help_imports_nothing_heavy(verb: tuple[str, ...]) -> None:

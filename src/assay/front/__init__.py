@@ -29,6 +29,7 @@ from assay.front.runs import (
     study,
     train,
 )
+from assay.front.serve import serve
 from assay.front.tasks import (
     answer_errors,
     compare_answers,
@@ -73,6 +74,7 @@ __all__ = [
     "mixture_fit",
     "predict",
     "score_answers",
+    "serve",
     "study",
     "tokenizer_compare",
     "tokenizer_encode",

@@ -112,9 +112,9 @@ class Writer:
             model = model.to(device)
         stops = endings(folder) or tuple(i for i in (begin,) if i is not None)
         made = cls(model, encoder, begin, end, stops, folder=folder)
-        return made._of_task(folder, stated_in(folder / TASK))
+        return made.of_task(folder, stated_in(folder / TASK))
 
-    def _of_task(self: Self, folder: Path, stated: Mapping[str, Any]) -> Self:
+    def of_task(self: Self, folder: Path, stated: Mapping[str, Any]) -> Self:
         """The same as its task asks it; without one, as a language model is asked."""
         options = stated.get("options") or {}
         if not stated:

@@ -121,16 +121,23 @@ def stream(
     talks = writer.chat is not None and any(writer.is_talk(one, raw=raw) for one in asked)
     stops = (*stops, *writer.chat.stops) if talks and writer.chat is not None else stops
     prompts = writer.prompts(asked, settings, raw=raw)
-    how = _How(
-        Limits(settings.max_new_tokens, settings.min_new_tokens, writer.stops, when=stopping(writer.encoder, stops)),
-        Rules(settings.repetition, settings.no_repeat, constraint=constraint(writer, settings)),
-        rows,
-    )
+    how = _How(*asked_as(writer, settings, stops), rows)
     if draft is not None:
         _check_draft(writer, draft, settings)
     if settings.search == "beams":
         return _whole(writer, prompts, settings, how, stops)
     return _spoken(writer, prompts, settings.n, _tokens(writer, prompts, settings, how, draft), stops)
+
+
+def asked_as(writer: Writer, settings: Settings, stops: Sequence[str]) -> tuple[Limits, Rules]:
+    """Limits and rules as `inference` takes them.
+
+    Raises:
+        InputError: the form that answers are to have cannot be met.
+    """
+    when, form = stopping(writer.encoder, stops), constraint(writer, settings)
+    limits = Limits(settings.max_new_tokens, settings.min_new_tokens, writer.stops, when=when)
+    return limits, Rules(settings.repetition, settings.no_repeat, constraint=form)
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ def _tokens(
     return search.stream(writer.model, ids, settings.sampling, limits, rules, rows=how.rows, **drawn)
 
 
-class _Speaking:
+class Speaking:
     """One answer on its way from tokens to text."""
 
     def __init__(self, writer: Writer, prompt: Prompt, stops: Sequence[str]) -> None:
@@ -197,11 +204,11 @@ class _Speaking:
 def _spoken(
     writer: Writer, prompts: Sequence[Prompt], n: int, steps: Iterator[list[Token]], stops: Sequence[str]
 ) -> Iterator[Piece]:
-    speaking: dict[int, _Speaking] = {}
+    speaking: dict[int, Speaking] = {}
     for tokens in steps:
         for token in tokens:
             if token.row not in speaking:
-                speaking[token.row] = _Speaking(writer, prompts[token.row // n], stops)
+                speaking[token.row] = Speaking(writer, prompts[token.row // n], stops)
             text, answer = speaking[token.row].told(token)
             yield Piece(token.row // n, token.row % n, text, ((token.id, token.log_probability),), answer)
             if answer is not None:
@@ -221,7 +228,7 @@ def _whole(
 
 
 def _answered(writer: Writer, prompt: Prompt, written: Written, stops: Sequence[str]) -> Answer:
-    speaking, answer = _Speaking(writer, prompt, stops), None
+    speaking, answer = Speaking(writer, prompt, stops), None
     last = len(written.ids) - 1
     for at, (token, score) in enumerate(zip(written.ids, written.log_probabilities, strict=True)):
         end: Any = (written.end, written.stopped_by) if at == last else ()

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from assay.models import fused
 from assay.models.attention import View, attend
+from assay.models.memory import Memory
 from assay.models.ranges import Count, Dropout, Positive
 
 Activation = Literal["relu", "relu2", "gelu", "gelu_tanh", "silu"]
@@ -176,90 +177,6 @@ class RotaryTable(nn.Module):
     def of(self, places_BT: Tensor) -> Rotary:
         """The angles (B, 1, T, K/2) of positions that differ from row to row."""
         return Rotary(self.cos[places_BT][:, None], self.sin[places_BT][:, None])
-
-
-class Memory:
-    """Keys and values of one attention layer that generation keeps: (B, G, S, K) each, grown by what is new.
-
-    They lie in buffers (B, size, G, K) that double when they are full, so that a step copies what is new and not what
-    is old, and what is filled of a row lies on end, so that taking rows copies whole stretches.
-    """
-
-    def __init__(self) -> None:
-        self._both: tuple[Tensor, ...] | None = None
-        self._spare: tuple[Tensor, ...] | None = None  # where the rows lay that these were taken from
-        self.length = 0  # S
-
-    @property
-    def rows(self) -> int:
-        """B; 0 where it is empty."""
-        return 0 if self._both is None else self._both[0].shape[0]
-
-    def all(self) -> tuple[Tensor, Tensor]:
-        """Keys and values so far."""
-        if self._both is None:
-            raise ValueError("nothing is remembered")
-        k, v = (x[:, : self.length].transpose(1, 2) for x in self._both)
-        return k, v
-
-    def extend(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Add new keys and values; returns all."""
-        new = k.transpose(1, 2), v.transpose(1, 2)
-        start, self.length = self.length, self.length + k.shape[2]
-        if self._both is None:
-            self._both = new
-        elif torch.is_grad_enabled() and k.requires_grad:  # a backward pass needs what is old as it was
-            pairs = zip(self._both, new, strict=True)
-            self._both = tuple(torch.cat([old[:, :start], more], dim=1) for old, more in pairs)
-        else:
-            if self.length > self._both[0].shape[1]:
-                self._both = tuple(self._grown(x, start) for x in self._both)
-            for buffer, more in zip(self._both, new, strict=True):
-                buffer[:, start : self.length] = more
-        return self.all()
-
-    def append(self, k_BGK: Tensor, v_BGK: Tensor) -> tuple[Tensor, Tensor]:
-        """`extend` by one position, without gradients."""
-        at = self.length
-        if self._both is None or at == self._both[0].shape[1]:
-            return self.extend(k_BGK[:, :, None], v_BGK[:, :, None])
-        self.length = at + 1
-        keys, values = self._both
-        keys[:, at], values[:, at] = k_BGK, v_BGK
-        return keys[:, : at + 1].transpose(1, 2), values[:, : at + 1].transpose(1, 2)
-
-    def _grown(self, old: Tensor, filled: int) -> Tensor:
-        B, size, G, K = old.shape
-        new = old.new_empty(B, max(self.length, 2 * size), G, K)
-        new[:, :filled] = old[:, :filled]
-        return new
-
-    def back(self, count: int) -> None:
-        """Forget the last positions."""
-        self.length -= count
-
-    @torch.no_grad()
-    def take(self, rows_N: Tensor, *, last: bool = False) -> Memory:
-        """A memory of these rows, in this order, each as often as it is named.
-
-        Args:
-            last: this one is not asked for anything more, and the next one taken may lie where it lay. New pages from
-                the system cost three times what copying into old ones does. Otherwise it stays as it is.
-        """
-        taken = Memory()
-        if self._both is not None:
-            spare = self._spare if last and self._spare is not None else (None, None)
-            taken.length, taken._spare = self.length, self._both if last else None
-            taken._both = tuple(self._taken(x, rows_N, old) for x, old in zip(self._both, spare, strict=True))
-        return taken
-
-    def _taken(self, x: Tensor, rows_N: Tensor, spare: Tensor | None) -> Tensor:
-        (_, size, G, K), N = x.shape, len(rows_N)
-        size = size if self.length < size else 2 * size
-        fits = spare is not None and spare.shape[0] >= N and spare.shape[1] >= size
-        new = spare[:N] if spare is not None and fits else x.new_empty(N, size, G, K)
-        torch.index_select(x[:, : self.length], 0, rows_N, out=new[:, : self.length])
-        return new
 
 
 class Attention(nn.Module):

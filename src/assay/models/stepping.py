@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from assay.models import attention
-from assay.models.blocks import ACTIVATIONS, MLP, Attention, Block, Memory, Norm, RotaryTable, rotate
+from assay.models.blocks import ACTIVATIONS, MLP, Attention, Block, Norm, RotaryTable, rotate
 from assay.models.decoder import Decoder
+from assay.models.memory import Memory
 
 _KNOWN = (Decoder, Block, Attention, MLP, Norm, RotaryTable, nn.Linear, nn.ModuleList, nn.ModuleDict)
 Normed = Callable[[Tensor], Tensor]

@@ -116,7 +116,7 @@ class Pipeline:
 
     def examples(self, asked: Iterable[Asked]) -> list[Example]:
         """What is asked, as the task reads it."""
-        return [self.task.read(_fields(self.task, one), f"text {i}") for i, one in enumerate(asked, 1)]
+        return [self.task.read(as_fields(self.task, one), f"text {i}") for i, one in enumerate(asked, 1)]
 
     def _answers(self, asked: Iterable[Asked], settings: Mapping[str, Any]) -> list[Any]:
         examples = self.examples(asked)
@@ -173,7 +173,8 @@ def _told(
     return list(found) if how.n > 1 else [own[0] for own in found]
 
 
-def _fields(task: Task, one: Asked) -> Mapping[str, Any]:
+def as_fields(task: Task, one: Asked) -> Mapping[str, Any]:
+    """A text as the field that the task reads; what has several fields is as it is."""
     if isinstance(one, Mapping):
         return one
     names = {f.name for f in fields(task)}
