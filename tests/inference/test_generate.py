@@ -114,6 +114,17 @@ def test_so_many_tokens_come_before_a_stop(least: int) -> None:
     assert min(len(written.kept) for own in pairs for written in own) >= least
 
 
+def test_a_row_that_stopped_near_the_last_position_does_not_hinder_longer_ones() -> None:
+    """Rows that are done are passed over for a while, and the model must not be asked for positions that it has not."""
+    model, others = neural("gpt2"), [[2 + i] for i in range(30)]
+    for first in (5, 20, 32):
+        long = [first] * 46
+        stop = generate(model, [long], limits=Limits(1))[0][0].ids
+        together = generate(model, [long, *others], limits=Limits(20, stop=stop))
+        assert ids(together[:1]) == [[stop]]
+        assert ids(together[1:3]) == ids(generate(model, others[:2], limits=Limits(20, stop=stop)))
+
+
 def test_a_row_ends_where_the_model_has_no_more_positions() -> None:
     decoder, pair = neural("gpt2"), neural("marian")
     prompts = [[1] * 48, [2] * 40, [3]]

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from assay.errors import InputError
+from assay.generation import conversation as chat
+from assay.generation.conversation import CHATML, PLAIN
 from assay.models.build import build
 from assay.models.decoder import standard
 from assay.models.protocol import Batch
 from assay.models.seq2seq import transformer
-from assay.tasks import chat
-from assay.tasks.chat import CHATML, PLAIN
 from assay.tasks.coding import Coder
 from assay.tasks.feed import collated, packed
 from assay.tasks.protocol import Example, Item, made, saved

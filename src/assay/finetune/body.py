@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
+from assay.generation.marks import BEGIN, END
 from assay.models import interop, vectors
 from assay.models.build import ModelConfig, build
 from assay.models.convolution import ConvolutionConfig
@@ -25,7 +26,7 @@ from assay.models.seq2seq import Seq2SeqConfig
 from assay.pretrain import shape
 from assay.recipe.finetune import BodyRecipe, FinetuneRecipe
 from assay.recipe.pretrain import ModelRecipe, PretrainRecipe
-from assay.tasks.coding import BEGIN, END, Coder
+from assay.tasks.coding import Coder
 from assay.tokens.learn import learn
 from assay.tokens.sentences import words_of_tokens
 from assay.tokens.tokenizer import Encoder

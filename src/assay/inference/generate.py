@@ -178,7 +178,7 @@ def _batch(
             return
         if said_BT is not None:
             said_BT = torch.cat([said_BT, ids_B[:, None]], dim=1)
-        is_full = any(token.end == "full" for token in tokens)  # the model cannot read on
+        is_full = any(step + 1 >= rows[b].most for b in done)  # the model cannot read on, whenever the row was done
         if is_full or len(done) * DROPPED >= len(rows):
             kept = [b for b in range(len(rows)) if b not in done]
             kept_N = torch.tensor(kept, device=ids_B.device)

@@ -4,6 +4,8 @@
     writing.logits()                               (B, V) of each row's next token
     writing.step(ids_B)                            each row has its next token
     writing.take(rows_N) -> Writing                other rows: some dropped, some twice (beams), in another order
+    writing.join(other) -> Writing                 its rows, and behind them another's, at other lengths maybe
+    writing.read(ids_BT)                           each row has its next tokens, several at once
     writing.follow(ids_BT)                         log-probability of what is given to follow
 
 `steppers` has every family of models behind it; a class of one's own that has these methods is searched as they are.
@@ -39,6 +41,13 @@ class Writing(Protocol):
             last: what they are taken from is not asked for anything more; otherwise it stays as it was.
         """
 
+    def join(self, other: Writing) -> Writing:
+        """These rows and, behind them, those of another writing with the same model. Neither of both is asked for
+        anything more."""
+
+    def read(self, ids_BT: Tensor) -> None:
+        """Each row's next tokens: as many steps, in one."""
+
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
         """(log-probability of each id after those before it, whether it was the most likely one), each (B, T). Negative
         ids, at the ends of rows, count for nothing: 0 and True. The rows are used up."""
@@ -51,11 +60,13 @@ class Stepper(Protocol):
         vocabulary: V; ids are 0 to V - 1.
         device: that the model is on.
         reads: the most tokens of a prompt; None: any number.
+        in_pieces: a prompt can be begun with its first tokens, and the others be read later; else it is read at once.
     """
 
     vocabulary: int
     device: torch.device
     reads: int | None
+    in_pieces: bool
 
     def history(self, prompt: Ids) -> list[int]:
         """The ids that stand in a row before what is written: what a repetition is one of."""

@@ -12,6 +12,7 @@ rows beside it.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -119,6 +120,40 @@ class Rules:
 
 
 NO_RULES = Rules()
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """What is added to logits, as OpenAI's interface has it.
+
+    Attributes:
+        bias: of an id.
+        presence: is taken off an id's logit once it was written.
+        frequency: is taken off as often as it was.
+    """
+
+    bias: tuple[tuple[int, float], ...] = ()
+    presence: float = 0.0
+    frequency: float = 0.0
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Those that have a bias."""
+        return tuple(i for i, _ in self.bias)
+
+    def apply(self, logits_V: Tensor, new: Sequence[int]) -> Tensor:
+        """Logits of a row that has these new ids; what stands before them counts for nothing."""
+        added = dict(self.bias)
+        if self.presence or self.frequency:
+            for i, n in Counter(new).items():
+                added[i] = added.get(i, 0.0) - self.presence - n * self.frequency
+        if not added:
+            return logits_V
+        at = torch.tensor([*added], device=logits_V.device)
+        return logits_V.index_add(0, at, torch.tensor([*added.values()], dtype=logits_V.dtype, device=at.device))
+
+
+NO_SHIFTS = Shifts()
 
 
 def top_k(logits_BV: Tensor, k: int) -> Tensor:

@@ -22,6 +22,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from assay.errors import InputError
 from assay.inference.protocol import Ids, Stepper, Writing, padded_before
@@ -99,6 +100,8 @@ class _Neural:
 class _Reading(_Neural):
     """A stepper of a neural model."""
 
+    in_pieces = True
+
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         self.reads: int | None = getattr(model.config, "max_length", None)
@@ -133,11 +136,14 @@ class _Rows(_Neural, ABC):
     def taken(self, rows_N: Tensor, last: bool) -> _Rows:
         """Rows with what came before, without logits."""
 
-    def read(self, ids_BT: Tensor) -> None:
-        """Ids that go on from what came before."""
-        self._logits = self.model.logits(self.hidden(ids_BT)[:, -1]).float(), None
+    @abstractmethod
+    def joined(self, other: Any) -> _Rows:
+        """These rows and another's with what came before, without logits."""
 
     @_quietly
+    def read(self, ids_BT: Tensor) -> None:
+        self._logits = self.model.logits(self.hidden(ids_BT)[:, -1]).float(), None
+
     def step(self, ids_B: Tensor) -> None:
         self.read(ids_B[:, None])
 
@@ -145,6 +151,12 @@ class _Rows(_Neural, ABC):
     def take(self, rows_N: Tensor, *, last: bool = False) -> _Rows:
         new = self.taken(rows_N, last)
         new._logits = self.logits(), rows_N
+        return new
+
+    @_quietly
+    def join(self, other: Any) -> _Rows:
+        new = self.joined(other)
+        new._logits = torch.cat([self.logits(), other.logits()]), None
         return new
 
     @_quietly
@@ -187,9 +199,36 @@ class _Decoding(_Rows):
         return self.model.hidden(ids_BT, None, self.memories, self.lead_B)
 
     def taken(self, rows_N: Tensor, last: bool) -> _Decoding:
-        memories = [(own.take(rows_N, last=last), cross) for own, cross in self.memories]
-        lead_N = None if self.lead_B is None else self.lead_B.index_select(0, rows_N)
+        lead_N, begin = _without_padding(self.lead_B, rows_N)
+        memories = [(own.take(rows_N, last=last, begin=begin), cross) for own, cross in self.memories]
         return _Decoding(self.model, memories, lead_N)
+
+    def joined(self, other: _Decoding) -> _Decoding:
+        pairs = zip(self.memories, other.memories, strict=True)
+        memories = [(own.join(its, ends=True), cross) for (own, cross), (its, _) in pairs]
+        return _Decoding(self.model, memories, _leads(self, other))
+
+
+def _without_padding(lead_B: Tensor | None, rows_N: Tensor) -> tuple[Tensor | None, int]:
+    """Of some rows, padding before each, and how many of the first positions are padding in all of them and are left
+    out: a batch that rows join and leave for ever would keep them."""
+    if lead_B is None or not len(rows_N):
+        return None, 0
+    lead_N = lead_B.index_select(0, rows_N)
+    least, most = (int(x) for x in torch.aminmax(lead_N))
+    return (lead_N - least if most > least else None), least
+
+
+def _leads(one: Any, other: Any) -> Tensor | None:
+    """Padding before each of the rows of both, which end together; None where there is none."""
+    lengths = [rows.memories[0][0].length for rows in (one, other)]
+    if lengths[0] == lengths[1] and one.lead_B is None and other.lead_B is None:
+        return None
+    parts = []
+    for rows, length in zip((one, other), lengths, strict=True):
+        none = torch.zeros(rows.memories[0][0].rows, dtype=torch.int64, device=one.device)
+        parts.append((none if rows.lead_B is None else rows.lead_B) + max(lengths) - length)
+    return torch.cat(parts)
 
 
 class _Decoders(_Reading):
@@ -209,6 +248,7 @@ class _Translating(_Rows):
         segments_BS: of the sources; None where none has padding.
         of: the source of each row: as many rows on end for each of them.
         states_BSD: of the sources, until the memories have seen them.
+        lead_B: positions of padding before each target; None where no row has any.
     """
 
     def __init__(
@@ -218,12 +258,16 @@ class _Translating(_Rows):
         segments_BS: Tensor | None,
         of: list[int],
         states_BSD: Tensor | None = None,
+        lead_B: Tensor | None = None,
     ) -> None:
         super().__init__(model)
         self.memories, self.segments_BS, self.of, self.states_BSD = memories, segments_BS, of, states_BSD
+        self.lead_B = lead_B
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
-        x_BTD = self.model.hidden(self.states_BSD, ids_BT, self.segments_BS, memories=self.memories)
+        x_BTD = self.model.hidden(
+            self.states_BSD, ids_BT, self.segments_BS, memories=self.memories, lead_B=self.lead_B
+        )
         self.states_BSD = None
         return x_BTD
 
@@ -239,15 +283,68 @@ class _Translating(_Rows):
         segments_BS = self.segments_BS
         if sources != list(range(cross[0].rows)):
             kept = torch.tensor(sources, device=self.device)
-            cross = [memory.take(kept) for memory in cross]
-            segments_BS = None if segments_BS is None else segments_BS.index_select(0, kept)
+            end = None
+            if segments_BS is not None:
+                segments_BS, end = _shortest(segments_BS.index_select(0, kept))
+            cross = [memory.take(kept, end=end) for memory in cross]
+        lead_N, begin = _without_padding(self.lead_B, rows_N)
         memories = [
-            (own.take(rows_N, last=last), memory) for (own, _), memory in zip(self.memories, cross, strict=True)
+            (own.take(rows_N, last=last, begin=begin), memory)
+            for (own, _), memory in zip(self.memories, cross, strict=True)
         ]
-        return _Translating(self.model, memories, segments_BS, [i for i in range(len(sources)) for _ in range(each)])
+        of = [i for i in range(len(sources)) for _ in range(each)]
+        return _Translating(self.model, memories, segments_BS, of, lead_B=lead_N)
+
+    def joined(self, other: _Translating) -> _Translating:
+        """Of both, sources with as many rows each; where these numbers differ, one copy a row."""
+        one, two = self, other
+        if len(one.of) * two._sources != len(two.of) * one._sources:
+            one, two = one._apart(), two._apart()
+        memories = [
+            (own.join(its, ends=True), cross.join(other_cross, ends=False))
+            for (own, cross), (its, other_cross) in zip(one.memories, two.memories, strict=True)
+        ]
+        longest = memories[0][1].length
+        segments_BS = None
+        if one.segments_BS is not None or two.segments_BS is not None or one._length != two._length:
+            segments_BS = torch.cat([rows._segments(longest) for rows in (one, two)])
+        of = [*one.of, *(one._sources + source for source in two.of)]
+        return _Translating(self.model, memories, segments_BS, of, lead_B=_leads(one, two))
+
+    @property
+    def _sources(self) -> int:
+        return self.memories[0][1].rows
+
+    @property
+    def _length(self) -> int:
+        """Tokens of the longest source."""
+        return self.memories[0][1].length
+
+    def _apart(self) -> _Translating:
+        """The same rows, with a copy of its source for each."""
+        of = torch.tensor(self.of, device=self.device)
+        memories = [(own, cross.take(of)) for own, cross in self.memories]
+        segments_BS = None if self.segments_BS is None else self.segments_BS.index_select(0, of)
+        return _Translating(self.model, memories, segments_BS, list(range(len(of))), lead_B=self.lead_B)
+
+    def _segments(self, length: int) -> Tensor:
+        """(sources, length), with padding at the ends."""
+        own = self.segments_BS
+        if own is None:
+            own = torch.zeros(self._sources, self._length, dtype=torch.int64, device=self.device)
+        return functional.pad(own, (0, length - own.shape[1]), value=PADDING)
+
+
+def _shortest(segments_BS: Tensor) -> tuple[Tensor | None, int]:
+    """Without what is padding at the ends of all rows, None where none is left; and the length of the longest row."""
+    lengths = (segments_BS != PADDING).sum(dim=1)
+    least, most = (int(x) for x in torch.aminmax(lengths))
+    return (segments_BS[:, :most] if least < most else None), most
 
 
 class _Translators(_Reading):
+    in_pieces = False  # a source is looked at both ways
+
     def __init__(self, model: Seq2Seq) -> None:
         super().__init__(model)
         if model.config.positions == "relative":
@@ -290,6 +387,12 @@ class _Remembering(_Rows):
         assert self.state is not None
         return _Remembering(self.model, [tuple(s.index_select(0, rows_N) for s in layer) for layer in self.state])
 
+    def joined(self, other: _Remembering) -> _Remembering:
+        assert self.state is not None
+        assert other.state is not None
+        layers = zip(self.state, other.state, strict=True)
+        return _Remembering(self.model, [tuple(map(torch.cat, zip(*both, strict=True))) for both in layers])
+
 
 class _Recurrents(_Reading):
     @_quietly
@@ -315,12 +418,18 @@ class _Counting:
         return self._known
 
     def step(self, ids_B: Tensor) -> None:
-        kept = max(1, self.model.order - 1)  # tokens that count
-        texts = [[*text, i][-kept:] for text, i in zip(self.texts, ids_B.tolist(), strict=True)]
-        self.texts, self._known = texts, _Counting(self.model, texts).logits()
+        self.read(ids_B[:, None])
 
     def take(self, rows_N: Tensor, *, last: bool = False) -> _Counting:
         return _Counting(self.model, [self.texts[row] for row in rows_N.tolist()], self._known[rows_N])
+
+    def join(self, other: Any) -> _Counting:
+        return _Counting(self.model, [*self.texts, *other.texts], torch.cat([self._known, other._known]))
+
+    def read(self, ids_BT: Tensor) -> None:
+        kept = max(1, self.model.order - 1)  # tokens that count
+        texts = [[*text, *ids][-kept:] for text, ids in zip(self.texts, ids_BT.tolist(), strict=True)]
+        self.texts, self._known = texts, _Counting(self.model, texts).logits()
 
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
         found = []
@@ -335,6 +444,8 @@ class _Counting:
 
 
 class _NGrams:
+    in_pieces = True
+
     def __init__(self, model: KneserNey) -> None:
         self.model, self.vocabulary, self.device = model, model.vocabulary, torch.device("cpu")
         self.reads: int | None = None

@@ -225,26 +225,58 @@ class Memory:
         return new
 
     @torch.no_grad()
-    def take(self, rows_N: Tensor, *, last: bool = False) -> Memory:
+    def take(self, rows_N: Tensor, *, last: bool = False, begin: int = 0, end: int | None = None) -> Memory:
         """A memory of these rows, in this order, each as often as it is named.
 
         Args:
             last: this one is not asked for anything more, and the next one taken may lie where it lay. New pages from
                 the system cost three times what copying into old ones does. Otherwise it stays as it is.
+            begin, end: the stretch of positions that is kept.
         """
-        taken = Memory()
+        taken, end = Memory(), self.length if end is None else end
         if self._both is not None:
             spare = self._spare if last and self._spare is not None else (None, None)
-            taken.length, taken._spare = self.length, self._both if last else None
-            taken._both = tuple(self._taken(x, rows_N, old) for x, old in zip(self._both, spare, strict=True))
+            taken.length, taken._spare = end - begin, self._both if last else None
+            pairs = zip(self._both, spare, strict=True)
+            taken._both = tuple(self._taken(x[:, begin:end], x.shape[1], rows_N, old) for x, old in pairs)
         return taken
 
-    def _taken(self, x: Tensor, rows_N: Tensor, spare: Tensor | None) -> Tensor:
-        (_, size, G, K), N = x.shape, len(rows_N)
-        size = size if self.length < size else 2 * size
-        fits = spare is not None and spare.shape[0] >= N and spare.shape[1] >= size
+    def _taken(self, x: Tensor, size: int, rows_N: Tensor, spare: Tensor | None) -> Tensor:
+        (_, filled, G, K), N = x.shape, len(rows_N)
+        size = size if filled < size else 2 * size
+        if 4 * filled < size:  # what was long has left
+            size = 2 * filled
+        fits = spare is not None and spare.shape[0] >= N and size <= spare.shape[1] <= 4 * size
         new = spare[:N] if spare is not None and fits else x.new_empty(N, size, G, K)
-        torch.index_select(x[:, : self.length], 0, rows_N, out=new[:, : self.length])
+        torch.index_select(x, 0, rows_N, out=new[:, :filled])
+        return new
+
+    @torch.no_grad()
+    def join(self, other: Memory, *, ends: bool) -> Memory:
+        """A memory of this one's rows and, behind them, another's; both stay as they are.
+
+        Args:
+            ends: rows of two lengths end together, with zeros before the shorter ones; else they begin together.
+        """
+        assert self._both is not None
+        assert other._both is not None
+        joined = Memory()
+        joined.length = max(self.length, other.length)
+        pairs = zip(self._both, other._both, strict=True)
+        joined._both = tuple(self._joined(x, y[:, : other.length], joined.length, ends) for x, y in pairs)
+        return joined
+
+    def _joined(self, x: Tensor, y: Tensor, length: int, ends: bool) -> Tensor:
+        x = x[:, : self.length]
+        size = length + max(16, length // 2) if ends else length  # a source does not grow
+        new = x.new_empty(len(x) + len(y), size, *x.shape[2:])
+        for rows, old in ((new[: len(x)], x), (new[len(x) :], y)):
+            short = length - old.shape[1]
+            begin = short if ends else 0
+            rows[:, begin : begin + old.shape[1]] = old
+            # Hidden from all, but a probability of nothing times what is no number is no number.
+            rows[:, :begin] = 0
+            rows[:, begin + old.shape[1] : length] = 0
         return new
 
 

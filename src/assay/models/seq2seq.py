@@ -135,12 +135,13 @@ class _Side(nn.Module):
         memories: Memories | None = None,
         states_BSD: Tensor | None = None,
         cross_view: View | None = None,
+        lead_B: Tensor | None = None,
     ) -> Tensor:
         c, T = self.c, x_BTD.shape[1]
         if self.distances is not None:
             view = view.with_bias(self._bias(self.distances, past, T))
         else:
-            where = self._places(x_BTD[:, :, 0], segments_BT, past)
+            where = self._places(x_BTD[:, :, 0], segments_BT, past, lead_B)
             table = self.waves if self.positions is None else self.positions
             x_BTD = x_BTD + functional.embedding(c.first_position + where, table)
         if self.embedding_norm is not None:
@@ -153,7 +154,7 @@ class _Side(nn.Module):
             )
         return x_BTD if self.norm is None else self.norm(x_BTD)
 
-    def _places(self, ids_BT: Tensor, segments_BT: Tensor | None, past: int) -> Tensor:
+    def _places(self, ids_BT: Tensor, segments_BT: Tensor | None, past: int, lead_B: Tensor | None) -> Tensor:
         """`places`, of which the model must have rows: a row of several documents can be longer than that, for each
         begins anew, and what fills it has no position of its own.
 
@@ -161,6 +162,9 @@ class _Side(nn.Module):
             ValueError: a document is longer than the positions that the model has.
         """
         where, most = places(ids_BT, segments_BT, past), past + ids_BT.shape[1]
+        if lead_B is not None:
+            where = (torch.arange(past, most, device=ids_BT.device) - lead_B[:, None]).clamp_min(0)
+            most -= int(lead_B.min()) if most > self.c.max_length else 0
         if most <= self.c.max_length:  # a row that fits needs no look, which on a GPU would wait for it
             return where
         if segments_BT is not None:
@@ -236,6 +240,7 @@ class Seq2Seq(nn.Module):
         source_segments_BS: Tensor | None = None,
         segments_BT: Tensor | None = None,
         memories: Memories | None = None,
+        lead_B: Tensor | None = None,
     ) -> Tensor:
         """Final states of the target (B, T, D), ready for the output matrix.
 
@@ -245,12 +250,16 @@ class Seq2Seq(nn.Module):
             source_segments_BS, segments_BT: a target position sees the source of its own segment; with `segments_BT`
                 None, all of it but padding.
             memories: one a layer where text is generated, in rows of one document.
+            lead_B: with `memories`, positions of padding that each row begins with, where targets of several lengths
+                end together; None: no row has any.
         """
         past, T = memories[0][0].length if memories else 0, inputs_BT.shape[1]
-        view = attention.after(past, T, device=inputs_BT.device) if memories else attention.causal(segments_BT)
+        view = attention.causal(segments_BT)
+        if memories:
+            view = attention.after(past, T, device=inputs_BT.device, lead_B=lead_B)
         x_BTD = self.decoder(
             self._embedded(inputs_BT), segments_BT, view, past, memories, states_BSD,
-            attention.across(segments_BT, source_segments_BS),
+            attention.across(segments_BT, source_segments_BS), lead_B,
         )  # fmt: skip
         return x_BTD * self.config.width**-0.5 if self.config.head_scale else x_BTD
 

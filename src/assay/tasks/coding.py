@@ -9,7 +9,6 @@ trained here and what ends it.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from assay.errors import InputError
+from assay.generation.marks import around
 from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
 
 WIDE = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
 """Chinese, Japanese and Korean letters and punctuation, beside which no space stands."""
-BEGIN, END = ("[CLS]", "<s>"), ("[SEP]", "</s>", "<|end|>")
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,7 @@ class Coder:
         Args:
             folder: of the model that it is of, whose files say what its special tokens are for.
         """
-        begin, end = (_named(encoder, folder, roles, names) for roles, names in ((("cls", "bos"), BEGIN),
-                                                                                 (("sep", "eos"), END)))  # fmt: skip
+        begin, end = around(encoder, folder)
         first = END_OF_TEXT_ID if begin is None else begin
         made = cls(encoder, first, first if end is None else end, most, start)
         if most < 8:
@@ -211,19 +209,3 @@ def _characters(text: str) -> np.ndarray:
     """(bytes + 1,) the number of the character that each byte of the UTF-8 text is of."""
     sizes = [len(c.encode("utf-8", "surrogatepass")) for c in text]
     return np.append(np.repeat(np.arange(len(text)), sizes), len(text))
-
-
-def _named(encoder: Encoder, folder: Path | None, roles: tuple[str, ...], names: tuple[str, ...]) -> int | None:
-    """The id of the special token that plays one of these roles in a model's directory, or has one of these names."""
-    stated = {}
-    if folder is not None and (file := Path(folder) / "tokenizer_config.json").is_file():
-        try:
-            stated = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError("is no JSON", where=file, remedy="give a whole model directory") from error
-    for role in roles:
-        token = stated.get(f"{role}_token")
-        token = token.get("content") if isinstance(token, dict) else token
-        if token in encoder.special:
-            return encoder.special[token]
-    return next((encoder.special[name] for name in names if name in encoder.special), None)

@@ -17,23 +17,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from assay.errors import InputError
+from assay.generation.opened import Writer
 from assay.inference.choices import Likelihood, likelihoods
 from assay.inference.generate import generate
 from assay.inference.limits import Limits
-from assay.inference.steppers import stepper
-from assay.models import interop
 from assay.models.ngram import KneserNey
-from assay.models.seq2seq import Seq2Seq
 from assay.tasks.prompting import Prompt
-from assay.tokens.tokenizer import Encoder
-from assay.train.predict import NGRAM, Predictor
 
 ROWS = 32
 AT_ONCE = 1024  # prompts between two words of progress
@@ -71,19 +65,13 @@ class Written:
 
 
 @dataclass(frozen=True)
-class LanguageModel:
-    """A model that goes on with text.
+class LanguageModel(Writer):
+    """A model that goes on with text, and says how likely a text goes on in a way.
 
     Attributes:
-        begin: the id before every prompt; None: the model knows none.
-        end: of an encoder-decoder, the id that ends its source.
         window: tokens that it sees at once, fewer than it has positions; None: all.
     """
 
-    model: Any
-    encoder: Encoder
-    begin: int | None
-    end: int | None = None
     window: int | None = None
 
     @classmethod
@@ -93,30 +81,11 @@ class LanguageModel:
         Raises:
             InputError: there is none, or it is of a family that does not write.
         """
-        folder = model_folder(folder)
-        model: Any = KneserNey.load(folder / NGRAM) if (folder / NGRAM).exists() else interop.load(folder)
-        if isinstance(model, Seq2Seq):
-            encoder, begin, end = Encoder.load(folder), None, interop.read_config(folder).get("eos_token_id")
-        else:
-            predictor = Predictor.of(folder, model)
-            encoder, begin, end = predictor.encoder, predictor.begin, None
-        if not isinstance(model, KneserNey):
-            model = model.to(device)
-        made = cls(model, encoder, begin, end, window)
+        made = replace(super().load(folder, device), window=window)
         if window is not None and made.positions is not None and window > made.positions:
             what = f"{window} tokens, and the model has {made.positions} positions"
             raise InputError(what, where="--window", remedy="give fewer")
         return made
-
-    @property
-    def is_translator(self) -> bool:
-        """An encoder-decoder: prompts are its sources."""
-        return isinstance(self.model, Seq2Seq)
-
-    @property
-    def positions(self) -> int | None:
-        """Tokens of a prompt at most; None: any number."""
-        return stepper(self.model).reads
 
     @property
     def room(self) -> int | None:
@@ -172,7 +141,7 @@ class LanguageModel:
             if not all(moved) or not moved:
                 raise InputError("there is an empty continuation", where=place, remedy="give one with text in it")
             texts += [bare, *(bare + text for text in moved), *moved]
-        ids = iter(self._ids(texts))
+        ids = iter(self.ids(texts))
         found = []
         for own, place in zip(continuations, where, strict=True):
             prompt_ids, whole, alone = next(ids), [next(ids) for _ in own], [next(ids) for _ in own]
@@ -183,22 +152,8 @@ class LanguageModel:
             if not all(ends):
                 what = "the tokenizer makes no token of a continuation"
                 raise InputError(what, where=place, remedy="give one with text in it, or another model")
-            found.append(Encoded(self._begun(prompt_ids, place), tuple(ends), apart=apart))
+            found.append(Encoded(self.begun(prompt_ids, place), tuple(ends), apart=apart))
         return found
-
-    def _ids(self, texts: Sequence[str]) -> list[Ids]:
-        ids, offsets = self.encoder.encode(texts)
-        return [tuple(ids[a:b].tolist()) for a, b in pairwise(offsets)]
-
-    def _begun(self, ids: Ids, where: str) -> Ids:
-        if self.is_translator:
-            ids = ids if self.end is None else (*ids, self.end)
-        elif self.begin is not None:
-            ids = (self.begin, *ids)
-        if not ids:
-            what = "nothing stands before what is to be scored, and the model knows no id that begins a text"
-            raise InputError(what, where=where, remedy="give a prompt, or another model")
-        return ids
 
     def _fits(self, one: Encoded) -> bool:
         return self.room is None or len(one.prompt) + self._behind(one) <= self.room
@@ -294,8 +249,8 @@ class LanguageModel:
         filler, where = tuple([0] * most), [f"prompt {i}" for i in range(len(prompts))]
 
         def make(numbers: list[int], texts: list[str]) -> list[Encoded]:
-            ids = self._ids(texts)
-            return [Encoded(self._begun(own, where[i]), (filler,)) for i, own in zip(numbers, ids, strict=True)]
+            ids = self.ids(texts)
+            return [Encoded(self.begun(own, where[i]), (filler,)) for i, own in zip(numbers, ids, strict=True)]
 
         fitting = sorted(enumerate(self._shortened(prompts, make, where)), key=lambda pair: -len(pair[1].prompt))
         ends = tuple(dict.fromkeys(i for i in (self.end if self.is_translator else self.begin,) if i is not None))
@@ -313,19 +268,6 @@ class LanguageModel:
                 text = self.encoder.decode(np.array(answer.kept, dtype=np.int64)) if answer.kept else ""
                 places = [text.find(end) for end in stop if end in text]
                 yield i, Written(text[: min(places)] if places else text, answer.end == "stop"), one
-
-
-def model_folder(folder: Path) -> Path:
-    """A model directory: the folder itself, or `model` within a run's.
-
-    Raises:
-        InputError: there is none.
-    """
-    folder = Path(folder)
-    for place in (folder, folder / "model"):
-        if (place / NGRAM).is_file() or (place / "config.json").is_file():
-            return place
-    raise InputError("holds no model", where=folder, remedy="give a model directory, or the folder of a training")
 
 
 def _counted(

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from assay.errors import InputError
+from assay.generation.conversation import PLAIN, Template
 from assay.metrics.scores import AMOUNT, Measure, means
 from assay.models.heads import HeadConfig
-from assay.tasks.chat import PLAIN, Template
 from assay.tasks.coding import Coder
 from assay.tasks.protocol import Answer, Example, Fields, HeadTask, Item, Said, register
 from assay.tasks.writing import Instruction

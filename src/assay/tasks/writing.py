@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import torch
 
+from assay.generation.conversation import PLAIN, Template, turns_of
 from assay.inference.beam import Beams, beam_search
 from assay.inference.generate import generate
 from assay.inference.limits import Limits, Written
@@ -27,7 +28,6 @@ from assay.metrics.summaries import summaries
 from assay.metrics.translation import translation
 from assay.models.protocol import Model, check_ids
 from assay.tasks.baseline.copying import Lead
-from assay.tasks.chat import PLAIN, Template, turns_of
 from assay.tasks.coding import WIDE, Coder
 from assay.tasks.feed import by_length, collated
 from assay.tasks.protocol import Answer, Answering, Example, Fields, Item, Task, register, text_of

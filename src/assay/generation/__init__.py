@@ -1,0 +1,1 @@
+"""Text -> text: a model directory with its tokenizer, settings, conversations, constraints, streams of text."""
