@@ -129,17 +129,21 @@ def read_json(path: Path) -> Any:
 
 
 def _entries(root: Path) -> Iterator[Entry]:
-    looked = 0
-    for place, folders, files in os.walk(root):
-        looked += 1
+    """Links are followed, to no folder twice."""
+    looked: set[Path] = set()
+    for place, folders, files in os.walk(root, followlinks=True):
         here = Path(place)
+        if (own := here.resolve()) in looked:
+            folders.clear()
+            continue
+        looked.add(own)
         depth = len(here.relative_to(root).parts)
         there = set(files)
         folders[:] = sorted(name for name in folders if depth < DEPTH and name not in _INNER and name[0] != ".")
-        yield from (_entry(root, here, there, own) for own in there & _FILES.keys())
+        yield from (_entry(root, here, there, name) for name in sorted(there & _FILES.keys()))
         if there & set(_MODEL) and (one := _model(root, here, there)) is not None:
             yield one
-        if looked >= MOST_FOLDERS:
+        if len(looked) >= MOST_FOLDERS:
             return
 
 
@@ -149,7 +153,7 @@ def _name(root: Path, path: Path) -> str:
 
 
 def _id(path: Path, kind: str) -> str:
-    return fingerprint([str(path), kind])[:12]
+    return fingerprint([str(path.resolve()), kind])[:12]
 
 
 def _entry(root: Path, path: Path, there: set[str], own: str) -> Entry:

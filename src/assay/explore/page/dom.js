@@ -75,7 +75,7 @@ const SIGNS = {
 };
 export const badge = (verdict) => {
   const [tone, sign] = SIGNS[verdict] ?? ["quiet", "·"];
-  return h("span", { class: `badge ${tone}` }, h("span", { class: "sign", "aria-hidden": "true" }, sign), t("explore.verdict." + verdict));
+  return h("span", { class: `badge ${tone}` }, h("span", { class: "sign", "aria-hidden": "true" }, sign), t("verdict." + verdict));
 };
 export const tile = (label, value, more) =>
   h("div", { class: "tile" }, h("dt", {}, label), h("dd", {}, h("b", {}, value), more ? h("small", {}, more) : null));
