@@ -66,6 +66,7 @@ def _help(*verb: str) -> str:
         ("tokenizer",),
         ("tokenizer", "train"),
         ("mixture", "fit"),
+        ("explore",),
     ],
 )
 def test_help_imports_nothing_heavy(verb: tuple[str, ...]) -> None:

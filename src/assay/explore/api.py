@@ -43,9 +43,12 @@ from assay.present.words import LANGUAGES, words
 from assay.web.errors import said
 
 MOST_TEXT = 20_000  # characters that a model is asked about
+MOST_READ = 8_000  # characters of a document whose losses are told
 MOST_NEW = 512  # tokens that are written at a time
 _KEPT = 4  # corpora that stay open, and studies whose mixtures are fitted
-_SANDBOX = "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+_SANDBOX = (
+    "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+)
 _WORDS = ("explore.", "kind.", "verdict.", "language.")
 _Row = Annotated[int, Field(ge=0, lt=2**53)]
 _Text = Annotated[str, Field(max_length=MOST_TEXT)]
@@ -290,9 +293,9 @@ def _documents(router: APIRouter, explorer: Explorer) -> None:
     @router.get("/corpora/{ident}/documents/{row}/losses")
     def losses(ident: str, row: _Row, model: str) -> JSONResponse:
         entry = explorer.catalog.get(model, "model")
-        text = explorer.documents(ident).text(row)[:MOST_TEXT]
+        text = explorer.documents(ident).text(row)
         with explorer.models.writer(entry) as writer:
-            return _told(writing.read(writer, text))
+            return _told({**writing.read(writer, text[:MOST_READ]), "cut": max(0, len(text) - MOST_READ)})
 
 
 def _key(after: list[float | int | None] | None) -> list[Any] | None:

@@ -10,14 +10,13 @@ from collections.abc import Mapping
 from dataclasses import fields as fields_of
 from typing import Any
 
-
 import torch
 
 from assay.errors import InputError
 from assay.explore import attention as looking
 from assay.explore import mattering
-from assay.explore.mattering import Method
-from assay.explore.spelling import label
+from assay.explore.mattering import Method, Units
+from assay.explore.spelling import label, stretches
 from assay.explore.writing import OTHERS, likely_next
 from assay.generation.opened import Prompt, Writer
 from assay.inference.steppers import stepper
@@ -55,7 +54,7 @@ def about(opened: Writer | Opened) -> dict[str, Any]:
 def _asked_fields(opened: Opened) -> list[str]:
     """The names of the fields that its task reads texts from."""
     task = opened.task
-    there = {field.name for field in fields_of(task)}  # type: ignore[arg-type]
+    there = {field.name for field in fields_of(task)}
     if opened.task.name == "extraction":
         return ["question", "context"]
     names = [str(getattr(task, name)) for name in ("text", "second") if name in there and getattr(task, name)]
@@ -111,9 +110,16 @@ def _evenness(weights_HTS: torch.Tensor) -> torch.Tensor:
 
 
 def matter(
-    opened: Writer | Opened, text: str, given: Fields, target: str, method: Method, token: int | None, chosen: int | None
+    opened: Writer | Opened,
+    text: str,
+    given: Fields,
+    target: str,
+    method: Method,
+    token: int | None,
+    chosen: int | None,
 ) -> dict[str, Any]:
-    """What each token adds to the next token's log-probability, or to that of a label.
+    """What each token (tokens that spell one character: together) adds to the next token's log-probability, or to that
+    of a label.
 
     Args:
         token: None: the likeliest.
@@ -124,21 +130,23 @@ def matter(
     """
     encoder, batch = _read(opened, text, given, target)
     special = set(encoder.special.values())
+    weighed = batch.inputs_BT if batch.source_BS is None else batch.source_BS
+    units = list(stretches(encoder, weighed[0].tolist()))
+    places = [(one.first, one.end) for one in units]
     if isinstance(opened, Writer):
-        question, answered, others = _of_next(opened, batch, special, token)
+        question, answered, others = _of_next(opened, batch, special, token, places)
     else:
-        question, answered, others = _of_label(opened, batch, special, chosen)
+        question, answered, others = _of_label(opened, batch, special, chosen, places)
     found = mattering.shares(question, method)
-    ids = question.ids_T.tolist()
     return {
-        "tokens": [label(encoder, i) for i in ids], "fixed": question.fixed_T.tolist(), "shares": found.by_token.tolist(),
-        "whole": found.whole, "without": found.without, "gap": found.gap, "sum": float(found.by_token.sum()),
+        "tokens": [one.text for one in units], "fixed": [one.special for one in units],
+        "shares": found.by_unit.tolist(), "whole": found.whole, "without": found.without, "gap": found.gap, "sum": float(found.by_unit.sum()),
         "answer": answered, "others": others,
     }  # fmt: skip
 
 
 def _of_next(
-    writer: Writer, batch: Batch, special: set[int], token: int | None
+    writer: Writer, batch: Batch, special: set[int], token: int | None, units: Units
 ) -> tuple[mattering.Question, dict[str, Any], list[dict[str, Any]]]:
     ids = batch.inputs_BT[0].tolist()
     model = writer.model
@@ -155,10 +163,10 @@ def _of_next(
             for p, i in zip(likely.values, likely.indices.tolist(), strict=True)
         ]
         number = others[0]["id"] if token is None else _known(token, len(log_V))
-        return mattering.translated(model, source, ids, special, number), _named(writer, number), others
+        return mattering.translated(model, source, ids, special, number, units), _named(writer, number), others
     others = likely_next(writer, Prompt(tuple(ids)))
     number = others[0]["id"] if token is None else _known(token, stepper(model).vocabulary)
-    return mattering.next_token(model, ids, special, number), _named(writer, number), others
+    return mattering.next_token(model, ids, special, number, units), _named(writer, number), others
 
 
 def _known(token: int, vocabulary: int) -> int:
@@ -172,7 +180,7 @@ def _named(writer: Writer, token: int) -> dict[str, Any]:
 
 
 def _of_label(
-    opened: Opened, batch: Batch, special: set[int], chosen: int | None
+    opened: Opened, batch: Batch, special: set[int], chosen: int | None, units: Units
 ) -> tuple[mattering.Question, dict[str, Any], list[dict[str, Any]]]:
     model = opened.model
     assert isinstance(model, Headed)
@@ -188,7 +196,7 @@ def _of_label(
     others = [
         {"id": i, "label": str(name), "p": float(p)} for i, (name, p) in enumerate(zip(names, scores, strict=True))
     ]
-    question = mattering.label_of(model, batch, special, number)
+    question = mattering.label_of(model, batch, special, number, units)
     return question, {"id": number, "label": str(names[number])}, others
 
 
@@ -222,5 +230,3 @@ def _bounded(n: int) -> None:
     if n > MOST_LOOKED:
         what = f"{n} tokens, and {MOST_LOOKED} at most are looked into"
         raise InputError(what, where="text", remedy="give a shorter text")
-
-

@@ -60,6 +60,7 @@ def maps(model: Any, batch: Batch) -> list[Layer]:
     try:
         with attention.watched() as seen:
             if isinstance(body, Seq2Seq):
+                assert batch.source_BS is not None
                 states = body.encode(batch.source_BS, batch.source_segments_BS)
                 body.hidden(states, batch.inputs_BT, batch.source_segments_BS)
             else:

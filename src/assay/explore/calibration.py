@@ -26,7 +26,12 @@ def calibrated(studies: Sequence[Entry]) -> dict[str, Any]:
             damaged.append(entry.name)
     rows = [asdict(row) for row in calibration.table([one for _, one in found], predictions.BANDS)]
     listed = [
-        {**asdict(one), "study": entry.id, "name": entry.name, "held": {level: one.held(level) for level in predictions.BANDS}}
+        {
+            **asdict(one),
+            "study": entry.id,
+            "name": entry.name,
+            "held": {level: one.held(level) for level in predictions.BANDS},
+        }
         for entry, one in found[:MOST]
-    ]  # fmt: skip
+    ]
     return {"n": len(found), "table": rows, "predictions": listed, "damaged": damaged}

@@ -28,7 +28,8 @@ KINDS: tuple[Kind, ...] = ("study", "labels", "corpus", "training", "finetuning"
 _CORPORA = (
     "corpus", "selection", "deduplication", "privacy", "decontamination", "cleaning", "damage", "augmentation",
 )  # fmt: skip
-_INNER = {"artifacts", "work", "checkpoints", "best", "node_modules", "__pycache__", "ledger"}
+_INNER = {"artifacts", "work", "checkpoints", "best", "ledger"}  # of a work: no works of their own
+_OTHERS = {"node_modules", "__pycache__"}
 _FILES: dict[str, Kind] = {
     IDENTITIES["study"]: "study", IDENTITIES["labels"]: "labels", IDENTITIES["training"]: "training",
     IDENTITIES["finetuning"]: "finetuning", **{IDENTITIES[name]: "corpus" for name in _CORPORA},  # type: ignore[index]
@@ -139,7 +140,9 @@ def _entries(root: Path) -> Iterator[Entry]:
         looked.add(own)
         depth = len(here.relative_to(root).parts)
         there = set(files)
-        folders[:] = sorted(name for name in folders if depth < DEPTH and name not in _INNER and name[0] != ".")
+        steps = {"runs", "data"} if IDENTITIES["labels"] in there else set()
+        skipped = _OTHERS | (_INNER | steps if there & _FILES.keys() else set())
+        folders[:] = sorted(name for name in folders if depth < DEPTH and name not in skipped and name[0] != ".")
         yield from (_entry(root, here, there, name) for name in sorted(there & _FILES.keys()))
         if there & set(_MODEL) and (one := _model(root, here, there)) is not None:
             yield one

@@ -264,7 +264,9 @@ class Documents:
                 if enough is not None and sum(int((rows > enough[0]).sum()) for rows in search.rows) > enough[1]:
                     break
                 i = search.parts
-                sql = f"SELECT file_row_number FROM read_parquet('{index.parts[i]}', file_row_number = true) WHERE {test}"
+                sql = (
+                    f"SELECT file_row_number FROM read_parquet('{index.parts[i]}', file_row_number = true) WHERE {test}"
+                )
                 found = cursor.execute(sql, [text]).fetchnumpy()["file_row_number"]
                 search.rows.append(np.sort(np.asarray(found, dtype=np.int64)) + index.bases[i])
                 search.parts += 1
@@ -301,12 +303,18 @@ def _behind(order: str, falling: bool, after: Sequence[Any] | None) -> tuple[lis
     if value is None:  # those without a value come last, by number
         return [f"({order} IS NULL AND row > ?)"], [row]
     further = "<" if falling else ">"
-    return [f"({order} {further} ?::DOUBLE OR ({order} = ?::DOUBLE AND row > ?) OR {order} IS NULL)"], [value, value, row]
+    return [f"({order} {further} ?::DOUBLE OR ({order} = ?::DOUBLE AND row > ?) OR {order} IS NULL)"], [
+        value,
+        value,
+        row,
+    ]
 
 
 def _pieces(text: str) -> list[str]:
     """Words with the spaces behind them, and characters of scripts without spaces."""
-    return re.findall(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\s\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+\s*|\s+", text)
+    return re.findall(
+        r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\s\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]+\s*|\s+", text
+    )
 
 
 def _stretches(left: list[str], right: list[str]) -> Iterator[dict[str, Any]]:

@@ -9,8 +9,11 @@ that it was made from: it is made once, takes its name when it is whole, and ano
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assay.corpus.documents import DOCUMENTS
@@ -27,9 +31,10 @@ from assay.errors import InputError
 from assay.explore.catalog import Entry, read_json
 from assay.impact import design
 from assay.machine import cache_folder, cores
-from assay.store import MANIFEST, fingerprint, write_atomic
+from assay.store import MANIFEST, fingerprint
 
 VERSION = 1
+KEPT = 16  # indexes in the cache
 EXCERPT = 240  # characters
 _ALSO_DOCUMENTS = ("source", "origin", "ordinal", "language", "script", "n_bytes", "parent_id", "copies")
 
@@ -44,6 +49,7 @@ class Tables:
         twins, splits, decisions: files, or none.
         losses: (document losses, sizes of evaluated stretches, runs) of a ledger.
         decided: the name of the selection that decided.
+        run_tokens: of the natural runs whose losses count, as in the study's own page; None: the longest ones.
     """
 
     documents: list[Path]
@@ -55,12 +61,13 @@ class Tables:
     sizes: list[Path] = field(default_factory=list)
     runs: list[Path] = field(default_factory=list)
     decided: str = ""
+    run_tokens: int | None = None
 
     def identity(self) -> str:
         """Of all that the index is made from: files are never changed in place, so their size and time tell."""
         parts = [*self.documents, *self.signals, *self.twins, *self.splits, *self.decisions, *self.losses, *self.sizes]
         files = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in parts]
-        return fingerprint([VERSION, duckdb.__version__, files])
+        return fingerprint([VERSION, duckdb.__version__, files, self.decided, self.run_tokens])
 
 
 def tables_of(entry: Entry, decisions_of: Callable[[str], tuple[str, Path] | None] = lambda _: None) -> Tables:
@@ -90,8 +97,16 @@ def tables_of(entry: Entry, decisions_of: Callable[[str], tuple[str, Path] | Non
     return Tables(
         _parquet((folder, manifest)), files["signals"], files["duplicates"], files["splits"], decisions,
         _there(ledgers, "document_losses.parquet"), sorted(store.glob("evalset/*/documents.parquet")),
-        _there(ledgers, "runs.parquet"), decided,
+        _there(ledgers, "runs.parquet"), decided, _run_tokens(entry),
     )  # fmt: skip
+
+
+def _run_tokens(entry: Entry) -> int | None:
+    """Training tokens of a study's comparison runs."""
+    try:
+        return int(entry.json("results.json")["run_tokens"])
+    except (InputError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _there(folders: list[Path], name: str) -> list[Path]:
@@ -130,23 +145,32 @@ class Index:
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
-        self.rows_of = [pq.read_metadata(path).num_rows for path in tables.documents]
-        self.bases = [sum(self.rows_of[:i]) for i in range(len(self.rows_of))]
-        self.n = sum(self.rows_of)
-        folder = cache_folder() / "explore"
-        identity = tables.identity()
-        self.links = folder / f"{identity}.parts"
-        self.parts = _linked(tables.documents, self.links)
-        file = folder / f"{identity}.duckdb"
-        if not file.is_file():
-            _make(file, self)
-        self._connection = duckdb.connect(str(file), read_only=True, config={"threads": cores()})
-        self._lock = threading.Lock()
-        described = self._connection.execute("DESCRIBE documents").fetchall()
+        with _damage_told():
+            self.rows_of = [pq.read_metadata(path).num_rows for path in tables.documents]
+            self.bases = [sum(self.rows_of[:i]) for i in range(len(self.rows_of))]
+            self.n = sum(self.rows_of)
+            identity, folder = tables.identity(), _cache()
+            self.links = folder / f"{identity}.parts"
+            self.parts = _linked(tables.documents, self.links)
+            self._connection = self._opened(folder / f"{identity}.duckdb")
+            described = self._connection.execute("DESCRIBE documents").fetchall()
+            told = self._connection.execute("SELECT content FROM facets").fetchall()
         self.columns = {str(row[0]): str(row[1]) for row in described}
-        self.facets: dict[str, Any] = json.loads(
-            self._connection.execute("SELECT content FROM facets").fetchall()[0][0]
-        )
+        self.facets: dict[str, Any] = json.loads(told[0][0])
+        self._lock = threading.Lock()
+
+    def _opened(self, file: Path) -> duckdb.DuckDBPyConnection:
+        """The index, made where there is none, or a damaged one."""
+        for _ in range(2):
+            if not file.is_file():
+                _make(file, self)
+                _forget(file.parent)
+            try:
+                os.utime(file)  # it is in use
+                return duckdb.connect(str(file), read_only=True, config={"threads": cores()})
+            except duckdb.Error:
+                file.unlink(missing_ok=True)
+        raise InputError("cannot be read back", where=file, remedy="see that the cache folder can be written")
 
     @contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -174,13 +198,46 @@ class Index:
         raise InputError("is not there", where=f"row {place}", remedy="start assay explore again")
 
 
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """Turn what libraries say of damaged tables into one line."""
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        what = f"a table of the corpus cannot be read ({type(error).__name__})"
+        raise InputError(what, where="artifacts", remedy="run its work again") from error
+
+
+def _cache() -> Path:
+    """Where indexes are kept; where the user's cache cannot be written, or has a name that a query would take for a
+    pattern, for as long as the process lives."""
+    folder = cache_folder().absolute() / "explore"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK) and not set("*?[]{}'") & set(str(folder)):
+            return folder
+    except OSError:
+        pass
+    made = Path(tempfile.mkdtemp(prefix="assay-explore-"))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _forget(folder: Path) -> None:
+    """Remove all indexes but the last few that were used."""
+    files = sorted(folder.glob("*.duckdb"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files[KEPT:]:
+        file.unlink(missing_ok=True)
+        shutil.rmtree(file.with_suffix(".parts"), ignore_errors=True)
+
+
 def _linked(paths: list[Path], folder: Path) -> list[str]:
     """Links to files, by names without anything that DuckDB would read as a pattern or a quote."""
     folder.mkdir(parents=True, exist_ok=True)
     links = []
     for i, path in enumerate(paths):
         link = folder / f"{i:05d}.parquet"
-        if not link.is_symlink() or os.readlink(link) != str(path.resolve()):
+        if not link.is_symlink() or link.readlink() != path.resolve():
             link.unlink(missing_ok=True)
             link.symlink_to(path.resolve())
         links.append(str(link))
@@ -211,7 +268,6 @@ def _make(file: Path, index: Index) -> None:
     finally:
         connection.close()
         staging.unlink(missing_ok=True)
-        write_atomic(file.with_suffix(".txt"), "".join(f"{path}\n" for path in index.tables.documents))
 
 
 def _views(connection: duckdb.DuckDBPyConnection, tables: Tables, scratch: Path) -> None:
@@ -233,14 +289,14 @@ def _views(connection: duckdb.DuckDBPyConnection, tables: Tables, scratch: Path)
     if not tables.losses or not tables.sizes or not tables.runs:
         connection.execute("CREATE VIEW losses AS SELECT NULL::VARCHAR doc_id, NULL::DOUBLE loss WHERE false")
         return
-    # Of the runs on the corpus as it is the longest that all seeds have: their mean, in bits per byte.
+    # Of the runs on the corpus as it is those of one length: their mean over seeds, in bits per byte.
+    length = tables.run_tokens or "(SELECT max(D) FROM own)"
     connection.execute(f"""
         CREATE VIEW losses AS
         WITH runs AS (SELECT * FROM {read("runs", tables.runs)} WHERE status = 'done'),
         own AS (SELECT run_id, D FROM runs WHERE cell = '{design.NATURAL}' OR cell IS NULL OR cell = ''),
         used AS (SELECT run_id FROM runs WHERE run_id IN
-                   (SELECT run_id FROM own WHERE D = (SELECT D FROM own GROUP BY D ORDER BY count(*) DESC, D DESC
-                                                      LIMIT 1))
+                   (SELECT run_id FROM own WHERE D = {length})
                  OR NOT EXISTS (SELECT 1 FROM own)),
         sizes AS (SELECT DISTINCT doc_id, n_tokens, n_bytes FROM {read("sizes", tables.sizes)} WHERE n_bytes > 0)
         SELECT l.doc_id, avg(l.nll / ln(2) / s.n_bytes) AS loss
@@ -265,7 +321,9 @@ def _rows(index: Index, scratch: Path) -> str:
         signals = "".join(f", g.{quoted(name)}" for name in names)
         joined = f"POSITIONAL JOIN {_read(marks, scratch / 'signals')} g"
     parts = ", ".join(f"'{part}'" for part in index.parts)
-    bases = ", ".join(f"({i}, '{part}', {base})" for i, (part, base) in enumerate(zip(index.parts, index.bases, strict=True)))
+    bases = ", ".join(
+        f"({i}, '{part}', {base})" for i, (part, base) in enumerate(zip(index.parts, index.bases, strict=True))
+    )
     return f"""
         CREATE TABLE documents AS
         SELECT p.base + d.file_row_number AS row, p.part, d.file_row_number AS place, d.doc_id,

@@ -1,6 +1,7 @@
 """Which tokens an answer rests on: how much each one raises the log-probability of what the model says.
 
-    occlusion              a token becomes the average token, and the answer is asked again
+    occlusion              a token becomes the average token, and the answer is asked again (tokens that spell one
+                           character together, together)
     integrated gradients   the way from all average tokens to the text, and what each token adds along it (Sundararajan
                            et al. 2017): the shares of all tokens sum to the whole difference
 
@@ -14,7 +15,7 @@ rows, so every family that looks tokens up is asked in one way, value embeddings
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -36,6 +37,8 @@ CLOSE = 0.005  # of the difference, that the sum may lack
 NEAR = 1e-4  # nats that it may lack in any case
 Tables = Mapping[str, Tensor]
 Method = Literal["occlusion", "gradients"]
+Units = list[tuple[int, int]] | None
+Answer = Callable[[Any, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -45,32 +48,36 @@ class Question:
     Attributes:
         ids_T: its tokens.
         fixed_T: those that stay what they are.
-        answer: (model, ids (B, T)) -> (B,) the number that is explained, in nats.
+        units: first token and end of what is weighed as one: tokens that spell a character together.
+        also_N: other tokens that the answer looks up, which stay what they are.
+        answer: (model, ids (B, T), ids of the other tokens (N,)) -> (B,) the number that is explained, in nats.
     """
 
     model: nn.Module
     ids_T: Tensor
     fixed_T: Tensor
-    answer: Callable[[Any, Tensor], Tensor]
+    units: list[tuple[int, int]]
+    also_N: Tensor
+    answer: Answer
 
 
 @dataclass(frozen=True)
 class Shares:
-    """What each token adds to the answer.
+    """What each unit adds to the answer.
 
     Attributes:
-        by_token: (T,) nats; 0 for special tokens.
+        by_unit: nats; 0 for special tokens.
         whole, without: the answer to the text, and to average tokens alone.
         gap: the sum of the shares less the difference of both; None of occlusion, whose shares need not sum to it.
     """
 
-    by_token: np.ndarray
+    by_unit: np.ndarray
     whole: float
     without: float
     gap: float | None
 
 
-def next_token(model: Any, ids: list[int], special: set[int], token: int) -> Question:
+def next_token(model: Any, ids: list[int], special: set[int], token: int, units: Units = None) -> Question:
     """Why a language model says a token next.
 
     Raises:
@@ -80,27 +87,28 @@ def next_token(model: Any, ids: list[int], special: set[int], token: int) -> Que
         what = "tokens are weighed by gradients through an embedding, which this model has not"
         raise InputError(what, where="model", remedy="choose a decoder or a recurrent model")
 
-    def answer(of: Any, ids_BT: Tensor) -> Tensor:
+    def answer(of: Any, ids_BT: Tensor, _: Tensor) -> Tensor:
         found = of.hidden(ids_BT)
         x_BTD = found[0] if isinstance(found, tuple) else found
         return of.logits(x_BTD[:, -1]).float().log_softmax(-1)[:, token]
 
-    return Question(model, torch.tensor(ids), _fixed(ids, special), answer)
+    return _question(model, ids, special, units, answer)
 
 
-def translated(model: Seq2Seq, source: list[int], target: list[int], special: set[int], token: int) -> Question:
+def translated(
+    model: Seq2Seq, source: list[int], target: list[int], special: set[int], token: int, units: Units = None
+) -> Question:
     """Why an encoder-decoder writes a token after those of a target: which tokens of its source it rests on."""
-    target_T = torch.tensor(target)
 
-    def answer(of: Any, ids_BS: Tensor) -> Tensor:
+    def answer(of: Any, ids_BS: Tensor, target_T: Tensor) -> Tensor:
         states = of.encode(ids_BS)
-        x_BTD = model.hidden(states, target_T.expand(len(ids_BS), -1))
-        return model.logits(x_BTD[:, -1]).float().log_softmax(-1)[:, token]
+        x_BTD = of.hidden(states, target_T.expand(len(ids_BS), -1))
+        return of.logits(x_BTD[:, -1]).float().log_softmax(-1)[:, token]
 
-    return Question(model, torch.tensor(source), _fixed(source, special), answer)
+    return _question(model, source, special, units, answer, target)
 
 
-def label_of(model: Headed, batch: Batch, special: set[int], label: int) -> Question:
+def label_of(model: Headed, batch: Batch, special: set[int], label: int, units: Units = None) -> Question:
     """Why a model of a task gives a label to a text, or a number.
 
     Args:
@@ -115,7 +123,7 @@ def label_of(model: Headed, batch: Batch, special: set[int], label: int) -> Ques
         raise InputError(what, where="model", remedy="choose a model that gives a text a label or a number")
     ids = batch.inputs_BT[0].tolist()
 
-    def answer(of: Any, ids_BT: Tensor) -> Tensor:
+    def answer(of: Any, ids_BT: Tensor, _: Tensor) -> Tensor:
         n = len(ids_BT)
         types = None if batch.token_types_BT is None else batch.token_types_BT.expand(n, -1)
         marks = None if batch.marks_BT is None else batch.marks_BT.expand(n, -1)
@@ -125,11 +133,11 @@ def label_of(model: Headed, batch: Batch, special: set[int], label: int) -> Ques
             return found.log_softmax(-1)[:, label]
         return nn.functional.logsigmoid(found[:, label]) if kind == "labels" else found[:, 0]
 
-    return Question(model, batch.inputs_BT[0], _fixed(ids, special), answer)
+    return _question(model, ids, special, units, answer)
 
 
 def shares(question: Question, method: Method) -> Shares:
-    """What each token adds, by one of both methods."""
+    """What each unit adds, by one of both methods."""
     model = question.model
     was, _ = model.training, model.eval()
     try:
@@ -138,12 +146,17 @@ def shares(question: Question, method: Method) -> Shares:
         model.train(was)
 
 
-def _fixed(ids: list[int], special: set[int]) -> Tensor:
-    return torch.tensor([i in special for i in ids])
+def _question(
+    model: nn.Module, ids: list[int], special: set[int], units: Units, answer: Answer, also: Sequence[int] = ()
+) -> Question:
+    fixed_T = torch.tensor([i in special for i in ids])
+    every = units or [(i, i + 1) for i in range(len(ids))]
+    return Question(model, torch.tensor(ids), fixed_T, every, torch.tensor(also, dtype=torch.long), answer)
 
 
-def _ends(question: Question) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The rows (T, D) of the text in each table that tokens index, and those of average tokens."""
+def _ends(question: Question) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """The rows (T, D) of the text in each table that tokens index, those of average tokens, and those (N, D) of the
+    other tokens."""
     model, ids = question.model, question.ids_T
     vocabulary = model.config.body.vocabulary if isinstance(model, Headed) else model.config.vocabulary  # type: ignore[union-attr]
     tables = {
@@ -151,28 +164,28 @@ def _ends(question: Question) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         if name.rpartition(".")[2] == "embedding" and len(p) == vocabulary
     }  # fmt: skip
     text = {name: table[ids] for name, table in tables.items()}
-    mean = {
-        name: torch.where(question.fixed_T[:, None], text[name], table.mean(0)) for name, table in tables.items()
-    }
-    return text, mean
+    mean = {name: torch.where(question.fixed_T[:, None], text[name], table.mean(0)) for name, table in tables.items()}
+    return text, mean, {name: table[question.also_N] for name, table in tables.items()}
 
 
 class _Asking(nn.Module):
     """The question as a module, so that its tables can be others."""
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: Question, also: Tables) -> None:
         super().__init__()
-        self.model, self.answer = question.model, question.answer
+        self.model, self.answer, self.also = question.model, question.answer, also
 
-    def forward(self, ids_BT: Tensor) -> Tensor:
-        return self.answer(self.model, ids_BT)
+    def forward(self, ids_BT: Tensor, also_N: Tensor) -> Tensor:
+        return self.answer(self.model, ids_BT, also_N)
 
 
 def _asked(asking: _Asking, rows: Tables) -> Tensor:
     """(B,) answers to texts given as rows (B, T, D) of each table."""
     B, T = next(iter(rows.values())).shape[:2]
-    tables = {f"model.{name}": x.flatten(0, 1) for name, x in rows.items()}
-    found: Tensor = functional_call(asking, tables, (torch.arange(B * T).view(B, T),), tie_weights=False)
+    tables = {f"model.{name}": torch.cat([x.flatten(0, 1), asking.also[name]]) for name, x in rows.items()}
+    n = len(next(iter(asking.also.values())))
+    ids = torch.arange(B * T).view(B, T), torch.arange(B * T, B * T + n)
+    found: Tensor = functional_call(asking, tables, ids, tie_weights=False)
     return found
 
 
@@ -184,20 +197,25 @@ def _two(asking: _Asking, text: Tables, mean: Tables) -> tuple[float, float]:
 
 @torch.no_grad()
 def _occluded(question: Question) -> Shares:
-    asking, (text, mean) = _Asking(question), _ends(question)
+    text, mean, also = _ends(question)
+    asking = _Asking(question, also)
     whole, without = _two(asking, text, mean)
-    found = np.zeros(len(question.ids_T))
-    for places in (~question.fixed_T).nonzero()[:, 0].split(ROWS):
-        rows = {name: x.expand(len(places), *x.shape).clone() for name, x in text.items()}
-        for i, place in enumerate(places.tolist()):
-            for name in rows:
-                rows[name][i, place] = mean[name][place]
-        found[places.numpy()] = whole - _asked(asking, rows).double().numpy()
+    found = np.zeros(len(question.units))
+    numbers = [i for i, (first, end) in enumerate(question.units) if not question.fixed_T[first:end].all()]
+    for begin in range(0, len(numbers), ROWS):
+        own = numbers[begin : begin + ROWS]
+        rows = {name: x.expand(len(own), *x.shape).clone() for name, x in text.items()}
+        for i, unit in enumerate(own):
+            places = slice(*question.units[unit])
+            for name, x in rows.items():
+                x[i, places] = mean[name][places]
+        found[own] = whole - _asked(asking, rows).double().numpy()
     return Shares(found, whole, without, None)
 
 
 def _integrated(question: Question) -> Shares:
-    asking, (text, mean) = _Asking(question), _ends(question)
+    text, mean, also = _ends(question)
+    asking = _Asking(question, also)
     whole, without = _two(asking, text, mean)
     found, gap = np.zeros(len(question.ids_T)), 0.0
     for points in POINTS:
@@ -205,7 +223,8 @@ def _integrated(question: Question) -> Shares:
         gap = float(found.sum()) - (whole - without)
         if abs(gap) <= max(NEAR, CLOSE * abs(whole - without)):
             break
-    return Shares(found, whole, without, gap)
+    by_unit = np.array([found[first:end].sum() for first, end in question.units])
+    return Shares(by_unit, whole, without, gap)
 
 
 def _along(asking: _Asking, text: Tables, mean: Tables, points: int) -> Iterator[np.ndarray]:

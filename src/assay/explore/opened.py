@@ -1,6 +1,6 @@
 """Models, opened when they are asked for: the last few stay open, and one question at a time goes to each.
 
-    writer(entry)   what goes on with text          task(entry)   what answers texts
+writer(entry)   what goes on with text          task(entry)   what answers texts
 """
 
 from __future__ import annotations

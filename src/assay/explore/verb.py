@@ -18,7 +18,13 @@ DRAIN = 2.0  # seconds that questions have to end in
 
 
 def explore(
-    folders: Sequence[Path], host: str, port: int, *, browser: bool, language: str, tell: Callable[[dict[str, Any]], None]
+    folders: Sequence[Path],
+    host: str,
+    port: int,
+    *,
+    browser: bool,
+    language: str,
+    tell: Callable[[dict[str, Any]], None],
 ) -> None:
     """Serve the page until Ctrl-C.
 

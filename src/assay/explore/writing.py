@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from assay.errors import InputError
@@ -19,10 +20,11 @@ from assay.generation.opened import Prompt, Writer
 from assay.generation.settings import Settings
 from assay.generation.text import stream
 from assay.inference.steppers import stepper
-from assay.models.recurrent import Recurrent
+from assay.models.ngram import KneserNey
+from assay.train.predict import MOST_TOKENS, carries
 
 OTHERS = 8  # likely tokens that are told beside the chosen one
-WINDOW = 512  # tokens of a window where a model has no bound
+ROWS = 32  # windows that are read together
 
 
 def events(writer: Writer, text: str, settings: Settings, *, raw: bool = False) -> Iterator[dict[str, Any]]:
@@ -90,8 +92,8 @@ def read(writer: Writer, text: str) -> dict[str, Any]:
     first = [] if writer.begin is None else [writer.begin]
     if len(first) + len(ids) < 2:
         raise InputError("has no token to predict", where="text", remedy="give more text")
-    nats = nats_of(writer, [*first, *ids])
-    nats = [None, *nats] if not first else list(nats)  # nothing predicts the first token of a model without a beginning
+    # Nothing predicts the first token of a model without a beginning.
+    nats: list[float | None] = [*([] if first else [None]), *nats_of(writer, [*first, *ids])]
     listed = []
     for one in stretches(writer.encoder, ids):
         own = nats[one.first : one.end]
@@ -100,23 +102,27 @@ def read(writer: Writer, text: str) -> dict[str, Any]:
     counted = [value for value in nats if value is not None]
     size = len(text.encode("utf-8"))
     return {
-        "stretches": listed, "nats": sum(counted), "tokens": len(counted),
+        "stretches": listed, "spells": writer.encoder.lossless, "nats": sum(counted), "tokens": len(counted),
         "bits_per_byte": sum(counted) / 0.6931471805599453 / size if size and writer.encoder.lossless else None,
     }  # fmt: skip
 
 
 def nats_of(writer: Writer, ids: Sequence[int]) -> list[float]:
     """The loss of each token but the first, after all before it that the model can see."""
+    if isinstance(writer.model, KneserNey):
+        scores = writer.model.log_probabilities(np.array(ids, dtype=np.int64), np.zeros(1, dtype=np.int64))
+        return [-float(score) for score in scores[1:]]
     steps = stepper(writer.model)
-    carried = isinstance(writer.model, Recurrent)
-    window = len(ids) if carried or steps.reads is None else min(steps.reads, WINDOW)
-    stride = max(1, window // 2)
+    window = len(ids) if carries(writer.model) else min(steps.reads or MOST_TOKENS, MOST_TOKENS)
+    begins = [0, *range(max(1, window // 2), max(1, len(ids) - window), max(1, window // 2))]
+    if begins[-1] + window < len(ids) - 1:
+        begins.append(begins[-1] + max(1, window // 2))
     found: list[float] = []
-    begin = 0
-    while len(found) < len(ids) - 1:
-        inside = list(ids[begin : begin + window + 1])
-        scores, _ = steps.begin([inside[:1]]).follow(torch.tensor([inside[1:]]))
-        losses = (-scores[0]).tolist()
-        found += losses[len(found) - begin :]
-        begin += stride
+    for first in range(0, len(begins), ROWS):
+        own = begins[first : first + ROWS]
+        rows = [list(ids[begin : begin + window + 1]) for begin in own]
+        padded = torch.tensor([[*row[1:], *[-1] * (window + 1 - len(row))] for row in rows])
+        scores_BT, _ = steps.begin([row[:1] for row in rows]).follow(padded)
+        for begin, row, scores_T in zip(own, rows, (-scores_BT).tolist(), strict=True):
+            found += scores_T[len(found) - begin : len(row) - 1]
     return found

@@ -11,7 +11,8 @@ let view = null;
 export const close = () => view?.close();
 
 export const render = async ({ ident, query }, signal) => {
-  const all = (await of("corpus", "study", "training")).filter((one) => !one.damaged);
+  const order = ["corpus", "study", "training"];
+  const all = (await of(...order)).filter((one) => !one.damaged).sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   if (!all.length) return empty(t("explore.documents.empty"), t("explore.documents.empty_more"), "assay corpus scan my-texts/ --out corpus");
   const chosen = all.find((one) => one.id === ident) ?? all[0];
   const picker = chooser(t("explore.documents.corpus"), all.map((one) => [one.id, `${one.name} · ${t("explore.overview.kind." + one.kind)}`]), chosen.id, (id) => (location.hash = link("documents", id)));
@@ -254,8 +255,9 @@ class View {
     try {
       const read = await get(`/api/corpora/${this.entry.id}/documents/${found.row}/losses?model=${encodeURIComponent(this.model)}`, this.signal);
       if (this.opened !== found.row) return;
-      this.text.replaceChildren(...read.stretches.map((one) => heated(one)));
-      this.scale.replaceChildren(h("p", { class: "heat-key soft small" }, h("span", {}, t("explore.documents.expected")), h("span", { class: "heat-bar", "aria-hidden": "true" }, [0, 1, 2, 3, 4, 5, 6, 7].map((i) => h("i", { style: { "--heat": `${i * 11}%` } }))), h("span", {}, t("explore.documents.surprising")), h("b", {}, read.bits_per_byte === null ? t("explore.documents.nats", { value: fixed(read.nats / Math.max(1, read.tokens), 2) }) : `${fixed(read.bits_per_byte, 3)} bpb`), h("span", {}, t("explore.documents.tokens", { n: whole(read.tokens) }))));
+      const rest = read.spells ? found.text.slice(read.stretches.reduce((n, one) => n + one.text.length, 0)) : "";
+      this.text.replaceChildren(...read.stretches.map((one) => heated(one)), rest ? h("span", { class: "soft" }, rest) : "");
+      this.scale.replaceChildren(h("p", { class: "heat-key soft small" }, h("span", {}, t("explore.documents.expected")), h("span", { class: "heat-bar", "aria-hidden": "true" }, [0, 1, 2, 3, 4, 5, 6, 7].map((i) => h("i", { style: { "--heat": `${i * 11}%` } }))), h("span", {}, t("explore.documents.surprising")), h("b", {}, read.bits_per_byte === null ? t("explore.documents.nats", { value: fixed(read.nats / Math.max(1, read.tokens), 2) }) : `${fixed(read.bits_per_byte, 3)} bpb`), h("span", {}, t("explore.documents.tokens", { n: whole(read.tokens) })), read.cut ? h("span", {}, t("explore.documents.read_so_far")) : null));
     } catch (error) {
       if (error.name !== "AbortError") this.scale.replaceChildren(h("p", { class: "note warn" }, error.message));
     }

@@ -33,7 +33,11 @@ export const has = (key) => key in (state.words[state.language] ?? {});
 export const own = (text) => (typeof text === "string" ? text : text?.[state.language] ?? "");
 
 const minus = (text) => text.replace("-", "−");
-export const fixed = (value, digits) => (value === null || value === undefined ? "–" : minus(value.toFixed(digits)));
+export const fixed = (value, digits) => {
+  if (value === null || value === undefined) return "–";
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : minus(text);
+};
 export const whole = (value) => (value ?? 0).toLocaleString("en-US");
 export const percent = (share, digits = 0) => (share === null || share === undefined ? "–" : minus((100 * share).toFixed(digits)) + "%");
 
@@ -56,7 +60,7 @@ export const digits = (low, high) => {
 };
 export const estimate = (value, [low, high], signed = false) => {
   const places = digits(low, high);
-  const one = (x) => (signed && x > 0 ? "+" : "") + fixed(x, places);
+  const one = (x) => (signed && x > 0 && Number(x.toFixed(places)) !== 0 ? "+" : "") + fixed(x, places);
   return { value: one(value), interval: `[${one(low)}, ${one(high)}]` };
 };
 export const bytes = (n) => {

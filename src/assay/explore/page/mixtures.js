@@ -40,7 +40,7 @@ const sliders = (found, ident, query) => {
     outputs[name] = h("output", {});
     marks[name] = h("span", { class: "soft small" });
     const [low, high] = found.trained[name];
-    return h("div", { class: "slider" }, h("span", { class: "slider-name" }, name), h("span", { class: "track" }, h("i", { class: "trained", style: { left: `${100 * low}%`, width: `${100 * (high - low)}%` } }), h("i", { class: "natural", style: { left: `${100 * natural[name]}%` } }), inputs[name]), outputs[name], marks[name]);
+    return h("div", { class: "slider" }, h("span", { class: "slider-name" }, name), h("span", { class: "track" }, h("i", { class: "trained", style: { "--at": low, "--wide": high - low } }), h("i", { class: "natural", style: { "--at": natural[name] } }), inputs[name]), outputs[name], marks[name]);
   }));
   const table = h("div", { class: "predicted", "aria-live": "polite" }), note = h("div", {});
   const show = () => {
@@ -83,7 +83,7 @@ const sliders = (found, ident, query) => {
   return [
     h("button", { type: "button", class: "button", onclick: set(natural) }, t("explore.mixtures.natural")),
     h("button", { type: "button", class: "button", onclick: set(even) }, t("explore.mixtures.even")),
-    h("div", { class: "break" }), h("div", { class: "mixing" }, h("div", {}, h("h2", {}, t("explore.mixtures.shares")), list, h("p", { class: "soft small" }, t("explore.mixtures.key"))), h("div", {}, h("h2", {}, t("explore.mixtures.predicted")), table, note, h("p", { class: "soft small" }, t("explore.mixtures.about", { level: percent(found.level) })))),
+    h("div", { class: "break" }), h("div", { class: "mixing" }, h("div", {}, h("h2", {}, t("explore.mixtures.shares")), list, h("p", { class: "soft small" }, t("explore.mixtures.key")), note), h("div", {}, h("h2", {}, t("explore.mixtures.predicted")), table, h("p", { class: "soft small" }, t("explore.mixtures.about", { level: percent(found.level) })))),
   ];
 };
 

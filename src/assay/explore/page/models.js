@@ -1,6 +1,6 @@
 // A model: writing token by token, answers of tasks with spans, attention by layer and head, which tokens matter.
 
-import { chooser, empty, fixed, h, has, later, percent, s, short, t, whole } from "./dom.js";
+import { chooser, empty, fixed, h, later, percent, short, t, whole } from "./dom.js";
 import { get, lines, of, post } from "./net.js";
 import { at, link, place, trouble } from "./main.js";
 
@@ -58,12 +58,15 @@ const write = (model) => {
   const raw = model.about.asks ? h("label", { class: "field row" }, h("input", { type: "checkbox", class: "raw" }), t("explore.models.raw")) : null;
   const controls = h("div", { class: "controls" }, SETTINGS.map(([name, usual, low, high, step]) => h("label", { class: "field" }, h("span", {}, t("explore.models.setting." + name)), h("input", { type: "number", class: "number", min: String(low), max: String(high), step: String(step), value: usual, placeholder: "–", onchange: (event) => (settings[name] = event.target.value) }))));
   const go = h("button", { type: "button", class: "button primary" }, t("explore.models.go")), halt = h("button", { type: "button", class: "button", disabled: true, onclick: () => writing?.abort() }, t("explore.models.stop"));
-  const choose = (token, element) => {
+  const choose = (tokens, element) => {
     for (const one of out.querySelectorAll("[aria-current]")) one.removeAttribute("aria-current");
     element.setAttribute("aria-current", "true");
-    const most = Math.max(...token.others.map((one) => one.p), 1e-9);
-    detail.replaceChildren(h("h3", {}, h("code", {}, visible(token.label)), " ", h("small", { class: "soft" }, `p = ${percent(token.p, 1)} · ${t("explore.models.rank", { n: whole(token.rank) })} · ${t("explore.models.entropy", { value: fixed(token.entropy, 2) })}`)),
-      h("ol", { class: "bars" }, token.others.map((one) => h("li", { class: one.id === token.id ? "chosen" : "" }, h("code", {}, visible(one.label)), h("span", { class: "bar-track" }, h("i", { style: { width: `${(100 * one.p) / most}%` } })), h("span", { class: "n" }, percent(one.p, 1))))));
+    detail.replaceChildren(...tokens.slice(0, 8).flatMap(alternatives));
+  };
+  const alternatives = (token) => {
+    const most = Math.max(...token.others.map((one) => one.p), 1e-9), listed = token.others.some((one) => one.id === token.id) ? token.others : [...token.others, token];
+    return [h("h3", {}, h("code", {}, visible(token.label)), " ", h("small", { class: "soft" }, `p = ${percent(token.p, 1)} · ${t("explore.models.rank", { n: whole(token.rank) })} · ${t("explore.models.entropy", { value: fixed(token.entropy, 2) })}`)),
+      h("ol", { class: "bars" }, listed.map((one) => h("li", { class: one.id === token.id ? "chosen" : "" }, h("code", {}, visible(one.label)), h("span", { class: "bar-track" }, h("i", { style: { width: `${(100 * one.p) / most}%` } })), h("span", { class: "n" }, percent(one.p, 1)))))];
   };
   const run = async () => {
     writing?.abort();
@@ -72,22 +75,26 @@ const write = (model) => {
     remember(model, "write");
     go.disabled = true;
     halt.disabled = false;
-    out.replaceChildren(h("span", { class: "given" }, model.given.text));
+    out.replaceChildren(h("span", { class: "given" }, model.given.text), model.about.asks || model.about.translator ? h("br", {}) : "");
     detail.replaceChildren(h("p", { class: "soft small" }, t("explore.models.choose")));
     said.textContent = t("explore.models.writing");
     const body = { prompt: model.given.text, raw: raw?.querySelector("input").checked ?? false, ...Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== "").map(([name, value]) => [name, Number(value)])) };
-    let n = 0;
+    // Tokens that spell one character together, or whose text was held back, stand as one.
+    const held = [], put = (tokens, text) => {
+      const p = tokens.reduce((all, one) => all * one.p, 1), special = text === null;
+      const one = h("span", { role: "button", tabindex: "0", class: `tok token ${special ? "special" : ""}`, "data-item": true, style: { "--sure": `${(100 * p).toFixed(0)}%` }, title: percent(p, 1), onfocus: () => choose(tokens, one), onclick: () => choose(tokens, one) }, text ?? tokens.map((token) => token.label).join(""));
+      out.append(one);
+      if (out.childElementCount < 4 && !detail.querySelector("ol")) choose(tokens, one);
+    };
     try {
       for await (const event of lines(`/api/models/${model.id}/write`, body, own.signal)) {
         if (event.event === "tokens") {
-          for (const token of event.tokens) {
-            n += 1;
-            const one = h("button", { type: "button", class: `tok token ${token.special ? "special" : ""}`, "data-item": true, style: { "--sure": `${(100 * token.p).toFixed(0)}%` }, title: percent(token.p, 1), onfocus: () => choose(token, one), onclick: () => choose(token, one) }, token.special ? token.label : token.label.replace(/\n/g, "⏎\n"));
-            out.append(one);
-            if (n === 1) choose(token, one);
-          }
-        } else if (event.event === "end") said.textContent = `${t("explore.models.end." + event.end)} · ${t("explore.documents.tokens", { n: event.tokens })} · ${t("explore.models.log_probability", { value: fixed(event.log_probability, 2) })}`;
-        else if (event.event === "error") throw new Error(event.message);
+          held.push(...event.tokens);
+          if (event.text !== "") put(held.splice(0), event.text.replace(/\n/g, "⏎\n"));
+        } else if (event.event === "end") {
+          if (held.length) put(held.splice(0), null);
+          said.textContent = `${t("explore.models.end." + event.end)} · ${t("explore.documents.tokens", { n: event.tokens })} · ${t("explore.models.log_probability", { value: fixed(event.log_probability, 2) })}`;
+        } else if (event.event === "error") throw new Error(event.message);
       }
     } catch (error) {
       if (error.name === "AbortError") said.textContent = t("explore.models.stopped");
@@ -221,15 +228,18 @@ const shownAttention = (found, now, run) => {
     const askers = own ? null : h("div", { class: "asking" }, found.queries.map((label, q) => h("button", { type: "button", class: `tok token ${q === now.query ? "asker" : ""}`, "data-item": true, onclick: pick(q), onmouseenter: pick(q) }, visible(label))));
     words.replaceChildren(...[h("p", { class: "soft small" }, t("explore.models.looks", { token: visible(found.queries[now.query]) })), askers, h("div", { class: "keys-line" }, keys)].filter(Boolean));
   };
-  const drawHeads = () => heads.replaceChildren(h("button", { type: "button", class: "head", "aria-pressed": String(now.head < 0), onclick: () => choose(-1) }, t("explore.models.mean")), ...Array.from({ length: H }, (_, i) => {
-    const small = h("canvas", { class: "small-map", width: String(S), height: String(T), "aria-hidden": "true" }), brush = small.getContext("2d");
+  const small = (weight) => {
+    const drawn = h("canvas", { class: "small-map", width: String(S), height: String(T), "aria-hidden": "true" }), brush = drawn.getContext("2d");
     brush.fillStyle = ink;
     for (let q = 0; q < T; q++) for (let k = 0; k < S; k++) {
-      brush.globalAlpha = Math.sqrt(at_(i, q, k));
+      brush.globalAlpha = Math.sqrt(weight(q, k));
       brush.fillRect(k, q, 1, 1);
     }
-    return h("button", { type: "button", class: "head", "aria-pressed": String(now.head === i), title: t("explore.models.evenness", { value: percent(found.layers[found.layer].heads[i]) }), onclick: () => choose(i) }, small, h("span", {}, t("explore.models.head", { n: i + 1 })));
-  }));
+    return drawn;
+  };
+  const head = (i, drawn, name, title) => h("button", { type: "button", class: "head", "aria-pressed": String(now.head === i), title, onclick: () => choose(i) }, drawn, h("span", {}, name));
+  const small_maps = [small(mean), ...Array.from({ length: H }, (_, i) => small((q, k) => at_(i, q, k)))];
+  const drawHeads = () => heads.replaceChildren(head(-1, small_maps[0], t("explore.models.mean"), ""), ...Array.from({ length: H }, (_, i) => head(i, small_maps[i + 1], t("explore.models.head", { n: i + 1 }), t("explore.models.evenness", { value: percent(found.layers[found.layer].heads[i]) }))));
   const choose = (head) => {
     now.head = head;
     drawHeads();

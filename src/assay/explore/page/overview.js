@@ -18,7 +18,6 @@ export const render = async () => {
     return [header, empty(t("explore.overview.empty"), t("explore.overview.empty_more"), "assay study --out study --budget 10m", "assay corpus scan my-texts/ --out corpus", "assay explore ."), again()];
   }
   const groups = [...new Set(Object.keys(PLACES))].map((kind) => [kind, all.filter((one) => one.kind === kind)]).filter(([, some]) => some.length);
-  const count = h("span", { class: "soft" });
   const narrow = (text) => {
     const wanted = text.trim().toLowerCase();
     for (const item of document.querySelectorAll("[data-name]")) item.hidden = !item.dataset.name.includes(wanted);
@@ -28,7 +27,7 @@ export const render = async () => {
     header,
     h("div", { class: "tools" },
       h("input", { type: "search", class: "search", "data-search": true, placeholder: t("explore.overview.search"), "aria-label": t("explore.overview.search"), oninput: (event) => narrow(event.target.value) }),
-      count, again()),
+      again()),
     groups.map(([kind, some]) =>
       h("section", { "data-group": kind }, h("h2", {}, t("explore.overview.kinds." + kind), " ", h("small", { class: "soft" }, String(some.length))),
         h("ul", { class: kind === "study" || kind === "labels" ? "cards" : "entries" }, some.map((one) => item(one))))),

@@ -42,7 +42,7 @@ const curves = (found, ids, query) => {
   const draw = () => {
     const series = found.runs.map((one, i) => ({ name: one.name, tone: `t${i}`, line: true, mark: (one.curves[now.curve]?.length ?? 0) > 40 ? "none" : "dot", points: (one.curves[now.curve] ?? []).map(([x, y]) => ({ x, y, tip: `${one.name} · ${short(x)}: ${short(y)}` })) }));
     const lacking = series.filter((one) => !one.points.length).map((one) => one.name);
-    holder.replaceChildren(figure(now.curve, lacking.length ? t("explore.runs.lacking", { names: lacking.join(", ") }) : "", plot({ x: { label: t("explore.axis.step"), log: now.log }, y: { label: now.curve }, series: series.filter((one) => one.points.length), label: now.curve }), series.map((one) => [one.tone, one.name])));
+    holder.replaceChildren(figure(now.curve, lacking.length ? t("explore.runs.lacking", { names: lacking.join(", ") }) : "", plot({ width: holder.clientWidth || 760, x: { label: t("explore.axis.step"), log: now.log }, y: { label: now.curve }, series: series.filter((one) => one.points.length), label: now.curve }), series.map((one) => [one.tone, one.name])));
     at("runs", "", { ids: ids.join(","), curve: now.curve === usual ? "" : now.curve, log: now.log ? "1" : "" });
   };
   setTimeout(draw);

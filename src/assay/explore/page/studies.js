@@ -50,7 +50,7 @@ const predictions = (found) => {
       h("tbody", {}, own_.map((one) => {
         const [low, high] = one.prediction.interval, value = one.prediction.value, told = estimate(value, [low, high]);
         const ends = [low, high, one.outcome?.value ?? value], room = 0.15 * (Math.max(...ends) - Math.min(...ends) || 1);
-        return h("tr", {}, h("th", { scope: "row" }, own(one.question)),
+        return h("tr", {}, h("th", { scope: "row" }, own(one.question), h("small", {}, one.id)),
           h("td", {}, h("span", { class: "told-strip" }, whisker(low, high, one.outcome?.value ?? value, value, [Math.min(...ends) - room, Math.max(...ends) + room]), h("small", {}, `${told.value} ${told.interval}`))),
           h("td", { class: "n" }, one.outcome ? `${fixed(one.outcome.value, 3)}` : "–"), h("td", {}, badge(one.outcome ? one.outcome.verdict : "untested")));
       })))));
@@ -124,15 +124,19 @@ const claims = (found) => {
     return [one, h("tr", { id: one.id, tabindex: "-1", "data-item": true }, h("th", { scope: "row" }, h("span", { class: "asks" }, own(one.question)), own(one.statement)), h("td", {}, badge(one.outcome ? one.outcome.verdict : one.verdict)),
       h("td", { class: "n" }, told.value, h("small", {}, told.interval)), h("td", { class: "n" }, one.minimum_detectable === null ? "–" : short(one.minimum_detectable)), h("td", { class: "n" }, one.p_value === null ? "–" : short(one.p_value)))];
   });
-  const wanted = { kind: "", verdict: "", text: "" }, count = h("span", { class: "soft" });
+  const wanted = { kind: "", verdict: "", text: "", most: 30 }, count = h("span", { class: "soft" });
   const narrow = () => {
-    let n = 0;
+    let n = 0, all = 0;
     for (const [one, row] of rows) {
-      row.hidden = (wanted.kind && one.kind !== wanted.kind) || (wanted.verdict && one.verdict !== wanted.verdict) || (wanted.text && !own(one.statement).toLowerCase().includes(wanted.text));
+      const fits = !(wanted.kind && one.kind !== wanted.kind) && !(wanted.verdict && one.verdict !== wanted.verdict) && !(wanted.text && !own(one.statement).toLowerCase().includes(wanted.text));
+      all += fits ? 1 : 0;
+      row.hidden = !fits || all > wanted.most;
       n += row.hidden ? 0 : 1;
     }
+    more.hidden = n === all;
     count.textContent = t("explore.studies.shown", { n, of: rows.length });
   };
+  const more = h("p", {}, h("button", { type: "button", class: "button", "data-item": true, onclick: () => set("most")(Infinity) }, t("explore.studies.all_claims")));
   const set = (name) => (value) => {
     wanted[name] = value;
     narrow();
@@ -142,5 +146,5 @@ const claims = (found) => {
     h("input", { type: "search", class: "search", "data-search": true, placeholder: t("explore.studies.search"), "aria-label": t("explore.studies.search"), oninput: (event) => set("text")(event.target.value.trim().toLowerCase()) }),
     chooser(t("explore.studies.kind"), [["", t("explore.all")], ...kinds.map((one) => [one, kind(one)])], "", set("kind")),
     chooser(t("explore.studies.verdict"), [["", t("explore.all")], ...verdicts.map((one) => [one, t("verdict." + one)])], "", set("verdict")), count),
-    h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, t("explore.studies.claim")), h("th", {}, t("explore.studies.verdict")), h("th", { class: "n" }, t("explore.studies.estimate")), h("th", { class: "n" }, t("explore.studies.smallest")), h("th", { class: "n" }, "p"))), h("tbody", {}, rows.map(([, row]) => row)))));
+    h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, t("explore.studies.claim")), h("th", {}, t("explore.studies.verdict")), h("th", { class: "n" }, t("explore.studies.estimate")), h("th", { class: "n" }, t("explore.studies.smallest")), h("th", { class: "n" }, "p"))), h("tbody", {}, rows.map(([, row]) => row)))), more);
 };
