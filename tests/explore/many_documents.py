@@ -13,8 +13,8 @@ from assay.corpus.duplicates.dedup import DUPLICATES
 from assay.explore.index import Tables
 
 WORDS = [
-    "river", "stone", "Winter", "letter", "engine", "河流", "石头", "冬天", "信", "机器", "模型", "数据", "of", "the", "and",
-    "with", "under", "early", "seven", "blue",
+    "river", "stone", "Winter", "letter", "engine", "河流", "石头", "冬天", "信", "机器", "模型", "数据", "of", "the",
+    "and", "with", "under", "early", "seven", "blue",
 ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -63,14 +62,14 @@ def test_nothing_is_looked_for_too_deep_nor_round_in_circles(tmp_path: Path) -> 
     identity(deep.parent, "training.json")
     identity(deep.parent / "artifacts", "study.json")
     identity(tmp_path / ".hidden", "study.json")
-    os.symlink(tmp_path, tmp_path / "0" / "round")
+    (tmp_path / "0" / "round").symlink_to(tmp_path)
     assert [entry.path for entry in Catalog([tmp_path]).entries.values()] == [deep.parent, deep]
 
 
 def test_a_linked_work_is_one_work(tmp_path: Path) -> None:
     identity(tmp_path / "there" / "work", "study.json")
     (tmp_path / "here").mkdir()
-    os.symlink(tmp_path / "there" / "work", tmp_path / "here" / "work")
+    (tmp_path / "here" / "work").symlink_to(tmp_path / "there" / "work")
     assert len(Catalog([tmp_path / "here"]).entries) == 1
     assert len(Catalog([tmp_path / "here", tmp_path / "there"]).entries) == 1
 

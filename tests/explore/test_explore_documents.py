@@ -9,12 +9,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from many_documents import tables
 
 from assay.errors import InputError
 from assay.explore import documents as room
 from assay.explore.documents import Asked, Documents
 from assay.explore.index import Index, tables_of
-from many_documents import tables
 
 SECOND = 1.0
 
@@ -156,10 +156,15 @@ def test_how_a_number_is_spread_counts_every_document(some: tuple[Documents, pl.
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"asked": Asked(order="text")}, {"asked": Asked(order='n_words"; --')}, {"asked": Asked(bounds={"doc_id": (1, 2)})},
-        {"after": [1]}, {"after": ["a", 1]}, {"after": [1, "b"]}, {"after": [None, True]},
+        {"asked": Asked(order="text")},
+        {"asked": Asked(order='n_words"; --')},
+        {"asked": Asked(bounds={"doc_id": (1, 2)})},
+        {"after": [1]},
+        {"after": ["a", 1]},
+        {"after": [1, "b"]},
+        {"after": [None, True]},
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_asked_is_refused(some: tuple[Documents, pl.DataFrame], wrong: dict[str, Any]) -> None:
     documents, _ = some
     with pytest.raises(InputError) as caught:

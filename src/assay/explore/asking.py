@@ -139,10 +139,16 @@ def matter(
         question, answered, others = _of_label(opened, batch, special, chosen, places)
     found = mattering.shares(question, method)
     return {
-        "tokens": [one.text for one in units], "fixed": [one.special for one in units],
-        "shares": found.by_unit.tolist(), "whole": found.whole, "without": found.without, "gap": found.gap, "sum": float(found.by_unit.sum()),
-        "answer": answered, "others": others,
-    }  # fmt: skip
+        "tokens": [one.text for one in units],
+        "fixed": [one.special for one in units],
+        "shares": found.by_unit.tolist(),
+        "whole": found.whole,
+        "without": found.without,
+        "gap": found.gap,
+        "sum": float(found.by_unit.sum()),
+        "answer": answered,
+        "others": others,
+    }
 
 
 def _of_next(

@@ -27,7 +27,7 @@ from assay.errors import InputError
 from assay.explore.index import Index, quoted
 
 PAGE, MOST_PAGE = 50, 200
-SECONDS = 0.6  # that a search looks for before it answers
+SECONDS = 0.4  # that a search looks for before it answers
 SEARCHES = 16  # whose rows are kept
 MOST_COPIES = 50  # of a document's cluster
 MOST_COMPARED = 20_000  # characters of two documents whose differences are marked

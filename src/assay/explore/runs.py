@@ -31,7 +31,8 @@ def run(entry: Entry) -> dict[str, Any]:
 
 
 def curves(entry: Entry) -> dict[str, list[list[float]]]:
-    """Name -> [step, value] in the order of steps; a name is the measure's, behind the split that it was taken on."""
+    """Name -> [step, value] in the order of steps; a name is the measure's, behind `training` or the split
+    that it was taken on."""
     path = entry.path / "metrics.jsonl"
     found: dict[str, list[list[float]]] = {}
     if not path.is_file():
@@ -46,7 +47,8 @@ def curves(entry: Entry) -> dict[str, list[list[float]]]:
                 continue
             if not isinstance(row, dict) or not isinstance(row.get("step"), int):
                 continue
-            kind = str(row.get("split") or row.get("kind", ""))
+            # What a step was trained on is another text than the split `train` that is evaluated at the end.
+            kind = "training" if row.get("kind") == "train" else str(row.get("split") or row.get("kind", ""))
             for name, value in row.items():
                 if name in _KEYS or isinstance(value, bool) or not isinstance(value, int | float):
                     continue

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import __version__
+from assay.errors import InputError
 from assay.present.words import say
 from assay.store import fingerprint
 from assay.web import running
@@ -35,12 +36,14 @@ def explore(
         InputError: a folder is none, the port is in use, or what serves is not installed.
     """
     running.check_installed()
-    from assay.explore.app import app
-
     roots = list(folders) or [Path()]
+    for root in roots:
+        if not root.is_dir():
+            raise InputError("is not a folder", where=root, remedy="name folders that works were written to")
     keys = Keys(new_secret())
-    listener = running.listening(host, port)
-    with contextlib.closing(listener):
+    with contextlib.closing(running.listening(host, port)) as listener:
+        from assay.explore.app import app  # after what can be refused at once: it takes a few seconds
+
         served = app(roots, keys, language)
         address = running.address(listener)
         url = address + keys.link()

@@ -36,7 +36,7 @@ const chosenList = (all, ids, go) => {
 const curves = (found, ids, query) => {
   const names = [...new Set(found.runs.flatMap((one) => Object.keys(one.curves)))];
   if (!names.length) return empty(t("explore.runs.no_curves"), t("explore.runs.no_curves_more"));
-  const usual = ["eval: bits_per_byte", "dev: loss", "eval: loss", "train: loss"].find((name) => found.runs.every((one) => (one.curves[name]?.length ?? 0) > 1)) ?? names.find((name) => (found.runs[0].curves[name]?.length ?? 0) > 1) ?? names[0];
+  const usual = ["eval: bits_per_byte", "dev: loss", "eval: loss", "training: loss"].find((name) => found.runs.every((one) => (one.curves[name]?.length ?? 0) > 1)) ?? names.find((name) => (found.runs[0].curves[name]?.length ?? 0) > 1) ?? names[0];
   const now = { curve: names.includes(query.get("curve")) ? query.get("curve") : usual, log: query.get("log") === "1" };
   const holder = h("div", {});
   const draw = () => {
