@@ -67,6 +67,7 @@ def _help(*verb: str) -> str:
         ("tokenizer", "train"),
         ("mixture", "fit"),
         ("explore",),
+        ("serve",),
     ],
 )
 def test_help_imports_nothing_heavy(verb: tuple[str, ...]) -> None:

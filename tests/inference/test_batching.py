@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from test_constraint import FORMS, OneOf
+from test_joining import held
 from writers import ALL, PROMPTS, V, neural, writer
 
 from assay.errors import InputError
@@ -14,6 +16,7 @@ from assay.inference.batching import Asked, Batch, Failed
 from assay.inference.generate import Token, generate
 from assay.inference.limits import Limits
 from assay.inference.sampling import GREEDY, Rules, Sampling, Shifts
+from assay.models.blocks import Memory
 
 SETTINGS = [
     (GREEDY, Limits(9), Rules()),
@@ -185,3 +188,58 @@ def test_what_cannot_be_asked_is_told_and_changes_nothing(bad: Asked, said: str)
     with pytest.raises(InputError, match=said):
         batch.add(bad)
     assert (batch.writing, batch.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bart", "n-gram"])
+def test_forms_hold_for_the_rows_that_have_one(name: str) -> None:
+    """Beside rows of other forms, and of none; each is what it is alone."""
+    model, forms = writer(name), Rules(constraint=OneOf)
+    batch, found = Batch(model, rows=4), {}
+    asked = [Asked(PROMPTS[i % 5], how, Limits(9), rules, seed=i, returns=returns)
+             for i, (how, rules, returns) in enumerate([(GREEDY, forms, 1), (GREEDY, Rules(), 1),
+             (Sampling(2.0), forms, 2), (Sampling(1.0), Rules(), 2), (GREEDY, forms, 1)])]  # fmt: skip
+    rows = [batch.add(one) for one in asked]
+    run(batch, found)
+    for own, one in zip(rows, asked, strict=True):
+        written = [tuple(token.id for token in found[row]) for row in own]
+        assert written == alone(model, one)
+        assert one.rules != forms or all(ids in FORMS for ids in written)
+
+
+@pytest.mark.parametrize("name", ["standard", "marian"])
+def test_a_batch_that_is_never_empty_remembers_what_its_rows_need(name: str) -> None:
+    """However long it runs: positions that no row needs any more are let go, also where new rows take the places of
+    old ones; and after a long prompt has left, the batch is as small as before."""
+    model = writer(name)
+    batch, sizes, lengths = Batch(model, rows=4), [], []
+    for step in range(600):
+        if batch.writing + batch.waiting < 4:
+            n = 30 if step == 300 else 2 + step % 3
+            batch.add(Asked([1 + step % 30] * n, limits=Limits(3 + step % 5)))
+        batch.step()
+        if batch._writing is not None:
+            sizes.append(held(batch._writing))
+            lengths.append(batch._writing.memories[0][0].length)  # type: ignore[attr-defined]
+    assert max(lengths[100:290]) <= 60 and max(lengths[400:]) <= 60
+    assert max(sizes[450:]) <= 1.5 * max(sizes[50:250])
+
+
+def test_rows_take_the_places_of_those_that_are_done() -> None:
+    """A batch whose rows come and go is not copied for each of them."""
+    model = neural("standard")
+    batch, copies = Batch(model, rows=8), 0
+    take = Memory.take
+
+    def counted(self: Memory, *given: Any, **more: Any) -> Memory:
+        nonlocal copies
+        copies += 1
+        return take(self, *given, **more)
+
+    for i in range(80):
+        batch.add(Asked([1 + i % 30] * (1 + i % 7), limits=Limits(2 + i % 9)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Memory, "take", counted)
+        found: dict[int, list[Token]] = {}
+        while batch.waiting:
+            run(batch, found, steps=1)
+    assert len(found) > 60 and copies < 60  # two layers, 72 newcomers

@@ -115,3 +115,29 @@ def test_a_batch_that_is_never_empty_remembers_no_more_with_time(name: str) -> N
         sizes.append(held(writing))
         assert writing.memories[0][0].length <= 3 + 8
     assert max(sizes[200:]) <= max(sizes[:50])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_rows_in_the_places_of_others_are_forward_passes_of_each_alone(name: str) -> None:
+    """The places of the shortest and of the longest row, after rows joined; where they do not fit, nothing changes."""
+    model = writer(name)
+    of = stepper(model)
+    prompts = [[1, 2, 3], [4, 5, 6, 7, 8, 9], [5, 6], [7]]
+    writing, rows = of.begin(prompts), [(prompt, []) for prompt in prompts]
+    rows = stepped(writing, rows, 2)
+    for by, (new, at) in enumerate((([[9]], [1]), ([[3, 4], [12, 13, 14]], [3, 0]), ([[8, 8, 8]], [2]))):
+        assert writing.put(of.begin(new), at)
+        for place, prompt in zip(at, new, strict=True):
+            rows[place] = (prompt, [])
+        agree(model, writing, rows)
+        for _ in range(2):
+            rows = stepped(writing, rows, by)
+            agree(model, writing, rows)
+    long = of.begin([[1 + i for i in range(30)]])
+    if name in ("rnn", "gru", "lstm", "n-gram"):  # what they remember has one size
+        assert writing.put(long, [1])
+        rows[1] = ([1 + i for i in range(30)], [])
+    else:
+        assert not writing.put(long, [1])
+    rows = stepped(writing, rows, 7)
+    agree(model, writing, rows)

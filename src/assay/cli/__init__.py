@@ -17,7 +17,9 @@ import typer
 from assay import __version__
 from assay.cli import corpus, fits, judge, tasks, tokenizer
 from assay.cli import explore as explored
+from assay.cli import generate as generating
 from assay.cli import labels as labelled
+from assay.cli import serve as serving
 from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
 from assay.errors import AssayError, InputError, Stopped, WorkError, interrupted
 
@@ -43,6 +45,9 @@ app.command()(tasks.predict)
 doctor_app.command("data")(tasks.check)
 app.command()(labelled.labels)
 app.command()(explored.explore)
+app.command()(generating.generate)
+app.command()(generating.chat)
+app.command()(serving.serve)
 
 
 def _version(wanted: bool) -> None:

@@ -13,7 +13,7 @@ from assay.present.progress import Progress
 from assay.recipe.finetune import FinetuneRecipe
 from assay.workspace import Workspace
 
-RESULT, MODEL = "result.json", "model"
+RESULT, MODEL, ADAPTER = "result.json", "model", "adapter"
 
 
 @dataclass(frozen=True)

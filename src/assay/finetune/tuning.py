@@ -5,6 +5,7 @@ model       given or new; its tokenizer
 run         see `train.run`: dev decides which weights are kept
 answers     of dev and test, with scores and their intervals; the linear floor beside them
 OUT/model   weights, tokenizer, task.json and card
+OUT/adapter     of a model that writes, where adapters were trained: these alone
 OUT/answers.dev.jsonl, answers.test.jsonl, floor.*.jsonl, result.json
 """
 
@@ -27,11 +28,12 @@ from assay import __version__
 from assay.errors import InputError
 from assay.finetune import answers, body, card, data
 from assay.finetune.data import Examples
-from assay.finetune.request import MODEL, RESULT, Request, Work, opened
+from assay.finetune.request import ADAPTER, MODEL, RESULT, Request, Work, opened
 from assay.metrics.paired import compare
 from assay.metrics.scores import Measure, bootstrap, value_of
 from assay.models.build import Neural, build
 from assay.models.heads import Headed, HeadedConfig
+from assay.models.interop import adapters
 from assay.models.interop.directory import write_directory
 from assay.pretrain import shape
 from assay.recipe.finetune import FinetuneRecipe
@@ -323,7 +325,23 @@ class _Tuning:
             shutil.rmtree(final)
         with staged(final) as folder:
             self._write_model(p.task, p.body, card.finished(self.work.request, answer), folder, outcome.model)
+        self._write_adapter(p, outcome)
         write_json_atomic(self.space.path(RESULT), answer)
+
+    def _write_adapter(self, p: _Prepared, outcome: Outcome) -> None:
+        """Adapters of a model that writes, apart from it as well: `assay serve` has several on one base. What a head
+        or another shape needs besides, only the whole model holds."""
+        given, lora = self.recipe.model, body.tuning(self.recipe).lora
+        if not outcome.adapters or lora is None or given.path is None or given.more:
+            return
+        if isinstance(p.task, HeadTask | Preference):
+            return
+        final = self.space.path(ADAPTER)
+        if final.exists():
+            shutil.rmtree(final)
+        with staged(final) as folder:
+            adapters.write(folder, lora, outcome.adapters, Path(given.path))
+            write_json_atomic(folder / TASK, task_json(p.task, p.body.coder))
 
     def _write_model(self, task: Doable, made: body.Made, text: str | None, folder: Path, model: nn.Module) -> None:
         if isinstance(task, Preference):  # what is left is a model that writes

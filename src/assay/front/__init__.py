@@ -18,6 +18,10 @@ from assay.front.fits import (
     law_fit,
     mixture_fit,
 )
+from assay.front.generate import (
+    chat,
+    generate,
+)
 from assay.front.runs import (
     align,
     average,
@@ -26,6 +30,7 @@ from assay.front.runs import (
     study,
     train,
 )
+from assay.front.serve import serve
 from assay.front.tasks import (
     answer_errors,
     compare_answers,
@@ -47,6 +52,7 @@ __all__ = [
     "answer_errors",
     "average",
     "calibration",
+    "chat",
     "compare_answers",
     "convert",
     "corpus_augment",
@@ -64,11 +70,13 @@ __all__ = [
     "evaluate",
     "explore",
     "finetune",
+    "generate",
     "labels",
     "law_fit",
     "mixture_fit",
     "predict",
     "score_answers",
+    "serve",
     "study",
     "tokenizer_compare",
     "tokenizer_encode",

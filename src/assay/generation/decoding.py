@@ -4,7 +4,7 @@
     Held.push(text)  -> the text that no stop string has     the end of a text that may begin one is held back
     stopping(...)    -> tells the search that a stop string is complete, by the last tokens alone
 
-What has been handed out, put together, is what the ids spell at the end.
+What has been handed out, put together, is what the ids spell at the end, but for half of a character there.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ class Spoken:
         return now[len(said) :]
 
     def rest(self) -> str:
-        """What was held back, at the end: half a character is U+FFFD."""
+        """What was held back, at the end, without half of a character that was never completed."""
         if self._bytes is not None:
-            return self._bytes.decode(b"", final=True)
+            return ""
         said, now = self._text(self._ids[self._begin : self._read]), self._text(self._ids[self._begin :])
-        return now[len(said) :]
+        return now[len(said) :].rstrip(BROKEN)
 
     def _text(self, ids: list[int]) -> str:
         return self._encoder.decode(np.array(ids, dtype=np.int64)) if ids else ""

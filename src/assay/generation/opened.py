@@ -36,12 +36,17 @@ from assay.inference.steppers import stepper
 from assay.models import interop
 from assay.models.ngram import KneserNey
 from assay.models.seq2seq import Seq2Seq
+from assay.store import file_digest, fingerprint
 from assay.tokens.stream import END_OF_TEXT_ID
 from assay.tokens.tokenizer import Encoder
 from assay.train.predict import NGRAM, Predictor
 
 TASK = "task.json"  # of a model of a task; `tasks.opened` writes it
 TEXT = "{text}"
+FILES = (
+    NGRAM, "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+    "generation_config.json", TASK,
+)  # fmt: skip
 _PLACES = ("{text}", "{source}")  # of what is given, in the prompt of a task
 USUAL = Settings()
 Asked = str | Sequence[Message]
@@ -74,7 +79,7 @@ class Writer:
         asks: a text is a question, which the model answers as in a conversation.
         chat: how a conversation is put to it; None: it holds none.
         usual: settings that are the model's own.
-        name: of the folder.
+        folder: that it was read from.
     """
 
     model: Any
@@ -86,7 +91,7 @@ class Writer:
     asks: bool = False
     chat: Chat | None = None
     usual: Settings = USUAL
-    name: str = ""
+    folder: Path | None = None
 
     @classmethod
     def load(cls: type[Self], folder: Path, device: str = "cpu") -> Self:
@@ -106,12 +111,10 @@ class Writer:
         if not isinstance(model, KneserNey):
             model = model.to(device)
         stops = endings(folder) or tuple(i for i in (begin,) if i is not None)
-        made = cls(
-            model, encoder, begin, end, stops, name=folder.name if folder.name != "model" else folder.parent.name
-        )
-        return made._of_task(folder, stated_in(folder / TASK))
+        made = cls(model, encoder, begin, end, stops, folder=folder)
+        return made.of_task(folder, stated_in(folder / TASK))
 
-    def _of_task(self: Self, folder: Path, stated: Mapping[str, Any]) -> Self:
+    def of_task(self: Self, folder: Path, stated: Mapping[str, Any]) -> Self:
         """The same as its task asks it; without one, as a language model is asked."""
         options = stated.get("options") or {}
         if not stated:
@@ -150,6 +153,23 @@ class Writer:
         """Tokens of a prompt at most; None: any number."""
         return stepper(self.model).reads
 
+    @property
+    def name(self) -> str:
+        """Of its folder, or of the run's."""
+        if self.folder is None:
+            return type(self.model).__name__
+        return self.folder.resolve().parent.name if self.folder.name == "model" else self.folder.resolve().name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the files that say what it writes."""
+        folder = self.folder
+        if folder is None:
+            raise ValueError("a model that was read from no folder has no fingerprint")
+        shards = sorted(path.name for path in folder.glob("model-*.safetensors"))
+        found = [folder / name for name in (*FILES, *shards) if (folder / name).is_file()]
+        return fingerprint({path.name: file_digest(path) for path in found})
+
     def ids(self, texts: Sequence[str]) -> list[Ids]:
         """Of each text, without anything around it; a special token that a text spells is its characters."""
         ids, offsets = self.encoder.encode(texts)
@@ -166,7 +186,7 @@ class Writer:
         elif self.begin is not None:
             ids = (self.begin, *ids)
         if not ids:
-            what = "nothing stands before what is to be scored, and the model knows no id that begins a text"
+            what = "the text is empty, and the model knows no id that stands around one"
             raise InputError(what, where=where, remedy="give a prompt, or another model")
         return ids
 
@@ -184,8 +204,12 @@ class Writer:
             for i, one in enumerate(asked, 1)
         ]
 
+    def is_talk(self, asked: Asked | Prompt, *, raw: bool = False) -> bool:
+        """Whether it is put to the model as a conversation."""
+        return not isinstance(asked, Prompt) and (not isinstance(asked, str) or (self.asks and not raw))
+
     def _prompt(self, asked: Asked, settings: Settings, where: str, raw: bool) -> Prompt:
-        if isinstance(asked, str) and (raw or not self.asks):
+        if isinstance(asked, str) and not self.is_talk(asked, raw=raw):
             _valid(asked, where)
             ids = self.begun(self.ids([asked if raw else self.pattern.replace(TEXT, asked)])[0], where)
             self._check(ids, where)
@@ -194,7 +218,7 @@ class Writer:
         for message in messages:
             _valid(message["content"], where)
         if self.chat is None:
-            raise InputError("the model holds no conversations", where=self.name, remedy="give it a text")
+            raise InputError("the model holds no conversations", where=self.folder, remedy="give it a text")
         chat = self.chat
         # Half of the context at least is the conversation's; the rest may be the answer's.
         positions = self.positions

@@ -79,7 +79,7 @@ class Settings:
         if len(given) > 1:
             raise _bad(f"{' and '.join(given)} are both given", given[1], "give one of them")
         self._check_search()
-        _ = self.sampling, self.rules, self.beam  # each refuses what it cannot do
+        _ = self.sampling, self.beam, Rules(self.repetition, self.no_repeat)  # each refuses what it cannot do
 
     def _check_search(self) -> None:
         if self.beams > 1 and self.temperature > 0:
@@ -112,10 +112,6 @@ class Settings:
         return Sampling(self.temperature, self.top_k, self.top_p, self.min_p, self.typical)
 
     @property
-    def rules(self) -> Rules:
-        return Rules(self.repetition, self.no_repeat)
-
-    @property
     def beam(self) -> Beams:
         return Beams(self.beams, min(self.n, self.beams), self.length_penalty)
 
@@ -125,7 +121,8 @@ class Settings:
         return CANDIDATES if self.top_k is None else self.top_k
 
     def but(self, **given: Any) -> Settings:
-        """These settings with others in their place; None stands for what is not given.
+        """These settings with others in their place; None stands for what is not given. Who asks for drawing or
+        contrast has no beams unless they are given as well.
 
         Raises:
             InputError: there is no such setting, or it has a value that it cannot have.
@@ -139,6 +136,8 @@ class Settings:
                 values[name] = _texts(values[name])
         for name, value in values.items():
             _check_type(name, value)
+        if (values.get("temperature") or "alpha" in values) and "beams" not in values:
+            values["beams"] = 1
         return replace(self, **values)
 
 

@@ -15,14 +15,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from assay.errors import InputError
+from assay.generation.constrained import constraint
 from assay.generation.decoding import Held, Spoken, stopping
 from assay.generation.opened import Asked, Prompt, Writer
 from assay.generation.settings import Settings
 from assay.inference import generate as search
 from assay.inference.beam import beam_search
+from assay.inference.contrastive import Contrast, contrastive_stream
 from assay.inference.generate import ROWS, Token
 from assay.inference.limits import End, Limits, Written
 from assay.inference.sampling import Rules
+from assay.inference.speculative import speculative_stream
 
 
 @dataclass(frozen=True)
@@ -113,25 +117,63 @@ def stream(
         InputError: as `generate`; what is wrong with prompts and settings before the first piece.
     """
     settings = writer.usual if settings is None else settings
-    prompts = writer.prompts(asked, settings, raw=raw)
     stops = settings.stop
-    if any(not isinstance(one, str | Prompt) or (writer.asks and not raw) for one in asked) and writer.chat is not None:
-        stops = (*stops, *writer.chat.stops)
-    limits, rules = how(writer, settings, stops)
+    talks = writer.chat is not None and any(writer.is_talk(one, raw=raw) for one in asked)
+    stops = (*stops, *writer.chat.stops) if talks and writer.chat is not None else stops
+    prompts = writer.prompts(asked, settings, raw=raw)
+    how = _How(*asked_as(writer, settings, stops), rows)
+    if draft is not None:
+        _check_draft(writer, draft, settings)
     if settings.search == "beams":
-        return _searched(writer, prompts, settings, limits, rules, stops, rows)
-    return _streamed(writer, prompts, settings, limits, rules, stops, rows)
+        return _whole(writer, prompts, settings, how, stops)
+    return _spoken(writer, prompts, settings.n, _tokens(writer, prompts, settings, how, draft), stops)
 
 
-def how(writer: Writer, settings: Settings, stops: Sequence[str]) -> tuple[Limits, Rules]:
+def asked_as(writer: Writer, settings: Settings, stops: Sequence[str]) -> tuple[Limits, Rules]:
+    """Limits and rules as `inference` takes them.
+
+    Raises:
+        InputError: the form that answers are to have cannot be met.
+    """
+    when, form = stopping(writer.encoder, stops), constraint(writer, settings)
+    limits = Limits(settings.max_new_tokens, settings.min_new_tokens, writer.stops, when=when)
+    return limits, Rules(settings.repetition, settings.no_repeat, constraint=form)
+
+
+@dataclass(frozen=True)
+class _How:
     """Settings as `inference` takes them."""
-    limits = Limits(
-        settings.max_new_tokens, settings.min_new_tokens, writer.stops, when=stopping(writer.encoder, stops)
-    )
-    return limits, settings.rules
+
+    limits: Limits
+    rules: Rules
+    rows: int
 
 
-class _Speaking:
+def _check_draft(writer: Writer, draft: Writer, settings: Settings) -> None:
+    if settings.search not in ("greedy", "sampling"):
+        what = f"a draft is of no use to {settings.search}"
+        raise InputError(what, where="draft", remedy="leave it out, or decode greedily, or draw")
+    if writer.encoder.content != draft.encoder.content or writer.is_translator != draft.is_translator:
+        what = f"{draft.name} has another tokenizer, or is of another kind, than {writer.name}"
+        raise InputError(what, where="draft", remedy="give a draft that was trained with the same tokenizer")
+
+
+def _tokens(
+    writer: Writer, prompts: Sequence[Prompt], settings: Settings, how: _How, draft: Writer | None
+) -> Iterator[list[Token]]:
+    """What the search writes, as it does."""
+    ids, limits, rules = [prompt.ids for prompt in prompts], how.limits, how.rules
+    if settings.search == "contrastive":
+        assert settings.alpha is not None
+        contrast = Contrast(settings.alpha, settings.candidates)
+        return contrastive_stream(writer.model, ids, contrast, limits, rules, rows=how.rows)
+    drawn: dict[str, Any] = {"returns": settings.n, "seed": settings.seed}
+    if draft is not None:
+        return speculative_stream(writer.model, draft.model, ids, settings.sampling, limits, rules, **drawn)
+    return search.stream(writer.model, ids, settings.sampling, limits, rules, rows=how.rows, **drawn)
+
+
+class Speaking:
     """One answer on its way from tokens to text."""
 
     def __init__(self, writer: Writer, prompt: Prompt, stops: Sequence[str]) -> None:
@@ -159,50 +201,37 @@ class _Speaking:
         return last, answer
 
 
-def _streamed(
-    writer: Writer, prompts: list[Prompt], settings: Settings, limits: Limits, rules: Rules, stops: Sequence[str],
-    rows: int,
-) -> Iterator[Piece]:  # fmt: skip
-    n = settings.n
-    steps = search.stream(
-        writer.model, [p.ids for p in prompts], settings.sampling, limits, rules, returns=n, seed=settings.seed,
-        rows=rows,
-    )  # fmt: skip
-    return _spoken(writer, prompts, n, steps, stops)
-
-
 def _spoken(
-    writer: Writer, prompts: list[Prompt], n: int, steps: Iterator[list[Token]], stops: Sequence[str]
+    writer: Writer, prompts: Sequence[Prompt], n: int, steps: Iterator[list[Token]], stops: Sequence[str]
 ) -> Iterator[Piece]:
-    speaking: dict[int, _Speaking] = {}
+    speaking: dict[int, Speaking] = {}
     for tokens in steps:
         for token in tokens:
             if token.row not in speaking:
-                speaking[token.row] = _Speaking(writer, prompts[token.row // n], stops)
+                speaking[token.row] = Speaking(writer, prompts[token.row // n], stops)
             text, answer = speaking[token.row].told(token)
             yield Piece(token.row // n, token.row % n, text, ((token.id, token.log_probability),), answer)
             if answer is not None:
                 del speaking[token.row]
 
 
-def _searched(
-    writer: Writer, prompts: list[Prompt], settings: Settings, limits: Limits, rules: Rules, stops: Sequence[str],
-    rows: int,
-) -> Iterator[Piece]:  # fmt: skip
-    """Answers of beams, whole."""
-    found = beam_search(writer.model, [p.ids for p in prompts], settings.beam, limits, rules, rows=rows)
-    return (
-        _whole(writer, prompts[i], i, number, written, stops)
-        for i, own in enumerate(found)
-        for number, written in enumerate(own)
-    )
+def _whole(
+    writer: Writer, prompts: Sequence[Prompt], settings: Settings, how: _How, stops: Sequence[str]
+) -> Iterator[Piece]:
+    """Answers of beams: known at their end alone."""
+    ids = [prompt.ids for prompt in prompts]
+    found = beam_search(writer.model, ids, settings.beam, how.limits, how.rules, rows=how.rows)
+    for i, own in enumerate(found):
+        for number, written in enumerate(own):
+            answer = _answered(writer, prompts[i], written, stops)
+            yield Piece(i, number, answer.text, tuple(zip(answer.ids, answer.log_probabilities, strict=True)), answer)
 
 
-def _whole(writer: Writer, prompt: Prompt, i: int, number: int, written: Written, stops: Sequence[str]) -> Piece:
-    speaking, last = _Speaking(writer, prompt, stops), len(written.ids) - 1
-    answer: Answer | None = None
-    for at, token in enumerate(zip(written.ids, written.log_probabilities, strict=True)):
+def _answered(writer: Writer, prompt: Prompt, written: Written, stops: Sequence[str]) -> Answer:
+    speaking, answer = Speaking(writer, prompt, stops), None
+    last = len(written.ids) - 1
+    for at, (token, score) in enumerate(zip(written.ids, written.log_probabilities, strict=True)):
         end: Any = (written.end, written.stopped_by) if at == last else ()
-        _, answer = speaking.told(Token(0, *token, *end))
+        _, answer = speaking.told(Token(0, token, score, *end))
     assert answer is not None
-    return Piece(i, number, answer.text, tuple(zip(answer.ids, answer.log_probabilities, strict=True)), answer)
+    return answer

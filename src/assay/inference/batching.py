@@ -4,8 +4,8 @@
     batch.step()     -> a token of each row      prompts are read, what is done leaves, who waits joins
     batch.cancel(numbers)                        rows that nobody wants any more leave with the next step
 
-Each row has its own settings, limits and random numbers, and says what `generate` says to its prompt alone. A step reads
-no more than so many tokens of prompts: a long one is read in pieces, while the others go on writing. There are no
+Each row has its own settings, limits and random numbers, and says what `generate` says to its prompt alone. A step
+reads no more than so many tokens of prompts: a long one is read in pieces, while the others go on writing. There are no
 threads here: whoever calls `step` does the work.
 """
 
@@ -22,8 +22,9 @@ from torch import Tensor
 
 from assay.errors import InputError
 from assay.inference import sampling
-from assay.inference.generate import DROPPED, ROWS, Token
-from assay.inference.limits import USUAL, Limits, room_of
+from assay.inference.constraint import Constraint, masks
+from assay.inference.generate import DROPPED, ROWS, Token, nothing_left
+from assay.inference.limits import USUAL, End, Limits, room_of
 from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
 from assay.inference.sampling import GREEDY, NO_RULES, NO_SHIFTS, Rules, Sampling, Shifts
 from assay.inference.steppers import stepper
@@ -60,19 +61,33 @@ class Failed:
 
 @dataclass
 class _Row:
-    """A row: its number, and the most tokens that it has room for."""
+    """A row.
+
+    Attributes:
+        most: tokens that it has room for.
+        form: that its answer has to have.
+    """
 
     number: int
     asked: Asked
     key: np.uint64
     most: int
     history: list[int]
+    form: Constraint | None
     new: list[int] = field(default_factory=list)
     done: bool = False
 
     def is_full(self, room: int | None) -> bool:
         """Whether the model can read no more of it."""
         return room is not None and len(self.new) >= room
+
+    def end(self) -> tuple[End, int] | None:
+        """How it ends with its last token; None: it goes on."""
+        if self.form is not None:
+            self.form.tell(self.new[-1])
+        end = self.asked.limits.end(self.new, self.most)
+        is_whole = self.form is not None and self.form.done
+        return ("stop", 0) if is_whole and (end is None or end[0] != "stop") else end
 
     @property
     def settings(self) -> tuple[Any, ...]:
@@ -129,7 +144,11 @@ class Batch:
         most, history = room_of(self.of, prompt, asked.limits), self.of.history(prompt)
         keys = sampling.keys_of(asked.seed, prompt, asked.returns)
         first, self._number = self._number, self._number + asked.returns
-        rows = [_Row(first + n, asked, keys[n], most, history) for n in range(asked.returns)]
+        make = asked.rules.constraint
+        rows = [
+            _Row(first + n, asked, keys[n], most, history, None if make is None else make())
+            for n in range(asked.returns)
+        ]
         self._waiting.append(rows)
         return [row.number for row in rows]
 
@@ -162,9 +181,9 @@ class Batch:
         gone = len(self._open) - len(kept)
         full = any(row.done and row.is_full(self.of.room(row.asked.prompt)) for row in self._open)
         if not kept:
-            self._open, self._writing = [], None
+            self._drop(kept)
             return
-        if full or self._waiting or gone * DROPPED >= len(self._open):
+        if full or (not self._waiting and gone * DROPPED >= len(self._open)):  # who waits may take their places
             self._drop(kept)
         self._writing.step(torch.tensor([row.new[-1] for row in self._open], device=self.of.device))
         for row in self._open:
@@ -172,7 +191,9 @@ class Batch:
                 row.new.append(row.new[-1])
 
     def _drop(self, kept: list[int]) -> None:
-        if len(kept) < len(self._open) and self._writing is not None:
+        if not kept:
+            self._open, self._writing = [], None
+        elif len(kept) < len(self._open) and self._writing is not None:
             self._writing = self._writing.take(torch.tensor(kept, device=self.of.device))
             self._open = [self._open[b] for b in kept]
 
@@ -216,8 +237,15 @@ class Batch:
         of = [i for i, rows in enumerate(taken) for row in rows if not row.done]
         if of != list(range(len(taken))):
             writing = writing.take(torch.tensor(of, device=self.of.device))
+        new = [row for rows in taken for row in rows if not row.done]
+        places = [b for b, row in enumerate(self._open) if row.done][: len(new)]
+        if self._writing is not None and len(places) == len(new) and self._writing.put(writing, places):
+            for b, row in zip(places, new, strict=True):
+                self._open[b] = row
+            return
+        self._drop([b for b, row in enumerate(self._open) if not row.done])
         self._writing = writing if self._writing is None else self._writing.join(writing)
-        self._open += [row for rows in taken for row in rows if not row.done]
+        self._open += new
 
     @torch.inference_mode()
     def _chosen(self) -> Iterator[Token | Failed]:
@@ -239,10 +267,8 @@ class Batch:
         row.new.append(i)
         if score is None:
             row.done = True
-            what = "the settings leave no token to choose"
-            remedy = "allow more, or ask for fewer tokens"
-            return Failed(row.number, InputError(what, where=f"token {len(row.new) - 1}", remedy=remedy))
-        end = row.asked.limits.end(row.new, row.most)
+            return Failed(row.number, nothing_left(f"token {len(row.new) - 1}"))
+        end = row.end()
         row.done = end is not None
         return Token(row.number, i, score, *(end or ()))
 
@@ -251,10 +277,12 @@ def _choose(logits_BV: Tensor, rows: list[_Row]) -> list[tuple[int, float | None
     """Each row's next id and the model's log-probability of it, None where nothing was left; the rows are of equal
     settings. As `generate` chooses."""
     how, rules, stop = rows[0].settings
-    said_BT = None
+    said_BT = allowed_BV = None
+    if rules.constraint is not None:
+        allowed_BV = masks([row.form for row in rows], logits_BV.shape[-1], logits_BV.device)
     if rules.look_back:
         said_BT = padded_before([[*row.history, *row.new] for row in rows], -1, logits_BV.device)[0]
-    shaped = rules.apply(logits_BV, said_BT)
+    shaped = rules.apply(logits_BV, said_BT, allowed_BV)
     if any(row.asked.shifts != NO_SHIFTS for row in rows):
         shaped = torch.stack([row.asked.shifts.apply(own, row.new) for own, row in zip(shaped, rows, strict=True)])
     if stop:

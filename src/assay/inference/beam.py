@@ -27,7 +27,8 @@ from torch import Tensor
 
 from assay.errors import InputError
 from assay.inference import sampling
-from assay.inference.generate import ROWS
+from assay.inference.constraint import Constraint, masks, told
+from assay.inference.generate import ROWS, nothing_left
 from assay.inference.limits import USUAL, End, Limits, Written, batches, prompts_of, room_of
 from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
 from assay.inference.sampling import NO_RULES, Rules
@@ -76,11 +77,17 @@ class _Node(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """An open continuation with one more token; `beam` is the one that it extends."""
+    """An open continuation with one more token.
+
+    Attributes:
+        beam: number of the one that it extends.
+        form: that it has to have; as it was before the token, until it is open.
+    """
 
     score: float
     beam: int
     node: _Node
+    form: Constraint | None = None
 
 
 @dataclass
@@ -101,8 +108,9 @@ class _Search:
     def go_on(self, candidates: list[_Candidate], length: int, beams: Beams, limits: Limits) -> None:
         """A step: candidates, the best first, become open or finished."""
         self.open = []
-        for rank, candidate in enumerate(candidates):
-            end = self._end(candidate.node, length, limits)
+        for rank, found in enumerate(candidates):
+            candidate = found if found.form is None else found._replace(form=told(found.form, found.node.id))
+            end = self._end(candidate, length, limits)
             if end is None:
                 self.open.append(candidate)
                 if len(self.open) == beams.width:
@@ -116,12 +124,17 @@ class _Search:
         if self._done(length, beams):
             self.open = []
 
-    def _end(self, node: _Node, length: int, limits: Limits) -> tuple[End, int] | None:
+    def _end(self, candidate: _Candidate, length: int, limits: Limits) -> tuple[End, int] | None:
+        node, form = candidate.node, candidate.form
+        end: tuple[End, int] | None
         if limits.sequences or limits.when is not None:
-            return limits.end([n.id for n in node.path()], self.most)
-        if node.id in limits.stop:
+            end = limits.end([n.id for n in node.path()], self.most)
+        elif node.id in limits.stop:
             return "stop", 1  # before `least` it is no candidate
-        return limits.end_of_room(length, self.most)
+        else:
+            end = limits.end_of_room(length, self.most)
+        is_whole = form is not None and form.done
+        return ("stop", 0) if is_whole and (end is None or end[0] != "stop") else end
 
     def _done(self, length: int, beams: Beams) -> bool:
         if len(self.finished) < beams.width or not self.open:
@@ -163,10 +176,7 @@ def beam_search(
         _batch(of, some, searches, beams, limits, rules)
         for search in searches:
             if not search.finished:
-                raise InputError(
-                    "the settings leave no token to choose", where=f"prompts[{search.place}]",
-                    remedy="allow more in rules, or ask for fewer tokens",
-                )  # fmt: skip
+                raise nothing_left(f"prompts[{search.place}]")
             found[search.place] = search.finished[: beams.best]
     return [found[i] for i in range(len(asked))]
 
@@ -178,16 +188,23 @@ def _batch(
     writing = of.begin(prompts)
     said_BT = padded_before([of.history(p) for p in prompts], -1, of.device)[0] if rules.look_back else None
     for search in searches:
-        search.open = [_Candidate(0.0, 0, _Node(None, -1, 0.0))]
+        form = None if rules.constraint is None else rules.constraint()
+        search.open = [_Candidate(0.0, 0, _Node(None, -1, 0.0), form)]
     per = 1  # rows a prompt: one before the first step
     for length in range(1, limits.new + 1):
         scores = [[c.score for c in s.open] + [sampling.NEVER] * (per - len(s.open)) for s in searches]
         scores_PK = torch.tensor(scores, dtype=torch.float64, device=of.device)
-        found = _best(writing, said_BT, scores_PK, length, beams, limits, rules)
+        allowed_BV = None
+        if rules.constraint is not None:
+            forms = [form for s in searches for form in [*(c.form for c in s.open), *[None] * (per - len(s.open))]]
+            allowed_BV = masks(forms, of.vocabulary, of.device)
+        found = _best(writing, said_BT, allowed_BV, scores_PK, length, beams, limits, rules)
         for search, candidates in zip(searches, found, strict=True):
             first = length == 1
             nodes = [
-                _Candidate(score, beam, _Node(None if first else search.open[beam].node, token, own))
+                _Candidate(
+                    score, beam, _Node(None if first else search.open[beam].node, token, own), search.open[beam].form
+                )
                 for score, beam, token, own in zip(*candidates, strict=True)
                 if score > sampling.NEVER
             ]
@@ -209,7 +226,14 @@ def _batch(
 
 @torch.inference_mode()
 def _best(
-    writing: Writing, said_BT: Tensor | None, scores_PK: Tensor, length: int, beams: Beams, limits: Limits, rules: Rules
+    writing: Writing,
+    said_BT: Tensor | None,
+    allowed_BV: Tensor | None,
+    scores_PK: Tensor,
+    length: int,
+    beams: Beams,
+    limits: Limits,
+    rules: Rules,
 ) -> list[tuple[list[float], list[int], list[int], list[float]]]:
     """Of each prompt the best extensions, the best first: their scores, beams, ids, and the ids' log-probabilities.
 
@@ -218,7 +242,7 @@ def _best(
     P, K = scores_PK.shape
     model_BV = writing.logits().log_softmax(dim=-1)
     V = model_BV.shape[-1]
-    shaped_BV = rules.apply(model_BV, said_BT)
+    shaped_BV = rules.apply(model_BV, said_BT, allowed_BV)
     if length <= limits.least and limits.stop:
         shaped_BV = sampling.without(shaped_BV, limits.stop)
     wanted = max(2, 1 + len(limits.stop) + len(limits.sequences)) * beams.width

@@ -8,8 +8,8 @@ An answer depends on the model, its prompt, its seed and the settings: not on th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from assay.errors import InputError
 from assay.inference import sampling
+from assay.inference.constraint import Constraint, masks
 from assay.inference.limits import USUAL, End, Limits, Written, batches, prompts_of, room_of
 from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
 from assay.inference.sampling import GREEDY, NO_RULES, Rules, Sampling
@@ -48,11 +49,26 @@ class Token:
 
 @dataclass
 class _Row:
-    """A row that is being written: its place among the answers, and the most tokens that it has room for."""
+    """A row that is being written.
+
+    Attributes:
+        place: among the answers.
+        most: tokens that it has room for.
+        form: that it has to have.
+    """
 
     place: int
     most: int
-    new: list[int]
+    form: Constraint | None
+    new: list[int] = field(default_factory=list)
+
+    def end(self, limits: Limits) -> tuple[End, int] | None:
+        """How it ends with its last token; None: it goes on."""
+        if self.form is not None:
+            self.form.tell(self.new[-1])
+        end = limits.end(self.new, self.most)
+        is_whole = self.form is not None and self.form.done
+        return ("stop", 0) if is_whole and (end is None or end[0] != "stop") else end
 
 
 def generate(
@@ -80,16 +96,22 @@ def generate(
         InputError: a prompt is empty, longer than the model's positions or has ids that are not the model's, the model
             cannot write, or the settings leave no token to choose.
     """
-    written: dict[int, tuple[list[int], list[float]]] = {row: ([], []) for row in range(len(prompts) * returns)}
+    answers = whole(stream(model, prompts, how, limits, rules, returns=returns, seed=seed, rows=rows))
+    return [[answers[i * returns + n] for n in range(returns)] for i in range(len(prompts))]
+
+
+def whole(steps: Iterable[list[Token]]) -> dict[int, Written]:
+    """What is streamed, as whole answers, by row."""
+    written: dict[int, tuple[list[int], list[float]]] = {}
     answers: dict[int, Written] = {}
-    for tokens in stream(model, prompts, how, limits, rules, returns=returns, seed=seed, rows=rows):
+    for tokens in steps:
         for token in tokens:
-            ids, scores = written[token.row]
+            ids, scores = written.setdefault(token.row, ([], []))
             ids.append(token.id)
             scores.append(token.log_probability)
             if token.end is not None:
                 answers[token.row] = Written(tuple(ids), tuple(scores), token.end, token.stopped_by, sum(scores))
-    return [[answers[i * returns + n] for n in range(returns)] for i in range(len(prompts))]
+    return answers
 
 
 def stream(
@@ -136,7 +158,12 @@ def _streamed(
         writing, each = of.begin(some), range(returns)
         if returns > 1:
             writing = writing.take(torch.arange(len(some), device=of.device).repeat_interleave(returns))
-        open_rows = [_Row(i * returns + n, room_of(of, prompts[i], limits), []) for i in places for n in each]
+        make = rules.constraint
+        open_rows = [
+            _Row(i * returns + n, room_of(of, prompts[i], limits), None if make is None else make())
+            for i in places
+            for n in each
+        ]
         keys_B = np.concatenate([sampling.keys_of(seeds[i], prompts[i], returns) for i in places])
         said_BT = None
         if rules.look_back:
@@ -157,19 +184,20 @@ def _batch(
     done: set[int] = set()  # places in `rows`
     for step in range(limits.new):
         uniform_B = None if how.greedy else sampling.uniforms(keys_B, step)
-        ids_B, found = _choose(writing.logits(), said_BT, uniform_B, step, how, limits, rules)
+        logits_BV, allowed_BV = writing.logits(), None
+        if rules.constraint is not None:
+            forms = [None if b in done else row.form for b, row in enumerate(rows)]
+            allowed_BV = masks(forms, logits_BV.shape[-1], logits_BV.device)
+        ids_B, found = _choose(logits_BV, said_BT, allowed_BV, uniform_B, step, how, limits, rules)
         ids, scores = found
         tokens = []
         for b, row in enumerate(rows):
             if b in done:
                 continue
             if scores[b] is None:
-                raise InputError(
-                    "the settings leave no token to choose", where=f"answer {row.place}, token {step}",
-                    remedy="allow more in rules, or ask for fewer tokens",
-                )  # fmt: skip
+                raise nothing_left(f"answer {row.place}, token {step}")
             row.new.append(ids[b])
-            end = limits.end(row.new, row.most)
+            end = row.end(limits)
             tokens.append(Token(row.place, ids[b], scores[b] or 0.0, *(end or ())))
             if end is not None:
                 done.add(b)
@@ -188,10 +216,16 @@ def _batch(
         writing.step(ids_B)
 
 
+def nothing_left(where: str) -> InputError:
+    remedy = "allow more in rules, or ask for fewer tokens"
+    return InputError("the settings leave no token to choose", where=where, remedy=remedy)
+
+
 @torch.inference_mode()
 def _choose(
     logits_BV: Tensor,
     said_BT: Tensor | None,
+    allowed_BV: Tensor | None,
     uniform_B: np.ndarray | None,
     step: int,
     how: Sampling,
@@ -199,7 +233,7 @@ def _choose(
     rules: Rules,
 ) -> tuple[Tensor, tuple[list[int], list[float | None]]]:
     """Each row's next id as a tensor; and ids with the model's log-probabilities, None where nothing was left."""
-    shaped = rules.apply(logits_BV, said_BT)
+    shaped = rules.apply(logits_BV, said_BT, allowed_BV)
     if step < limits.least and limits.stop:
         shaped = sampling.without(shaped, limits.stop)
     shaped = how.shape(shaped)

@@ -5,8 +5,11 @@
     writing.step(ids_B)                            each row has its next token
     writing.take(rows_N) -> Writing                other rows: some dropped, some twice (beams), in another order
     writing.join(other) -> Writing                 its rows, and behind them another's, at other lengths maybe
+    writing.put(other, at) -> bool                 another's rows in the places of some that are done, if they fit there
     writing.read(ids_BT)                           each row has its next tokens, several at once
     writing.follow(ids_BT)                         log-probability of what is given to follow
+    writing.states()                               states of what was read last: for contrastive search
+    writing.mark(), extend(ids_BT), back(n)        several tokens at once, some of them taken back: for drafts
 
 `steppers` has every family of models behind it; a class of one's own that has these methods is searched as they are.
 """
@@ -45,12 +48,32 @@ class Writing(Protocol):
         """These rows and, behind them, those of another writing with the same model. Neither of both is asked for
         anything more."""
 
+    def put(self, other: Writing, at: Sequence[int]) -> bool:
+        """The rows of another writing take the places of some of these, which nobody asks for any more: nothing else
+        is copied. False: they do not fit there, or would keep alive what should be let go, and nothing was done; the
+        way is then `take` and `join`."""
+
     def read(self, ids_BT: Tensor) -> None:
         """Each row's next tokens: as many steps, in one."""
 
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
         """(log-probability of each id after those before it, whether it was the most likely one), each (B, T). Negative
         ids, at the ends of rows, count for nothing: 0 and True. The rows are used up."""
+
+    def states(self) -> Tensor | None:
+        """(B, T, D) final states of what was read last: the prompt's tokens (of an encoder-decoder, the target's
+        start), shorter ones behind padding, or the last step's token. None where a model has none. Asked for before
+        rows are taken."""
+
+    def mark(self) -> None:
+        """What is read from now on may be taken back."""
+
+    def extend(self, ids_BT: Tensor) -> Tensor:
+        """Several tokens of each row; logits (B, T, V) after each."""
+
+    def back(self, count: int) -> None:
+        """The last tokens of every row are taken back, none of those before the mark. The logits are those of one
+        that was taken back until something is read again."""
 
 
 class Stepper(Protocol):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
+from assay.inference.constraint import Constraint
 
 NEVER = float("-inf")
 
@@ -88,11 +89,13 @@ class Rules:
             (Keskar et al. 2019); 1: as they are.
         no_repeat: no n-gram of so many tokens comes twice; 0: all may.
         banned: ids that are never written.
+        constraint: makes, for each answer, the form that it has to have.
     """
 
     repetition: float = 1.0
     no_repeat: int = 0
     banned: tuple[int, ...] = ()
+    constraint: Callable[[], Constraint] | None = None
 
     def __post_init__(self) -> None:
         if not self.repetition > 0:
@@ -105,12 +108,15 @@ class Rules:
         """Whether they ask what was said already."""
         return self.repetition != 1.0 or self.no_repeat > 0
 
-    def apply(self, logits_BV: Tensor, ids_BT: Tensor | None) -> Tensor:
+    def apply(self, logits_BV: Tensor, ids_BT: Tensor | None, allowed_BV: Tensor | None = None) -> Tensor:
         """Logits under the rules.
 
         Args:
             ids_BT: prompt and what was written, -1 before shorter rows; None where no rule looks back.
+            allowed_BV: what the forms of the rows allow; None where they have none.
         """
+        if allowed_BV is not None:
+            logits_BV = logits_BV.masked_fill(~allowed_BV, NEVER)
         if ids_BT is not None:
             if self.repetition != 1.0:
                 logits_BV = penalised(logits_BV, ids_BT, self.repetition)

@@ -34,6 +34,7 @@ from assay.models.ngram import KneserNey
 from assay.models.recurrent import Recurrent, State
 from assay.models.seq2seq import Seq2Seq
 
+MOST_DEAD = 32  # positions that may be padding in all rows, before what is remembered is copied without them
 LOGITS_HELD = 1 << 22  # numbers of logits that `follow` holds at a time (16 MB)
 
 
@@ -120,6 +121,7 @@ class _Rows(_Neural, ABC):
     def __init__(self, model: Any) -> None:
         super().__init__(model)
         self._logits: tuple[Tensor, Tensor | None]
+        self._states: Tensor | None = None
 
     def logits(self) -> Tensor:
         """Rows are taken of them when they are asked for, which after most takes they are not: a step comes before."""
@@ -140,9 +142,33 @@ class _Rows(_Neural, ABC):
     def joined(self, other: Any) -> _Rows:
         """These rows and another's with what came before, without logits."""
 
+    @abstractmethod
+    def replaced(self, other: Any, at: Sequence[int]) -> bool:
+        """`put`, but for the logits."""
+
+    def _seen(self, x_BTD: Tensor) -> None:
+        self._states = x_BTD
+        self._logits = self.model.logits(x_BTD[:, -1]).float(), None
+
+    def states(self) -> Tensor | None:
+        return self._states
+
+    def mark(self) -> None:
+        pass
+
+    @abstractmethod
+    def back(self, count: int) -> None: ...
+
+    @_quietly
+    def extend(self, ids_BT: Tensor) -> Tensor:
+        self._states = x_BTD = self.hidden(ids_BT)
+        logits_BTV = self.model.logits(x_BTD).float()
+        self._logits = logits_BTV[:, -1], None
+        return logits_BTV
+
     @_quietly
     def read(self, ids_BT: Tensor) -> None:
-        self._logits = self.model.logits(self.hidden(ids_BT)[:, -1]).float(), None
+        self._seen(self.hidden(ids_BT))
 
     def step(self, ids_B: Tensor) -> None:
         self.read(ids_B[:, None])
@@ -158,6 +184,14 @@ class _Rows(_Neural, ABC):
         new = self.joined(other)
         new._logits = torch.cat([self.logits(), other.logits()]), None
         return new
+
+    @_quietly
+    def put(self, other: Any, at: Sequence[int]) -> bool:
+        fits = self.replaced(other, at)
+        if fits:
+            places_N = torch.tensor(at, device=self.device)
+            self._logits = self.logits().index_copy(0, places_N, other.logits()), None
+        return fits
 
     @_quietly
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,6 +242,19 @@ class _Decoding(_Rows):
         memories = [(own.join(its, ends=True), cross) for (own, cross), (its, _) in pairs]
         return _Decoding(self.model, memories, _leads(self, other))
 
+    def replaced(self, other: _Decoding, at: Sequence[int]) -> bool:
+        leads_B = _leads_with(self, other, at)
+        if leads_B is None:
+            return False
+        self.lead_B = leads_B
+        for (own, _), (its, _) in zip(self.memories, other.memories, strict=True):
+            own.put(its, at, ends=True)
+        return True
+
+    def back(self, count: int) -> None:
+        for own, _ in self.memories:
+            own.back(count)
+
 
 def _without_padding(lead_B: Tensor | None, rows_N: Tensor) -> tuple[Tensor | None, int]:
     """Of some rows, padding before each, and how many of the first positions are padding in all of them and are left
@@ -229,6 +276,19 @@ def _leads(one: Any, other: Any) -> Tensor | None:
         none = torch.zeros(rows.memories[0][0].rows, dtype=torch.int64, device=one.device)
         parts.append((none if rows.lead_B is None else rows.lead_B) + max(lengths) - length)
     return torch.cat(parts)
+
+
+def _leads_with(one: Any, other: Any, at: Sequence[int]) -> Tensor | None:
+    """Padding before each row once another's rows have these places. None: they are longer, or so much of what is
+    remembered would be padding in all rows that copying the rest is worth it."""
+    own, its = (rows.memories[0][0] for rows in (one, other))
+    if its.length > own.length:
+        return None
+    none = torch.zeros(own.rows, dtype=torch.int64, device=one.device)
+    leads_B = none if one.lead_B is None else one.lead_B.clone()
+    theirs = own.length - its.length
+    leads_B[list(at)] = theirs if other.lead_B is None else other.lead_B + theirs
+    return None if int(leads_B.min()) > max(MOST_DEAD, own.length // 4) else leads_B
 
 
 class _Decoders(_Reading):
@@ -265,9 +325,7 @@ class _Translating(_Rows):
         self.lead_B = lead_B
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
-        x_BTD = self.model.hidden(
-            self.states_BSD, ids_BT, self.segments_BS, memories=self.memories, lead_B=self.lead_B
-        )
+        x_BTD = self.model.hidden(self.states_BSD, ids_BT, self.segments_BS, memories=self.memories, lead_B=self.lead_B)
         self.states_BSD = None
         return x_BTD
 
@@ -311,6 +369,22 @@ class _Translating(_Rows):
         of = [*one.of, *(one._sources + source for source in two.of)]
         return _Translating(self.model, memories, segments_BS, of, lead_B=_leads(one, two))
 
+    def replaced(self, other: _Translating, at: Sequence[int]) -> bool:
+        """Where each row has a source of its own."""
+        alone = len(self.of) == self._sources and len(other.of) == other._sources
+        leads_B = _leads_with(self, other, at) if alone and other._length <= self._length else None
+        if leads_B is None:
+            return False
+        segments_BS = self._segments(self._length).clone()
+        segments_BS[list(at)] = other._segments(self._length)
+        if 2 * _shortest(segments_BS)[1] < self._length:
+            return False
+        self.lead_B, self.segments_BS = leads_B, segments_BS
+        for (own, cross), (its, its_cross) in zip(self.memories, other.memories, strict=True):
+            own.put(its, at, ends=True)
+            cross.put(its_cross, at, ends=False)
+        return True
+
     @property
     def _sources(self) -> int:
         return self.memories[0][1].rows
@@ -333,6 +407,10 @@ class _Translating(_Rows):
         if own is None:
             own = torch.zeros(self._sources, self._length, dtype=torch.int64, device=self.device)
         return functional.pad(own, (0, length - own.shape[1]), value=PADDING)
+
+    def back(self, count: int) -> None:
+        for own, _ in self.memories:
+            own.back(count)
 
 
 def _shortest(segments_BS: Tensor) -> tuple[Tensor | None, int]:
@@ -378,10 +456,29 @@ class _Remembering(_Rows):
     def __init__(self, model: Recurrent, state: State | None) -> None:
         super().__init__(model)
         self.state = state
+        self._marked: tuple[State | None, Tensor] | None = None  # the state at the mark, and ids (B, T) since
 
     def hidden(self, ids_BT: Tensor) -> Tensor:
+        if self._marked is not None:
+            self._marked = self._marked[0], torch.cat([self._marked[1], ids_BT], dim=1)
         x_BTD, self.state = self.model.hidden(ids_BT, None, self.state)
         return x_BTD
+
+    def mark(self) -> None:
+        assert self.state is not None
+        rows = self.state[0][0].shape[0]
+        self._marked = self.state, torch.zeros(rows, 0, dtype=torch.int64, device=self.device)
+
+    @_quietly
+    def back(self, count: int) -> None:
+        """A state does not say what it was: what stays is read again from the mark on."""
+        if not count:
+            return
+        assert self._marked is not None
+        self.state, ids_BT = self._marked
+        self.mark()
+        if ids_BT.shape[1] > count:
+            self.hidden(ids_BT[:, :-count])
 
     def taken(self, rows_N: Tensor, last: bool) -> _Remembering:
         assert self.state is not None
@@ -393,6 +490,14 @@ class _Remembering(_Rows):
         layers = zip(self.state, other.state, strict=True)
         return _Remembering(self.model, [tuple(map(torch.cat, zip(*both, strict=True))) for both in layers])
 
+    def replaced(self, other: _Remembering, at: Sequence[int]) -> bool:
+        assert self.state is not None
+        assert other.state is not None
+        places_N = torch.tensor(at, device=self.device)
+        layers = zip(self.state, other.state, strict=True)
+        self.state = [tuple(s.index_copy(0, places_N, x) for s, x in zip(*both, strict=True)) for both in layers]
+        return True
+
 
 class _Recurrents(_Reading):
     @_quietly
@@ -402,7 +507,7 @@ class _Recurrents(_Reading):
         segments_BT = (torch.arange(ids_BT.shape[1], device=self.device) >= lead_B[:, None]).long()
         x_BTD, state = self.model.hidden(ids_BT, segments_BT)
         rows = _Remembering(self.model, state)
-        rows._logits = self.model.logits(x_BTD[:, -1]).float(), None
+        rows._seen(x_BTD)
         return rows
 
 
@@ -420,15 +525,36 @@ class _Counting:
     def step(self, ids_B: Tensor) -> None:
         self.read(ids_B[:, None])
 
+    def states(self) -> None:
+        return None
+
+    def mark(self) -> None:
+        pass
+
+    def extend(self, ids_BT: Tensor) -> Tensor:
+        found = []
+        for ids_B in ids_BT.T:
+            self.step(ids_B)
+            found.append(self._known)
+        return torch.stack(found, dim=1)
+
+    def back(self, count: int) -> None:
+        self.texts = [text[: len(text) - count] for text in self.texts]
+
     def take(self, rows_N: Tensor, *, last: bool = False) -> _Counting:
         return _Counting(self.model, [self.texts[row] for row in rows_N.tolist()], self._known[rows_N])
 
     def join(self, other: Any) -> _Counting:
         return _Counting(self.model, [*self.texts, *other.texts], torch.cat([self._known, other._known]))
 
+    def put(self, other: Any, at: Sequence[int]) -> bool:
+        for place, text in zip(at, other.texts, strict=True):
+            self.texts[place] = text
+        self._known = self._known.index_copy(0, torch.tensor(at), other._known)
+        return True
+
     def read(self, ids_BT: Tensor) -> None:
-        kept = max(1, self.model.order - 1)  # tokens that count
-        texts = [[*text, *ids][-kept:] for text, ids in zip(self.texts, ids_BT.tolist(), strict=True)]
+        texts = [[*text, *ids] for text, ids in zip(self.texts, ids_BT.tolist(), strict=True)]
         self.texts, self._known = texts, _Counting(self.model, texts).logits()
 
     def follow(self, ids_BT: Tensor) -> tuple[Tensor, Tensor]:

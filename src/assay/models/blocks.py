@@ -9,7 +9,7 @@ that fleets train take the same block in hand-written form (`fused`), and the te
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -224,6 +224,10 @@ class Memory:
         new[:, :filled] = old[:, :filled]
         return new
 
+    def back(self, count: int) -> None:
+        """Forget the last positions."""
+        self.length -= count
+
     @torch.no_grad()
     def take(self, rows_N: Tensor, *, last: bool = False, begin: int = 0, end: int | None = None) -> Memory:
         """A memory of these rows, in this order, each as often as it is named.
@@ -250,6 +254,17 @@ class Memory:
         new = spare[:N] if spare is not None and fits else x.new_empty(N, size, G, K)
         torch.index_select(x, 0, rows_N, out=new[:, :filled])
         return new
+
+    @torch.no_grad()
+    def put(self, other: Memory, at: Sequence[int], *, ends: bool) -> None:
+        """The rows of another memory, which is no longer than this one, take the places of some of this one's: at
+        their ends, or at their beginnings. What is around them there stays, and has to be hidden."""
+        assert self._both is not None
+        assert other._both is not None
+        begin = self.length - other.length if ends else 0
+        for buffer, own in zip(self._both, other._both, strict=True):
+            for row, place in enumerate(at):
+                buffer[place, begin : begin + other.length] = own[row, : other.length]
 
     @torch.no_grad()
     def join(self, other: Memory, *, ends: bool) -> Memory:

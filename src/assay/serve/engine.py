@@ -63,7 +63,12 @@ def _deliver(told: Told) -> None:
     """To the loop of the mails, at once."""
     if told:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
-            told[0][0].loop.call_soon_threadsafe(lambda: [mail.put(event) for mail, event in told])
+            told[0][0].loop.call_soon_threadsafe(_put, told)
+
+
+def _put(told: Told) -> None:
+    for mail, event in told:
+        mail.put(event)
 
 
 class Lane(Protocol):
@@ -248,14 +253,14 @@ class Together:
     """A lane of things that are answered several at a time, whoever asks them.
 
     Args:
-        answer: answers to things, as many and in their order; an answer depends on its own thing alone.
+        answer: a sequence of answers to things, as many and in their order; an answer depends on its own thing alone.
         rows: that are answered at a time; queue: that may wait.
     """
 
     def __init__(
         self,
         engine: Engine,
-        answer: Callable[[list[Any]], Sequence[Any]],
+        answer: Callable[[list[Any]], Any],
         *,
         rows: int,
         queue: int,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 UNSUPPORTED = {
     "tools": (), "tool_choice": ("none",), "functions": (), "function_call": ("none",), "parallel_tool_calls": (True,),
@@ -43,7 +44,8 @@ class Body(BaseModel):
                 continue
             value = given[name]
             if value is not None and value != [] and value not in harmless:
-                raise ValueError(f"{name} is not supported by this server -> leave it out")
+                told = "{field} is not supported by this server -> leave it out"
+                raise PydanticCustomError("unsupported", told, {"field": name})
         return {
             name: value
             for name, value in given.items()
@@ -172,7 +174,7 @@ class Chat(Written):
 class Embeddings(Body):
     """Of /v1/embeddings."""
 
-    input: Text | Ids | Texts | Annotated[list[Ids], Field(min_length=1, max_length=64)]
+    input: Text | Texts = Field(description="A text, or several.")
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int, Field(ge=1)] | None = Field(None, description="The model's own, or none.")
     user: Annotated[str, StringConstraints(max_length=512)] | None = Field(None, description="Changes no answer.")
@@ -192,14 +194,6 @@ class Task(Body):
     def several(self) -> list[str | dict[str, Any]]:
         """One or several, as several."""
         return self.input if isinstance(self.input, list) else [self.input]
-
-
-class Question(BaseModel):
-    """A question about a text."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    question: Text
-    context: Text
 
 
 class Answer(Body):

@@ -4,6 +4,14 @@ ask = pipeline("sentiment", model="runs/sentiment")
 ask("一部好电影")                        {"label": "positive", "probabilities": {...}}
 ask(["...", "..."])                      a list of answers
 ask({"question": .., "context": ..})     what has several fields
+
+A model that writes takes the settings of `generation.settings` besides, and a language model that was trained for no
+task goes on with texts as it is:
+
+say = pipeline("text-generation", model="runs/gpt")
+say("从前", temperature=0.8, stop="。")     {"text": .., "stopped": .., "tokens": ..}
+say("A or B? ", choices=["A", "B"])
+say("Once", temperature=1.0, n=3)          a list of answers
 """
 
 from __future__ import annotations
@@ -20,9 +28,13 @@ import pyarrow as pa
 from assay.corpus.signals import language
 from assay.corpus.text import characters as ch
 from assay.errors import AssayError, InputError
+from assay.generation.opened import Prompt, Writer
+from assay.generation.settings import Settings
+from assay.generation.text import generate
 from assay.tasks.asking import ROWS
-from assay.tasks.opened import Opened
+from assay.tasks.opened import TASK, Opened
 from assay.tasks.protocol import TASKS, Answer, Example, Task
+from assay.tasks.writing import WritingTask
 
 NAMES = {
     "sentiment": "classification", "text-classification": "classification", "sentence-pairs": "classification",
@@ -83,35 +95,87 @@ class Pipeline:
         return self.opened.task
 
     @overload
-    def __call__(self, asked: Asked) -> Answer: ...  # type: ignore[overload-overlap]
+    def __call__(self, asked: Asked, **settings: Any) -> Answer: ...
 
     @overload
-    def __call__(self, asked: Sequence[Asked]) -> list[Answer]: ...
+    def __call__(self, asked: Sequence[Asked], **settings: Any) -> list[Answer]: ...
 
-    def __call__(self, asked: Asked | Sequence[Asked]) -> Answer | list[Answer]:
+    def __call__(self, asked: Asked | Sequence[Asked], **settings: Any) -> Any:
         """The answer to one text, or to each of several; what has several fields is a mapping.
 
+        Args:
+            settings: of a model that writes, as `generation.settings.Settings` names them; with `n` above 1 there are
+                several answers to each text.
+
         Raises:
-            InputError: a text that is empty, or lacks a field.
+            InputError: a text that is empty, or lacks a field; a setting that is none, or cannot be met.
         """
         if isinstance(asked, str | Mapping):
-            return self._answers([asked])[0]
-        return self._answers(asked)
+            return self._answers([asked], settings)[0]
+        return self._answers(asked, settings)
 
     def examples(self, asked: Iterable[Asked]) -> list[Example]:
         """What is asked, as the task reads it."""
-        return [self.task.read(_fields(self.task, one), f"text {i}") for i, one in enumerate(asked, 1)]
+        return [self.task.read(as_fields(self.task, one), f"text {i}") for i, one in enumerate(asked, 1)]
 
-    def _answers(self, asked: Iterable[Asked]) -> list[Answer]:
+    def _answers(self, asked: Iterable[Asked], settings: Mapping[str, Any]) -> list[Any]:
         examples = self.examples(asked)
-        return self.opened.answers(examples, self.rows) if examples else []
+        if not examples:
+            return []
+        return self._written(examples, settings) if settings else self.opened.answers(examples, self.rows)
+
+    def _written(self, examples: Sequence[Example], settings: Mapping[str, Any]) -> list[Any]:
+        """Answers under settings of one's own."""
+        task, coder = self.task, self.opened.coder
+        if not isinstance(task, WritingTask):
+            what = f"{', '.join(settings)}: a model of the task {task.name} does not write"
+            raise InputError(what, where="pipeline", remedy="leave it out")
+        usual = Settings(task.new, beams=task.beams, length_penalty=task.penalty, no_repeat=task.no_repeat)
+        writer = Writer(self.opened.model, coder.encoder, stops=(coder.end,), usual=usual)
+        prompts = [Prompt(tuple(ids.tolist())) for ids in task.prompts(examples, coder)]
+        return _told(writer, prompts, settings, self.rows)
 
 
-def _fields(task: Task, one: Asked) -> Mapping[str, Any]:
+class Writing:
+    """A language model that was trained for no task, to be called.
+
+    Args:
+        rows: texts at a time; the answers do not depend on it.
+    """
+
+    def __init__(self, writer: Writer, rows: int = ROWS) -> None:
+        self.writer, self.rows = writer, rows
+
+    def __call__(self, asked: str | Sequence[Any], **settings: Any) -> Any:
+        """The answer to a text or to a conversation (a list of messages), or to each of several; as of a `Pipeline`.
+
+        Raises:
+            InputError: a text that is longer than the model's context; a setting that is none, or cannot be met.
+        """
+        one = isinstance(asked, str) or (len(asked) > 0 and isinstance(asked[0], Mapping))
+        found = _told(self.writer, [asked] if one else asked, settings, self.rows)
+        return found[0] if one else found
+
+
+def _told(
+    writer: Writer, asked: Sequence[str | Sequence[Any] | Prompt], settings: Mapping[str, Any], rows: int
+) -> list[Any]:
+    """An answer to each, or a list of answers where there are several."""
+    how = writer.usual.but(**settings)
+    found = [
+        [{"text": one.text, "stopped": one.end == "stop", "tokens": one.tokens} for one in own]
+        for own in generate(writer, asked, how, rows=rows)
+    ]
+    return list(found) if how.n > 1 else [own[0] for own in found]
+
+
+def as_fields(task: Task, one: Asked) -> Mapping[str, Any]:
+    """A text as the field that the task reads; what has several fields is as it is."""
     if isinstance(one, Mapping):
         return one
-    name = task.text if "text" in {f.name for f in fields(task)} else "text"  # type: ignore[attr-defined]
-    return {name: one}
+    names = {f.name for f in fields(task)}
+    field = "source_field" if "source_field" in names else "prompt" if task.name == "completion" else "text"
+    return {getattr(task, field, "text"): one}
 
 
 class Routed:
@@ -155,12 +219,13 @@ def _strings(asked: Asked) -> list[str]:
 
 def pipeline(
     task: str, *, model: str | Path | Mapping[str, str | Path], device: str = "cpu", rows: int = ROWS
-) -> Pipeline | Routed:
+) -> Pipeline | Routed | Writing:
     """A model of a task, to be called with texts; or several by language, each asked about texts of its own.
 
     Args:
         task: its name, or one that people use ("sentiment", "ner", "qa"), or the Python file of one's own.
-        model: a folder that `assay finetune` wrote, or one for each language: {"en": ..., "zh": ...}.
+        model: a folder that `assay finetune` wrote, or one for each language: {"en": ..., "zh": ...}. Of text
+            generation, chat, translation and summarization any model directory that writes.
 
     Raises:
         InputError: there is no such model, or it does another task.
@@ -169,6 +234,11 @@ def pipeline(
         if not model:
             raise InputError("no model is given", where="pipeline", remedy='give {"en": folder, "zh": folder}')
         return Routed({key: _one(task, folder, device, rows) for key, folder in model.items()})
+    kind = TASKS.get(task_named(task))
+    folder = Path(model)
+    tuned = any((place / TASK).is_file() for place in (folder, folder / "model"))
+    if kind is not None and issubclass(kind, WritingTask) and not tuned:
+        return Writing(Writer.load(folder, device), rows)
     return _one(task, model, device, rows)
 
 

@@ -131,10 +131,10 @@ class Encoder:
     def decode(self, ids: np.ndarray) -> str:
         """The text that token ids spell; bytes that are no whole character at an end become U+FFFD. Of a tokenizer
         that is not lossless: words with spaces where English has them."""
+        if self.lossless:  # also of special tokens behind the vocabulary, which gigatoken does not know
+            return b"".join(self.surface.spelled[i] for i in np.asarray(ids).tolist()).decode("utf-8", "replace")
         if self._fast is not None:
             return bytes(self._fast.decode(np.asarray(ids).astype(np.uint32))).decode("utf-8", "replace")
-        if self.lossless:
-            return b"".join(self.surface.spelled[i] for i in np.asarray(ids).tolist()).decode("utf-8", "replace")
         return str(self._reader.decode(np.asarray(ids).tolist(), skip_special_tokens=False))
 
     def places(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

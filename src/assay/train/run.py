@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from assay.errors import InputError, WorkError, interrupted
 from assay.models import lora
 from assay.models.build import ModelConfig, Neural, build
+from assay.models.interop import adapters
 from assay.models.protocol import Batch
 from assay.present.numbers import fixed
 from assay.present.progress import Progress
@@ -125,6 +126,7 @@ class Outcome:
         tokens_per_second: of the steps of the process that ended it, evaluations and checkpoints left out.
         mfu: share of the machine's peak, as measured in this run.
         early: it ended for want of a better evaluation.
+        adapters: layer -> parts, of adapters that are merged into the model; none where none were trained.
     """
 
     model: Neural
@@ -137,6 +139,7 @@ class Outcome:
     mfu: float | None
     spent: Spent
     early: bool
+    adapters: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
 
 class _Enough(Exception):
@@ -461,7 +464,7 @@ class Run:
         model = self._model(weights) if weights else _shape_of(self.plan.spec.model)
         return Outcome(
             model, step, self.state.step, self.data.feed.tokens(self.state.step), self.train_loss, evaluations,
-            speed, self._mfu(speed), self.meter.spent(), early,
+            speed, self._mfu(speed), self.meter.spent(), early, adapters.parts_of(weights),
         )  # fmt: skip
 
     def _kept(self) -> tuple[int, dict[str, Tensor]]:

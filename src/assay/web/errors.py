@@ -1,6 +1,6 @@
 """Errors as a client reads them, in the form of OpenAI's interface; nothing of the server's inside is told.
 
-    {"error": {"message": .., "type": .., "param": .., "code": ..}}
+{"error": {"message": .., "type": .., "param": .., "code": ..}}
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def said(error: AssayError) -> str:
 
 def invalid(errors: Sequence[Mapping[str, Any]]) -> Refused:
     """What is wrong with a body, by pydantic's findings: the first of them."""
-    first = errors[0] if errors else {"loc": (), "msg": "is not valid", "type": ""}
+    first: Mapping[str, Any] = errors[0] if errors else {"loc": (), "msg": "is not valid", "type": ""}
     place = [part for part in first["loc"] if part != "body"]
     if first["type"] == "json_invalid":
         at = f" at character {place[0]}" if place else ""
@@ -74,6 +74,8 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> Refused:
     name = ".".join(str(part) for part in place if not _is_branch(part))
     if first["type"] == "extra_forbidden":
         return Refused(400, f"{name} is not known, or not supported, here -> leave it out", "unsupported", name)
+    if first["type"] == "unsupported":  # a service's own word for it, which names the field
+        return Refused(400, str(first["msg"]), "unsupported", str((first.get("ctx") or {}).get("field")))
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "missing" and not name:
         message = "the body is empty -> send a JSON object"

@@ -1,7 +1,7 @@
 """A service on a port: bound before anything heavy is opened, run until it is told to stop, drained.
 
-    listening(host, port) -> a socket      in use, not allowed, no such host: one line
-    run(app, socket, drain=..)             SIGINT or SIGTERM: no new connections, what runs is finished; again: at once
+listening(host, port) -> a socket      in use, not allowed, no such host: one line
+run(app, socket, drain=..)             SIGINT or SIGTERM: no new connections, what runs is finished; again: at once
 """
 
 from __future__ import annotations
@@ -87,22 +87,28 @@ def run(app: Any, listener: socket.socket, *, drain: float, stopping: Callable[[
     Args:
         stopping: is called with the first signal.
     """
+    asyncio.run(server(app, drain=drain, stopping=stopping).serve(sockets=[listener]))
+
+
+def server(app: Any, *, drain: float, stopping: Callable[[], None] = lambda: None) -> Any:
+    """What runs a service: `serve(sockets=[..])`, until its `should_exit` is set."""
     import uvicorn
 
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, date_header=False, lifespan="on",
         timeout_graceful_shutdown=max(1, round(drain)), timeout_keep_alive=30, ws="none", proxy_headers=False,
     )  # fmt: skip
-    server = _server(uvicorn.Server)(config)
-    server.stopping = stopping
-    asyncio.run(server.serve(sockets=[listener]))
+    made = _heeding(uvicorn.Server)(config)
+    made.stopping = stopping
+    return made
 
 
-def _server(base: Any) -> Any:
+def _heeding(base: Any) -> Any:
     """uvicorn's server, whose signals are ours: it would raise them again once it has ended."""
 
-    class Server(base):  # type: ignore[misc]
+    class Server(base):
         stopping: Callable[[], None]
+        should_exit: bool
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
