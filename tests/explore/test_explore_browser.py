@@ -16,9 +16,9 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 
-from assay.explore.app import app
-from assay.web import running
-from assay.web.keys import Keys
+from assay.explore.app import app  # noqa: E402 (needs what is asked for above)
+from assay.web import running  # noqa: E402
+from assay.web.keys import Keys  # noqa: E402
 
 VIEWS = ("", "studies", "runs", "documents", "mixtures", "calibration", "models")
 PATIENCE = 20_000  # ms that a busy machine may take
@@ -95,7 +95,7 @@ class Page:
         self.settled()
 
     def until(self, condition: str, arg: Any = None) -> None:
-        """Wait for an expression to be true. Not by `wait_for_function`: the page's policy lets nothing evaluate text."""
+        """Wait for an expression to be true. Not by `wait_for_function`: the policy lets nothing evaluate text."""
         for _ in range(PATIENCE // 50):
             if self.page.evaluate(condition, arg):
                 return

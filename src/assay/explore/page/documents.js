@@ -257,7 +257,7 @@ class View {
       if (this.opened !== found.row) return;
       const rest = read.spells ? found.text.slice(read.stretches.reduce((n, one) => n + one.text.length, 0)) : "";
       this.text.replaceChildren(...read.stretches.map((one) => heated(one)), rest ? h("span", { class: "soft" }, rest) : "");
-      this.scale.replaceChildren(h("p", { class: "heat-key soft small" }, h("span", {}, t("explore.documents.expected")), h("span", { class: "heat-bar", "aria-hidden": "true" }, [0, 1, 2, 3, 4, 5, 6, 7].map((i) => h("i", { style: { "--heat": `${i * 11}%` } }))), h("span", {}, t("explore.documents.surprising")), h("b", {}, read.bits_per_byte === null ? t("explore.documents.nats", { value: fixed(read.nats / Math.max(1, read.tokens), 2) }) : `${fixed(read.bits_per_byte, 3)} bpb`), h("span", {}, t("explore.documents.tokens", { n: whole(read.tokens) })), read.cut ? h("span", {}, t("explore.documents.read_so_far")) : null));
+      this.scale.replaceChildren(h("p", { class: "heat-key soft small" }, h("span", {}, t("explore.documents.expected")), h("span", { class: "heat-bar", "aria-hidden": "true" }, [0, 1, 2, 3, 4, 5, 6, 7].map((i) => h("i", { style: { "--heat": `${i * 8.8}%` } }))), h("span", {}, t("explore.documents.surprising")), h("b", {}, read.bits_per_byte === null ? t("explore.documents.nats", { value: fixed(read.nats / Math.max(1, read.tokens), 2) }) : `${fixed(read.bits_per_byte, 3)} bpb`), h("span", {}, t("explore.documents.tokens", { n: whole(read.tokens) })), read.cut ? h("span", {}, t("explore.documents.read_so_far")) : null));
     } catch (error) {
       if (error.name !== "AbortError") this.scale.replaceChildren(h("p", { class: "note warn" }, error.message));
     }
@@ -304,5 +304,5 @@ const marked = (text, wanted) => {
 const heated = ({ text, nats, tokens }) => {
   if (nats === null) return h("span", { class: "tok" }, text);
   const each = nats / Math.max(1, tokens);
-  return h("span", { class: "tok", style: { "--heat": `${Math.min(78, each * 9).toFixed(0)}%` }, title: `${fixed(nats, 2)} nats · p = ${percent(Math.exp(-nats), nats > 4 ? 2 : 0)}` }, text);
+  return h("span", { class: "tok", style: { "--heat": `${Math.min(62, each * 7).toFixed(0)}%` }, title: `${fixed(nats, 2)} nats · p = ${percent(Math.exp(-nats), nats > 4 ? 2 : 0)}` }, text);
 };
