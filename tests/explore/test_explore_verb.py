@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -61,3 +62,12 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
             assert said in done.stderr
             assert len(done.stderr.strip().splitlines()) == 1
             assert done.stdout == ""
+
+
+def test_both_pages_of_the_docs_say_the_same_commands() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    english, chinese = ((docs / name).read_text(encoding="utf-8") for name in ("explore.md", "explore.zh-CN.md"))
+    assert english.split("```")[1::2] == chinese.split("```")[1::2]
+    done = assay("explore", "--help", timeout=60)
+    for option in re.findall(r"--[a-z-]+", "".join(english.split("```")[1::2])):
+        assert option in done.stdout, option

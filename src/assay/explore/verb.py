@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
+import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,7 +55,11 @@ def explore(
             lines.insert(1, say("explore.told.open", language))
         body = {"url": url, "address": address, "folders": [str(root) for root in roots]}
         tell({**body, "lines": lines, "assay_version": __version__, "fingerprint": fingerprint(body["folders"])})
-        if browser:
-            with contextlib.suppress(webbrowser.Error):
-                webbrowser.open(url)
+        if browser and _has_display():
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         running.run(served, listener, drain=DRAIN)
+
+
+def _has_display() -> bool:
+    """Whether a browser with windows can open; one in the terminal would take it over."""
+    return sys.platform in ("darwin", "win32") or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))

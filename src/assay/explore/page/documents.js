@@ -45,7 +45,7 @@ class View {
     this.list = h("ul", { class: "documents", "aria-label": t("explore.documents.list") });
     this.told = h("p", { class: "soft small told-found", role: "status" });
     this.top = this.head();
-    this.filters = h("div", { class: "filters-side" }, this.facets());
+    this.filters = h("details", { class: "filters-fold", open: innerWidth > 860 }, h("summary", {}, t("explore.documents.filters")), h("div", { class: "filters-side" }, this.facets()));
     this.pane = h("div", { class: "pane" }, h("p", { class: "soft hint" }, t("explore.documents.choose")));
     const row = query.get("row");
     setTimeout(() => {

@@ -33,8 +33,10 @@ const draw = async () => {
   stop?.abort();
   stop = new AbortController();
   for (const item of document.querySelectorAll("#nav a")) {
-    if (item.dataset.view === here.view) item.setAttribute("aria-current", "page");
-    else item.removeAttribute("aria-current");
+    if (item.dataset.view === here.view) {
+      item.setAttribute("aria-current", "page");
+      item.scrollIntoView({ block: "nearest", inline: "center" });
+    } else item.removeAttribute("aria-current");
   }
   main.className = view.wide ? "wide-page" : "";
   document.title = `${t("explore.nav." + (here.view || "overview"))} · assay`;
