@@ -118,8 +118,9 @@ class Documents:
             source = "documents"
             if asked.text:
                 last = 0 if after is None or asked.order else int(after[-1])
-                searched = self._look(cursor, asked.text, None if asked.order or asked.falling else (last, size))
-                cursor.register("found", pa.table({"row": self._rows(asked.text)}))
+                enough = None if asked.order or asked.falling else (last, size)
+                searched, found = self._look(cursor, asked.text, enough)
+                cursor.register("found", pa.table({"row": found}))
                 source = "documents SEMI JOIN found USING (row)"
             where = f"WHERE {' AND '.join(wheres)}" if wheres else ""
             (count,) = cursor.execute(f"SELECT count(*) FROM {source} {where}", values).fetchall()[0]
@@ -246,8 +247,10 @@ class Documents:
 
     # Search
 
-    def _look(self, cursor: duckdb.DuckDBPyConnection, text: str, enough: tuple[int, int] | None) -> float:
-        """Look on in the texts for a while; returns the share that was looked through.
+    def _look(
+        self, cursor: duckdb.DuckDBPyConnection, text: str, enough: tuple[int, int] | None
+    ) -> tuple[float, np.ndarray]:
+        """Look on in the texts for a while; returns the share that was looked through, and the rows that have it.
 
         Args:
             enough: (row, n): so many behind that row are enough; None: all are wanted.
@@ -272,12 +275,9 @@ class Documents:
                 search.parts += 1
                 if time.monotonic() > until:
                     break
-        looked = sum(index.rows_of[: search.parts])
-        return looked / index.n if index.n else 1.0
-
-    def _rows(self, text: str) -> np.ndarray:
-        rows = self._searches[text].rows
-        return np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+            found_so_far = np.concatenate([np.zeros(0, dtype=np.int64), *search.rows])
+            looked = sum(index.rows_of[: search.parts])
+        return looked / index.n if index.n else 1.0, found_so_far
 
     def _copies(self, cursor: duckdb.DuckDBPyConnection, own: Mapping[str, Any]) -> list[dict[str, Any]]:
         if own.get("cluster") is None:

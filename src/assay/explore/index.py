@@ -10,13 +10,13 @@ that it was made from: it is made once, takes its name when it is whole, and ano
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,12 @@ from assay.explore.catalog import Entry, read_json
 from assay.impact import design
 from assay.machine import cache_folder, cores
 from assay.store import MANIFEST, fingerprint
+from assay.workspace import IDENTITIES
 
-VERSION = 1
+VERSION = 2
 KEPT = 16  # indexes in the cache
 EXCERPT = 240  # characters
+_DECIDED = {IDENTITIES[kind] for kind in ("study", "training", "corpus", "selection")}  # of the documents as they came
 _ALSO_DOCUMENTS = ("source", "origin", "ordinal", "language", "script", "n_bytes", "parent_id", "copies")
 
 
@@ -45,7 +47,7 @@ class Tables:
 
     Attributes:
         documents: parts, in their order.
-        signals: parts in the same order; none: they were not computed.
+        signals: parts; none: they were not computed.
         twins, splits, decisions: files, or none.
         losses: (document losses, sizes of evaluated stretches, runs) of a ledger.
         decided: the name of the selection that decided.
@@ -81,9 +83,9 @@ def tables_of(entry: Entry, decisions_of: Callable[[str], tuple[str, Path] | Non
     """
     store = entry.path / "artifacts"
     texts = _newest(store / "documents")
-    kept = sorted((entry.path / "kept").glob("*.parquet"))
-    if texts is None and kept:
-        return Tables(kept)
+    made = sorted((entry.path / "kept").glob("*.parquet"))  # what a verb of `assay corpus` has left in sight
+    if made and (texts is None or entry.identity not in _DECIDED):
+        return Tables(made)
     if texts is None:
         raise InputError("holds no documents", where=entry.name, remedy="let its work run to its end")
     folder, manifest = texts
@@ -172,7 +174,7 @@ class Index:
                 file.unlink(missing_ok=True)
         raise InputError("cannot be read back", where=file, remedy="see that the cache folder can be written")
 
-    @contextmanager
+    @contextlib.contextmanager
     def cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """For one question; several threads have one each."""
         with self._lock:
@@ -198,7 +200,7 @@ class Index:
         raise InputError("is not there", where=f"row {place}", remedy="start assay explore again")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _damage_told() -> Iterator[None]:
     """Turn what libraries say of damaged tables into one line."""
     try:
@@ -306,20 +308,19 @@ def _views(connection: duckdb.DuckDBPyConnection, tables: Tables, scratch: Path)
 
 
 def _rows(index: Index, scratch: Path) -> str:
-    """The statement that makes the table: all parts in their order; signals lie in the same order."""
+    """The statement that makes the table."""
     there = set(pq.read_schema(index.tables.documents[0]).names)
     types = {f.name: ("BIGINT" if str(f.type) == "int64" else "VARCHAR") for f in DOCUMENTS}
 
     def own(name: str) -> str:
         return f"d.{name}" if name in there else f"NULL::{types[name]} AS {name}"
 
-    marks = index.tables.signals
-    signals, joined = "", ""
-    if marks and sum(pq.read_metadata(path).num_rows for path in marks) == index.n:
+    marks, signals, joined = index.tables.signals, "", ""
+    if marks:
         has = set(pq.read_schema(marks[0]).names)
         names = [f.name for f in SIGNALS if f.name != "doc_id" and f.name in has]
         signals = "".join(f", g.{quoted(name)}" for name in names)
-        joined = f"POSITIONAL JOIN {_read(marks, scratch / 'signals')} g"
+        joined = f"LEFT JOIN {_read(marks, scratch / 'signals')} g ON g.doc_id = d.doc_id"
     parts = ", ".join(f"'{part}'" for part in index.parts)
     bases = ", ".join(
         f"({i}, '{part}', {base})" for i, (part, base) in enumerate(zip(index.parts, index.bases, strict=True))
@@ -331,12 +332,13 @@ def _rows(index: Index, scratch: Path) -> str:
             left(d.text, {EXCERPT}) AS excerpt, length(d.text) AS length,
             coalesce(s.split, {"d.split" if "split" in there else "NULL"}) AS split,
             t.cluster, t.near, t.exact, c.keep, c.reasons, l.loss{signals}
-        FROM read_parquet([{parts}], file_row_number = true, filename = true, union_by_name = true) d {joined}
+        FROM read_parquet([{parts}], file_row_number = true, filename = true, union_by_name = true) d
         JOIN (VALUES {bases}) p(part, name, base) ON p.name = d.filename
         LEFT JOIN splits s ON s.doc_id = d.doc_id
         LEFT JOIN twins t ON t.doc_id = d.doc_id
         LEFT JOIN decisions c ON c.doc_id = d.doc_id
-        LEFT JOIN losses l ON l.doc_id = d.doc_id"""
+        LEFT JOIN losses l ON l.doc_id = d.doc_id
+        {joined}"""
 
 
 def _read(paths: list[Path], folder: Path) -> str:

@@ -16,12 +16,19 @@ export const render = async ({ ident, query }, signal) => {
   if (!all.length) return empty(t("explore.documents.empty"), t("explore.documents.empty_more"), "assay corpus scan my-texts/ --out corpus");
   const chosen = all.find((one) => one.id === ident) ?? all[0];
   const picker = chooser(t("explore.documents.corpus"), all.map((one) => [one.id, `${one.name} · ${t("explore.overview.kind." + one.kind)}`]), chosen.id, (id) => (location.hash = link("documents", id)));
+  // The first time a large corpus is opened, its index takes a while to make.
+  const slow = setTimeout(() => {
+    const told = document.querySelector(".loading");
+    if (told) told.textContent = t("explore.documents.indexing");
+  }, 1500);
   let about = null;
   try {
     about = await get(`/api/corpora/${chosen.id}`, signal);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     return [h("div", { class: "tools" }, picker), trouble(error)];
+  } finally {
+    clearTimeout(slow);
   }
   const models = (await of("model")).filter((one) => !one.damaged && !one.does);
   view = new View(chosen, about, models, query, signal);
