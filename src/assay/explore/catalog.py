@@ -34,6 +34,7 @@ _FILES: dict[str, Kind] = {
     IDENTITIES["study"]: "study", IDENTITIES["labels"]: "labels", IDENTITIES["training"]: "training",
     IDENTITIES["finetuning"]: "finetuning", **{IDENTITIES[name]: "corpus" for name in _CORPORA},  # type: ignore[index]
 }  # fmt: skip
+_LAST = {"study": "results.json", "labels": "results.json", "training": "result.json", "finetuning": "result.json"}
 _MODEL = ("config.json", "ngram.safetensors")
 
 
@@ -44,7 +45,7 @@ class Entry:
     Attributes:
         id: stands for its path.
         name: of the folder, as seen from the root.
-        changed: seconds since 1970.
+        changed: when it ended, or began where it has not; seconds since 1970.
         does: of a model, its task, or "" where it is a language model or an encoder.
         damaged: why it cannot be read; None: it can.
     """
@@ -167,11 +168,10 @@ def _entry(root: Path, path: Path, there: set[str], own: str) -> Entry:
             damaged = own
     except InputError:
         damaged = own
-    last = {"study": "results.json", "labels": "results.json", "training": "result.json", "finetuning": "result.json"}
-    finished = kind == "corpus" or last[kind] in there
-    return Entry(
-        _id(path, kind), kind, _name(root, path), path, own, _changed(path / own), finished=finished, damaged=damaged
-    )
+    end = path / _LAST[kind] if kind in _LAST else path / own
+    finished = kind not in _LAST or _LAST[kind] in there
+    changed = _changed(end if finished else path / own)
+    return Entry(_id(path, kind), kind, _name(root, path), path, own, changed, finished=finished, damaged=damaged)
 
 
 def _model(root: Path, path: Path, there: set[str]) -> Entry | None:

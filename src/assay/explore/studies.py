@@ -6,6 +6,7 @@ works of `assay labels`, whose claims have the same form.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ _SHOWN = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def summary(entry: Entry) -> dict[str, Any]:
     """What the overview says of a study; of one that is not done, that alone."""
     if not entry.finished:
