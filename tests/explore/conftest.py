@@ -10,7 +10,9 @@ import pytest
 from command import TINY, assay, write_texts
 from labelled import reviews, sentences, write
 from trainings import train
-from tunings import CNN, finetune
+from tunings import finetune
+
+TAGGER = ("budget.epochs=8", "model.crf=true", "model.width=48")
 
 
 @pytest.fixture(scope="session")
@@ -45,5 +47,5 @@ def workspace(texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for part, (n, seed) in {"train": (160, 0), "dev": (40, 1), "test": (60, 2)}.items():
             write(data / f"{name}.{part}.jsonl", made(n, seed))
     finetune("sentiment", [str(data / "reviews")], root / "sentiment", "budget.epochs=3", model="bert")
-    finetune("ner", [str(data / "names")], root / "names", *CNN, model="bilstm")
+    finetune("ner", [str(data / "names")], root / "names", *TAGGER, model="bilstm")
     return root

@@ -29,6 +29,7 @@ from assay.models.seq2seq import transformer
 from assay.tasks.feed import collated
 from assay.tasks.pipeline import Pipeline
 from assay.train.predict import Predictor
+from labelled import sentences
 
 V = 61
 
@@ -285,14 +286,20 @@ def test_a_model_of_a_task_answers_and_says_why(workspace: Path) -> None:
             asking.matter(opened, "", {"text": text}, "", "gradients", None, 7)
 
 
-def test_spans_stand_where_the_text_has_them(workspace: Path) -> None:
+def test_spans_are_those_of_the_text(workspace: Path) -> None:
+    found, wanted = 0, 0
     with Models().task(entry(workspace, "names")) as opened:
-        found = asking.answer(opened, {"text": "王小明在北京。"})
-        units = next(value for value in found["given"].values() if isinstance(value, str | list | tuple))
-        for span in found["answer"]["spans"]:
-            assert 0 <= span["begin"] < span["end"] <= len(units)
+        for sentence in sentences(20, seed=5):
+            said = asking.answer(opened, {"tokens": sentence["tokens"]})
+            units = next(value for value in said["given"].values() if isinstance(value, list | tuple))
+            assert list(units) == sentence["tokens"]
+            own = {(span["begin"], span["end"]) for span in said["answer"]["spans"]}
+            right = {i for i, tag in enumerate(sentence["tags"]) if tag != "O"}
+            found += len(right & {i for begin, end in own for i in range(begin, end)})
+            wanted += len(right)
         with pytest.raises(InputError, match="many answers"):
             asking.matter(opened, "", {"text": "王小明"}, "", "occlusion", None, None)
+    assert found / wanted > 0.8
 
 
 def test_a_language_model_is_asked_about_its_prompt(workspace: Path) -> None:

@@ -154,17 +154,22 @@ const shownAnswer = ({ answer, given }) => {
   return parts;
 };
 
+// Words stand apart but where one of two neighbours is Chinese.
+const WIDE = /[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]/;
+const joined = (units, worded) => units.reduce((text, unit) => text + (worded && text && !WIDE.test(text.at(-1)) && !WIDE.test(unit[0]) ? " " : "") + unit, "");
+
 const spans = (answer, given) => {
-  const words = Object.values(given).find(Array.isArray), text = Object.values(given).find((one) => typeof one === "string") ?? "", kinds = [...new Set(answer.spans.map((one) => one.type ?? ""))];
-  const units = words ?? [...text], tones = kinds.length ? kinds : [""], joint = words && words.some((one) => one.length > 1) ? " " : "";
-  const parts = [];
+  const words = Object.values(given).find(Array.isArray), text = Object.values(given).find((one) => typeof one === "string") ?? "";
+  const units = words ?? [...text], kinds = [...new Set(answer.spans.map((one) => one.type ?? ""))], parts = [];
+  const gap = (i) => (words && i > 0 && i < units.length && !WIDE.test(units[i - 1].at(-1)) && !WIDE.test(units[i][0]) ? " " : "");
   let from = 0;
   for (const one of [...answer.spans].sort((a, b) => a.begin - b.begin)) {
     if (one.begin < from) continue;
-    parts.push(units.slice(from, one.begin).join(joint), joint, h("mark", { class: `k${tones.indexOf(one.type ?? "") % 8}`, title: one.score === undefined ? "" : percent(one.score, 1) }, units.slice(one.begin, one.end).join(joint), h("small", {}, one.type ?? "")), joint);
+    parts.push(gap(from), joined(units.slice(from, one.begin), words), one.begin > from ? gap(one.begin) : "", h("mark", { class: `k${kinds.indexOf(one.type ?? "") % 8}`, title: one.score === undefined ? "" : percent(one.score, 1) }, joined(units.slice(one.begin, one.end), words), h("small", {}, one.type ?? "")));
     from = one.end;
   }
-  return h("p", { class: "text" }, parts, units.slice(from).join(joint));
+  if (!kinds.length) parts.push(h("small", { class: "soft" }, t("explore.models.no_spans"), " "));
+  return h("p", { class: "text" }, parts, gap(from), joined(units.slice(from), words));
 };
 
 // Attention
