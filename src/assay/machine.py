@@ -73,3 +73,18 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:  # it has ended before this was asked
         os._exit(1)
+
+
+def give_back_memory(above: int = 1 << 20) -> bool:
+    """Have large buffers taken from the system and given back to it, each by itself; whether that could be said.
+
+    glibc learns from a large buffer that is freed to keep those of its size in its heap, up to 32 MB, and where they
+    grow and leave in turn, holes are left between them: a process that runs for days would grow.
+    """
+    try:
+        return bool(ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, above))
+    except (OSError, AttributeError, TypeError):  # another C library
+        return False
+
+
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h

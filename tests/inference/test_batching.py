@@ -16,7 +16,7 @@ from assay.inference.batching import Asked, Batch, Failed
 from assay.inference.generate import Token, generate
 from assay.inference.limits import Limits
 from assay.inference.sampling import GREEDY, Rules, Sampling, Shifts
-from assay.models.blocks import Memory
+from assay.models.memory import Memory
 
 SETTINGS = [
     (GREEDY, Limits(9), Rules()),

@@ -13,7 +13,7 @@ from assay.errors import InputError
 from assay.inference.protocol import checked
 from assay.inference.steppers import stepper
 from assay.models import attention
-from assay.models.blocks import Memory
+from assay.models.memory import Memory
 from assay.models.presets import Size, preset
 
 CLOSE = {"rtol": 1e-5, "atol": 2e-5}

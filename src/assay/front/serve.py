@@ -27,6 +27,7 @@ def serve(
     as_json: bool,
 ) -> None:
     """`assay serve`."""
+    from assay.machine import give_back_memory
     from assay.present.words import say
     from assay.serve.registry import Room
     from assay.serve.verb import Request, ready
@@ -44,6 +45,7 @@ def serve(
         drain,
         device_of(device, "--device"),
     )
+    give_back_memory()  # before anything large is taken: a server runs for long
     found = ready(request)
     _log_to_stderr()
     if as_json:

@@ -21,7 +21,8 @@ from torch.nn import functional
 
 from assay.models import attention, fused
 from assay.models.attention import View
-from assay.models.blocks import Block, BlockConfig, Memory, Norm, RotaryTable, through
+from assay.models.blocks import Block, BlockConfig, Norm, RotaryTable, through
+from assay.models.memory import Memory
 from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, places, roles_of
 from assay.models.ranges import Count, Positive
 
