@@ -15,9 +15,7 @@ def explore(
         list[Path] | None,
         typer.Argument(help="Folders to look through, a few levels deep; the current one when none is given."),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine's are let in by it.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0: a free one.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
     lang: Lang = "en",
