@@ -68,6 +68,7 @@ def _help(*verb: str) -> str:
         ("mixture", "fit"),
         ("generate",),
         ("chat",),
+        ("explore",),
         ("serve",),
     ],
 )

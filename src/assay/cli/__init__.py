@@ -16,6 +16,7 @@ import typer
 
 from assay import __version__
 from assay.cli import corpus, fits, judge, tasks, tokenizer
+from assay.cli import explore as explored
 from assay.cli import generate as generating
 from assay.cli import labels as labelled
 from assay.cli import serve as serving
@@ -43,6 +44,7 @@ app.command()(tasks.finetune)
 app.command()(tasks.predict)
 doctor_app.command("data")(tasks.check)
 app.command()(labelled.labels)
+app.command()(explored.explore)
 app.command()(generating.generate)
 app.command()(generating.chat)
 app.command()(serving.serve)

@@ -27,7 +27,7 @@ def run(folders: Sequence[Path]) -> dict[str, Any]:
     Raises:
         InputError: there is no study with tested predictions.
     """
-    found = [one for path in _studies(folders) for one in _tested(path)]
+    found = [one for path in _studies(folders) for one in tested(path)]
     if not found:
         where = ", ".join(str(folder) for folder in folders)
         remedy = "name folders of studies that have run to their end, or one that holds such folders"
@@ -66,8 +66,12 @@ def _studies(folders: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def _tested(study: Path) -> list[Tested]:
-    """The predictions of one study that have an outcome."""
+def tested(study: Path) -> list[Tested]:
+    """The predictions of one study that have an outcome.
+
+    Raises:
+        InputError: a file of the study is damaged.
+    """
     try:
         registered = predictions.load(json.loads((study / "predictions.json").read_text(encoding="utf-8")))
         claims = {claim["id"]: claim for claim in json.loads((study / "claims.json").read_text(encoding="utf-8"))}

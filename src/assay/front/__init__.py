@@ -12,6 +12,7 @@ from assay.front.corpus import (
     corpus_scan,
     corpus_select,
 )
+from assay.front.explore import explore
 from assay.front.fits import (
     calibration,
     law_fit,
@@ -67,6 +68,7 @@ __all__ = [
     "doctor_data",
     "doctor_env",
     "evaluate",
+    "explore",
     "finetune",
     "generate",
     "labels",

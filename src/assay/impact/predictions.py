@@ -161,7 +161,7 @@ def _larger(plan: Plan, measured: Measurements, target: int) -> Predict:
 def _mixture(cell: Cell, plan: Plan, measured: Measurements, model: MixtureModel, target: int) -> Predict:
     fitted = [c.name for c in plan.cell_list() if c.axis == "distribution" and c.fitted]
     shares = np.array([cell.weights[s] for s in sorted(plan.natural)])
-    others, own = _other_variance(fitted, plan, measured, target), None if target == 0 else target - 1
+    others, own = other_variance(fitted, plan, measured, target), None if target == 0 else target - 1
     return lambda level: model.predict(shares, level, others, own)
 
 
@@ -172,12 +172,12 @@ def _dose(cell: Cell, plan: Plan, measured: Measurements, target: int) -> Predic
     every = [c.name for c in planted]
     effects = measured.differences(every, design.NATURAL, plan.run_steps * plan.step_tokens)
     found = [effects[c.name][target] for c in own]
-    others = _other_variance([c.name for c in own], plan, measured, target)
+    others = other_variance([c.name for c in own], plan, measured, target)
     doses = [c.dose for c in own]
     return lambda level: between(doses, found, cell.dose, level, others)
 
 
-def _other_variance(cells: list[str], plan: Plan, measured: Measurements, target: int) -> float:
+def other_variance(cells: list[str], plan: Plan, measured: Measurements, target: int) -> float:
     """What the seeds of a new run and the choice of other documents add: as much as they did to these cells. The
     change was fitted on one set of documents and is tested on another."""
     run_tokens = plan.run_steps * plan.step_tokens

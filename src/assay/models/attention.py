@@ -251,6 +251,39 @@ def using(name: str) -> Iterator[None]:
         _forced.pop()
 
 
+@contextlib.contextmanager
+def watched() -> Iterator[list[Tensor]]:
+    """Within, attention is computed in the open, and the weights (B, H, T, S) of every call are kept, in their order:
+    for whoever wants to see who looks at whom. Exact and slow, and it holds all of them in memory."""
+    seen: list[Tensor] = []
+
+    def run(q: Tensor, k: Tensor, v: Tensor, view: View, scale: float | None, _dropout: float) -> Tensor:
+        weights = _weights(q, k, view, scale)
+        seen.append(weights.detach())
+        return weights.to(v.dtype) @ v.repeat_interleave(q.shape[1] // v.shape[1], dim=1)
+
+    _forced.append(Backend("watched", lambda *_: True, lambda _: True, run))
+    try:
+        yield seen
+    finally:
+        _forced.pop()
+
+
+def _weights(q: Tensor, k: Tensor, view: View, scale: float | None) -> Tensor:
+    """(B, H, T, S) float32: the softmax of the scores of what each query sees."""
+    H, T, G, S = *q.shape[1:3], *k.shape[1:3]
+    keys = k.repeat_interleave(H // G, dim=1)
+    scores = q.float() @ keys.float().transpose(-1, -2) * (q.shape[-1] ** -0.5 if scale is None else scale)
+    mask = view.mask
+    if view.is_causal and mask is None:
+        mask = torch.ones(T, S, dtype=torch.bool, device=q.device).tril_(S - T)
+    if view.bias is not None:
+        scores = scores + view.bias.float()
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    return scores.softmax(-1)
+
+
 def choose(q: Tensor, k: Tensor, view: View, scale: float | None = None, dropout: float = 0.0) -> Backend:
     """The first backend that can."""
     if _forced:
