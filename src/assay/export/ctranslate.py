@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.errors import InputError
 from assay.export.source import Source
 from assay.models.blocks import BlockConfig
 from assay.models.decoder import Decoder
@@ -47,8 +46,8 @@ def refusal(source: Source) -> str | None:
 
 def write(source: Source, folder: Path, dtype: str) -> None:
     """Write the files of a model that is not refused."""
-    model = source.model
-    spec = _decoder(model) if isinstance(model, Decoder) else _translator(model)  # type: ignore[arg-type]
+    model: Any = source.model
+    spec = _decoder(model) if isinstance(model, Decoder) else _translator(model)
     tokens = names(source)
     if isinstance(model, Decoder):
         spec.register_vocabulary(tokens)
@@ -99,7 +98,11 @@ def _decoder(model: Decoder) -> Any:
     c, b = model.config, model.config.block
     rotary: dict[str, Any] = {}
     if b.rotary is not None:
-        rotary = {"rotary_dim": b.key_width, "rotary_interleave": b.rotary == "neighbours", "rotary_base": c.rotary_base}
+        rotary = {
+            "rotary_dim": b.key_width,
+            "rotary_interleave": b.rotary == "neighbours",
+            "rotary_base": c.rotary_base,
+        }
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
         c.layers, b.heads, **_common(b), layernorm_embedding=c.embedding_norm, qk_norm=b.qk_norm,
         num_heads_kv=b.groups if b.groups != b.heads else None, head_dim=b.key_width, **rotary,
