@@ -30,29 +30,31 @@ MODEL = "model.gguf"
 STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "Q8_0"}
 FILE_TYPES = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "bfloat16": "MOSTLY_BF16", "int8": "MOSTLY_Q8_0"}
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")
-LLAMA3_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3_PATTERN = QWEN2_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")  # the same, of up to three digits at a time
 CUTS = {QWEN2_PATTERN: "qwen2", LLAMA3_PATTERN: "llama-bpe"}
 """What llama.cpp calls the patterns that cut a text before its merges."""
 
 
-def refusal(source: Source) -> str | None:
-    """Why llama.cpp does not take a model; None: it does."""
+def refusals(source: Source) -> Iterator[str]:
+    """Why llama.cpp does not take a model."""
     model: Any = source.model
     if not isinstance(model, Decoder):
-        return "GGUF is written of decoders alone"
+        yield "GGUF is written of decoders alone"
+        return
     arch = architecture(model)
     if arch not in ARCHITECTURES:
-        return "llama.cpp has no architecture of this shape: give a model of the shape of GPT-2, Llama, Qwen2 or Qwen3"
+        yield "llama.cpp has no architecture of this shape: give a model of the shape of GPT-2, Llama, Qwen2 or Qwen3"
+        return
     wanted, own = "gelu_tanh" if arch == "gpt2" else "silu", model.config.block.activation
     if own != wanted:
-        return f"llama.cpp's {arch} has the activation {wanted}, and this model {own}"
+        yield f"llama.cpp's {arch} has the activation {wanted}, and this model {own}"
     if source.tokenizer is None:
-        return "a GGUF file holds its tokenizer, and this directory has none"
+        yield "a GGUF file holds its tokenizer, and this directory has none"
+        return
     try:
         cut_of(source.tokenizer.surface.content)
     except InputError as error:
-        return error.what
-    return None
+        yield error.what
 
 
 def architecture(model: Any) -> str | None:
@@ -97,16 +99,18 @@ def tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:
         called = known.get_name(name, try_suffixes=(".weight", ".bias"))
         if called is None:
             raise InputError(f"llama.cpp has no tensor for {name}", remedy="this is a shape that it does not run")
-        if arch == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
-            tensor = tensor.t()
-        if arch == "llama" and ".self_attn." in name and "q_proj" in name:
-            tensor = neighbours(tensor, c.block.heads)
-        if arch == "llama" and ".self_attn." in name and "k_proj" in name:
-            tensor = neighbours(tensor, c.block.groups)
-        yield called, tensor.float().contiguous().numpy()
+        yield called, _laid_out(name, tensor, arch, c).float().contiguous().numpy()
     if c.rotary_scaling is not None:
         plain = c.rotary_base ** -(torch.arange(0, c.block.key_width, 2, dtype=torch.float64) / c.block.key_width)
         yield "rope_freqs.weight", (plain / c.rotary_scaling.of(plain)).float().numpy()
+
+
+def _laid_out(name: str, tensor: torch.Tensor, arch: str | None, c: DecoderConfig) -> torch.Tensor:
+    """A tensor as llama.cpp has it: (outputs, inputs), and the rotary pairs of Llama beside each other."""
+    if arch == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
+        return tensor.t()
+    heads = next((n for part, n in (("q_proj", c.block.heads), ("k_proj", c.block.groups)) if part in name), None)
+    return neighbours(tensor, heads) if arch == "llama" and heads is not None else tensor
 
 
 def neighbours(weight: torch.Tensor, heads: int) -> torch.Tensor:

@@ -1,11 +1,11 @@
 """A model directory that transformers opens, with its head.
 
-    language models      as they are saved here already, in the type that is asked for
-    class, labels,       BertForSequenceClassification, Roberta's: first position, dense layer, tanh, output. What a task
-    value                of numbers has learned (mean, deviation) goes into the output layer, so that numbers come out
-    tags                 ...ForTokenClassification
-    span                 ...ForQuestionAnswering
-    vector               the bare model, with modules.json of sentence-transformers: pooled, of length 1
+    language models   as they are saved here already, in the type that is asked for
+    class, labels,    BertForSequenceClassification, or Roberta's: first position, dense layer, tanh, output. What a
+    value             task of numbers has learned (mean, deviation) goes into the output layer: numbers come out
+    tags              ...ForTokenClassification
+    span              ...ForQuestionAnswering
+    vector            the bare model, with modules.json of sentence-transformers: pooled, of length 1
 
 `pipeline(...)` of transformers then gives the same answers, since the tokenizer puts around a text what stood around it
 in training. What no family has (rows of tags scored as rows, recurrent bodies, fleets' proxies) is refused by name.
@@ -14,7 +14,7 @@ in training. What no family has (rows of tags scored as rows, recurrent bodies, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,29 +38,24 @@ PROBLEMS = {"class": "single_label_classification", "labels": "multi_label_class
 COPIED = (GENERATION, TOKENIZER_JSON, TOKENIZER_CONFIG, "chat_template.jinja", "source.spm", "target.spm", "vocab.json")
 
 
-def refusal(source: Source) -> str | None:
-    """Why transformers has nothing of a model's shape; None: it has."""
+def refusals(source: Source) -> Iterator[str]:
+    """Why transformers has nothing of a model's shape."""
     model: Any = source.model
+    body = model.body if isinstance(model, Headed) else model
+    if familiar(body) is None:
+        yield f"Hugging Face has no family of this shape ({source.kind}: {type(body).__name__})"
     if not isinstance(model, Headed):
-        return _no_family(source) if familiar(model) is None else None
+        return
     head = model.config.head
-    if familiar(model.body) is None:
-        return _no_family(source)
     if head.crf:
-        return "transformers has no head that scores tags as rows (CRF)"
+        yield "transformers has no head that scores tags as rows (CRF)"
     if isinstance(model.body, Decoder):
-        if head.kind == "tags" and not head.dense:
-            return None
-        return "transformers' decoders have heads of tags alone that this one fits: those of texts have no bias"
-    if head.kind in WHOLE and not (head.dense and head.pool == "first"):
-        return f"transformers' heads read the first position through a dense layer, and this one the {head.pool}"
-    if head.kind not in WHOLE and head.dense:
-        return f"transformers has no dense layer before a head of kind {head.kind}"
-    return None
-
-
-def _no_family(source: Source) -> str:
-    return f"Hugging Face has no family of this shape ({source.kind}: {type(source.model).__name__})"
+        if head.kind != "tags" or head.dense:
+            yield "transformers' decoders have heads of tags alone that this one fits: those of texts have no bias"
+    elif head.kind in WHOLE and not (head.dense and head.pool == "first"):
+        yield f"transformers' heads read the first position through a dense layer, and this one the {head.pool}"
+    elif head.kind not in WHOLE and head.dense:
+        yield f"transformers has no dense layer before a head of kind {head.kind}"
 
 
 def write(source: Source, folder: Path, dtype: str) -> None:

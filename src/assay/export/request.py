@@ -60,9 +60,8 @@ class Request:
 
     def refuse(self, source: Source) -> None:
         """Raises InputError: the format has no part for this model."""
-        refusals = {"hf": hugging_face.refusal, "ctranslate2": ctranslate.refusal, "gguf": gguf_file.refusal}
-        refusal = refusals.get(self.target)
-        why = None if refusal is None else refusal(source)
+        asked = {"hf": hugging_face.refusals, "ctranslate2": ctranslate.refusals, "gguf": gguf_file.refusals}
+        why = next(asked[self.target](source), None) if self.target in asked else None
         if why is not None:
             raise InputError(why, where=source.folder, remedy="export it to onnx, which takes every family")
 
