@@ -87,12 +87,12 @@ def _exported(request: Request, source: Source, folder: Path, identity: str, pro
         measured = measuring.both(source, folder, request.target, engine or {}, request.threads)
     if request.data is not None:
         scores = judging.scores(source, folder, request.target, request.dtype, request.data, progress)
-    weights = sum(path.stat().st_size for path in source.folder.glob("model*.safetensors"))
+    own = measuring.weights(measuring.sizes(source.folder))
     body = {
         "target": request.target, "dtype": request.dtype, "model": str(request.model), "kind": source.kind,
         "task": None if source.task is None else source.task.name,
         "parameters": source.model.n_parameters()[1], "parity": parity.as_json(),
-        "size": {"model": weights, "export": sum(sizes.values()), "files": sizes},
+        "size": {"model": own, "export": measuring.weights(sizes), "files": sizes},
         "measured": measured, "scores": scores, "training": facts.of_training(source.folder),
         "licence": request.licence, "notes": notes(request, source, measured is None and request.measure),
     }  # fmt: skip
