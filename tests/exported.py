@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-import asked
 from assay.models.build import build
 from assay.models.convolution import ConvolutionConfig
 from assay.models.heads import HeadedConfig
@@ -35,20 +34,22 @@ def awake(model: Any, scale: float = 0.1) -> Any:
     return model.eval()
 
 
-def encoder(special: Sequence[str] = ("<|end|>", "<|pad|>")) -> Encoder:
+def encoder(special: Sequence[str] = ("<|pad|>", "<|end|>")) -> Encoder:
     rows = [row["text"] for row in reviews(60)] + [" ".join(row["tokens"]) for row in sentences(60)]
     rows += [row["context"] + " " + row["question"] for row in questions(60)] + TEXTS
     return Encoder(train_tokenizer(rows, 420, special=tuple(special)))
 
 
 def body(name: str, vocabulary: int, **more: Any) -> Any:
-    """The config of a body: a preset, or `bilstm`, `textcnn`."""
+    """The config of a body: a preset, or `roberta`, `bilstm`, `textcnn`."""
     if name == "bilstm":
         return RecurrentConfig(vocabulary, 1, 32, both_ways=True)
     if name == "textcnn":
         return ConvolutionConfig(vocabulary, 32, 16)
+    if name == "roberta":
+        return replace(body("bert", vocabulary), first_position=2)
     made: Any = preset(name, Size(vocabulary, 1, 32, 4, 64))
-    return replace(made, head=False, **more) if name in ("bert", "modern", "roberta") else replace(made, **more)
+    return replace(made, head=False, **more) if name in ("bert", "modern") else replace(made, **more)
 
 
 def task_model(folder: Path, task: HeadTask, name: str = "bert", **head: Any) -> Path:
@@ -61,7 +62,8 @@ def task_model(folder: Path, task: HeadTask, name: str = "bert", **head: Any) ->
 
 def written(folder: Path, model: Any, own: Encoder, task: Task | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    special = Special(bos=END_OF_TEXT, eos="<|end|>", pad="<|pad|>" if task is not None else None)
+    pad = "<|pad|>" if hasattr(model.config, "body") else None
+    special = Special(bos=END_OF_TEXT, eos="<|end|>", pad=pad)
     write_directory(folder, model, own.content, card="A card.", special=special)
     if task is not None:
         start = getattr(model.config, "start", None)
@@ -71,7 +73,7 @@ def written(folder: Path, model: Any, own: Encoder, task: Task | None = None) ->
 
 def writer(folder: Path, name: str = "standard", layers: int = 1, **more: Any) -> Path:
     """A model directory of a model that writes."""
-    own = Encoder(asked.tokenizer())
+    own = encoder()
     config = preset(name, Size(own.vocabulary, layers, 32, 4, 64))
     changed: Any = replace(config, **more)
     folder.parent.mkdir(parents=True, exist_ok=True)

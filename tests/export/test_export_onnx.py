@@ -105,7 +105,9 @@ def test_what_is_written_is_the_same(name: str, tmp_path: Path) -> None:
     prompts = [generator.integers(2, V, n).tolist() for n in (1, 9, 4)]
     limits = Limits(8, stop=(1,))
     for how in (Sampling(), Sampling(temperature=0.8, top_k=20)):
-        a, b = (generate(model, prompts, how, limits, Rules(no_repeat=2), returns=2, seed=5) for model in (mine, theirs))
+        a, b = (
+            generate(model, prompts, how, limits, Rules(no_repeat=2), returns=2, seed=5) for model in (mine, theirs)
+        )
         assert [[one.ids for one in own] for own in a] == [[one.ids for one in own] for own in b]
     a, b = (beam_search(model, prompts, Beams(3, 2), limits) for model in (mine, theirs))
     assert [[one.ids for one in own] for own in a] == [[one.ids for one in own] for own in b]
@@ -161,5 +163,3 @@ def test_a_graph_has_no_sizes_of_its_example(tmp_path: Path) -> None:
         dims = value.type.tensor_type.shape.dim
         assert dims[0].dim_param, value.name
     assert {node.op_type for node in graph.node} >= {"LSTM"}
-
-
