@@ -23,7 +23,14 @@ from assay.tokens.learn import END_OF_TEXT, train_tokenizer
 from assay.tokens.tokenizer import Encoder
 from labelled import questions, reviews, sentences
 
-TEXTS = ["the film was lovely", "一部精彩的电影", "awful story and so dull", "无聊", "a", "王明 lives in 北京 and Bob in Rome"]
+TEXTS = [
+    "the film was lovely",
+    "一部精彩的电影",
+    "awful story and so dull",
+    "无聊",
+    "a",
+    "王明 lives in 北京 and Bob in Rome",
+]
 
 
 def awake(model: Any, scale: float = 0.1) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from asked import TEXTS as LONGER
 from assay.errors import InputError
 from assay.export import gguf_file, verb
 from assay.export.request import Request
@@ -28,7 +29,6 @@ from assay.tasks.opened import Opened
 from assay.tasks.regression import Regression
 from assay.tasks.tagging import Tagging
 from assay.tasks.writing import Instruction, Translation
-from asked import TEXTS as LONGER
 from exported import TEXTS, task_model, writer, written
 from labelled import questions, sentences
 

@@ -85,8 +85,8 @@ def _alike(a: Any, b: Any) -> None:
 GROUPED = BlockConfig(32, 4, 2, activation="silu", gated=True, gains=True, rotary="halves", window=6)
 PROXY = {"value_embeddings": True, "softcap": 5.0}
 WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "grouped queries, a window": ("standard", {"block": GROUPED}), "gpt2": ("gpt2", {"layers": 2}), "proxy": ("proxy", PROXY),
-    "lstm": ("lstm", {}), "gru": ("gru", {}), "t5": ("t5", {}), "bart": ("bart", {}),
+    "grouped queries, a window": ("standard", {"block": GROUPED}), "gpt2": ("gpt2", {"layers": 2}),
+    "proxy": ("proxy", PROXY), "lstm": ("lstm", {}), "gru": ("gru", {}), "t5": ("t5", {}), "bart": ("bart", {}),
 }  # fmt: skip
 
 

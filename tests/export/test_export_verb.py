@@ -1,4 +1,4 @@
-"""`assay export` through the front door: whole or not there, refusals in one line, scores before and after, the card."""
+"""`assay export` through the front door: whole or not there, refusals in a line, scores before and after, the card."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import torch
 
+from asked import model as ngram_or_other
 from assay import front
 from assay.errors import InputError, WorkError
 from assay.export import checked, gguf_file, hugging_face, measuring, verb
 from assay.export.runners.answering import Exported
-from asked import model as ngram_or_other
 from exported import TEXTS, task_model, writer
 from labelled import reviews, write
 from tunings import CNN, finetune

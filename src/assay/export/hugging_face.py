@@ -48,9 +48,9 @@ def refusals(source: Source) -> Iterator[str]:
     if not isinstance(model, Headed):
         return
     head = model.config.head
-    if getattr(model.body.config, "first_position", 0) and source.coder is not None:
-        if ROBERTA_PADDING in (source.coder.begin, source.coder.end):
-            yield f"transformers takes id {ROBERTA_PADDING} for RoBERTa's padding, and this tokenizer for a text's bounds"
+    bounds = () if source.coder is None else (source.coder.begin, source.coder.end)
+    if getattr(model.body.config, "first_position", 0) and ROBERTA_PADDING in bounds:
+        yield f"transformers takes id {ROBERTA_PADDING} for RoBERTa's padding, and here it stands around texts"
     if head.crf:
         yield "transformers has no head that scores tags as rows (CRF)"
     if isinstance(model.body, Decoder):
