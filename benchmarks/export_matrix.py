@@ -38,7 +38,7 @@ from assay.tokens.tokenizer import Encoder
 from common import store_result
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-SHAPE = (4, 256, 4, 256)  # layers, width, heads, positions
+SHAPE = (2, 128, 4, 128)  # layers, width, heads, positions
 
 
 def main() -> None:

@@ -88,7 +88,7 @@ class Exported:
         if isinstance(self.task, WritingTask):
             if isinstance(self.engine, Writer):
                 return self.task.answers(examples, self.writer, self.coder, rows)
-            return _searched(self.task, self.engine, self.coder, examples)
+            return _searched(self.task, self.engine, self.coder, examples, rows)
         assert isinstance(self.task, HeadTask)
         items = list(self.task.items(examples, self.coder))
         by_example: list[list[Said]] = [[] for _ in examples]
@@ -115,20 +115,24 @@ class Exported:
                     yield i, Said(item, values)
 
 
-def _searched(task: WritingTask, engine: Any, coder: Coder, examples: Sequence[Example]) -> list[Answer]:
-    """Answers of an engine that searches by itself, with the task's settings."""
-    special, made = set(coder.encoder.special.values()), []
-    for example, prompt in zip(examples, task.prompts(examples, coder), strict=True):
-        room = engine.facts["positions"]
-        room = task.new if room is None else room if engine.translates else room - len(prompt) + 1
-        (one,) = engine.written(
-            [prompt.tolist()], new=min(task.new, room), beams=task.beams, penalty=task.penalty, no_repeat=task.no_repeat
-        )
-        ids = np.array([i for i in one.ids if i not in special], dtype=np.int64)
-        text = coder.encoder.decode(ids).strip() if len(ids) else ""
-        end: End = "stop" if one.ended else "length"
-        made.append(task.told(example, text, Written(tuple(one.ids), (), end, 0, one.score)))
-    return made
+def _searched(task: WritingTask, engine: Any, coder: Coder, examples: Sequence[Example], rows: int) -> list[Answer]:
+    """Answers of an engine that searches by itself, with the task's settings; those that have as much room together."""
+    prompts, room = [prompt.tolist() for prompt in task.prompts(examples, coder)], engine.facts["positions"]
+    rest = [task.new if room is None else room if engine.translates else room - len(p) + 1 for p in prompts]
+    most = [min(task.new, one) for one in rest]
+    special, made = set(coder.encoder.special.values()), dict[int, Answer]()
+    for new in set(most):
+        places = [i for i, own in enumerate(most) if own == new]
+        found = engine.written(
+            [prompts[i] for i in places], new=new, beams=task.beams, penalty=task.penalty, no_repeat=task.no_repeat,
+            rows=rows,
+        )  # fmt: skip
+        for i, one in zip(places, found, strict=True):
+            ids = np.array([i for i in one.ids if i not in special], dtype=np.int64)
+            text = coder.encoder.decode(ids).strip() if len(ids) else ""
+            end: End = "stop" if one.ended else "length"
+            made[i] = task.told(examples[i], text, Written(tuple(one.ids), (), end, 0, one.score))
+    return [made[i] for i in range(len(examples))]
 
 
 def opened(folder: Path, facts: dict[str, Any], threads: int = 0) -> Any:

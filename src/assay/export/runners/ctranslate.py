@@ -78,18 +78,22 @@ class Engine:
                 asked, max_decoding_length=new, min_decoding_length=least, max_input_length=0, return_end_token=True,
                 **how,
             )  # fmt: skip
-            return [self._told(self._ids(one.hypotheses[0]), one.scores[0], beams) for one in found]
-        found = []
-        for prompt in asked:  # prompts of several lengths would be read token by token
-            found += self.model.generate_batch(
-                [prompt], max_length=new, min_length=least, include_prompt_in_result=False, return_end_token=True, **how
-            )
-        return [self._told(list(one.sequences_ids[0]), one.scores[0], beams) for one in found]
+            return [self._told(self._ids(one.hypotheses[0]), one.scores[0]) for one in found]
+        made: dict[int, Written] = {}
+        for length in {len(prompt) for prompt in asked}:  # others would be read token by token
+            places = [i for i, prompt in enumerate(asked) if len(prompt) == length]
+            found = self.model.generate_batch(
+                [asked[i] for i in places], max_length=new, min_length=least, include_prompt_in_result=False,
+                return_end_token=True, **how,
+            )  # fmt: skip
+            told = (self._told(list(one.sequences_ids[0]), one.scores[0]) for one in found)
+            made |= dict(zip(places, told, strict=True))
+        return [made[i] for i in range(len(asked))]
 
     def _ids(self, tokens: Sequence[str]) -> list[int]:
         return [self.number[token] for token in tokens]
 
-    def _told(self, ids: list[int], score: float, beams: int) -> Written:
+    def _told(self, ids: list[int], score: float) -> Written:
         ended = bool(ids) and ids[-1] == self.facts["end"]
         return Written(ids[:-1] if ended else ids, ended, float(score))
 
