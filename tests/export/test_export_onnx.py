@@ -45,11 +45,19 @@ TASKS: dict[str, tuple[HeadTask, str, dict[str, Any], list[dict[str, Any]]]] = {
 }
 
 
+SLOW = ("value", "bart", "proxy", "labels")
+"""Whose parts others have, too: tracing a graph takes seconds."""
+
+
+def _param(name: str) -> Any:
+    return pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
+
+
 def exported(folder: Path, dtype: str = "float32", target: str = "onnx") -> dict[str, Any]:
     return verb.run(Request(folder, target, folder.parent / f"{target}-{dtype}", dtype, measure=False), quiet=True)
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [_param(name) for name in TASKS])
 def test_a_task_is_answered_alike(name: str, tmp_path: Path) -> None:
     """One by one and in batches: what fills rows changes nothing."""
     task, body, head, rows = TASKS[name]
@@ -90,7 +98,7 @@ WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", [_param(name) for name in WRITERS])
 def test_what_is_written_is_the_same(name: str, tmp_path: Path) -> None:
     """Greedily, drawn with a seed, by beams, with rules; prompts of several lengths together. The likelihoods of what
     is given, too."""
