@@ -17,6 +17,7 @@ import typer
 from assay import __version__
 from assay.cli import corpus, fits, judge, tasks, tokenizer
 from assay.cli import explore as explored
+from assay.cli import export as exporting
 from assay.cli import generate as generating
 from assay.cli import labels as labelled
 from assay.cli import serve as serving
@@ -48,6 +49,7 @@ app.command()(explored.explore)
 app.command()(generating.generate)
 app.command()(generating.chat)
 app.command()(serving.serve)
+app.command()(exporting.export)
 
 
 def _version(wanted: bool) -> None:

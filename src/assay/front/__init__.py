@@ -13,6 +13,7 @@ from assay.front.corpus import (
     corpus_select,
 )
 from assay.front.explore import explore
+from assay.front.export import export
 from assay.front.fits import (
     calibration,
     law_fit,
@@ -69,6 +70,7 @@ __all__ = [
     "doctor_env",
     "evaluate",
     "explore",
+    "export",
     "finetune",
     "generate",
     "labels",
