@@ -279,7 +279,7 @@ class Attention(nn.Module):
             q, k, v = self._cross(x_BTD, states_BSD, memory)
         else:
             q, k, v = self._own(x_BTD, rotary, memory, values_BGTK)
-        shared = len(q) // len(k)  # rows of one source: all of their queries look at the same keys
+        shared = q.shape[0] // k.shape[0]  # rows of one source: all of their queries look at the same keys
         if shared > 1:
             q = q.unflatten(0, (-1, shared)).transpose(1, 2).flatten(2, 3)
         y_BHTK = attend(

@@ -168,7 +168,7 @@ class Headed(nn.Module):
             return x_BTD[:, -1] if pool == "last" else x_BTD.mean(1) if pool == "mean" else x_BTD.amax(1)
         inside_BT = segments_BT != PADDING
         if pool == "last":
-            return x_BTD[torch.arange(len(x_BTD), device=x_BTD.device), inside_BT.sum(1) - 1]
+            return x_BTD[torch.arange(x_BTD.shape[0], device=x_BTD.device), inside_BT.sum(1) - 1]
         if pool == "max":
             return x_BTD.masked_fill(~inside_BT[:, :, None], torch.finfo(x_BTD.dtype).min).amax(1)
         return (x_BTD * inside_BT[:, :, None]).sum(1) / inside_BT.sum(1, keepdim=True)

@@ -1,0 +1,277 @@
+"""A model as ONNX: graphs with their weights, checked by `onnx.checker`; weights as halves, or as int8 by onnxruntime.
+
+    decoder       model.onnx                                input_ids, attention_mask, past_key_values -> logits, present
+    translator    encoder_model.onnx, decoder_model.onnx    the source's keys and values are computed once
+    recurrent     model.onnx                                input_ids, attention_mask, state -> logits, left
+    headed        model.onnx                                input_ids, attention_mask (token_type_ids) -> logits
+    hidden        model.onnx                                the same, of encoders with the head of hidden tokens
+
+Every batch size and every length goes through one graph. int8 keeps weights of products as whole numbers with a scale a
+column, and activations in whole numbers with a scale found at run time (onnxruntime's dynamic quantization).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from assay.errors import WorkError
+from assay.export.graphs.heads import Answering
+from assay.export.graphs.recurrent import Remembering, translations
+from assay.export.graphs.transformers import Decoding, Encoding, Reading, Translating
+from assay.export.source import Source
+from assay.models.encoder import Encoder
+
+MODEL, READER, WRITER = "model.onnx", "encoder_model.onnx", "decoder_model.onnx"
+OPSET = 18
+ONE_FILE = 1 << 30  # bytes of weights that a file holds; ONNX's own bound is 2 GiB, beyond which they lie beside it
+QUANTIZED = ("MatMul", "Gemm", "LSTM")
+TOLD = frozenset({"input_ids", "attention_mask", "encoder_attention_mask", "token_type_ids"})
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A module to be traced.
+
+    Attributes:
+        example: its arguments.
+        inputs, outputs: names, in the order of the flattened arguments and results.
+    """
+
+    file: str
+    module: nn.Module
+    example: tuple[Any, ...]
+    inputs: list[str]
+    outputs: list[str]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a runner has to know of the graphs.
+
+    Attributes:
+        layers, groups, key_width: of keys and values.
+        state: widths of what a recurrent model leaves, in order.
+        kinds: it takes token types.
+        crf: it gives transitions of tags.
+    """
+
+    files: list[str]
+    layers: int = 0
+    groups: int = 0
+    key_width: int = 0
+    state: list[int] = field(default_factory=list)
+    kinds: bool = False
+    crf: bool = False
+
+
+B, T, P, S = 2, 5, 3, 7  # of the examples: all different, none 1, which a trace would take for a constant
+
+
+def write(source: Source, folder: Path, dtype: str, told: Callable[[int, int], None]) -> Layout:
+    """Write the graphs of a model.
+
+    Args:
+        told: (done, of): how far it is.
+
+    Raises:
+        WorkError: the exporter, or the checker of ONNX, refuses a graph.
+    """
+    graphs, layout = planned(source)
+    for i, graph in enumerate(graphs):
+        told(i, len(graphs))
+        _write(graph, folder / graph.file, dtype)
+    told(len(graphs), len(graphs))
+    return layout
+
+
+def planned(source: Source) -> tuple[list[Graph], Layout]:
+    """The graphs of a model, and what runs them has to know."""
+    model: Any = source.model
+    match source.kind:
+        case "decoder":
+            return _decoder(model)
+        case "translator":
+            return _translator(model)
+        case "recurrent":
+            return _recurrent(model)
+        case "headed":
+            kinds = bool(getattr(model.config.body, "token_types", 0))
+            crf = model.transitions is not None
+            names = ["logits", *(["follows", "begins", "ends"] if crf else [])]
+            return [_reader(Answering(model.eval()), kinds, names)], Layout([MODEL], kinds=kinds, crf=crf)
+        case _:
+            kinds = bool(getattr(model.config, "token_types", 0))
+            module = Encoding(model) if isinstance(model, Encoder) else _Hidden(model)
+            return [_reader(module, kinds, ["logits"])], Layout([MODEL], kinds=kinds)
+
+
+class _Hidden(Remembering):
+    """Of a recurrent model of both ways: logits alone."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:  # type: ignore[override]
+        return self.model.logits(self.hidden(input_ids, attention_mask, None)[0])
+
+
+def _reader(module: nn.Module, kinds: bool, outputs: list[str]) -> Graph:
+    ids, mask = torch.zeros(B, T, dtype=torch.int64), torch.ones(B, T, dtype=torch.int64)
+    example = (ids, mask, torch.zeros_like(ids)) if kinds else (ids, mask)  # one tensor given twice is one input
+    names = ["input_ids", "attention_mask", *(["token_type_ids"] if kinds else [])]
+    return Graph(MODEL, module, example, names, outputs)
+
+
+def _decoder(model: Any) -> tuple[list[Graph], Layout]:
+    c = model.config
+    past = _pairs(c.layers, c.block.groups, P, c.block.key_width)
+    ids, mask = torch.zeros(B, T, dtype=torch.int64), torch.ones(B, P + T, dtype=torch.int64)
+    inputs = ["input_ids", "attention_mask", *paired("past_key_values", c.layers)]
+    graph = Graph(MODEL, Decoding(model), (ids, mask, past), inputs, ["logits", *paired("present", c.layers)])
+    return [graph], Layout([MODEL], c.layers, c.block.groups, c.block.key_width)
+
+
+def _translator(model: Any) -> tuple[list[Graph], Layout]:
+    c, layers = model.config, model.config.layers[1]
+    source = _pairs(layers, c.block.groups, S, c.block.key_width)
+    past = _pairs(layers, c.block.groups, P, c.block.key_width)
+    ids_BS, ids_BT = torch.zeros(B, S, dtype=torch.int64), torch.zeros(B, T, dtype=torch.int64)
+    reader = Graph(
+        READER, Reading(model), (ids_BS, torch.ones_like(ids_BS)), ["input_ids", "attention_mask"],
+        paired("source", layers),
+    )  # fmt: skip
+    writer = Graph(
+        WRITER, Translating(model), (ids_BT, torch.ones_like(ids_BS), source, past),
+        ["input_ids", "encoder_attention_mask", *paired("source", layers), *paired("past_key_values", layers)],
+        ["logits", *paired("present", layers)],
+    )  # fmt: skip
+    return [reader, writer], Layout([READER, WRITER], layers, c.block.groups, c.block.key_width)
+
+
+def _recurrent(model: Any) -> tuple[list[Graph], Layout]:
+    ids = torch.zeros(B, T, dtype=torch.int64)
+    each = 2 if model.config.cell == "lstm" else 1
+    widths = [out for _, out in model.config.sizes() for _ in range(each)]
+    state = [[torch.zeros(B, out) for _ in range(each)] for _, out in model.config.sizes()]
+    names = [f"state.{i}" for i in range(len(widths))]
+    left = [f"left.{i}" for i in range(len(widths))]
+    graph = Graph(
+        MODEL, Remembering(model), (ids, torch.ones_like(ids), state), ["input_ids", "attention_mask", *names],
+        ["logits", *left],
+    )  # fmt: skip
+    return [graph], Layout([MODEL], state=widths)
+
+
+def paired(name: str, layers: int) -> list[str]:
+    """Names of keys and values."""
+    return [f"{name}.{i}.{part}" for i in range(layers) for part in ("key", "value")]
+
+
+def _pairs(layers: int, groups: int, length: int, width: int) -> list[list[Tensor]]:
+    return [[torch.zeros(B, groups, length, width) for _ in range(2)] for _ in range(layers)]
+
+
+def _dynamic(value: Any) -> Any:
+    """Axes that differ from call to call: those of examples whose sizes are B, T, P, S or P + T in their places."""
+    if isinstance(value, Tensor):
+        dynamic = torch.export.Dim.DYNAMIC
+        axes = {4: (0, 2), 2: (0, 1) if value.dtype == torch.int64 else (0,)}[value.dim()]
+        return dict.fromkeys(axes, dynamic)
+    return [_dynamic(one) for one in value]
+
+
+def _write(graph: Graph, path: Path, dtype: str) -> None:
+    model = _traced(graph)
+    weights = sum(p.numel() * p.element_size() for p in graph.module.parameters())
+    import onnx
+
+    if dtype == "float16":
+        _halved(model)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".traced-") as place:
+        whole = Path(place) / graph.file if dtype == "int8" else path
+        beside = {"save_as_external_data": True, "location": f"{graph.file}.data"} if weights > ONE_FILE else {}
+        onnx.save(model, str(whole), **beside)
+        if dtype == "int8":
+            _quantize(whole, path, external=bool(beside))
+    try:
+        onnx.checker.check_model(str(path), full_check=dtype == "float32")
+    except Exception as error:
+        raise WorkError(f"ONNX's checker refuses the graph ({str(error)[:200]})", where=path) from error
+
+
+def _traced(graph: Graph) -> Any:
+    """The graph as ONNX's own object, without what the exporter notes of the code that it came from."""
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                graph.module.eval(), graph.example, dynamo=True, dynamic_shapes=tuple(map(_dynamic, graph.example)),
+                input_names=graph.inputs, output_names=graph.outputs, opset_version=OPSET, verbose=False,
+                custom_translation_table=translations(),
+            )  # fmt: skip
+    except Exception as error:  # the exporter raises whatever PyTorch raises
+        first = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise WorkError(f"PyTorch does not trace this model ({first[0][:200]})", where=graph.file) from error
+    assert program is not None
+    model = program.model_proto
+    for node in (*model.graph.node, *(n for f in model.functions for n in f.node)):
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+    del model.graph.value_info[:], model.graph.metadata_props[:], model.metadata_props[:]
+    return model
+
+
+def _halved(model: Any) -> None:
+    """Weights as float16, each behind a cast: half the file. What is computed stays float32, since onnxruntime has no
+    products of halves on a processor and would put casts around each of them."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 0:
+            name = f"{tensor.name}.half"
+            casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), name))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _quantize(whole: Path, path: Path, *, external: bool) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _quiet():
+        quantize_dynamic(
+            whole, path, op_types_to_quantize=list(QUANTIZED), per_channel=True, weight_type=QuantType.QInt8,
+            use_external_data_format=external, extra_options={"MatMulConstBOnly": True, "DefaultTensorType": 1},
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the libraries say of their own workings."""
+    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "onnxruntime", "root")
+    loggers = [logging.getLogger(None if name == "root" else name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def sizes_of(files: Sequence[Path]) -> int:
+    """Bytes."""
+    return sum(file.stat().st_size for file in files)
