@@ -154,6 +154,21 @@ def layers(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
             yield name, layer
 
 
+def some_layers(model: nn.Module) -> list[tuple[str, nn.Linear]]:
+    """The same.
+
+    Raises:
+        InputError: there are none.
+    """
+    found = list(layers(model))
+    if not found:
+        raise InputError(
+            "has no blocks with linear layers: recurrent cells and convolutions stay as they are",
+            remedy="give a decoder, an encoder or an encoder-decoder",
+        )
+    return found
+
+
 def empty(layer: nn.Linear, q: Quantization) -> QuantizedLinear:
     """A layer of the same size, without numbers, where the layer is."""
     with layer.weight.device:
@@ -175,13 +190,7 @@ def convert(model: nn.Module, q: Quantization) -> None:
     Raises:
         InputError: it has no linear layers in blocks.
     """
-    found = list(layers(model))
-    if not found:
-        raise InputError(
-            "has no blocks with linear layers: recurrent cells and convolutions stay as they are",
-            remedy="give a decoder, an encoder or an encoder-decoder",
-        )
-    for name, layer in found:
+    for name, layer in some_layers(model):
         put(model, name, empty(layer, q))
     mark(model, q)
 

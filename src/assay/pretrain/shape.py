@@ -30,6 +30,7 @@ from assay.train.objectives import NEXT_TOKEN, Denoising, Masked, Objective, Pai
 from assay.train.optimizers import OptimizerConfig
 from assay.train.schedules import Constant, Cosine, CosineRestarts, Linear, Schedule, WarmupStableDecay
 from assay.train.transfer import check, transferred
+from assay.train.tuning import Tuning
 
 ObjectiveKind = Literal["causal", "masked", "spans", "denoising", "pairs"]
 END = "<|end|>"
@@ -398,7 +399,7 @@ def train_spec(recipe: PretrainRecipe, config: ModelConfig) -> TrainSpec:
     r, o = recipe.train, recipe.objective
     return TrainSpec(
         config, optimizer_config(recipe, config), r.seed, penalties=Penalties(o.smoothing, o.z),
-        micro_rows=r.micro_rows, checkpointing=r.checkpointing,
+        micro_rows=r.micro_rows, checkpointing=r.checkpointing, tuning=Tuning(sparse=r.sparse),
     )  # fmt: skip
 
 

@@ -162,6 +162,7 @@ class RunRecipe(Section):
     average: float | None = Field(
         None, ge=0, lt=1, description="evaluate and keep an exponential average of weights; not with fsdp"
     )
+    sparse: bool = Field(False, description="numbers of matrices that are 0 in the model that is gone on from stay 0")
     base_width: int | None = Field(
         None, ge=8, description="the width that the learning rates were tuned at; they are transferred to this one"
     )
