@@ -99,11 +99,7 @@ def _decoder(model: Decoder) -> Any:
     c, b = model.config, model.config.block
     rotary: dict[str, Any] = {}
     if b.rotary is not None:
-        rotary = {
-            "rotary_dim": b.key_width,
-            "rotary_interleave": b.rotary == "neighbours",
-            "rotary_base": c.rotary_base,
-        }
+        rotary = {"rotary_dim": b.key_width, "rotary_interleave": b.rotary == "neighbours", "rotary_base": c.rotary_base}
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
         c.layers, b.heads, **_common(b), layernorm_embedding=c.embedding_norm, qk_norm=b.qk_norm,
         num_heads_kv=b.groups if b.groups != b.heads else None, head_dim=b.key_width, **rotary,

@@ -30,7 +30,9 @@ MODEL = "model.gguf"
 STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "Q8_0"}
 FILE_TYPES = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "bfloat16": "MOSTLY_BF16", "int8": "MOSTLY_Q8_0"}
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")
-LLAMA3_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LLAMA3_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 CUTS = {QWEN2_PATTERN: "qwen2", LLAMA3_PATTERN: "llama-bpe"}
 """What llama.cpp calls the patterns that cut a text before its merges."""
 
@@ -66,9 +68,7 @@ def cut_of(content: Mapping[str, Any]) -> str:
     steps = parts.get("pretokenizers", [parts])
     levels = [step for step in steps if step.get("type") == "ByteLevel"]
     if content["model"]["type"] != "BPE" or not levels or content.get("normalizer") is not None:
-        raise InputError(
-            "GGUF is written with byte-level BPE tokenizers alone", remedy="train the model with --kind bpe"
-        )
+        raise InputError("GGUF is written with byte-level BPE tokenizers alone", remedy="train the model with --kind bpe")
     if levels[0].get("add_prefix_space"):
         raise InputError("llama.cpp puts no space before a text, and this tokenizer does")
     patterns = [step["pattern"].get("Regex") for step in steps if step.get("type") == "Split"]

@@ -56,9 +56,7 @@ class Source:
         folder = model_folder(folder)
         if (folder / NGRAM).is_file():
             raise InputError(
-                "is an n-gram model, which no other engine runs",
-                where=folder,
-                remedy="its table is safetensors: use it",
+                "is an n-gram model, which no other engine runs", where=folder, remedy="its table is safetensors: use it"
             )
         if (folder / TASK).is_file():
             opened = Opened.load(folder)

@@ -57,9 +57,7 @@ class Exported:
             raise InputError(f"has no {RESULT}", where=folder, remedy="give a folder that `assay export` has written")
         facts = read_json(folder / RESULT).get("engine")
         if not isinstance(facts, dict):
-            raise InputError(
-                "is of a format that is not run from here", where=folder, remedy="open it as its card says"
-            )
+            raise InputError("is of a format that is not run from here", where=folder, remedy="open it as its card says")
         encoder = Encoder.load(folder)
         engine = opened(folder, facts, threads)
         if not (folder / TASK).is_file():

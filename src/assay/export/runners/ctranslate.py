@@ -1,7 +1,7 @@
 """CTranslate2's generator and translator: it searches by itself, and speaks of tokens by name.
 
-engine.written(prompts, ...)       greedy, sampled or by beams
-engine.logits(rows), scores(...)   what parity and perplexity are found from
+    engine.written(prompts, ...)       greedy, sampled or by beams
+    engine.logits(rows), scores(...)   what parity and perplexity are found from
 """
 
 from __future__ import annotations
