@@ -1,4 +1,4 @@
-"""Whole parts taken out of a model: layers, attention heads, units of the MLP. What is left is an ordinary, smaller one.
+"""Whole parts taken out of a model: layers, attention heads, units of the MLP. What is left is ordinary, and smaller.
 
     layers   those whose output is least unlike their input go: block influence, 1 - cosine (Men et al. 2024)
     heads    in each layer those that matter least to the loss: |x . dL/dx| of what a head hands on (Michel et al. 2019)
@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from assay.compress.walking import blocks, run
 from assay.errors import InputError
+from assay.models import quantized
 from assay.models.blocks import Attention, Block
 from assay.models.build import Neural, build
 from assay.models.heads import Headed
@@ -99,7 +100,8 @@ def with_layers(model: Neural, kept: dict[str, list[int]]) -> Neural:
     """
     if getattr(_inner(model).config, "value_embeddings", False):
         raise InputError("has layers with embeddings of their own, at places of their own", remedy="leave layers out")
-    old, new = dict(model.named_parameters()), {}
+    old: dict[str, Tensor] = dict(model.named_parameters())
+    new: dict[str, Tensor] = {}
     for name, tensor in old.items():
         side = next((side for side in kept if name.startswith(f"{side}.")), None)
         if side is None:
@@ -136,8 +138,8 @@ def importance(model: Neural, batches: Sequence[Batch], which: dict[str, int]) -
     model.eval()
     for _, block in blocks(model):
         block.fusable = False
-    layers = {name: model.get_submodule(name) for name in which}
-    found = {name: torch.zeros(layer.in_features // which[name], dtype=torch.float64) for name, layer in layers.items()}  # type: ignore[operator]
+    layers = {name: layer for name, layer in quantized.layers(model) if name in which}
+    found = {name: torch.zeros(layer.in_features // which[name], dtype=torch.float64) for name, layer in layers.items()}
     by_loss = all(bool((batch.targets_BT >= 0).any()) for batch in batches)
     given: dict[str, Tensor] = {}
 
@@ -160,7 +162,7 @@ def importance(model: Neural, batches: Sequence[Batch], which: dict[str, int]) -
                 with torch.no_grad():
                     run(model, batch)
             for name, x in given.items():
-                found[name] += _counted(x, layers[name].weight, which[name], by_loss)  # type: ignore[arg-type]
+                found[name] += _counted(x, layers[name].weight, which[name], by_loss)
             given.clear()
             model.zero_grad(set_to_none=True)
     finally:
@@ -194,7 +196,7 @@ def _with_heads(model: Neural, batches: Sequence[Batch], heads: int) -> Neural:
         raise InputError("has heads whose order all layers share", where="--heads", remedy="cut layers or width")
     modules = {name: module for name, module in model.named_modules() if isinstance(module, Attention)}
     found = importance(model, batches, {f"{name}.out": shared * b.key_width for name in modules})
-    state = dict(model.named_parameters())
+    state: dict[str, Tensor] = dict(model.named_parameters())
     for name in modules:
         kept = _most(found[f"{name}.out"], heads // shared)
         queries, keys = _rows(kept, shared * b.key_width), _rows(kept, b.key_width)
@@ -224,7 +226,7 @@ def _with_width(model: Neural, batches: Sequence[Batch], width: int) -> Neural:
     _check(width, b.inner, "--width")
     names = [f"{name}.mlp" for name, _ in blocks(model)]
     found = importance(model, batches, {f"{name}.down": 1 for name in names})
-    state = dict(model.named_parameters())
+    state: dict[str, Tensor] = dict(model.named_parameters())
     for name in names:
         kept = torch.tensor(_most(found[f"{name}.down"], width))
         rows = torch.cat([kept, b.inner + kept]) if b.gated else kept

@@ -1,7 +1,7 @@
 """A matrix -> whole numbers with scales: the arithmetic of quantization, which knows no models.
 
     rows_of_8, groups_of_4      round to nearest
-    gptq                        each column in turn; what rounding it did wrong is made good by the columns that are left
+    gptq                        each column in turn; what rounding it did wrong is made good by the columns behind it
     balanced                    inputs that carry much are multiplied up before rounding, by powers of how much they do
     fixed                       a scale and a zero for inputs, such that the least is lost of what was seen
 

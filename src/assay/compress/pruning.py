@@ -55,7 +55,7 @@ def lowest(score_OI: Tensor, share: float, *, by_row: bool) -> Tensor:
     """(O, I) bool, the share with the lowest scores: of each row, or of all."""
     rows = score_OI if by_row else score_OI.view(1, -1)
     gone = torch.zeros_like(rows, dtype=torch.bool)
-    gone.scatter_(1, rows.argsort(1, stable=True)[:, : round(share * rows.shape[1])], True)
+    gone.scatter_(1, rows.argsort(dim=1, stable=True)[:, : round(share * rows.shape[1])], True)
     return gone.view(score_OI.shape)
 
 

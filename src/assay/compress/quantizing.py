@@ -55,7 +55,9 @@ def quantize(
         before = dict(quantized.layers(model))
         quantized.convert(model, q)
         for name, layer in before.items():
-            _fill(model.get_submodule(name), layer, q, None)
+            made = model.get_submodule(name)
+            assert isinstance(made, QuantizedLinear)
+            _fill(made, layer, q, None)
             told(name)
         return [Layer(name, None) for name in before]
     quantized.some_layers(model)
@@ -73,10 +75,9 @@ def quantize(
     return done
 
 
-def _fill(made: nn.Module, layer: nn.Linear, q: Quantization, seen: Seen | None) -> None:
-    assert isinstance(made, QuantizedLinear)
+def _fill(made: QuantizedLinear, layer: nn.Linear, q: Quantization, seen: Seen | None) -> None:
     if layer.bias is not None:
-        assert isinstance(made.bias, Tensor)
+        assert made.bias is not None
         made.bias.copy_(layer.bias)
     if isinstance(made, Int8Linear):
         _fill_8(made, layer.weight, seen if q.inputs == "static" else None)

@@ -70,7 +70,7 @@ class Seen:
         return torch.cat([*self.samples, torch.tensor([self.low, self.high])])
 
 
-class _Far(Exception):  # noqa: N818
+class _Far(Exception):
     """The block at hand is done."""
 
 

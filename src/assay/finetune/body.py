@@ -237,7 +237,7 @@ def _with_vectors(recipe: FinetuneRecipe, config: ModelConfig, encoder: Encoder,
     """The input layer from word vectors."""
     generator = torch.Generator().manual_seed(recipe.train.seed)
     model = build(config, generator)
-    inner = model.body if isinstance(model, Headed) else model
+    inner: Any = model.body if isinstance(model, Headed) else model
     matrix, _ = vectors.embedding_for(words_of_tokens(encoder.content), vectors.load(path), generator)
     vectors.put(inner, matrix)
     name = "body.embedding" if isinstance(model, Headed) else "embedding"

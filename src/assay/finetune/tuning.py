@@ -377,8 +377,8 @@ def _refuse_idle(recipe: FinetuneRecipe) -> None:
         "objective.kind": said.objective.kind != plain.objective.kind, "objective.z": said.objective.z != 0,
         "objective.share": said.objective.share is not None,
     }  # fmt: skip
-    idle |= {f"distill.{key}": said.distill.teacher is None and getattr(said.distill, key) != getattr(plain.distill, key)
-             for key in type(plain.distill).model_fields}  # fmt: skip
+    if said.distill.teacher is None:
+        idle |= {f"distill.{key}": value != getattr(plain.distill, key) for key, value in said.distill}
     for key, holds in idle.items():
         if holds:
             raise InputError(f"{key} changes nothing in fine-tuning", where=key, remedy="leave it out")

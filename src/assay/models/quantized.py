@@ -68,13 +68,16 @@ class Int8Linear(nn.Module):
         self.scale: Tensor
         self.register_buffer("weight", torch.zeros(outputs, inputs, dtype=torch.int8))
         self.register_buffer("scale", torch.zeros(outputs))
+        self.bias: Tensor | None
+        self.input_scale: Tensor | None
+        self.input_zero: Tensor | None
         self.register_buffer("bias", torch.zeros(outputs) if bias or static else None)
         self.register_buffer("input_scale", torch.ones(()) if static else None)
         self.register_buffer("input_zero", torch.zeros(()) if static else None)
 
     def forward(self, x: Tensor) -> Tensor:
         x_NI = x.flatten(0, -2).float()
-        if self.input_scale is None:
+        if self.input_scale is None or self.input_zero is None:
             by_N1 = x_NI.abs().amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / MOST[8]
             y_NO = product((x_NI / by_N1).round_().to(torch.int8), self.weight).mul_(by_N1).mul_(self.scale)
         else:
@@ -102,6 +105,8 @@ class Int4Linear(nn.Module):
         self.register_buffer("weight", torch.zeros(outputs, groups * group // 2, dtype=torch.uint8))
         self.register_buffer("scale", torch.zeros(outputs, groups, dtype=torch.float16))
         self.register_buffer("zero", torch.zeros(outputs, groups, dtype=torch.uint8))
+        self.bias: Tensor | None
+        self.balance: Tensor | None
         self.register_buffer("bias", torch.zeros(outputs) if bias else None)
         self.register_buffer("balance", torch.ones(inputs) if balanced else None)
 
@@ -224,7 +229,7 @@ def refuse(model: nn.Module, where: str | Path) -> None:
 
 def tensors(model: nn.Module) -> dict[str, Tensor]:
     """All that a model's file holds: parameters, and what quantized layers keep."""
-    found = dict(model.named_parameters())
+    found: dict[str, Tensor] = dict(model.named_parameters())
     for name, layer in model.named_modules():
         if isinstance(layer, QuantizedLinear):
             found |= {f"{name}.{own}": buffer for own, buffer in layer.named_buffers()}
@@ -241,7 +246,7 @@ def filled(config: Any, q: Quantization, state: Mapping[str, Tensor]) -> Neural:
     for path, module in model.named_modules():
         for own, parameter in module._parameters.items():
             if parameter is not None:  # one that stands at two places stays one
-                module._parameters[own] = given[id(parameter)]  # type: ignore[assignment]
+                module._parameters[own] = given[id(parameter)]
         for own, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[own] = given.get(id(buffer), computed.get(f"{path}.{own}"))

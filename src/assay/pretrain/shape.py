@@ -11,6 +11,7 @@ from typing import Any, Literal
 from assay.errors import InputError
 from assay.models.build import ModelConfig
 from assay.models.decoder import DecoderConfig
+from assay.models.distilled import DistilledConfig
 from assay.models.encoder import EncoderConfig
 from assay.models.heads import HeadedConfig
 from assay.models.interop.directory import Special
@@ -290,7 +291,7 @@ def _impossible(config: ModelConfig) -> Refusals:
     out = "leave it out"
     if isinstance(config, RecurrentConfig):
         return
-    assert not isinstance(config, StackedConfig | HeadedConfig)
+    assert not isinstance(config, StackedConfig | HeadedConfig | DistilledConfig)
     if isinstance(config, EncoderConfig):
         yield not config.head, "head: without it an encoder predicts nothing", out
     if isinstance(config, Seq2SeqConfig) and config.positions == "relative":

@@ -15,6 +15,7 @@ from assay.recipe.pretrain import (
     RunRecipe,
     ScheduleRecipe,
     Share,
+    TeacherRecipe,
     TokenizerRecipe,
 )
 from assay.recipe.sections import Section
@@ -76,17 +77,13 @@ class TuneRecipe(Section):
     head_rate: float | None = Field(None, gt=0, le=1, description="of the head; ten times `rate` with a given model")
 
 
-class DistillRecipe(Section):
+class DistillRecipe(TeacherRecipe):
     """A teacher, whose answers are learned beside labels: see docs/compression.md."""
 
     teacher: str | None = Field(None, description="a model of the same task; none: labels alone")
-    share: Share = Field(0.9, description="share of the loss that is the teacher's answers; the rest is labels")
-    temperature: float = Field(2.0, gt=0, description="what both models' logits are divided by")
     hidden: float = Field(0.0, ge=0, description="factor of the squared distance to the states of the teacher's head")
     unlabelled: tuple[str, ...] = Field((), description="more texts, without labels: the teacher's answers alone")
-    copies: int = Field(
-        0, ge=0, le=32, description="copies of each text with words left out, for the teacher to answer"
-    )
+    copies: int = Field(0, ge=0, le=32, description="copies of each text with words left out, that the teacher answers")
     drop: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="share of the words that copies lack")
 
 
