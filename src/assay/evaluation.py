@@ -69,14 +69,19 @@ def perplexity(request: Request, progress: Progress) -> dict[str, Any]:
     device = device_of(request.device, "--device")
     predictor = Predictor.load(request.model)
     model, encoder = predictor.model, predictor.encoder
-    with _read(request, progress) as rows:
-        texts = _Texts(encoder, [source for source, _ in rows], predictor.encoded([text for _, text in rows]))
+    texts = read_texts(request, predictor, progress)
     progress.stage("evaluate")
     if isinstance(model, KneserNey):
         found, signature = _by_ngram(model, texts)
     else:
         found, signature = _by_network(request, device, model, texts)
     return _answer(request, encoder, found, signature)
+
+
+def read_texts(request: Request, predictor: Predictor, progress: Progress) -> Texts:
+    """The documents of a request as a model reads them."""
+    with _read(request, progress) as rows:
+        return Texts(predictor.encoder, [source for source, _ in rows], predictor.encoded([text for _, text in rows]))
 
 
 @contextlib.contextmanager
@@ -92,7 +97,7 @@ def _read(request: Request, progress: Progress) -> Iterator[list[tuple[str, str]
 
 
 @dataclass(frozen=True)
-class _Texts:
+class Texts:
     """Documents as a model reads them: the source and the token ids of each."""
 
     encoder: Encoder
@@ -108,7 +113,17 @@ class _Texts:
         return self.windows(longest, longest)
 
 
-def _by_network(request: Request, device: str, model: Decoder | Recurrent, texts: _Texts) -> tuple[Evaluation, str]:
+def _by_network(request: Request, device: str, model: Decoder | Recurrent, texts: Texts) -> tuple[Evaluation, str]:
+    held_out, signature = windows(request, model, texts)
+    return held_out.evaluate(model.to(device), device), signature
+
+
+def windows(request: Request, model: Decoder | Recurrent, texts: Texts) -> tuple[Documents, str]:
+    """What a model is asked of texts, and how that is told.
+
+    Raises:
+        InputError: windows that the model has no positions for, or that do not fit a model whose state is carried.
+    """
     positions = getattr(model.config, "max_length", MOST_TOKENS)
     window = request.window or min(positions, MOST_TOKENS)
     if window > positions:
@@ -116,17 +131,14 @@ def _by_network(request: Request, device: str, model: Decoder | Recurrent, texts
             f"{window} tokens, and the model has {positions} positions", where="--window", remedy="give fewer"
         )
     if carries(model):
-        held_out, signature = _by_carried_state(request, texts, window), "state=carried"
-    else:
-        stride = request.stride or max(1, window // 2)
-        if not 0 < stride <= window:
-            raise InputError(f"{stride} is not between 1 and {window}", where="--stride", remedy="give such a one")
-        held_out = Documents(texts.windows(window, stride), texts.encoder.lossless)
-        signature = f"window={window} stride={stride}"
-    return held_out.evaluate(model.to(device), device), signature
+        return _by_carried_state(request, texts, window), "state=carried"
+    stride = request.stride or max(1, window // 2)
+    if not 0 < stride <= window:
+        raise InputError(f"{stride} is not between 1 and {window}", where="--stride", remedy="give such a one")
+    return Documents(texts.windows(window, stride), texts.encoder.lossless), f"window={window} stride={stride}"
 
 
-def _by_carried_state(request: Request, texts: _Texts, window: int) -> Documents:
+def _by_carried_state(request: Request, texts: Texts, window: int) -> Documents:
     """Every document whole: windows go on where the last one ended, and the losses do not depend on their length."""
     if request.stride is not None:
         raise InputError(
@@ -137,7 +149,7 @@ def _by_carried_state(request: Request, texts: _Texts, window: int) -> Documents
     return Documents(texts.whole(), texts.encoder.lossless, window)
 
 
-def _by_ngram(model: KneserNey, texts: _Texts) -> tuple[Evaluation, str]:
+def _by_ngram(model: KneserNey, texts: Texts) -> tuple[Evaluation, str]:
     held_out = Documents(texts.whole(), texts.encoder.lossless)
     return held_out.with_nll(ngram_nll(model, held_out.data)), f"order={model.order}"
 

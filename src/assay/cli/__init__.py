@@ -16,6 +16,7 @@ import typer
 
 from assay import __version__
 from assay.cli import corpus, fits, judge, tasks, tokenizer
+from assay.cli import export as exporting
 from assay.cli import labels as labelled
 from assay.cli.options import NOTHING, SOURCES, Debug, Json, Lang, Reading, reads
 from assay.errors import AssayError, InputError, Stopped, WorkError, interrupted
@@ -41,6 +42,7 @@ app.command()(tasks.finetune)
 app.command()(tasks.predict)
 doctor_app.command("data")(tasks.check)
 app.command()(labelled.labels)
+app.command()(exporting.export)
 
 
 def _version(wanted: bool) -> None:

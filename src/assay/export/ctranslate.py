@@ -1,6 +1,6 @@
 """A decoder or an encoder-decoder as CTranslate2 has it: its specification, filled with our weights.
 
-    config -> which norms, positions and products -> specification -> weights by name -> model.bin, config.json, vocabulary
+    config -> norms, positions and products -> specification -> weights by name -> model.bin, config.json, vocabulary
 
 CTranslate2's own converters start from transformers' models; what they write is the same file. A shape that it has no
 part for is refused with the part's name.
@@ -8,6 +8,7 @@ part for is refused with the part's name.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from assay.errors import InputError
 from assay.export.source import Source
 from assay.models.blocks import BlockConfig
 from assay.models.decoder import Decoder
@@ -26,29 +26,29 @@ STORED = {"float32": "float32", "float16": "float16", "bfloat16": "bfloat16", "i
 FILES = ["model.bin", "config.json"]
 
 
-def refusal(source: Source) -> str | None:
-    """Why CTranslate2 does not take a model; None: it does."""
+def refusals(source: Source) -> Iterator[str]:
+    """Why CTranslate2 does not take a model."""
     model: Any = source.model
     if not isinstance(model, Decoder | Seq2Seq):
-        return "CTranslate2 takes decoders and encoder-decoders"
-    if source.tokenizer is None:
-        return "CTranslate2 knows tokens by their names, and this directory has no tokenizer"
+        yield "CTranslate2 takes decoders and encoder-decoders"
+        return
     block: BlockConfig = model.config.block
+    if source.tokenizer is None:
+        yield "CTranslate2 knows tokens by their names, and this directory has no tokenizer"
     if block.activation not in ACTIVATIONS:
-        return f"CTranslate2 has no activation {block.activation}"
-    if isinstance(model, Decoder) and model.values:
-        return "CTranslate2 has no embeddings of values"
-    if isinstance(model, Decoder) and model.config.rotary_scaling is not None:
-        return "CTranslate2 stretches rotary positions in a way of its own"
+        yield f"CTranslate2 has no activation {block.activation}"
     if block.window is not None:
-        return "attention through a window is not exported to CTranslate2"
-    return None
+        yield "attention through a window is not exported to CTranslate2"
+    if isinstance(model, Decoder) and model.values:
+        yield "CTranslate2 has no embeddings of values"
+    if isinstance(model, Decoder) and model.config.rotary_scaling is not None:
+        yield "CTranslate2 stretches rotary positions in a way of its own"
 
 
 def write(source: Source, folder: Path, dtype: str) -> None:
     """Write the files of a model that is not refused."""
-    model = source.model
-    spec = _decoder(model) if isinstance(model, Decoder) else _translator(model)  # type: ignore[arg-type]
+    model: Any = source.model
+    spec = _decoder(model) if isinstance(model, Decoder) else _translator(model)
     tokens = names(source)
     if isinstance(model, Decoder):
         spec.register_vocabulary(tokens)
@@ -99,7 +99,11 @@ def _decoder(model: Decoder) -> Any:
     c, b = model.config, model.config.block
     rotary: dict[str, Any] = {}
     if b.rotary is not None:
-        rotary = {"rotary_dim": b.key_width, "rotary_interleave": b.rotary == "neighbours", "rotary_base": c.rotary_base}
+        rotary = {
+            "rotary_dim": b.key_width,
+            "rotary_interleave": b.rotary == "neighbours",
+            "rotary_base": c.rotary_base,
+        }
     spec = transformer_spec.TransformerDecoderModelSpec.from_config(
         c.layers, b.heads, **_common(b), layernorm_embedding=c.embedding_norm, qk_norm=b.qk_norm,
         num_heads_kv=b.groups if b.groups != b.heads else None, head_dim=b.key_width, **rotary,

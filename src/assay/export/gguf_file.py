@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from assay.errors import InputError
-from assay.export.source import Source
+from assay.export.source import Source, familiar
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.interop import family_of, written
 from assay.tasks.chat import jinja
@@ -30,32 +30,38 @@ MODEL = "model.gguf"
 STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "int8": "Q8_0"}
 FILE_TYPES = {"float32": "ALL_F32", "float16": "MOSTLY_F16", "bfloat16": "MOSTLY_BF16", "int8": "MOSTLY_Q8_0"}
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")
-LLAMA3_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+LLAMA3_PATTERN = QWEN2_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")  # the same, of up to three digits at a time
 CUTS = {QWEN2_PATTERN: "qwen2", LLAMA3_PATTERN: "llama-bpe"}
 """What llama.cpp calls the patterns that cut a text before its merges."""
 
 
-def refusal(source: Source) -> str | None:
-    """Why llama.cpp does not take a model; None: it does."""
+def refusals(source: Source) -> Iterator[str]:
+    """Why llama.cpp does not take a model."""
     model: Any = source.model
     if not isinstance(model, Decoder):
-        return "GGUF is written of decoders alone"
-    family = family_of(model.config)
-    if family is None or family.write(model.config)["model_type"] not in ARCHITECTURES:
-        return "llama.cpp has no architecture of this shape: give a model of the shape of GPT-2, Llama, Qwen2 or Qwen3"
-    if family.write(model.config)["model_type"] == "gpt2" and model.config.block.activation != "gelu_tanh":
-        return f"llama.cpp's GPT-2 has the activation gelu_tanh, and this model {model.config.block.activation}"
-    if family.write(model.config)["model_type"] != "gpt2" and model.config.block.activation != "silu":
-        return f"llama.cpp's decoders have the activation silu, and this model {model.config.block.activation}"
+        yield "GGUF is written of decoders alone"
+        return
+    arch = architecture(model)
+    if arch not in ARCHITECTURES:
+        yield "llama.cpp has no architecture of this shape: give a model of the shape of GPT-2, Llama, Qwen2 or Qwen3"
+        return
+    wanted, own = "gelu_tanh" if arch == "gpt2" else "silu", model.config.block.activation
+    if own != wanted:
+        yield f"llama.cpp's {arch} has the activation {wanted}, and this model {own}"
     if source.tokenizer is None:
-        return "a GGUF file holds its tokenizer, and this directory has none"
+        yield "a GGUF file holds its tokenizer, and this directory has none"
+        return
     try:
         cut_of(source.tokenizer.surface.content)
     except InputError as error:
-        return error.what
-    return None
+        yield error.what
+
+
+def architecture(model: Any) -> str | None:
+    """What llama.cpp calls a model's shape: by the name of its family."""
+    alike = familiar(model)
+    family = None if alike is None else family_of(alike.config)
+    return None if family is None else str(family.write(alike.config)["model_type"])
 
 
 def cut_of(content: Mapping[str, Any]) -> str:
@@ -68,7 +74,9 @@ def cut_of(content: Mapping[str, Any]) -> str:
     steps = parts.get("pretokenizers", [parts])
     levels = [step for step in steps if step.get("type") == "ByteLevel"]
     if content["model"]["type"] != "BPE" or not levels or content.get("normalizer") is not None:
-        raise InputError("GGUF is written with byte-level BPE tokenizers alone", remedy="train the model with --kind bpe")
+        raise InputError(
+            "GGUF is written with byte-level BPE tokenizers alone", remedy="train the model with --kind bpe"
+        )
     if levels[0].get("add_prefix_space"):
         raise InputError("llama.cpp puts no space before a text, and this tokenizer does")
     patterns = [step["pattern"].get("Regex") for step in steps if step.get("type") == "Split"]
@@ -79,28 +87,30 @@ def cut_of(content: Mapping[str, Any]) -> str:
     raise InputError("llama.cpp has no name for the pattern that this tokenizer cuts text by")
 
 
-def tensors(model: Decoder, arch: str) -> Iterator[tuple[str, np.ndarray]]:
+def tensors(model: Any) -> Iterator[tuple[str, np.ndarray]]:
     """Names and float32 values, laid out as llama.cpp has them."""
     import gguf
 
-    c = model.config
+    c, arch = model.config, architecture(model)
     kind = next(k for k, name in gguf.MODEL_ARCH_NAMES.items() if name == arch)
     known = gguf.get_tensor_name_map(kind, c.layers)
-    _, theirs = written(model, native=False)
+    _, theirs = written(familiar(model), native=False)
     for name, tensor in theirs.items():
         called = known.get_name(name, try_suffixes=(".weight", ".bias"))
         if called is None:
             raise InputError(f"llama.cpp has no tensor for {name}", remedy="this is a shape that it does not run")
-        if arch == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
-            tensor = tensor.t()
-        if arch == "llama" and ".self_attn." in name and "q_proj" in name:
-            tensor = neighbours(tensor, c.block.heads)
-        if arch == "llama" and ".self_attn." in name and "k_proj" in name:
-            tensor = neighbours(tensor, c.block.groups)
-        yield called, tensor.float().contiguous().numpy()
+        yield called, _laid_out(name, tensor, arch, c).float().contiguous().numpy()
     if c.rotary_scaling is not None:
         plain = c.rotary_base ** -(torch.arange(0, c.block.key_width, 2, dtype=torch.float64) / c.block.key_width)
         yield "rope_freqs.weight", (plain / c.rotary_scaling.of(plain)).float().numpy()
+
+
+def _laid_out(name: str, tensor: torch.Tensor, arch: str | None, c: DecoderConfig) -> torch.Tensor:
+    """A tensor as llama.cpp has it: (outputs, inputs), and the rotary pairs of Llama beside each other."""
+    if arch == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
+        return tensor.t()
+    heads = next((n for part, n in (("q_proj", c.block.heads), ("k_proj", c.block.groups)) if part in name), None)
+    return neighbours(tensor, heads) if arch == "llama" and heads is not None else tensor
 
 
 def neighbours(weight: torch.Tensor, heads: int) -> torch.Tensor:
@@ -113,9 +123,8 @@ def write(source: Source, path: Path, dtype: str, name: str, licence: str | None
     import gguf
 
     model: Any = source.model
-    family = family_of(model.config)
-    assert family is not None
-    arch = str(family.write(model.config)["model_type"])
+    arch = architecture(model)
+    assert arch is not None
     writer = gguf.GGUFWriter(str(path), arch)
     writer.add_name(name)
     if licence:
@@ -125,7 +134,7 @@ def write(source: Source, path: Path, dtype: str, name: str, licence: str | None
     if dtype == "int8":
         writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     _tokenizer(writer, source)
-    for called, values in tensors(model, arch):
+    for called, values in tensors(model):
         kind = stored_as(values, dtype)
         writer.add_tensor(called, gguf.quants.quantize(values, kind), raw_dtype=kind)
     writer.write_header_to_file()
@@ -211,12 +220,9 @@ def differences(source: Source, path: Path) -> dict[str, float]:
     by the gguf package."""
     import gguf
 
-    model: Any = source.model
-    family = family_of(model.config)
-    assert family is not None
     found = {one.name: one for one in gguf.GGUFReader(str(path)).tensors}
     apart = {}
-    for name, values in tensors(model, str(family.write(model.config)["model_type"])):
+    for name, values in tensors(source.model):
         one = found.pop(name)
         back = gguf.quants.dequantize(one.data, one.tensor_type)
         apart[name] = float(np.abs(back.reshape(values.shape) - values).max() / max(1e-30, np.abs(values).max()))

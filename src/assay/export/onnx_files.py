@@ -1,22 +1,18 @@
 """A model as ONNX: graphs with their weights, checked by `onnx.checker`; weights as halves, or as int8 by onnxruntime.
 
-    decoder       model.onnx                                input_ids, attention_mask, past_key_values -> logits, present
-    translator    encoder_model.onnx, decoder_model.onnx    the source's keys and values are computed once
-    recurrent     model.onnx                                input_ids, attention_mask, state -> logits, left
-    headed        model.onnx                                input_ids, attention_mask (token_type_ids) -> logits
-    hidden        model.onnx                                the same, of encoders with the head of hidden tokens
+    decoder       model.onnx                  input_ids, attention_mask, past_key_values -> logits, present
+    translator    encoder_model.onnx, decoder_model.onnx: the source's keys and values are computed once
+    recurrent     model.onnx                  input_ids, attention_mask, state -> logits, left
+    headed        model.onnx                  input_ids, attention_mask (token_type_ids) -> logits
+    hidden        model.onnx                  the same, of encoders with the head of hidden tokens
 
-Every batch size and every length goes through one graph. int8 keeps weights of products as whole numbers with a scale a
-column, and activations in whole numbers with a scale found at run time (onnxruntime's dynamic quantization).
+Every batch size and every length goes through one graph. `onnx_weights` has what other types of weights take.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,17 +21,17 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import WorkError
+from assay.export import onnx_weights as weights
 from assay.export.graphs.heads import Answering
 from assay.export.graphs.recurrent import Remembering, translations
 from assay.export.graphs.transformers import Decoding, Encoding, Reading, Translating
+from assay.export.quiet import quiet
 from assay.export.source import Source
 from assay.models.encoder import Encoder
 
 MODEL, READER, WRITER = "model.onnx", "encoder_model.onnx", "decoder_model.onnx"
 OPSET = 18
 ONE_FILE = 1 << 30  # bytes of weights that a file holds; ONNX's own bound is 2 GiB, beyond which they lie beside it
-QUANTIZED = ("MatMul", "Gemm", "LSTM")
-TOLD = frozenset({"input_ids", "attention_mask", "encoder_attention_mask", "token_type_ids"})
 
 
 @dataclass(frozen=True)
@@ -189,17 +185,20 @@ def _dynamic(value: Any) -> Any:
 
 def _write(graph: Graph, path: Path, dtype: str) -> None:
     model = _traced(graph)
-    weights = sum(p.numel() * p.element_size() for p in graph.module.parameters())
+    large = sum(p.numel() * p.element_size() for p in graph.module.parameters()) > ONE_FILE
     import onnx
 
+    if dtype == "int8":
+        weights.rows_of_whole_numbers(model)
+    else:
+        weights.tied(model)
     if dtype == "float16":
-        _halved(model)
+        weights.halved(model)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".traced-") as place:
         whole = Path(place) / graph.file if dtype == "int8" else path
-        beside = {"save_as_external_data": True, "location": f"{graph.file}.data"} if weights > ONE_FILE else {}
-        onnx.save(model, str(whole), **beside)
+        onnx.save(model, str(whole), save_as_external_data=large, location=f"{graph.file}.data" if large else None)
         if dtype == "int8":
-            _quantize(whole, path, external=bool(beside))
+            weights.quantize(whole, path, external=large)
     try:
         onnx.checker.check_model(str(path), full_check=dtype == "float32")
     except Exception as error:
@@ -209,7 +208,7 @@ def _write(graph: Graph, path: Path, dtype: str) -> None:
 def _traced(graph: Graph) -> Any:
     """The graph as ONNX's own object, without what the exporter notes of the code that it came from."""
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             program = torch.onnx.export(
                 graph.module.eval(), graph.example, dynamo=True, dynamic_shapes=tuple(map(_dynamic, graph.example)),
                 input_names=graph.inputs, output_names=graph.outputs, opset_version=OPSET, verbose=False,
@@ -227,51 +226,3 @@ def _traced(graph: Graph) -> Any:
         del value.metadata_props[:]
     del model.graph.value_info[:], model.graph.metadata_props[:], model.metadata_props[:]
     return model
-
-
-def _halved(model: Any) -> None:
-    """Weights as float16, each behind a cast: half the file. What is computed stays float32, since onnxruntime has no
-    products of halves on a processor and would put casts around each of them."""
-    import numpy as np
-    from onnx import TensorProto, helper, numpy_helper
-
-    casts = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 0:
-            name = f"{tensor.name}.half"
-            casts.append(helper.make_node("Cast", [name], [tensor.name], to=TensorProto.FLOAT))
-            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), name))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-
-
-def _quantize(whole: Path, path: Path, *, external: bool) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with _quiet():
-        quantize_dynamic(
-            whole, path, op_types_to_quantize=list(QUANTIZED), per_channel=True, weight_type=QuantType.QInt8,
-            use_external_data_format=external, extra_options={"MatMulConstBOnly": True, "DefaultTensorType": 1},
-        )  # fmt: skip
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what the libraries say of their own workings."""
-    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", "onnxruntime", "root")
-    loggers = [logging.getLogger(None if name == "root" else name) for name in names]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def sizes_of(files: Sequence[Path]) -> int:
-    """Bytes."""
-    return sum(file.stat().st_size for file in files)

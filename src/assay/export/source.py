@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+
+import torch
+from torch import nn
 
 from assay.errors import InputError
 from assay.models import interop
@@ -56,7 +61,9 @@ class Source:
         folder = model_folder(folder)
         if (folder / NGRAM).is_file():
             raise InputError(
-                "is an n-gram model, which no other engine runs", where=folder, remedy="its table is safetensors: use it"
+                "is an n-gram model, which no other engine runs",
+                where=folder,
+                remedy="its table is safetensors: use it",
             )
         if (folder / TASK).is_file():
             opened = Opened.load(folder)
@@ -125,3 +132,27 @@ class Source:
             return None
         found: dict[str, Any] = json.loads((self.folder / TASK).read_text(encoding="utf-8"))
         return found
+
+
+def familiar(model: Any) -> Any:
+    """The model as one of a Hugging Face family, which says the same; None: none has its shape.
+
+    What training alone knows (dropout) is left out where a family has no word for it, and an encoder-decoder without a
+    bias of its logits is one whose bias is zero.
+    """
+    return next((one for one in _alike(model) if interop.family_of(one.config) is not None), None)
+
+
+def _alike(model: Any) -> Iterator[Any]:
+    yield model
+    block = getattr(model.config, "block", None)
+    if block is None:
+        return
+    plain = copy.copy(model)
+    plain.config = replace(model.config, block=replace(block, dropout=0.0, attention_dropout=0.0))
+    yield plain
+    if isinstance(model, Seq2Seq) and model.head_bias is None:
+        biased = copy.copy(model)
+        biased._parameters = {**model._parameters, "head_bias": nn.Parameter(torch.zeros(model.config.vocabulary))}
+        biased.config = replace(model.config, head_bias=True)
+        yield biased

@@ -12,6 +12,7 @@ from assay.front.corpus import (
     corpus_scan,
     corpus_select,
 )
+from assay.front.export import export
 from assay.front.fits import (
     calibration,
     law_fit,
@@ -61,6 +62,7 @@ __all__ = [
     "doctor_data",
     "doctor_env",
     "evaluate",
+    "export",
     "finetune",
     "labels",
     "law_fit",

@@ -164,10 +164,10 @@ def _asked(given: Mapping[str, Any]) -> Asked:
     """The fields of `judging.Asked`, names of fields as they are typed."""
     from assay.finetune.judging import Asked
 
-    return Asked(**{**given, "fields": _pairs(given.get("fields", []), "--field")})
+    return Asked(**{**given, "fields": pairs(given.get("fields", []), "--field")})
 
 
-def _pairs(typed: Sequence[str], where: str) -> dict[str, Any]:
+def pairs(typed: Sequence[str], where: str) -> dict[str, Any]:
     """`a=b` as a mapping."""
     found = {}
     for one in typed:
@@ -217,7 +217,7 @@ def _options(typed: Sequence[str]) -> dict[str, Any]:
     import yaml
 
     found = {}
-    for name, value in _pairs(typed, "--option").items():
+    for name, value in pairs(typed, "--option").items():
         try:
             found[name] = yaml.safe_load(value)
         except yaml.YAMLError:

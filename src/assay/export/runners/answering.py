@@ -18,6 +18,7 @@ import numpy as np
 from assay.errors import InputError, needs
 from assay.export.runners.engine import RESULT, Reader, Writer, best_tags
 from assay.export.runners.stepping import Stepping
+from assay.inference.limits import End, Written
 from assay.models.interop.files import read_json
 from assay.tasks.coding import Coder
 from assay.tasks.feed import by_length
@@ -57,7 +58,9 @@ class Exported:
             raise InputError(f"has no {RESULT}", where=folder, remedy="give a folder that `assay export` has written")
         facts = read_json(folder / RESULT).get("engine")
         if not isinstance(facts, dict):
-            raise InputError("is of a format that is not run from here", where=folder, remedy="open it as its card says")
+            raise InputError(
+                "is of a format that is not run from here", where=folder, remedy="open it as its card says"
+            )
         encoder = Encoder.load(folder)
         engine = opened(folder, facts, threads)
         if not (folder / TASK).is_file():
@@ -85,8 +88,7 @@ class Exported:
         if isinstance(self.task, WritingTask):
             if isinstance(self.engine, Writer):
                 return self.task.answers(examples, self.writer, self.coder, rows)
-            found: list[Answer] = self.engine.answers(self.task, self.coder, examples, rows)
-            return found
+            return _searched(self.task, self.engine, self.coder, examples)
         assert isinstance(self.task, HeadTask)
         items = list(self.task.items(examples, self.coder))
         by_example: list[list[Said]] = [[] for _ in examples]
@@ -111,6 +113,22 @@ class Exported:
                     yield i, Said(item, np.where(item.marks[:, None], values, np.finfo(np.float32).min))
                 else:
                     yield i, Said(item, values)
+
+
+def _searched(task: WritingTask, engine: Any, coder: Coder, examples: Sequence[Example]) -> list[Answer]:
+    """Answers of an engine that searches by itself, with the task's settings."""
+    special, made = set(coder.encoder.special.values()), []
+    for example, prompt in zip(examples, task.prompts(examples, coder), strict=True):
+        room = engine.facts["positions"]
+        room = task.new if room is None else room if engine.translates else room - len(prompt) + 1
+        (one,) = engine.written(
+            [prompt.tolist()], new=min(task.new, room), beams=task.beams, penalty=task.penalty, no_repeat=task.no_repeat
+        )
+        ids = np.array([i for i in one.ids if i not in special], dtype=np.int64)
+        text = coder.encoder.decode(ids).strip() if len(ids) else ""
+        end: End = "stop" if one.ended else "length"
+        made.append(task.told(example, text, Written(tuple(one.ids), (), end, 0, one.score)))
+    return made
 
 
 def opened(folder: Path, facts: dict[str, Any], threads: int = 0) -> Any:

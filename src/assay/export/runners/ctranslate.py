@@ -1,7 +1,7 @@
 """CTranslate2's generator and translator: it searches by itself, and speaks of tokens by name.
 
-    engine.written(prompts, ...)       greedy, sampled or by beams
-    engine.logits(rows), scores(...)   what parity and perplexity are found from
+engine.written(prompts, ...)       greedy, sampled or by beams
+engine.logits(rows), scores(...)   what parity and perplexity are found from
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ from typing import Any, NamedTuple
 
 import ctranslate2
 import numpy as np
-
-from assay.tasks.coding import Coder
-from assay.tasks.protocol import Answer, Example
-from assay.tasks.writing import WritingTask
 
 
 class Written(NamedTuple):
@@ -113,19 +109,3 @@ class Engine:
         """(n + 1,) log-probability of each token of a target, and of the end behind it."""
         found = self.model.score_batch([self.named(s) for s in sources], [self.named(t) for t in targets])
         return [np.array(one.log_probs, np.float32) for one in found]
-
-    def answers(self, task: WritingTask, coder: Coder, examples: Sequence[Example], rows: int = 32) -> list[Answer]:
-        """Answers to the examples of a task, with the task's settings."""
-        prompts = [prompt.tolist() for prompt in task.prompts(examples, coder)]
-        room = self.facts["positions"]
-        special = set(coder.encoder.special.values())
-        made = []
-        for example, prompt in zip(examples, prompts, strict=True):
-            new = task.new if room is None else min(task.new, room if self.translates else room - len(prompt) + 1)
-            (one,) = self.written(
-                [prompt], new=new, beams=task.beams, penalty=task.penalty, no_repeat=task.no_repeat, rows=rows
-            )
-            ids = np.array([i for i in one.ids if i not in special], dtype=np.int64)
-            text = coder.encoder.decode(ids).strip() if len(ids) else ""
-            made.append({"text": text, "stopped": one.ended, "tokens": len(one.ids)})
-        return made

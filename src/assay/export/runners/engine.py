@@ -68,7 +68,7 @@ class Reader(Engine):
     def asked(
         self, rows: Sequence[Sequence[int]], kinds: Sequence[Sequence[int]] | None = None
     ) -> tuple[list[np.ndarray], tuple[np.ndarray, ...] | None]:
-        """The same, and the transitions of tags: of each after each, of the first, of the last; None: there are none."""
+        """The same, and the transitions of tags, where there are any: of each after each, of the first, of the last."""
         ids_BT, mask_BT = filled(rows)
         kinds_BT = np.zeros_like(ids_BT) if kinds is None else filled(kinds)[0]
         given = {"input_ids": ids_BT, "attention_mask": mask_BT, "token_type_ids": kinds_BT}
@@ -99,7 +99,7 @@ def best_tags(
         allowed: added to these: 0, or -inf where a tag may not stand; None: all may.
     """
     scores_WL = scores_WL.astype(np.float32)
-    W, L = scores_WL.shape
+    W = len(scores_WL)
     if not W:
         return Tags(np.zeros(0, np.int64), np.zeros(0, np.float32))
     if transitions is None:
@@ -195,17 +195,17 @@ class Writer(Engine):
         if kind == "translator":
             ids_BS, mask_BS = filled(rows, facts["padding"])
             source = self.run(0, {"input_ids": ids_BS, "attention_mask": mask_BS})
-            made = Rows(self, {**source, **self._nothing(len(rows)), "encoder_attention_mask": mask_BS}, None)
+            made = Rows(self, {**source, **self.nothing(len(rows)), "encoder_attention_mask": mask_BS}, None)
             made.logits = made.read(np.full((len(rows), 1), facts["start"], np.int64))[:, -1]
             return made
         ids_BT, mask_BT = filled(rows, before=kind == "decoder")
         if kind == "decoder":
-            made = Rows(self, self._nothing(len(rows)), np.zeros((len(rows), 0), np.int64))
+            made = Rows(self, self.nothing(len(rows)), np.zeros((len(rows), 0), np.int64))
             made.mask_BS = mask_BT
             logits = self.goes_on(made, {"input_ids": ids_BT, "attention_mask": mask_BT})
             made.logits = logits[:, -1]
             return made
-        made = Rows(self, self._nothing(len(rows)), None)
+        made = Rows(self, self.nothing(len(rows)), None)
         logits = self.goes_on(made, {"input_ids": ids_BT, "attention_mask": mask_BT})
         made.logits = logits[np.arange(len(rows)), mask_BT.sum(1) - 1]
         return made
@@ -217,9 +217,9 @@ class Writer(Engine):
             assert sources is not None
             ids_BS, mask_BS = filled(sources, self.facts["padding"])
             source = self.run(0, {"input_ids": ids_BS, "attention_mask": mask_BS})
-            made = Rows(self, {**source, **self._nothing(len(rows)), "encoder_attention_mask": mask_BS}, None)
+            made = Rows(self, {**source, **self.nothing(len(rows)), "encoder_attention_mask": mask_BS}, None)
         else:
-            made = Rows(self, self._nothing(len(rows)), None)
+            made = Rows(self, self.nothing(len(rows)), None)
         found = self.goes_on(made, {"input_ids": ids_BT, "attention_mask": mask_BT})
         return [one[: len(row)] for one, row in zip(found, rows, strict=True)]
 
@@ -233,7 +233,7 @@ class Writer(Engine):
                 rows.kept[f"{kept}.{rest}"] = found[name]
         return found["logits"]
 
-    def _nothing(self, n: int) -> dict[str, np.ndarray]:
+    def nothing(self, n: int) -> dict[str, np.ndarray]:
         """What rows remember that have not begun."""
         layout = self.facts["layout"]
         empty = np.zeros((n, layout["groups"], 0, layout["key_width"]), np.float32)
