@@ -33,6 +33,7 @@ from assay.models.blocks import Block
 from assay.models.build import Neural, build
 from assay.models.heads import HeadedConfig
 
+Group = Literal[32, 64, 128]
 MOST = {8: 127, 4: 15}
 """The largest number of so many bits: of -127 .. 127, and of 0 .. 15."""
 
@@ -50,7 +51,7 @@ class Quantization:
 
     bits: Literal[4, 8]
     inputs: Literal["float", "dynamic", "static"]
-    group: Literal[32, 64, 128] | None = None
+    group: Group | None = None
     balanced: bool = False
     method: Literal["rtn", "gptq", "awq"] = "rtn"
 
