@@ -86,7 +86,7 @@ class Int8Linear(nn.Module):
             y_NO = product(whole_NI, self.weight).mul_(self.input_scale * self.scale)
         if self.bias is not None:
             y_NO += self.bias
-        return y_NO.view(*x.shape[:-1], -1).to(x.dtype)
+        return y_NO.view(*x.shape[:-1], len(self.weight)).to(x.dtype)
 
     def dense(self) -> Tensor:
         """(O, I) the weights as numbers."""
