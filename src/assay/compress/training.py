@@ -30,6 +30,7 @@ from assay.pretrain.request import Request as Pretraining
 from assay.recipe.finetune import FinetuneRecipe
 from assay.recipe.pretrain import PretrainRecipe
 from assay.store import disk_errors, fingerprint, staged, write_json_atomic
+from assay.tasks.language import model_folder
 
 START, RUN = "start", "run"
 Recipe = FinetuneRecipe | PretrainRecipe
@@ -74,8 +75,8 @@ def distill(asked: Student, *, quiet: bool = False) -> dict[str, Any]:
         InputError: a student that does not fit its teacher, or bad input of the training.
         Stopped: Ctrl-C; a rerun goes on from there.
     """
-    request = asked.request
-    source = Source.load(request.model)
+    request, source = asked.request, Source.load(asked.request.model)
+    given = None if asked.given is None else model_folder(asked.given)
 
     def start(folder: Path) -> dict[str, Any]:
         assert asked.layers is not None
@@ -85,9 +86,9 @@ def distill(asked: Student, *, quiet: bool = False) -> dict[str, Any]:
         writing.write(source, cutting.with_layers(source.model, kept), folder)
         return {"layers": next(iter(kept.values()))}
 
-    told = {"layers": asked.layers, "student": None if asked.given is None else str(asked.given)}
+    told = {"layers": asked.layers, "student": None if given is None else weights_of(given)}
     identity = fingerprint([weights_of(source.folder), source.stated, told, asked.training.recipe.identity()])
-    return _trained(request, asked.training, source, identity, "distill", None if asked.given else start, asked.given,
+    return _trained(request, asked.training, source, identity, "distill", None if given else start, given,
                     quiet=quiet)  # fmt: skip
 
 
