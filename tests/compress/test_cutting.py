@@ -99,7 +99,9 @@ def test_a_unit_counts_by_what_the_loss_says_of_it() -> None:
             for place in range(row.inputs_BT.shape[1]):
                 losses = []
                 for step in (1e-4, -1e-4):
-                    hook = layer.register_forward_pre_hook(lambda _, x, s=step, u=unit, p=place: (_scaled(x[0], s, u, p),))
+                    hook = layer.register_forward_pre_hook(
+                        lambda _, x, s=step, u=unit, p=place: (_scaled(x[0], s, u, p),)
+                    )
                     losses.append(float(model.loss(row).mean))
                     hook.remove()
                 wanted[unit] += abs(losses[0] - losses[1]) / 2e-4

@@ -132,7 +132,11 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def _distilled(teacher: Path, data: Path, out: Path, *overrides: str, **more: Any) -> Any:
     asked = {"share": None, "temperature": None, "hidden": None, "unlabelled": (), "copies": None}
     training = {"dev": (), "test": (), "epochs": 2.0, "rate": 1e-3, "seed": 0}
-    given: dict[str, Any] = {"layers": "1", "student": None, **{k: v for k, v in more.items() if k in ("layers", "student")}}
+    given: dict[str, Any] = {
+        "layers": "1",
+        "student": None,
+        **{k: v for k, v in more.items() if k in ("layers", "student")},
+    }
     return said(
         front.compress_distill, teacher=teacher, out=out, data=[str(data)], **given,
         taught=asked | {k: v for k, v in more.items() if k in asked},

@@ -13,7 +13,7 @@ from typing import Any
 from assay import __version__
 from assay.compress import calibration, card, cutting, pruning, quantizing, writing
 from assay.compress.pruning import Sparsity
-from assay.compress.request import RESULT, Request, Way, earlier, weights_of
+from assay.compress.request import RESULT, Parts, Request, Way, earlier, weights_of
 from assay.errors import InputError
 from assay.export import facts, judging, measuring
 from assay.export.source import Source
@@ -62,6 +62,7 @@ def made(request: Request, source: Source, folder: Path, progress: Progress) -> 
     progress.stage("compress_change")
     before = sum(p.numel() for p in source.model.parameters())
     model, told = changed(source.model, request.way, rows)
+    kept = not isinstance(request.way, Parts)  # as numbers, however they are written down
     progress.stage("compress_write")
     writing.write(source, model, folder)
     return {
@@ -71,7 +72,7 @@ def made(request: Request, source: Source, folder: Path, progress: Progress) -> 
             "sources": list(request.calibration.sources), "rows": len(rows),
             "tokens": sum(batch.inputs_BT.numel() for batch in rows), "seed": request.calibration.seed,
         },
-        "parameters": {"before": before, "after": _parameters(model)},
+        "parameters": {"before": before, "after": before if kept else sum(p.numel() for p in model.parameters())},
     }  # fmt: skip
 
 
@@ -96,15 +97,6 @@ def changed(model: Neural, way: Way, rows: Sequence[Batch]) -> tuple[Neural, dic
             return model, {"what": "prune", "how": how, "zeros": pruning.prune(model, way, rows)}
     smaller = cutting.cut(model, rows, **how)
     return smaller, {"what": "cut", "how": how, "native": interop.family_of(smaller.config) is None}
-
-
-def _parameters(model: Neural) -> int:
-    """Numbers, however they are kept."""
-    whole = sum(p.numel() for p in model.parameters())
-    for layer in model.modules():
-        if isinstance(layer, quantized.QuantizedLinear):
-            whole += layer.dense().numel() + (0 if layer.bias is None else layer.bias.numel())
-    return whole
 
 
 def finished(
