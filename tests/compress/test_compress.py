@@ -1,4 +1,4 @@
-"""`assay compress quantize` and `prune` through the front door: what is written, what is refused, what a rerun finds."""
+"""`assay compress quantize` and `prune` through the front door: what is written, what is refused, what is found."""
 
 from __future__ import annotations
 

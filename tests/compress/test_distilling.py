@@ -17,7 +17,7 @@ from assay.compress.training import spaced
 from assay.errors import InputError
 from assay.models.build import build
 from assay.models.distilled import DistilledConfig
-from assay.models.heads import HeadConfig, HeadedConfig
+from assay.models.heads import HeadConfig
 from assay.models.protocol import Penalties
 from assay.recipe.finetune import DistillRecipe
 from assay.store import Store
