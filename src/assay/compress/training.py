@@ -18,6 +18,7 @@ from typing import Any
 from assay.compress import cutting, verb, writing
 from assay.compress.request import RESULT, Request, earlier, weights_of
 from assay.errors import InputError
+from assay.export import judging
 from assay.export.judging import between
 from assay.export.source import Source
 from assay.finetune import answers, tuning
@@ -135,6 +136,8 @@ def _trained(
     if (found := earlier(final, identity)) is not None:
         return {**found, "out": str(out), "found": True}
     with _no_trace(out):
+        with Progress(request.language, quiet=quiet) as progress:
+            held = None if request.data is None else judging.read(source, request.data, progress)
         told = _begun(out, start, identity)
         _train(training, given or out / START, out / RUN, source, request.language, quiet=quiet)
         with Progress(request.language, quiet=quiet) as progress, staged(final) as folder:
@@ -154,7 +157,7 @@ def _trained(
                 "request": identity,
             }  # fmt: skip
             scores = _on_held_out(unchanged, out / RUN, progress) if request.data is None else None
-            answer = verb.finished(body, unchanged, folder, request, progress, scores)
+            answer = verb.finished(body, unchanged, folder, request, progress, held, scores)
     return {**answer, "out": str(out), "found": False}
 
 

@@ -16,6 +16,7 @@ from assay.compress.pruning import Sparsity
 from assay.compress.request import RESULT, Parts, Request, Way, earlier, weights_of
 from assay.errors import InputError
 from assay.export import facts, judging, measuring
+from assay.export.judging import Held
 from assay.export.source import Source
 from assay.models import interop, quantized
 from assay.models.build import Neural
@@ -42,9 +43,10 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         identity = request.identity(source)
         if (found := earlier(request.out, identity)) is not None:
             return {**found, "out": str(request.out), "found": True}
+        held = None if request.data is None else judging.read(source, request.data, progress)
         with staged(request.out) as folder:
             told = made(request, source, folder, progress)
-            answer = finished(told | {"request": identity}, source, folder, request, progress)
+            answer = finished(told | {"request": identity}, source, folder, request, progress, held)
         return {**answer, "out": str(request.out), "found": False}
 
 
@@ -105,24 +107,25 @@ def finished(
     folder: Path,
     request: Request,
     progress: Progress,
+    held: Held | None,
     scores: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a written directory against its source, and write compress.json and the card.
 
     Args:
+        held: what both are asked; None: nothing.
         scores: what is known of both already.
     """
-    sizes = measuring.sizes(folder)
     measured, unchanged = None, Source.load(source.folder)
     if request.measure:
         progress.stage("compress_measure")
         measured = measuring.both(unchanged, folder, "model", {}, request.threads)
-    if request.data is not None:
-        scores = judging.scores(unchanged, folder, "model", "float32", request.data, progress)
-    weights = sum(path.stat().st_size for path in source.folder.glob("model*.safetensors"))
+    if request.data is not None and held is not None:
+        scores = judging.scores(unchanged, folder, "model", "float32", held, request.data.level, progress)
+    before, after = (measuring.weights(measuring.sizes(place)) for place in (source.folder, folder))
     body = {
         **told,
-        "size": {"model": weights, "export": sizes["model.safetensors"]},
+        "size": {"model": before, "export": after},
         "measured": measured, "scores": scores, "trained": facts.of_training(source.folder),
         "assay_version": __version__,
     }  # fmt: skip

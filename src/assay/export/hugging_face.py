@@ -33,6 +33,7 @@ from assay.tasks.regression import Regression
 from assay.tokens.tokenizer import TOKENIZER_JSON
 
 BARE = {"bert": "Bert", "roberta": "Roberta", "gpt2": "GPT2", "llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+ROBERTA_PADDING = 1  # id that its positions are not counted at
 WHOLE = ("class", "labels", "value")
 PROBLEMS = {"class": "single_label_classification", "labels": "multi_label_classification", "value": "regression"}
 COPIED = (GENERATION, TOKENIZER_JSON, TOKENIZER_CONFIG, "chat_template.jinja", "source.spm", "target.spm", "vocab.json")
@@ -47,6 +48,9 @@ def refusals(source: Source) -> Iterator[str]:
     if not isinstance(model, Headed):
         return
     head = model.config.head
+    bounds = () if source.coder is None else (source.coder.begin, source.coder.end)
+    if getattr(model.body.config, "first_position", 0) and ROBERTA_PADDING in bounds:
+        yield f"transformers takes id {ROBERTA_PADDING} for RoBERTa's padding, and here it stands around texts"
     if head.crf:
         yield "transformers has no head that scores tags as rows (CRF)"
     if isinstance(model.body, Decoder):

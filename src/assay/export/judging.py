@@ -29,9 +29,12 @@ from assay.metrics.likelihood import likelihood
 from assay.metrics.paired import compare
 from assay.metrics.scores import SHARE, Measure
 from assay.models import interop
+from assay.models.decoder import Decoder
 from assay.models.protocol import PLAIN, Batch, Loss, Penalties
+from assay.models.recurrent import Recurrent
 from assay.present.progress import Progress
 from assay.tasks.opened import Opened
+from assay.tasks.protocol import Example
 from assay.train.evaluate import Documents
 from assay.train.predict import Predictor, carries
 
@@ -55,53 +58,76 @@ class Data:
     level: float = 0.95
 
 
-def scores(source: Source, folder: Path, target: str, dtype: str, data: Data, progress: Progress) -> dict[str, Any]:
-    """Scores of both, with the interval of their difference.
+@dataclass(frozen=True)
+class Held:
+    """What both are asked: examples of a task that say what is right, or text as the model reads it."""
+
+    examples: Sequence[Example] = ()
+    texts: evaluation.Texts | None = None
+    request: evaluation.Request | None = None
+
+
+def read(source: Source, data: Data, progress: Progress) -> Held:
+    """What scores are found on: before an export is written, so that bad data is told at once.
 
     Raises:
         InputError: no examples, no text, or a model that neither is for.
     """
     if source.opened is not None:
-        return _of_task(source, source.opened, _answerer(source, folder, target, dtype), data, progress)
+        asked = judging.Asked(list(data.sources), data.format, fields=dict(data.fields), device="cpu")
+        found, _, _ = judging.read(source.opened.task, asked)
+        right = [one for one in found if one.wanted is not None]
+        if not right:
+            raise InputError("no example says what is right", where=", ".join(data.sources), remedy="give labels, too")
+        return Held(examples=right)
     if source.kind not in ("decoder", "recurrent"):
         raise InputError(
             "this model has no scores: it was trained for no task, and predicts no next token", where="--data",
             remedy="leave --data out",
         )  # fmt: skip
-    return _of_text(source, _predictor(source, folder, target, dtype), data, progress)
-
-
-def _of_task(source: Source, opened: Opened, theirs: Any, data: Data, progress: Progress) -> dict[str, Any]:
-    asked = judging.Asked(list(data.sources), data.format, fields=dict(data.fields), device="cpu")
-    found, _, _ = judging.read(opened.task, asked)
-    right = [one for one in found if one.wanted is not None]
-    if not right:
-        raise InputError("no example says what is right", where=", ".join(data.sources), remedy="give labels, too")
-    progress.stage("answer", 2 * len(right))
-    mine = opened.task.measure(right, opened.answers(right))
-    progress.advance(len(right))
-    other = opened.task.measure(right, theirs.answers(right))
-    progress.advance(len(right))
-    return between(other, mine, groups_of(right), opened.task.best, list(opened.task.shown), data.level)
-
-
-def _of_text(source: Source, theirs: Any, data: Data, progress: Progress) -> dict[str, Any]:
     request = evaluation.Request(source.folder, list(data.sources), device="cpu", level=data.level)
-    predictor = Predictor.of(source.folder, source.model)
-    texts = evaluation.read_texts(request, predictor, progress)
-    progress.stage("evaluate", 2)
-    model: Any = source.model
-    held, _ = evaluation.windows(request, model, texts)
-    mine = held.evaluate(model).units
-    progress.advance(1)
-    whole = Documents(texts.whole(), texts.encoder.lossless) if carries(model) and isinstance(theirs, Losses) else held
-    other = whole.evaluate(theirs).units
-    progress.advance(1)
-    if not mine["n_tokens"].sum():
+    texts = evaluation.read_texts(request, Predictor.of(source.folder, source.model), progress)
+    if max(map(len, texts.encoded), default=0) < 2:
         raise InputError("no token to predict", where=", ".join(data.sources), remedy="give text")
+    return Held(texts=texts, request=request)
+
+
+def scores(
+    source: Source, folder: Path, target: str, dtype: str, held: Held, level: float, progress: Progress
+) -> dict[str, Any]:
+    """Scores of both, with the interval of their difference."""
+    if source.opened is not None:
+        return _of_task(source.opened, _answerer(source, folder, target, dtype), held.examples, level, progress)
+    return _of_text(source, _predictor(source, folder, target, dtype), held, level, progress)
+
+
+def _of_task(
+    opened: Opened, theirs: Any, examples: Sequence[Example], level: float, progress: Progress
+) -> dict[str, Any]:
+    progress.stage("answer", 2 * len(examples))
+    mine = opened.task.measure(examples, opened.answers(examples))
+    progress.advance(len(examples))
+    other = opened.task.measure(examples, theirs.answers(examples))
+    progress.advance(len(examples))
+    return between(other, mine, groups_of(examples), opened.task.best, list(opened.task.shown), level)
+
+
+def _of_text(source: Source, theirs: Any, held: Held, level: float, progress: Progress) -> dict[str, Any]:
+    assert held.texts is not None
+    assert held.request is not None
+    texts, model = held.texts, source.model
+    assert isinstance(model, Decoder | Recurrent)
+    progress.stage("evaluate", 2)
+    documents, _ = evaluation.windows(held.request, model, texts)
+    mine = documents.evaluate(model).units
+    progress.advance(1)
+    if carries(model) and isinstance(theirs, Losses):  # it reads each document whole, in pieces of its own
+        documents = Documents(texts.whole(), texts.encoder.lossless)
+    other = documents.evaluate(theirs).units
+    progress.advance(1)
     first, second = (_likelihood(units, texts.encoder.lossless) for units in (other, mine))
     groups = [f"{a}:{b}" for a, b in zip(mine["source"], mine["unit"], strict=True)]
-    return between(first, second, groups, "perplexity", ["perplexity", "bits_per_byte", "loss"], data.level)
+    return between(first, second, groups, "perplexity", ["perplexity", "bits_per_byte", "loss"], level)
 
 
 def _likelihood(units: Any, spelled: bool) -> Measure:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from assay.errors import WorkError
+from assay.export.runners.engine import RESULT
 from assay.export.source import Source
 from assay.models.heads import Headed
 
@@ -24,14 +25,21 @@ PROMPT, NEW, ROW = 16, 32, 64  # tokens: of a prompt, that go on from it, and of
 REQUESTS, BATCH = 16, 16
 SECONDS = 1.5  # for requests one by one, and again for batches
 MOST_SECONDS = 600
+WEIGHTS = (".safetensors", ".onnx", ".onnx.data", ".bin", ".gguf")
 
 
-def sizes(folder: Path, without: tuple[str, ...] = ("README.md", "export.json", "manifest.json")) -> dict[str, int]:
+def sizes(folder: Path) -> dict[str, int]:
     """Bytes of each file of a directory."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
-        path.relative_to(folder).as_posix(): path.stat().st_size for path in files if path.name not in without
-    }  # fmt: skip
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != RESULT
+    }
+
+
+def weights(files: dict[str, int]) -> int:
+    """Bytes of those that hold weights."""
+    return sum(n for name, n in files.items() if name.endswith(WEIGHTS))
 
 
 def requests(source: Source) -> tuple[list[list[int]], int]:

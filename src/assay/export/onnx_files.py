@@ -189,6 +189,7 @@ def _write(graph: Graph, path: Path, dtype: str) -> None:
     import onnx
 
     if dtype == "int8":
+        weights.turned(model)
         weights.rows_of_whole_numbers(model)
     else:
         weights.tied(model)

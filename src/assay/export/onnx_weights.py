@@ -40,6 +40,17 @@ def _reads(model: Any, kind: str, name: str) -> list[Any]:
     return [node for node in model.graph.node if node.op_type == kind and node.input[0] == name]
 
 
+def turned(model: Any) -> None:
+    """A transposed matrix that a graph makes anew at each call is stored as such: so it can be quantized."""
+    from onnx import numpy_helper
+
+    tables = {one.name: one for one in model.graph.initializer if len(one.dims) == 2}
+    for node in [one for one in model.graph.node if one.op_type == "Transpose" and one.input[0] in tables]:
+        values = np.ascontiguousarray(numpy_helper.to_array(tables[node.input[0]]).T)
+        model.graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
+        model.graph.node.remove(node)
+
+
 def rows_of_whole_numbers(model: Any) -> None:
     """Tables of embeddings as int8 with a scale a row: what is looked up is the row times its scale. (onnxruntime has
     one scale for a whole table, which is set by its largest number.)"""

@@ -73,10 +73,11 @@ class Parity:
 
 
 def rows_of(source: Source, seed: int = 0) -> list[list[int]]:
-    """Rows of random ids."""
+    """Rows of random ids; of RoBERTa's none that fills rows, since its positions are not counted there."""
     generator = np.random.default_rng(seed)
-    most = source.positions or max(LENGTHS)
-    return [generator.integers(0, source.model.config.vocabulary, min(n, most)).tolist() for n in LENGTHS]
+    most, config = source.positions or max(LENGTHS), source.model.config
+    first: int = getattr(getattr(config, "body", config), "first_position", 0)
+    return [generator.integers(first, config.vocabulary, min(n, most)).tolist() for n in LENGTHS]
 
 
 @torch.inference_mode()

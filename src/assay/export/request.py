@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from assay.errors import InputError, needs
+from assay.errors import InputError
 from assay.export import ctranslate, gguf_file, hugging_face
 from assay.export.judging import Data
 from assay.export.source import Source
+from assay.models import quantized
 from assay.models.interop import INDEX, WEIGHTS
 from assay.store import file_digest, fingerprint
 
@@ -56,10 +58,15 @@ class Request:
             )  # fmt: skip
         modules = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "ctranslate2": ("ctranslate2",), "gguf": ("gguf",)}
         for module in modules.get(self.target, ()):
-            needs(module, self.target, f"{self.target} exports")
+            if importlib.util.find_spec(module) is None:
+                raise InputError(
+                    f"{self.target} is written by {module}, which is not installed", where="--to",
+                    remedy=f'pip install "assay[{self.target}]"',
+                )  # fmt: skip
 
     def refuse(self, source: Source) -> None:
         """Raises InputError: the format has no part for this model."""
+        quantized.refuse(source.model, source.folder)
         asked = {"hf": hugging_face.refusals, "ctranslate2": ctranslate.refusals, "gguf": gguf_file.refusals}
         why = next(asked[self.target](source), None) if self.target in asked else None
         if why is not None:

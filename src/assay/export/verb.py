@@ -46,8 +46,9 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
             return {**earlier, "out": str(request.out), "found": True}
         if request.data is not None and request.target == "gguf":
             needs("llama_cpp", "gguf", "scores of a GGUF file")
+        held = None if request.data is None else judging.read(source, request.data, progress)
         with staged(request.out) as folder:
-            answer = _exported(request, source, folder, identity, progress)
+            answer = _exported(request, source, folder, identity, held, progress)
         return {**answer, "found": False}
 
 
@@ -72,7 +73,9 @@ def _earlier(out: Path, identity: str) -> dict[str, Any] | None:
     return found
 
 
-def _exported(request: Request, source: Source, folder: Path, identity: str, progress: Progress) -> dict[str, Any]:
+def _exported(
+    request: Request, source: Source, folder: Path, identity: str, held: judging.Held | None, progress: Progress
+) -> dict[str, Any]:
     progress.stage("export_write", STEPS)
     engine = _written(request, source, folder, lambda done, of: progress.to("export_write", STEPS * done / of, STEPS))
     told: dict[str, Any] = {"engine": engine, "request": identity}
@@ -85,14 +88,15 @@ def _exported(request: Request, source: Source, folder: Path, identity: str, pro
     if request.measure and measuring.runs(request.target):
         progress.stage("export_measure")
         measured = measuring.both(source, folder, request.target, engine or {}, request.threads)
-    if request.data is not None:
-        scores = judging.scores(source, folder, request.target, request.dtype, request.data, progress)
-    weights = sum(path.stat().st_size for path in source.folder.glob("model*.safetensors"))
+    if request.data is not None and held is not None:
+        level = request.data.level
+        scores = judging.scores(source, folder, request.target, request.dtype, held, level, progress)
+    own = measuring.weights(measuring.sizes(source.folder))
     body = {
         "target": request.target, "dtype": request.dtype, "model": str(request.model), "kind": source.kind,
         "task": None if source.task is None else source.task.name,
         "parameters": source.model.n_parameters()[1], "parity": parity.as_json(),
-        "size": {"model": weights, "export": sum(sizes.values()), "files": sizes},
+        "size": {"model": own, "export": measuring.weights(sizes), "files": sizes},
         "measured": measured, "scores": scores, "training": facts.of_training(source.folder),
         "licence": request.licence, "notes": notes(request, source, measured is None and request.measure),
     }  # fmt: skip

@@ -216,14 +216,14 @@ def of(model: nn.Module) -> Quantization | None:
 
 
 def refuse(model: nn.Module, where: str | Path) -> None:
-    """For whoever wants weights to be trained.
+    """For whoever wants floating-point weights: to train them, to change them, to hand them to another engine.
 
     Raises:
         InputError: the model has none.
     """
     if of(model) is not None:
         raise InputError(
-            "is quantized, and whole numbers cannot be trained", where=where,
+            "is quantized, and what is wanted here are weights as floating-point numbers", where=where,
             remedy="give the model that it was made from",
         )  # fmt: skip
 

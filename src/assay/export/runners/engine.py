@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 
 RESULT = "export.json"
 
@@ -31,6 +30,8 @@ class Engine:
     """
 
     def __init__(self, folder: Path | str, threads: int = 0) -> None:
+        import onnxruntime  # here, so that whoever exports to another format need not have it
+
         self.folder = Path(folder)
         self.facts: dict[str, Any] = json.loads((self.folder / RESULT).read_text(encoding="utf-8"))["engine"]
         options = onnxruntime.SessionOptions()
