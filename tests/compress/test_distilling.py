@@ -178,7 +178,7 @@ def test_a_teacher_says_of_texts_without_labels_what_it_says_when_asked(
     more = write(tmp_path / "more.jsonl", [{"text": row["text"]} for row in reviews(12, 9)])
     opened = Opened.load(run)
     train = [opened.task.read(row, str(i)) for i, row in enumerate(reviews(10, 5))]
-    recipe = DistillRecipe(teacher=str(run), unlabelled=(str(more),), copies=2, drop=0.5)
+    recipe = DistillRecipe(teacher=str(run), unlabelled=(str(more),), copies=2, drop=0.5, hidden=1.0)
     taught = Teacher.of(recipe, opened.task, "cpu", 0, Store(tmp_path / "store"))
     examples, items = taught.taught(opened.task, train, opened.coder, 16)  # type: ignore[arg-type]
     assert examples[:10] == train
@@ -228,6 +228,8 @@ def test_what_is_written_is_learned_from_what_the_teacher_writes(tmp_path: Path)
     answer = _distilled(tmp_path / "run", tmp_path / "pairs", tmp_path / "small", epochs=1.0)
     assert answer["what"] == "distill"
     assert answer["scores"]["best"] == "bleu"
+    with pytest.raises(InputError, match="copies changes nothing where the teacher writes"):
+        _distilled(tmp_path / "run", tmp_path / "pairs", tmp_path / "other", copies=2)
 
 
 def test_a_language_model_teaches_on_text(tmp_path: Path) -> None:

@@ -69,7 +69,18 @@ class Teacher:
         return cls(opened, file_digest(folder / WEIGHTS), recipe, seed, store)
 
     def wrote(self, train: Sequence[Example]) -> list[Example]:
-        """Examples of a task of writing, with what the teacher writes; where that is nothing, as they are."""
+        """Examples of a task of writing, with what the teacher writes; where that is nothing, as they are.
+
+        Raises:
+            InputError: the recipe asks for what changes nothing here.
+        """
+        plain = DistillRecipe()
+        for key, value in self.recipe:
+            if key != "teacher" and value != getattr(plain, key):
+                raise InputError(
+                    f"distill.{key} changes nothing where the teacher writes", where=f"distill.{key}",
+                    remedy="leave it out",
+                )  # fmt: skip
 
         def make(folder: Path) -> None:
             write_json_atomic(folder / TEXTS, [answer["text"] for answer in self.opened.answers(train)])
@@ -105,24 +116,30 @@ class Teacher:
                 "teacher and student cut texts in different ways", where="distill.teacher",
                 remedy="give both one tokenizer, and train.row_tokens as the teacher has it",
             )  # fmt: skip
-        found = self._asked(examples, theirs)
-        states = _in_width([found[f"states.{i}"] for i in range(len(items))], width)
+        answers, states = self._asked(examples, theirs)
+        reads: list[np.ndarray] | list[None] = [None] * len(items) if states is None else _in_width(states, width)
         made = []
-        for i, item in enumerate(items):
-            said = found[f"taught.{i}"]
-            item = replace(item, taught=said, states=states[i])  # noqa: PLW2901
-            made.append(_labelled(item, kind, said) if examples[item.example].wanted is None else item)
+        for item, said, read in zip(items, answers, reads, strict=True):
+            own = replace(item, taught=said, states=read)
+            made.append(_labelled(own, kind, said) if examples[item.example].wanted is None else own)
         return examples, made
 
     def _address(self, examples: Sequence[Example]) -> dict[str, str]:
         return {"teacher": self.digest, "texts": fingerprint([dict(e.given) for e in examples])}
 
-    def _asked(self, examples: Sequence[Example], items: Sequence[Item]) -> dict[str, np.ndarray]:
-        def make(folder: Path) -> None:
-            save_file(_answers(self.opened.model, items), folder / ANSWERS)
+    def _asked(
+        self, examples: Sequence[Example], items: Sequence[Item]
+    ) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """Of each item (N, L) what the teacher's head answers, and where that is asked for (N, D) what it reads."""
+        states = self.recipe.hidden > 0
 
-        made = self.store.build(STAGE, self._address(examples), saved(self.opened.task), make)
-        return load_file(made.file(ANSWERS))
+        def make(folder: Path) -> None:
+            save_file(_answers(self.opened.model, items, states=states), folder / ANSWERS)
+
+        how = {**saved(self.opened.task), "states": states}
+        found = load_file(self.store.build(STAGE, self._address(examples), how, make).file(ANSWERS))
+        cuts = np.cumsum(found["rows"])[:-1]
+        return np.split(found["taught"], cuts), np.split(found["states"], cuts) if states else None
 
     def _unlabelled(self, task: HeadTask) -> list[Example]:
         if not self.recipe.unlabelled:
@@ -147,22 +164,26 @@ class Teacher:
 
 
 @torch.inference_mode()
-def _answers(model: object, items: Sequence[Item]) -> dict[str, np.ndarray]:
-    """By number of the item, (N, L) what a head answers and (N, D) what it reads."""
+def _answers(model: object, items: Sequence[Item], *, states: bool) -> dict[str, np.ndarray]:
+    """What a head answers to all items, their rows on end, how many rows each has, and what the head reads."""
     assert isinstance(model, Headed)
     model.eval()
     device = next(model.parameters()).device
     kinds = bool(getattr(model.config.body, "token_types", 0))
-    found = {}
+    found: dict[str, list[np.ndarray]] = {"taught": [np.empty(0)] * len(items)}
+    found |= {"states": [np.empty(0)] * len(items)} if states else {}
     for numbers in by_length(items, ROWS):
         own = [items[i] for i in numbers.tolist()]
         batch = collated(own, kinds=kinds).to(device)
         x = model.read(batch)
-        for name, values in (("taught", model.answered(x, batch)), ("states", x)):
+        for name, values in {"taught": model.answered(x, batch), "states": x}.items():
+            if name not in found:
+                continue
             rows = (values[:, None] if values.dim() == 2 else values).float().cpu().numpy()
             for i, row in zip(numbers.tolist(), rows, strict=True):
-                found[f"{name}.{i}"] = row[: 1 if values.dim() == 2 else len(items[i].ids)].copy()
-    return found
+                found[name][i] = row[: len(items[i].ids)].copy()
+    counts = np.array([len(row) for row in found["taught"]])
+    return {"rows": counts, **{name: np.concatenate(rows) for name, rows in found.items()}}
 
 
 def _alike(one: Item, other: Item) -> bool:

@@ -375,6 +375,7 @@ def _refuse_idle(recipe: FinetuneRecipe) -> None:
         "train.fewer": bool(said.train.fewer), "train.parallel": said.train.parallel != plain.train.parallel,
         "optimizer.find": said.optimizer.find, "keep.eval_tokens": said.keep.eval_tokens is not None,
         "objective.kind": said.objective.kind != plain.objective.kind, "objective.z": said.objective.z != 0,
+        "model.keep_head": said.model.keep_head and said.model.path is None,
         "objective.share": said.objective.share is not None,
     }  # fmt: skip
     if said.distill.teacher is None:
