@@ -79,7 +79,8 @@ def _of_text(source: Source, asked: Calibration, progress: Progress) -> list[Bat
         )  # fmt: skip
     if source.tokenizer is None:
         raise InputError("has no tokenizer", where=source.folder, remedy="give a whole model directory")
-    texts = _texts(asked.sources, progress)
+    texts = [text for text in _texts(asked.sources, progress) if text.strip()]
+    texts = [texts[i] for i in _drawn(len(texts), asked)]  # no more than are needed: each is a row at least
     length = min(source.positions or TOKENS, TOKENS)
     if source.kind == "hidden":
         coded = Coder.of(source.tokenizer, length, source.folder).texts(texts)

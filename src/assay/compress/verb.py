@@ -63,7 +63,10 @@ def made(request: Request, source: Source, folder: Path, progress: Progress) -> 
         )  # fmt: skip
     progress.stage("compress_change")
     before = sum(p.numel() for p in source.model.parameters())
-    model, told = changed(source.model, request.way, rows)
+    try:
+        model, told = changed(source.model, request.way, rows)
+    except InputError as error:
+        raise InputError(error.what, where=error.where or source.folder, remedy=error.remedy) from error
     kept = not isinstance(request.way, Parts)  # as numbers, however they are written down
     progress.stage("compress_write")
     writing.write(source, model, folder)
