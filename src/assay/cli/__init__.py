@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from assay import __version__
-from assay.cli import corpus, fits, judge, tasks, tokenizer
+from assay.cli import compressing, corpus, fits, judge, tasks, tokenizer
 from assay.cli import explore as explored
 from assay.cli import export as exporting
 from assay.cli import generate as generating
@@ -41,6 +41,7 @@ app.add_typer(corpus.app, name="corpus")
 app.add_typer(fits.law, name="law")
 app.add_typer(fits.mixture, name="mixture")
 app.add_typer(judge.app, name="eval")
+app.add_typer(compressing.app, name="compress")
 app.command()(tasks.finetune)
 app.command()(tasks.predict)
 doctor_app.command("data")(tasks.check)

@@ -28,6 +28,7 @@ from assay.finetune.answers import groups_of
 from assay.metrics.likelihood import likelihood
 from assay.metrics.paired import compare
 from assay.metrics.scores import SHARE, Measure
+from assay.models import interop
 from assay.models.decoder import Decoder
 from assay.models.protocol import PLAIN, Batch, Loss, Penalties
 from assay.models.recurrent import Recurrent
@@ -108,7 +109,7 @@ def _of_task(
     progress.advance(len(examples))
     other = opened.task.measure(examples, theirs.answers(examples))
     progress.advance(len(examples))
-    return _compared(other, mine, groups_of(examples), opened.task.best, list(opened.task.shown), level)
+    return between(other, mine, groups_of(examples), opened.task.best, list(opened.task.shown), level)
 
 
 def _of_text(source: Source, theirs: Any, held: Held, level: float, progress: Progress) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def _of_text(source: Source, theirs: Any, held: Held, level: float, progress: Pr
     progress.advance(1)
     first, second = (_likelihood(units, texts.encoder.lossless) for units in (other, mine))
     groups = [f"{a}:{b}" for a, b in zip(mine["source"], mine["unit"], strict=True)]
-    return _compared(first, second, groups, "perplexity", ["perplexity", "bits_per_byte", "loss"], level)
+    return between(first, second, groups, "perplexity", ["perplexity", "bits_per_byte", "loss"], level)
 
 
 def _likelihood(units: Any, spelled: bool) -> Measure:
@@ -134,7 +135,7 @@ def _likelihood(units: Any, spelled: bool) -> Measure:
     return likelihood(nll, tokens, n_bytes if spelled else None)
 
 
-def _compared(
+def between(
     export: Measure, model: Measure, groups: Sequence[str] | None, best: str, shown: list[str], level: float
 ) -> dict[str, Any]:
     """Every score of both, and what the one that counts has lost."""
@@ -165,6 +166,8 @@ def _lost(one: dict[str, Any], best: str, model: Measure) -> dict[str, Any]:
 
 
 def _answerer(source: Source, folder: Path, target: str, dtype: str) -> Any:
+    if target == "model":  # a directory of ours, such as a compressed one
+        return Opened.load(folder)
     if target in ("onnx", "ctranslate2"):
         return Exported.load(folder)
     assert source.opened is not None
@@ -178,6 +181,8 @@ def _answerer(source: Source, folder: Path, target: str, dtype: str) -> Any:
 
 
 def _predictor(source: Source, folder: Path, target: str, dtype: str) -> Any:
+    if target == "model":
+        return interop.load(folder)
     if target == "hf":
         return rounded(source.model, dtype)
     if target == "gguf":

@@ -11,6 +11,7 @@ from assay.errors import InputError
 from assay.export import ctranslate, gguf_file, hugging_face
 from assay.export.judging import Data
 from assay.export.source import Source
+from assay.models import quantized
 from assay.models.interop import INDEX, WEIGHTS
 from assay.store import file_digest, fingerprint
 
@@ -65,6 +66,7 @@ class Request:
 
     def refuse(self, source: Source) -> None:
         """Raises InputError: the format has no part for this model."""
+        quantized.refuse(source.model, source.folder)
         asked = {"hf": hugging_face.refusals, "ctranslate2": ctranslate.refusals, "gguf": gguf_file.refusals}
         why = next(asked[self.target](source), None) if self.target in asked else None
         if why is not None:

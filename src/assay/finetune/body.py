@@ -12,7 +12,7 @@ from torch import Tensor
 
 from assay.errors import InputError
 from assay.generation.marks import BEGIN, END
-from assay.models import interop, vectors
+from assay.models import interop, quantized, vectors
 from assay.models.build import ModelConfig, build
 from assay.models.convolution import ConvolutionConfig
 from assay.models.decoder import DecoderConfig
@@ -69,7 +69,9 @@ def made(recipe: FinetuneRecipe, head: HeadConfig | None, texts: Iterable[str]) 
     """
     m = recipe.model
     encoder = _tokenizer(recipe, texts)
-    found, parameters = _given(recipe, encoder) if m.path is not None else (_new(recipe, encoder), None)
+    found, parameters, of_head = (
+        _given(recipe, encoder) if m.path is not None else (_new(recipe, encoder), None, {})
+    )  # fmt: skip
     where = m.path or m.preset
     config = (
         _writer(found, where) if head is None else HeadedConfig(_body_for(head, found, where), _head(m, head, found))
@@ -80,6 +82,8 @@ def made(recipe: FinetuneRecipe, head: HeadConfig | None, texts: Iterable[str]) 
             remedy="give an encoder or a recurrent model",
         )  # fmt: skip
     weights = None if parameters is None else _fitting(parameters, config)
+    if weights is not None and m.keep_head:
+        weights |= of_head
     if m.vectors is not None:
         weights = _with_vectors(recipe, config, encoder, Path(m.vectors))
     longest = getattr(config, "max_length", None) or recipe.train.row_tokens
@@ -123,11 +127,13 @@ def _new(recipe: FinetuneRecipe, encoder: Encoder) -> AnyConfig:
     return shape.model_config(as_pretraining(recipe), encoder)
 
 
-def _given(recipe: FinetuneRecipe, encoder: Encoder) -> tuple[AnyConfig, Mapping[str, Tensor]]:
-    """A model that was trained before, on text, on this task or another one."""
+def _given(recipe: FinetuneRecipe, encoder: Encoder) -> tuple[AnyConfig, Mapping[str, Tensor], dict[str, Tensor]]:
+    """A model that was trained before, on text, on this task or another one: its config, its weights, and those of its
+    head."""
     m = recipe.model
     assert m.path is not None
     model = interop.load(Path(m.path))
+    quantized.refuse(model, m.path)
     inner = model.body if isinstance(model, Headed) else model
     config: Any = inner.config
     more = dict(m.more) | ({} if m.dropout is None else {"dropout": m.dropout})
@@ -140,7 +146,8 @@ def _given(recipe: FinetuneRecipe, encoder: Encoder) -> tuple[AnyConfig, Mapping
             f"the tokenizer has {encoder.vocabulary} ids, and the model's embedding {changed.vocabulary} rows",
             where=m.path, remedy="give the tokenizer that the model was trained with as tokenizer.path",
         )  # fmt: skip
-    return changed, dict(inner.named_parameters())
+    outside = {name: p.detach() for name, p in model.named_parameters() if not name.startswith("body.")}
+    return changed, dict(inner.named_parameters()), outside if isinstance(model, Headed) else {}
 
 
 def _fitting(parameters: Mapping[str, Tensor], config: AnyConfig | HeadedConfig) -> dict[str, Tensor]:
@@ -231,7 +238,7 @@ def _with_vectors(recipe: FinetuneRecipe, config: ModelConfig, encoder: Encoder,
     """The input layer from word vectors."""
     generator = torch.Generator().manual_seed(recipe.train.seed)
     model = build(config, generator)
-    inner = model.body if isinstance(model, Headed) else model
+    inner: Any = model.body if isinstance(model, Headed) else model
     matrix, _ = vectors.embedding_for(words_of_tokens(encoder.content), vectors.load(path), generator)
     vectors.put(inner, matrix)
     name = "body.embedding" if isinstance(model, Headed) else "embedding"
@@ -269,4 +276,4 @@ def tuning(recipe: FinetuneRecipe) -> Tuning:
     """Which weights are trained, and how fast."""
     t = recipe.tune
     lora = None if t.lora is None else LoraConfig(t.lora, t.lora_alpha, t.lora_targets, t.dora)
-    return Tuning(t.frozen, t.layer_decay, lora)
+    return Tuning(t.frozen, t.layer_decay, lora, recipe.train.sparse)

@@ -16,7 +16,7 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,20 @@ from assay.errors import InputError
 from assay.finetune import answers, body, card, data
 from assay.finetune.data import Examples
 from assay.finetune.request import ADAPTER, MODEL, RESULT, Request, Work, opened
+from assay.finetune.teaching import Teacher
 from assay.metrics.paired import compare
 from assay.metrics.scores import Measure, bootstrap, value_of
 from assay.models.build import Neural, build
-from assay.models.heads import Headed, HeadedConfig
+from assay.models.heads import Headed, HeadedConfig, states_width
 from assay.models.interop import adapters
 from assay.models.interop.directory import write_directory
+from assay.models.protocol import Penalties
 from assay.pretrain import shape
 from assay.recipe.finetune import FinetuneRecipe
 from assay.store import fingerprint, staged, write_atomic, write_json_atomic
 from assay.tasks.asking import Answers, HeldExamples, HeldTexts, answered, asked, written
 from assay.tasks.feed import ItemFeed, packed
-from assay.tasks.opened import TASK, task_json
+from assay.tasks.opened import TASK, same_answers, task_json, task_of
 from assay.tasks.preference import Preference
 from assay.tasks.protocol import Answer, Example, HeadTask, Item, made, spelled
 from assay.tasks.writing import WritingTask
@@ -125,7 +127,13 @@ class _Tuning:
         examples = data.examples(self.asked, self.recipe.data, self.recipe.train.seed)
         task = examples.task
         assert isinstance(task, HeadTask | WritingTask)
-        train = examples.parts["train"]
+        train, teacher = examples.parts["train"], self._teacher(task)
+        if teacher is not None and isinstance(task, WritingTask):
+            self.progress.stage("teach")
+            train = teacher.wrote(train)
+            examples = replace(examples, parts=examples.parts | {"train": train})
+        if self.recipe.model.keep_head:
+            same_answers(task_of(Path(str(self.recipe.model.path))), task, str(self.recipe.model.path))
         texts = [text for example in train for text in spelled(example)]
         texts += [example.wanted for example in train] if isinstance(task, WritingTask) else []
         made = body.made(self.recipe, task.head if isinstance(task, HeadTask) else None, texts)
@@ -134,11 +142,15 @@ class _Tuning:
             self._tell(examples, made, items)
         if isinstance(task, Preference):
             items = self._against_reference(task, made, items)
+        if teacher is not None and isinstance(task, HeadTask):
+            assert isinstance(made.config, HeadedConfig)
+            self.progress.stage("teach")
+            train, items["train"] = teacher.taught(task, train, made.coder, states_width(made.config.body))
         feed = self._feed(train, items["train"], made)
         steps = self._steps(feed)
         spec = TrainSpec(
             made.config, made.optimizer, self.recipe.train.seed, self._dtype(),
-            penalties=shape.Penalties(self.recipe.objective.smoothing), micro_rows=self.recipe.train.micro_rows,
+            penalties=self._penalties(teacher), micro_rows=self.recipe.train.micro_rows,
             checkpointing=self.recipe.train.checkpointing,
             tuning=body.tuning(self.recipe),
         )  # fmt: skip
@@ -151,7 +163,10 @@ class _Tuning:
             if isinstance(task, HeadTask)
             else HeldTexts(examples.parts["dev"], items["dev"])
         }
-        read = fingerprint({"examples": examples.fingerprint, "tokenizer": fingerprint(made.coder.encoder.content)})
+        read = fingerprint({
+            "examples": examples.fingerprint, "tokenizer": fingerprint(made.coder.encoder.content),
+            **({} if teacher is None else {"teacher": teacher.digest}),
+        })  # fmt: skip
         self.space.settle(examples=examples.fingerprint)
         write = partial(self._write_model, task, made, None)
         return _Prepared(
@@ -172,6 +187,18 @@ class _Tuning:
             name: task.against(own, [said for said, _ in asked(model, own, together=task.together)])
             for name, own in items.items()
         }
+
+    def _teacher(self, task: Doable) -> Teacher | None:
+        asked = self.recipe.distill
+        if asked.teacher is None:
+            return None
+        return Teacher.of(asked, task, self.device, self.recipe.train.seed, self.space.store)
+
+    def _penalties(self, teacher: Teacher | None) -> Penalties:
+        smoothing, d = self.recipe.objective.smoothing, self.recipe.distill
+        if teacher is None or isinstance(self.asked, WritingTask):
+            return Penalties(smoothing)
+        return Penalties(smoothing, taught=d.share, temperature=d.temperature, hidden=d.hidden)
 
     def _dtype(self) -> str:
         if self.recipe.train.dtype != "auto":
@@ -366,8 +393,11 @@ def _refuse_idle(recipe: FinetuneRecipe) -> None:
         "train.fewer": bool(said.train.fewer), "train.parallel": said.train.parallel != plain.train.parallel,
         "optimizer.find": said.optimizer.find, "keep.eval_tokens": said.keep.eval_tokens is not None,
         "objective.kind": said.objective.kind != plain.objective.kind, "objective.z": said.objective.z != 0,
+        "model.keep_head": said.model.keep_head and said.model.path is None,
         "objective.share": said.objective.share is not None,
     }  # fmt: skip
+    if said.distill.teacher is None:
+        idle |= {f"distill.{key}": value != getattr(plain.distill, key) for key, value in said.distill}
     for key, holds in idle.items():
         if holds:
             raise InputError(f"{key} changes nothing in fine-tuning", where=key, remedy="leave it out")

@@ -1,5 +1,10 @@
 """What the verbs do with their options: read them, call the room, print the answer; a function a verb."""
 
+from assay.front.compressing import (
+    compress_distill,
+    compress_prune,
+    compress_quantize,
+)
 from assay.front.corpus import (
     corpus_augment,
     corpus_classifier,
@@ -55,6 +60,9 @@ __all__ = [
     "calibration",
     "chat",
     "compare_answers",
+    "compress_distill",
+    "compress_prune",
+    "compress_quantize",
     "convert",
     "corpus_augment",
     "corpus_classifier",

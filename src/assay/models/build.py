@@ -7,14 +7,17 @@ import torch
 from assay.errors import InputError
 from assay.models.convolution import Convolution, ConvolutionConfig
 from assay.models.decoder import Decoder, DecoderConfig
+from assay.models.distilled import Distilled, DistilledConfig, Taught
 from assay.models.encoder import Encoder, EncoderConfig
 from assay.models.heads import Body, BodyConfig, Headed, HeadedConfig
 from assay.models.recurrent import Recurrent, RecurrentConfig
 from assay.models.seq2seq import Seq2Seq, Seq2SeqConfig
 from assay.models.stacked import StackedConfig, stacked
 
-ModelConfig = DecoderConfig | EncoderConfig | Seq2SeqConfig | RecurrentConfig | StackedConfig | HeadedConfig
-Neural = Decoder | Encoder | Seq2Seq | Recurrent | Headed
+ModelConfig = (
+    DecoderConfig | EncoderConfig | Seq2SeqConfig | RecurrentConfig | StackedConfig | HeadedConfig | DistilledConfig
+)
+Neural = Decoder | Encoder | Seq2Seq | Recurrent | Headed | Distilled
 """A model that the trainer trains: see `protocol.Model`."""
 
 
@@ -38,9 +41,22 @@ def build(config: ModelConfig, generator: torch.Generator | None, *, checkpointi
             if checkpointing:
                 raise InputError("a recurrent model has no blocks to compute anew", remedy="leave checkpointing out")
             return Recurrent(config, generator)
+        case StackedConfig() | DistilledConfig() | HeadedConfig():
+            return _of_several(config, generator, checkpointing=checkpointing)
+
+
+def _of_several(
+    config: StackedConfig | DistilledConfig | HeadedConfig, generator: torch.Generator | None, *, checkpointing: bool
+) -> Neural:
+    """What is made of other models."""
+    match config:
         case StackedConfig():  # each member begins as it would alone
             own = [torch.Generator().manual_seed(seed) for seed in config.seeds]
             return stacked([Decoder(config.one, one, checkpointing=checkpointing) for one in own])
+        case DistilledConfig():  # a student's beginning does not depend on its teacher
+            both = [build(config.student, generator, checkpointing=checkpointing), build(config.teacher, None)]
+            student, teacher = (model for model in both if isinstance(model, Taught))
+            return Distilled(config, student, teacher)
         case HeadedConfig():  # the head after the body: a seed's body does not depend on its head
             return Headed(config, _body(config.body, generator, checkpointing=checkpointing), generator)
 

@@ -14,6 +14,8 @@
     vector   the pooled states themselves, such that rows  (B, D), of length 1   rows 2i and 2i + 1 belong together:
              that belong together are alike                                      targets (B, 1), any
 
+In training a head can be taught besides (`taught`): to answer as another model did.
+
 Rows are one document each, filled up at their ends (`attention.PADDING`). The body's parameters keep their names behind
 `body.`, so weights of a pretrained model are its beginning.
 """
@@ -36,6 +38,7 @@ from assay.models.encoder import Encoder, EncoderConfig
 from assay.models.protocol import PLAIN, WHOLE, Batch, Loss, Penalties, Role, Shares, roles_of
 from assay.models.ranges import Count, Dropout, Positive
 from assay.models.recurrent import Recurrent, RecurrentConfig
+from assay.models.taught import taught
 
 BodyConfig = EncoderConfig | DecoderConfig | RecurrentConfig | ConvolutionConfig
 Body = Encoder | Decoder | Recurrent | Convolution
@@ -133,12 +136,17 @@ class Headed(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """What the head answers: see the module."""
-        head = self.config.head
+        x = self.read(batch)
+        return self._likelier(x, batch) if self.config.head.kind == "preference" else self.answered(x, batch)
+
+    def read(self, batch: Batch) -> Tensor:
+        """The states that the head reads: (B, D) of a whole text, else (B, T, D)."""
         x = self.body.states(batch)
-        if head.kind == "preference":
-            return self._likelier(x, batch)
-        if head.kind not in ("tags", "span"):
-            x = self._pooled(x, batch)
+        return x if self.config.head.kind in ("tags", "span", "preference") else self._pooled(x, batch)
+
+    def answered(self, x: Tensor, batch: Batch) -> Tensor:
+        """What it makes of them."""
+        head = self.config.head
         if self.dense is not None:
             x = torch.tanh(self.dense(functional.dropout(x, head.dropout, self.training)))
         if self.output is None:
@@ -176,7 +184,11 @@ class Headed(nn.Module):
     def loss(self, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """Mean loss over the targets that count, and the loss of each, of the shape of the targets, in nats (squared
         differences for values). Of a CRF a row's loss stands at its first label."""
-        return self.loss_of(self(batch), batch, penalties)
+        if batch.taught_BNL is None or not (penalties.taught or penalties.hidden):
+            return self.loss_of(self(batch), batch, penalties)
+        x = self.read(batch)
+        found = self.answered(x, batch)
+        return taught(self.config.head.kind, self.loss_of(found, batch, penalties), found, x, batch, penalties)
 
     def loss_of(self, found: Tensor, batch: Batch, penalties: Penalties = PLAIN) -> Loss:
         """The loss of what the head has answered."""

@@ -31,6 +31,8 @@ class Batch:
         state_BS: what the rows of the step before left in a model that carries a state, or None.
         marks_BT: bool, the positions that a head reads or chooses among, or None.
         values_BN: float32, what a head of numbers is asked for at the targets that count, or None.
+        taught_BNL: float32, what another model's head answered to the same rows, or None (`heads`).
+        states_BND: float32, the states that the other head read, in the model's own width, or None.
     """
 
     inputs_BT: Tensor
@@ -43,6 +45,8 @@ class Batch:
     state_BS: Tensor | None = None
     marks_BT: Tensor | None = None
     values_BN: Tensor | None = None
+    taught_BNL: Tensor | None = None
+    states_BND: Tensor | None = None
 
     def to(self, device: str | torch.device) -> Batch:
         """The batch on a device."""
@@ -64,10 +68,17 @@ class Penalties:
         smoothing: share of each target that is spread over all tokens (Szegedy et al. 2016).
         z: factor of the squared logarithm of the softmax's denominator (Chowdhery et al. 2022), which keeps logits
             from drifting.
+        taught: share of the loss that asks for a teacher's answers instead of labels, where a batch has them (Hinton et
+            al. 2015).
+        temperature: both answers' logits are divided by it there, and their loss multiplied by its square.
+        hidden: factor of the mean squared distance to the teacher's states, over their variance.
     """
 
     smoothing: float = 0.0
     z: float = 0.0
+    taught: float = 0.0
+    temperature: float = 1.0
+    hidden: float = 0.0
 
 
 PLAIN = Penalties()

@@ -69,6 +69,9 @@ def _alike(models: Sequence[Path]) -> None:
     tokenizers = [
         file_digest(folder / TOKENIZER_JSON) if (folder / TOKENIZER_JSON).exists() else None for folder in models
     ]
+    if "quantization" in configs[0]:
+        what = "is quantized: whole numbers of several models have no mean"
+        raise InputError(what, where=models[0], remedy="average the models that they were made from")
     for folder, config, tokenizer in zip(models, configs, tokenizers, strict=True):
         if config != configs[0]:
             name = next(n for n in {**config, **configs[0]} if config.get(n) != configs[0].get(n))

@@ -31,10 +31,11 @@ from assay.corpus.scan import Corpus
 from assay.errors import InputError
 from assay.models import float8, vectors
 from assay.models.build import ModelConfig, build
+from assay.models.distilled import Distilled
 from assay.models.interop.directory import write_directory
 from assay.models.protocol import Shares, check_ids
 from assay.present.numbers import compact
-from assay.pretrain import card, rows, shape
+from assay.pretrain import card, rows, shape, teaching
 from assay.pretrain.request import MODEL, RESULT, Request, Work, opened
 from assay.pretrain.start import Start, start, tokenizer_of
 from assay.recipe.pretrain import RunRecipe
@@ -202,7 +203,8 @@ class _Training:
             self._tell(read.corpus, text)
         asked = text.measured(shape.objective(self.recipe, tokens.encoder), self.recipe.train.row_tokens)
         config, initial = self._model(tokens, read.begun)
-        spec = shape.train_spec(self.recipe, config)
+        spec, content = shape.train_spec(self.recipe, config), tokens.encoder.content
+        spec, initial = teaching.taught(self.recipe, spec, initial, content, self.parallel.size)
         decided = self._decided(spec, text, asked)
         if self.parallel.is_first:
             self.space.settle(corpus=read.corpus.fingerprint, tokenizer=tokens.artifact.fingerprint)
@@ -443,7 +445,8 @@ class _Training:
     def _write_model(self, tokens: Tokenized, text: str | None, folder: Path, model: nn.Module) -> None:
         content = tokens.artifact.file("tokenizer.json").read_text(encoding="utf-8")
         write_directory(
-            folder, model, shape.with_end(content) if self.recipe.data.pair is not None else content,
+            folder, model.student if isinstance(model, Distilled) else model,
+            shape.with_end(content) if self.recipe.data.pair is not None else content,
             card=text or card.unfinished(self.work.request.title), special=shape.special(self.recipe, tokens.encoder),
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from assay.errors import InputError
 from assay.models.build import ModelConfig
 from assay.models.decoder import DecoderConfig
+from assay.models.distilled import DistilledConfig
 from assay.models.encoder import EncoderConfig
 from assay.models.heads import HeadedConfig
 from assay.models.interop.directory import Special
@@ -30,6 +31,7 @@ from assay.train.objectives import NEXT_TOKEN, Denoising, Masked, Objective, Pai
 from assay.train.optimizers import OptimizerConfig
 from assay.train.schedules import Constant, Cosine, CosineRestarts, Linear, Schedule, WarmupStableDecay
 from assay.train.transfer import check, transferred
+from assay.train.tuning import Tuning
 
 ObjectiveKind = Literal["causal", "masked", "spans", "denoising", "pairs"]
 END = "<|end|>"
@@ -290,7 +292,7 @@ def _impossible(config: ModelConfig) -> Refusals:
     out = "leave it out"
     if isinstance(config, RecurrentConfig):
         return
-    assert not isinstance(config, StackedConfig | HeadedConfig)
+    assert not isinstance(config, StackedConfig | HeadedConfig | DistilledConfig)
     if isinstance(config, EncoderConfig):
         yield not config.head, "head: without it an encoder predicts nothing", out
     if isinstance(config, Seq2SeqConfig) and config.positions == "relative":
@@ -400,7 +402,7 @@ def train_spec(recipe: PretrainRecipe, config: ModelConfig) -> TrainSpec:
     r, o = recipe.train, recipe.objective
     return TrainSpec(
         config, optimizer_config(recipe, config), r.seed, penalties=Penalties(o.smoothing, o.z),
-        micro_rows=r.micro_rows, checkpointing=r.checkpointing,
+        micro_rows=r.micro_rows, checkpointing=r.checkpointing, tuning=Tuning(sparse=r.sparse),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from assay.errors import InputError
-from assay.models import interop
+from assay.models import interop, quantized
 from assay.models.build import ModelConfig, build
 from assay.models.encoder import EncoderConfig
 from assay.models.recurrent import RecurrentConfig
@@ -46,6 +46,7 @@ def start(recipe: PretrainRecipe) -> Start | None:
         raise InputError("model.path has an input layer, too", where="model.vectors", remedy="give one of both")
     folder = Path(recipe.model.path)
     model = interop.load(folder)
+    quantized.refuse(model, folder)
     config = cast(ModelConfig, model.config)
     _check_kind(recipe, config, folder)
     _check_tokenizer(recipe.tokenizer.path, folder)

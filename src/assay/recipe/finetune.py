@@ -15,6 +15,7 @@ from assay.recipe.pretrain import (
     RunRecipe,
     ScheduleRecipe,
     Share,
+    TeacherRecipe,
     TokenizerRecipe,
 )
 from assay.recipe.sections import Section
@@ -49,6 +50,7 @@ class BodyRecipe(ModelRecipe):
         " whole texts",
     )  # fmt: skip
     path: str | None = Field(None, description="a model directory to begin with: pretrained here, or Hugging Face's")
+    keep_head: bool = Field(False, description="path: go on with its head, too; a model of the same task and labels")
     dense: bool | None = Field(None, description="a layer and tanh before the output; encoders have one")
     head_dropout: float | None = Field(None, ge=0, lt=1, description="before the output; 0.1")
     crf: bool = Field(False, description="tags: score rows of tags, not each by itself")
@@ -73,6 +75,16 @@ class TuneRecipe(Section):
         None, gt=0, le=1, description="one peak learning rate for all; by the model if not given"
     )
     head_rate: float | None = Field(None, gt=0, le=1, description="of the head; ten times `rate` with a given model")
+
+
+class DistillRecipe(TeacherRecipe):
+    """A teacher, whose answers are learned beside labels: see docs/compression.md."""
+
+    teacher: str | None = Field(None, description="a model of the same task; none: labels alone")
+    hidden: float = Field(0.0, ge=0, description="factor of the squared distance to the states of the teacher's head")
+    unlabelled: tuple[str, ...] = Field((), description="more texts, without labels: the teacher's answers alone")
+    copies: int = Field(0, ge=0, le=32, description="copies of each text with words left out, that the teacher answers")
+    drop: Annotated[float, Field(gt=0, lt=1)] = Field(0.2, description="share of the words that copies lack")
 
 
 class TunedOptimizer(OptimizerRecipe):
@@ -108,6 +120,7 @@ class FinetuneRecipe(Section):
     optimizer: TunedOptimizer = TunedOptimizer()
     schedule: TunedSchedule = TunedSchedule()
     tune: TuneRecipe = TuneRecipe()
+    distill: DistillRecipe = DistillRecipe()
     budget: BudgetRecipe = BudgetRecipe()
     train: TunedRun = TunedRun()
     keep: KeepRecipe = KeepRecipe()
@@ -118,4 +131,5 @@ class FinetuneRecipe(Section):
         """All that the weights and the scores depend on."""
         kept = {"log", "tensorboard", "profile", "emissions", "last", "save_seconds", "save_steps"}
         left_out: Any = {"title": True, "train": {"loaders"}, "keep": kept}
+        left_out |= {} if self.distill.teacher else {"distill": True}
         return self.model_dump(mode="json", exclude=left_out)

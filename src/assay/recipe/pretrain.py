@@ -87,6 +87,14 @@ class ObjectiveRecipe(Section):
     z: float = Field(0.0, ge=0, description="factor of the z-loss")
 
 
+class TeacherRecipe(Section):
+    """A teacher, whose predictions are learned beside the text: see docs/compression.md."""
+
+    teacher: str | None = Field(None, description="a model directory; none: the text alone")
+    share: Share = Field(0.9, description="share of the loss that is the teacher's answers")
+    temperature: float = Field(2.0, gt=0, description="what both models' logits are divided by")
+
+
 class OptimizerRecipe(Section):
     """The optimizer and its rates; None: what suits the preset."""
 
@@ -162,6 +170,7 @@ class RunRecipe(Section):
     average: float | None = Field(
         None, ge=0, lt=1, description="evaluate and keep an exponential average of weights; not with fsdp"
     )
+    sparse: bool = Field(False, description="numbers of matrices that are 0 in the model that is gone on from stay 0")
     base_width: int | None = Field(
         None, ge=8, description="the width that the learning rates were tuned at; they are transferred to this one"
     )
@@ -241,6 +250,7 @@ class PretrainRecipe(Section):
     tokenizer: TokenizerRecipe = TokenizerRecipe()
     model: ModelRecipe = ModelRecipe()
     objective: ObjectiveRecipe = ObjectiveRecipe()
+    distill: TeacherRecipe = TeacherRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
     budget: BudgetRecipe = BudgetRecipe()
@@ -254,4 +264,5 @@ class PretrainRecipe(Section):
         """All that the weights depend on: not how often they are looked at, logged or kept."""
         kept = {"log", "tensorboard", "profile", "emissions", "last", "save_seconds", "save_steps"}
         left_out: Any = {"title": True, "train": {"loaders"}, "keep": kept}
+        left_out |= {} if self.distill.teacher else {"distill": True}
         return self.model_dump(mode="json", exclude=left_out)

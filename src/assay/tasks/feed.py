@@ -58,7 +58,20 @@ def collated(items: Sequence[Item], *, kinds: bool = False, causal: bool = False
         source_segments,
         marks_BT=torch.from_numpy(marks) if marked else None,
         values_BN=torch.from_numpy(np.stack(values).astype(np.float32)) if values else None,
+        taught_BNL=_rows([item.taught for item in items], T),
+        states_BND=_rows([item.states for item in items], T),
     )
+
+
+def _rows(found: Sequence[np.ndarray | None], T: int) -> torch.Tensor | None:
+    """(B, N, L) of (n, L) each, N = 1 or T; None where one item has none."""
+    rows = [own for own in found if own is not None]
+    if len(rows) < len(found):
+        return None
+    out = np.zeros((len(rows), 1 if all(len(own) == 1 for own in rows) else T, rows[0].shape[1]), np.float32)
+    for i, own in enumerate(rows):
+        out[i, : len(own)] = own
+    return torch.from_numpy(out)
 
 
 def _padded(sources: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -44,8 +44,7 @@ class Opened:
         folder = Path(folder)
         if not (folder / TASK).is_file() and (folder / "model" / TASK).is_file():
             folder = folder / "model"  # the folder of the run
-        stated = _stated(folder)
-        task = made(str(stated.get("task")), stated.get("options") or {}, str(folder / TASK))
+        stated, task = _stated(folder), task_of(folder)
         model = cast(Neural, interop.load(folder))
         if isinstance(task, HeadTask) != isinstance(model, Headed):
             raise InputError("its model does not do its task", where=folder, remedy="give a whole directory")
@@ -61,6 +60,35 @@ class Opened:
         assert isinstance(self.model, Headed)
         items = list(self.task.items(examples, self.coder))
         return answered(self.task, self.model, examples, items, rows=rows).answers
+
+
+def task_of(folder: Path) -> Task:
+    """The task of a directory.
+
+    Raises:
+        InputError: its model was trained for none.
+    """
+    stated = _stated(folder)
+    return made(str(stated.get("task")), stated.get("options") or {}, str(folder / TASK))
+
+
+def same_answers(theirs: Task, own: Task, where: str | Path) -> None:
+    """See that a model's answers mean the same in another task.
+
+    Raises:
+        InputError: it is another task, or has other labels.
+    """
+    if theirs.name != own.name:
+        raise InputError(
+            f"does {theirs.name}, and what is asked for is {own.name}", where=where, remedy="give a model of this task"
+        )
+    for name in ("labels", "types"):
+        known, asked = (list(getattr(one, name, ())) for one in (theirs, own))
+        if known != asked:
+            raise InputError(
+                f"has the {name} {', '.join(known)}, and the examples have {', '.join(asked)}", where=where,
+                remedy="give a model that was trained on such examples",
+            )  # fmt: skip
 
 
 def task_json(task: Task, coder: Coder) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Item:
         targets: what the head is asked for (`models.heads`): (n,) for tags, else (k,); -1 where nobody says.
         marks: (n,) bool, the positions that the head reads.
         values: (k,) numbers asked for.
+        taught: (N, L) what another model's head answered, N = n or 1; states: (N, D) what that head read.
         source: (m,) what an encoder-decoder reads; `ids` are then its inputs.
         segments: (n,) of which text each token is, of a row that holds several; None: one.
         places: whatever the task needs to make an answer of what is said.
@@ -71,6 +72,8 @@ class Item:
     values: np.ndarray | None = None
     source: np.ndarray | None = None
     segments: np.ndarray | None = None
+    taught: np.ndarray | None = None
+    states: np.ndarray | None = None
     places: Any = field(default=None, compare=False)
 
     @property

@@ -118,6 +118,8 @@ class TrainState:
         factors = spec.tuning.factors(list(trained), roles)
         self.optimizer = Optimizer(trained, roles, spec.optimizer, low=low, factors=factors)
         self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
+        self._sparse = spec.tuning.sparse
+        self._kept: dict[str, Tensor] = {}  # of each matrix that holds zeros where it does not
         self._carried: Tensor | None = None
         self.span: Callable[[str], AbstractContextManager[Any]] = nullcontext
         self._seed = spec.seed if _has_dropout(asdict(spec.model)) else None
@@ -170,6 +172,8 @@ class TrainState:
             own = name.removeprefix("model.")
             self.masters[own].copy_(placed(tensor, self.masters[own], own))
         lora.begun(self.masters)
+        if self._sparse:
+            self._kept = {n: p != 0 for n, p in self.masters.items() if p.dim() == 2 and p.requires_grad}
         self.refresh()
 
     def _step(self, factor: float) -> None:
@@ -180,6 +184,9 @@ class TrainState:
         if self._scale is None or self._scale.unscaled(self._gradients(), self.parallel.everywhere):
             if not self.optimizer.step(factor):
                 raise LossNotFinite(self.step)
+            with torch.no_grad():
+                for name, kept in self._kept.items():
+                    self.masters[name].mul_(kept)
             self.refresh()
         else:
             self.optimizer.drop_gradients()

@@ -27,11 +27,13 @@ class Tuning:
         layer_decay: what the rates of a layer are multiplied by for each layer above it, and once more for embeddings;
             heads and what stands behind the last layer have the whole rates (Clark et al. 2020).
         lora: adapters, which are trained in place of what they are added to.
+        sparse: numbers of matrices that are 0 in the weights that a run begins with stay 0.
     """
 
     frozen: tuple[str, ...] = ()
     layer_decay: float = 1.0
     lora: LoraConfig | None = None
+    sparse: bool = False
 
     def apply(self, model: nn.Module, seed: int) -> None:
         """Take the gradient from what stays, and add adapters.

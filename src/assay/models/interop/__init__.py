@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from assay.errors import InputError
+from assay.models import quantized
 from assay.models.build import ModelConfig, build
 from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
@@ -34,6 +35,7 @@ from assay.models.interop.files import (
     write_tensors,
 )
 from assay.models.interop.names import Same, to_ours, to_theirs
+from assay.models.quantized import Quantization
 from assay.models.seq2seq import Seq2SeqConfig
 
 __all__ = ["CONFIG", "FAMILIES", "INDEX", "WEIGHTS", "Family", "family_of", "load", "read_config", "save"]
@@ -86,7 +88,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def load(folder: Path) -> nn.Module:
-    """The model of a directory, in float32, in evaluation mode.
+    """The model of a directory, in float32 (what is quantized, as it is), in evaluation mode.
 
     Raises:
         InputError: it is no model directory, of no known family, or its tensors do not fit its config.
@@ -98,9 +100,10 @@ def load(folder: Path) -> nn.Module:
     if family is None and kind != own.MODEL_TYPE:
         known = ", ".join([*sorted(FAMILIES), own.MODEL_TYPE])
         raise InputError(f"models of type {kind!r} are not known", where=folder / CONFIG, remedy=f"known: {known}")
+    kept: Quantization | None = None
     try:
         if family is None:
-            config = own.read(stated)
+            config, kept = own.read(stated), own.quantization(stated)
             state: Mapping[str, Tensor] = read_tensors(folder)
         else:
             config, state = _translated(family, stated, read_tensors(folder))
@@ -108,7 +111,9 @@ def load(folder: Path) -> nn.Module:
         raise InputError(error.what, where=error.where or folder / CONFIG, remedy=error.remedy) from error
     except KeyError as error:
         raise InputError(f"lacks {error}", where=folder / CONFIG, remedy="give a whole config.json") from error
-    _check(config, state, folder)
+    _check(config, kept, state, folder)
+    if kept is not None:
+        return quantized.filled(config, kept, state).eval()
     model = build(config, None)
     for name, parameter in model.named_parameters():
         parameter.data.copy_(state[name])
@@ -125,12 +130,15 @@ def _translated(
     return config, to_ours(_prefixed(found, wanted, family.prefix), names, family.ignored)
 
 
-def _check(config: ModelConfig, state: Mapping[str, Tensor], folder: Path) -> None:
+def _check(config: ModelConfig, kept: Quantization | None, state: Mapping[str, Tensor], folder: Path) -> None:
     """Names and shapes, on the meta device: nothing is allocated for a config that the weights are not of."""
     remedy = "give the config that these weights are of"
     try:
         with torch.device("meta"):
-            wanted = {name: tuple(p.shape) for name, p in build(config, None).named_parameters()}
+            model = build(config, None)
+            if kept is not None:
+                quantized.convert(model, kept)
+            wanted = quantized.tensors(model)
     except (ValueError, RuntimeError, ArithmeticError) as error:
         raise InputError(f"describes no model ({error})", where=folder / CONFIG, remedy=remedy) from error
     if missing := sorted(wanted.keys() - state.keys()):
@@ -139,9 +147,12 @@ def _check(config: ModelConfig, state: Mapping[str, Tensor], folder: Path) -> No
         raise InputError(
             f"has {len(unknown)} tensors that its config does not, such as {unknown[0]}", where=folder, remedy=remedy
         )
-    for name, shape in wanted.items():
-        if tuple(state[name].shape) != shape:
-            raise InputError(f"{name} is {tuple(state[name].shape)} instead of {shape}", where=folder, remedy=remedy)
+    for name, tensor in wanted.items():
+        shape, found = tuple(tensor.shape), state[name]
+        if tuple(found.shape) != shape:
+            raise InputError(f"{name} is {tuple(found.shape)} instead of {shape}", where=folder, remedy=remedy)
+        if found.is_floating_point() != tensor.is_floating_point():
+            raise InputError(f"{name} is {found.dtype} instead of {tensor.dtype}", where=folder, remedy=remedy)
 
 
 def save(model: nn.Module, folder: Path, *, native: bool | None = None) -> None:
@@ -166,16 +177,17 @@ def save(model: nn.Module, folder: Path, *, native: bool | None = None) -> None:
 def written(model: nn.Module, *, native: bool | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """config.json and the tensors of model.safetensors: see `save`."""
     config: Any = model.config
-    family = None if native else family_of(config)
+    kept = quantized.of(model)
+    family = None if native or kept is not None else family_of(config)
     if family is None and native is False:
         raise InputError(
             "this model has the shape of no known family",
             remedy="train one of the preset `standard`, or save it native",
         )
-    state = {name: parameter.detach().contiguous() for name, parameter in model.named_parameters()}
+    state = {name: tensor.detach().contiguous() for name, tensor in quantized.tensors(model).items()}
     dtype = {"dtype": str(next(iter(state.values())).dtype).removeprefix("torch.")}
     if family is None:
-        return own.write(config) | dtype, state
+        return own.write(config, kept) | dtype, state
     return family.write(config) | dtype, to_theirs(state, family.names(config))
 
 

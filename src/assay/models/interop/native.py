@@ -3,6 +3,8 @@
     config.json    {"model_type": "assay", "format": 1, "family": "decoder", "shape": {the config, field by field}}
     model.safetensors    our parameters under our names
 
+A model whose layers are whole numbers says `quantization` besides, field by field.
+
 A body with a head names both: {"family": "headed", "shape": {"body": {"family": .., "shape": ..}, "head": {..}}}.
 
 A field that a newer assay has and an older directory lacks takes its default; one that this assay does not know is
@@ -23,6 +25,7 @@ from assay.models.convolution import ConvolutionConfig
 from assay.models.decoder import DecoderConfig
 from assay.models.encoder import EncoderConfig
 from assay.models.heads import BodyConfig, HeadConfig, HeadedConfig
+from assay.models.quantized import Quantization
 from assay.models.recurrent import RecurrentConfig
 from assay.models.seq2seq import Seq2SeqConfig
 
@@ -34,9 +37,10 @@ FAMILIES: dict[str, type[ModelConfig] | type[BodyConfig]] = {
 HEADED = "headed"
 
 
-def write(config: ModelConfig) -> dict[str, Any]:
+def write(config: ModelConfig, kept: Quantization | None = None) -> dict[str, Any]:
     """config.json."""
-    return {"model_type": MODEL_TYPE, "format": FORMAT, **_stated(config)}
+    quantized = {} if kept is None else {"quantization": asdict(kept)}
+    return {"model_type": MODEL_TYPE, "format": FORMAT, **_stated(config), **quantized}
 
 
 def _stated(config: ModelConfig | BodyConfig) -> dict[str, Any]:
@@ -66,6 +70,20 @@ def read(stated: dict[str, Any]) -> ModelConfig:
     if isinstance(found, ConvolutionConfig):
         raise InputError("convolutions are the body of a head, and here is none", remedy="give a whole config.json")
     return found
+
+
+def quantization(stated: dict[str, Any]) -> Quantization | None:
+    """How the layers of a directory's model are kept; None: as floating-point numbers.
+
+    Raises:
+        InputError: as `read`.
+    """
+    if (found := stated.get("quantization")) is None:
+        return None
+    if not isinstance(found, dict):
+        raise InputError("quantization is no object", remedy="give a whole config.json")
+    kept: Quantization = _valid(Quantization, found, "quantization")
+    return kept
 
 
 def _shaped(stated: dict[str, Any], place: str) -> Any:
