@@ -24,6 +24,7 @@ from assay.export.source import Source
 from assay.finetune import answers, tuning
 from assay.finetune.request import MODEL
 from assay.finetune.request import Request as Finetuning
+from assay.generation.opened import model_folder
 from assay.models import quantized
 from assay.present.progress import Progress
 from assay.pretrain import neural
@@ -31,7 +32,6 @@ from assay.pretrain.request import Request as Pretraining
 from assay.recipe.finetune import FinetuneRecipe
 from assay.recipe.pretrain import PretrainRecipe
 from assay.store import disk_errors, fingerprint, staged, write_json_atomic
-from assay.tasks.language import model_folder
 
 START, RUN = "start", "run"
 Recipe = FinetuneRecipe | PretrainRecipe

@@ -20,9 +20,9 @@ import torch
 
 from assay.errors import InputError
 from assay.export.source import Source, familiar
+from assay.generation.conversation import jinja
 from assay.models.decoder import Decoder, DecoderConfig
 from assay.models.interop import family_of, written
-from assay.tasks.chat import jinja
 from assay.tasks.writing import Instruction
 from assay.tokens.learn import QWEN2_PATTERN
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from assay.errors import InputError
+from assay.generation.opened import model_folder
 from assay.models import interop
 from assay.models.build import Neural
 from assay.models.decoder import Decoder
@@ -22,7 +23,6 @@ from assay.models.heads import Headed
 from assay.models.recurrent import Recurrent
 from assay.models.seq2seq import Seq2Seq
 from assay.tasks.coding import Coder
-from assay.tasks.language import model_folder
 from assay.tasks.opened import TASK, Opened
 from assay.tasks.protocol import Task
 from assay.tasks.writing import WritingTask

@@ -21,13 +21,13 @@ from safetensors.numpy import load_file, save_file
 from assay.corpus import documents
 from assay.corpus.altering.augment import Augmentation, augmented
 from assay.errors import InputError
+from assay.generation.opened import model_folder
 from assay.models.heads import Headed
 from assay.models.interop import WEIGHTS
 from assay.recipe.finetune import DistillRecipe
 from assay.store import Stage, Store, file_digest, fingerprint, write_json_atomic
 from assay.tasks.coding import Coder
 from assay.tasks.feed import by_length, collated
-from assay.tasks.language import model_folder
 from assay.tasks.opened import Opened, same_answers
 from assay.tasks.protocol import Example, HeadTask, Item, Task, saved
 from assay.tasks.reading import source

@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from assay.errors import InputError
+from assay.generation.opened import model_folder
 from assay.models import interop, quantized
 from assay.models.distilled import DistilledConfig, Taught
 from assay.models.recurrent import RecurrentConfig
 from assay.recipe.pretrain import PretrainRecipe
-from assay.tasks.language import model_folder
 from assay.tokens.tokenizer import Encoder
 from assay.train.loop import TrainSpec
 

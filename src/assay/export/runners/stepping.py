@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from assay.errors import InputError
 from assay.export.runners.engine import Rows, Writer
 from assay.inference.protocol import Ids, Writing
 
@@ -21,6 +22,7 @@ class Stepping:
         self.engine, self.device = engine, CPU
         self.vocabulary: int = engine.facts["vocabulary"]
         self.reads: int | None = engine.facts["positions"]
+        self.in_pieces = not self.translates
 
     @property
     def translates(self) -> bool:
@@ -40,16 +42,52 @@ class Stepping:
 
 
 class Written:
-    """See `inference.protocol.Writing`."""
+    """See `inference.protocol.Writing`. An engine tells no states, and its rows do not join those of another prompt."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
+        self._marked: tuple[Rows, list[np.ndarray]] | None = None  # rows as they were, and what was read since
 
     def logits(self) -> Tensor:
         return torch.from_numpy(self.rows.logits)
 
     def step(self, ids_B: Tensor) -> None:
-        self.rows.step(ids_B.numpy())
+        self.read(ids_B[:, None])
+
+    def read(self, ids_BT: Tensor) -> None:
+        self.extend(ids_BT)
+
+    def extend(self, ids_BT: Tensor) -> Tensor:
+        ids = ids_BT.numpy()
+        logits_BTV = self.rows.read(ids)
+        self.rows.logits = logits_BTV[:, -1]
+        if self._marked is not None:
+            self._marked[1].append(ids)
+        return torch.from_numpy(logits_BTV)
+
+    def states(self) -> None:
+        return None
+
+    def mark(self) -> None:
+        every = np.arange(len(self.rows.logits))
+        self._marked = self.rows.take(every), []
+
+    def back(self, count: int) -> None:
+        """From the mark on, what stays is read again."""
+        assert self._marked is not None
+        begun, read = self._marked
+        kept = np.concatenate(read, axis=1)[:, : sum(ids.shape[1] for ids in read) - count]
+        self.rows = begun
+        self.mark()
+        if kept.shape[1]:
+            self.read(torch.from_numpy(kept))
+
+    def join(self, other: Writing) -> Writing:
+        what = "rows of an exported model join no others"
+        raise InputError(what, where="batch", remedy="give the model that it was exported from")
+
+    def put(self, other: Writing, at: Sequence[int]) -> bool:
+        return False
 
     def take(self, rows_N: Tensor, *, last: bool = False) -> Written:
         return Written(self.rows.take(rows_N.numpy()))
