@@ -20,6 +20,7 @@ from assay.inference.choices import likelihoods
 from assay.inference.generate import generate
 from assay.inference.limits import Limits
 from assay.inference.sampling import Rules, Sampling
+from assay.inference.speculative import speculate
 from assay.models import interop
 from assay.models.blocks import BlockConfig
 from assay.tasks.classification import Classification, MultiLabel
@@ -118,6 +119,8 @@ def test_what_is_written_is_the_same(name: str, tmp_path: Path) -> None:
         )
         assert [[one.ids for one in own] for own in a] == [[one.ids for one in own] for own in b]
     a, b = (beam_search(model, prompts, Beams(3, 2), limits) for model in (mine, theirs))
+    assert [[one.ids for one in own] for own in a] == [[one.ids for one in own] for own in b]
+    a, b = (generate(mine, prompts, limits=limits), speculate(theirs, mine, prompts, limits=limits))
     assert [[one.ids for one in own] for own in a] == [[one.ids for one in own] for own in b]
     given = [[generator.integers(2, V, n).tolist() for n in (3, 1)] for _ in prompts]
     for one, other in zip(likelihoods(mine, prompts, given), likelihoods(theirs, prompts, given), strict=True):
