@@ -66,6 +66,8 @@ def _help(*verb: str) -> str:
         ("tokenizer",),
         ("tokenizer", "train"),
         ("mixture", "fit"),
+        ("generate",),
+        ("chat",),
         ("serve",),
     ],
 )

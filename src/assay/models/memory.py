@@ -48,6 +48,16 @@ class Memory:
                 buffer[:, start : self.length] = more
         return self.all()
 
+    def append(self, k_BGK: Tensor, v_BGK: Tensor) -> tuple[Tensor, Tensor]:
+        """`extend` by one position, without gradients."""
+        at = self.length
+        if self._both is None or at == self._both[0].shape[1]:
+            return self.extend(k_BGK[:, :, None], v_BGK[:, :, None])
+        self.length = at + 1
+        keys, values = self._both
+        keys[:, at], values[:, at] = k_BGK, v_BGK
+        return keys[:, : at + 1].transpose(1, 2), values[:, : at + 1].transpose(1, 2)
+
     def _grown(self, old: Tensor, filled: int) -> Tensor:
         B, size, G, K = old.shape
         new = old.new_empty(B, max(self.length, 2 * size), G, K)

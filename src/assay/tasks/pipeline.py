@@ -133,7 +133,7 @@ class Pipeline:
         usual = Settings(task.new, beams=task.beams, length_penalty=task.penalty, no_repeat=task.no_repeat)
         writer = Writer(self.opened.model, coder.encoder, stops=(coder.end,), usual=usual)
         prompts = [Prompt(tuple(ids.tolist())) for ids in task.prompts(examples, coder)]
-        return _told(writer, prompts, settings, self.rows)
+        return _told(writer, prompts, settings, self.rows, bare=True)
 
 
 class Writing:
@@ -158,12 +158,16 @@ class Writing:
 
 
 def _told(
-    writer: Writer, asked: Sequence[str | Sequence[Any] | Prompt], settings: Mapping[str, Any], rows: int
-) -> list[Any]:
-    """An answer to each, or a list of answers where there are several."""
+    writer: Writer, asked: Sequence[str | Sequence[Any] | Prompt], settings: Mapping[str, Any], rows: int,
+    *, bare: bool = False,
+) -> list[Any]:  # fmt: skip
+    """An answer to each, or a list of answers where there are several; `bare`: without white space around it."""
     how = writer.usual.but(**settings)
     found = [
-        [{"text": one.text, "stopped": one.end == "stop", "tokens": one.tokens} for one in own]
+        [
+            {"text": one.text.strip() if bare else one.text, "stopped": one.end == "stop", "tokens": one.tokens}
+            for one in own
+        ]
         for own in generate(writer, asked, how, rows=rows)
     ]
     return list(found) if how.n > 1 else [own[0] for own in found]
