@@ -4,8 +4,8 @@
     NAME=ADAPTER                          what was learned beside a base that is served, too (`models.interop.adapters`)
 
 A directory that holds a pickle is refused, whatever else it holds. `ENGINES` says who may do a model's work, in order:
-the first that knows a directory opens it. An engine of one's own, of an exported directory say, gives a `Stepper` for
-what writes, and functions for what answers.
+the first that knows a directory opens it: what `assay export` wrote is run by onnxruntime or CTranslate2, all else by
+our own models. An engine gives a `Stepper` for what writes, and functions for what answers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import torch
 
 from assay.curate.embed import Embedder
 from assay.errors import InputError
+from assay.export.runners.answering import Exported
+from assay.export.runners.engine import RESULT
 from assay.generation.marks import stated_in
 from assay.generation.opened import TASK, Writer, model_folder
 from assay.models import interop
@@ -275,5 +277,32 @@ def _adapted(folder: Path, models: Mapping[str, Model], folders: Mapping[str, Pa
     )  # fmt: skip
 
 
-ENGINES: list[tuple[Callable[[Path], bool], Callable[[Path, str], Doing]]] = [(_is_ours, _ours)]
+def _is_exported(folder: Path) -> bool:
+    stated = stated_in(folder / RESULT)
+    return isinstance(stated.get("engine"), dict)
+
+
+def _exported(folder: Path, device: str) -> Doing:
+    """By the engine that a directory was exported for, on the CPU.
+
+    Raises:
+        InputError: it is not installed, or the model can be asked nothing here.
+    """
+    own, digest = Exported.load(folder), digest_of(folder)
+    if isinstance(own.task, Embedding):
+        return Doing(digest, own.encoder, task=own.task, vectors=own.vectors, engine=own.format)
+    if own.task is not None:
+        return Doing(digest, own.encoder, task=own.task, answers=own.answers, engine=own.format)
+    facts = own.facts
+    if own.format != "onnx" or facts["kind"] not in ("decoder", "recurrent"):
+        what = f"a {facts['kind']} without a task, in the format {own.format}, is asked nothing here"
+        raise InputError(what, where=folder, remedy="serve the model that it was exported from")
+    stops = tuple(i for i in (facts["end"],) if i is not None)
+    writer = Writer(own.writer, own.encoder, facts["begin"], None, stops, folder=folder).of_task(folder, {})
+    return Doing(digest, own.encoder, writer, engine=own.format)
+
+
+ENGINES: list[tuple[Callable[[Path], bool], Callable[[Path, str], Doing]]] = [
+    (_is_exported, _exported), (_is_ours, _ours),
+]  # fmt: skip
 """(whether an engine knows a directory, what it makes of it)."""

@@ -71,6 +71,11 @@ class Exported:
         return cls(engine, facts, encoder, task, coder)
 
     @property
+    def format(self) -> str:
+        """onnx or ctranslate2."""
+        return str(self.facts["format"])
+
+    @property
     def writer(self) -> Any:
         """What `inference` writes with: sampling, beams, likelihoods.
 
@@ -92,16 +97,23 @@ class Exported:
         assert isinstance(self.task, HeadTask)
         items = list(self.task.items(examples, self.coder))
         by_example: list[list[Said]] = [[] for _ in examples]
-        for said in sorted(self._said(items, rows), key=lambda pair: pair[0]):
+        for said in sorted(self._said(items, rows, self.task.together), key=lambda pair: pair[0]):
             by_example[said[1].item.example].append(said[1])
         return [self.task.answer(example, own) for example, own in zip(examples, by_example, strict=True)]
 
-    def _said(self, items: Sequence[Item], rows: int) -> Iterator[tuple[int, Said]]:
+    def vectors(self, texts: Sequence[str], rows: int = ROWS) -> np.ndarray:
+        """(texts, D) of a model that was trained to make them."""
+        assert self.coder is not None
+        items = [Item(i, row.ids, np.array([0]), row.kinds) for i, row in enumerate(self.coder.texts(texts))]
+        found = sorted(self._said(items, rows, together=1), key=lambda pair: pair[0])
+        return np.stack([said.values for _, said in found])
+
+    def _said(self, items: Sequence[Item], rows: int, together: int) -> Iterator[tuple[int, Said]]:
         """What the head says of each item, with its number."""
         assert isinstance(self.task, HeadTask)
         head, allowed = self.task.head.kind, self.task.allowed
         moved = None if allowed is None else [one.numpy() for one in allowed]
-        for numbers in by_length(items, rows, self.task.together):
+        for numbers in by_length(items, rows, together):
             own = [items[i] for i in numbers.tolist()]
             kinds = [item.kinds if item.kinds is not None else np.zeros(len(item.ids), np.int64) for item in own]
             logits, transitions = self.engine.asked([item.ids for item in own], kinds)

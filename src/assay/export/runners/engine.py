@@ -181,10 +181,30 @@ class Rows:
 
     def take(self, rows_N: np.ndarray) -> Rows:
         """These rows in this order, each as often as it is named; these here stay as they are."""
-        mask = None if self.mask_BS is None else self.mask_BS[rows_N]
-        taken = Rows(self.engine, {name: value[rows_N] for name, value in self.kept.items()}, mask)
+        mask, kept = None if self.mask_BS is None else self.mask_BS[rows_N], self.kept
+        if mask is not None and len(rows_N) and not mask[:, 0].any():  # what fills all of them goes
+            begin = int(mask.any(0).argmax())
+            mask, kept = mask[:, begin:], {name: value[:, :, begin:] for name, value in kept.items()}
+        taken = Rows(self.engine, {name: value[rows_N] for name, value in kept.items()}, mask)
         taken.logits = self.logits[rows_N]
         return taken
+
+    def join(self, other: Rows) -> Rows:
+        """These rows and, behind them, another's, of a model that has no source: rows of two lengths end together."""
+        mask, pairs = None, [(self.kept[name], other.kept[name]) for name in self.kept]
+        if self.mask_BS is not None and other.mask_BS is not None:
+            most = max(self.mask_BS.shape[1], other.mask_BS.shape[1])
+            mask = np.concatenate([_before(one, most, 1) for one in (self.mask_BS, other.mask_BS)])
+            pairs = [(_before(one, most, 2), _before(two, most, 2)) for one, two in pairs]
+        joined = Rows(self.engine, {n: np.concatenate(pair) for n, pair in zip(self.kept, pairs, strict=True)}, mask)
+        joined.logits = np.concatenate([self.logits, other.logits])
+        return joined
+
+
+def _before(values: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """With zeros before them, up to a length."""
+    widths = [(length - values.shape[axis] if i == axis else 0, 0) for i in range(values.ndim)]
+    return np.pad(values, widths)
 
 
 class Writer(Engine):

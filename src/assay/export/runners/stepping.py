@@ -42,7 +42,7 @@ class Stepping:
 
 
 class Written:
-    """See `inference.protocol.Writing`. An engine tells no states, and its rows do not join those of another prompt."""
+    """See `inference.protocol.Writing`. An engine tells no states."""
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -83,8 +83,16 @@ class Written:
             self.read(torch.from_numpy(kept))
 
     def join(self, other: Writing) -> Writing:
-        what = "rows of an exported model join no others"
-        raise InputError(what, where="batch", remedy="give the model that it was exported from")
+        """Of an encoder-decoder, targets would have to begin together.
+
+        Raises:
+            InputError: it is one.
+        """
+        assert isinstance(other, Written)
+        if self.rows.engine.facts["kind"] == "translator":
+            what = "rows of an exported encoder-decoder join no others"
+            raise InputError(what, where="batch", remedy="write what is asked together, or give the model itself")
+        return Written(self.rows.join(other.rows))
 
     def put(self, other: Writing, at: Sequence[int]) -> bool:
         return False
