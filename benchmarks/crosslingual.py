@@ -40,7 +40,7 @@ def main() -> None:
     found = {}
     for name, sources in {"mixtures": mixtures, "mixtures and pairs": [*mixtures, pairs]}.items():
         own = given.work / name.replace(" ", "-")
-        options = (*SHAPE, "tokenizer.kind=wordpiece", "tokenizer.vocabulary=16384")
+        options = (*SHAPE, "model.preset=modern", "tokenizer.kind=wordpiece", "tokenizer.vocabulary=16384")
         model = pretrained("bert", sources, own / "encoder", options, given.tokens)
         found[name] = {language: _judged(language, str(model), own, given) for language in SETS}
     store_result("crosslingual", {"seeds": given.seeds, "pretraining": given.tokens, "trained_on": found})

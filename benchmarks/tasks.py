@@ -228,9 +228,9 @@ def _model(name: str, given: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
     if name == MINILM:
         return minilm(), ()
     if name.startswith("scratch-"):
-        return "bert", (*(o for o in ENCODER if not o.startswith("train.")), *_tokenizer(name))
+        return "modern", (*(o for o in ENCODER if not o.startswith("train.")), *_tokenizer(name))
     if name.startswith("own-"):
-        language, options = name.removeprefix("own-"), (*ENCODER, *_tokenizer(name))
+        language, options = name.removeprefix("own-"), (*ENCODER, "model.preset=modern", *_tokenizer(name))
         return str(pretrained("bert", [given.data / f"mix-{language}"], given.work / name, options)), ()
     return name, ()
 

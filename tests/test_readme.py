@@ -53,9 +53,10 @@ def test_every_option_exists(name: str) -> None:
     assert {line.split()[1] for line in _commands(name) if line.startswith("make ")} <= targets
 
 
-@pytest.mark.parametrize(
-    "name", [*READMES, "docs/DESIGN.md", "docs/training.md", "docs/training.zh-CN.md", "LAB_NOTES.md", "CHANGELOG.md"]
-)
+PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("name", [*READMES, *PAGES, "LAB_NOTES.md", "CHANGELOG.md"])
 def test_every_link_to_a_file_leads_somewhere(name: str) -> None:
     links = re.findall(r"\]\(([^)#]+)\)", _text(name))
     missing = [link for link in links if "://" not in link and not (ROOT / name).parent.joinpath(link).exists()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -219,3 +220,19 @@ def test_two_processes_train_the_model_of_one(mode: str, more: tuple[str, ...], 
     assert train("gpt", texts, two, *settings, steps=8)["processes"] == 1
     for name, tensor in weights(two).items():
         torch.testing.assert_close(tensor, before[name], atol=1e-5, rtol=0)
+
+
+def test_an_encoder_learns_more_than_how_often_words_come(tmp_path: Path) -> None:
+    """At the rates of its preset: words that always follow each other tell which one is hidden."""
+    rng = random.Random(0)
+    words = [a + b for a in "bdfgklmn" for b in ("ar", "ez", "il", "op", "ut")]
+    runs = [" ".join(words[(i + k) % 40] for k in range(8)) for i in range(40)]
+    rows = [{"text": " ".join(rng.choices(runs, k=8))} for _ in range(200)]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "t.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    options = (
+        "model.preset=modern", "model.layers=2", "model.width=64", "model.heads=2", "train.row_tokens=32",
+        "train.batch_rows=16", "tokenizer.kind=wordpiece", "tokenizer.vocabulary=200", "keep.evaluate=1",
+    )  # fmt: skip
+    answer = train("bert", tmp_path / "own", tmp_path / "run", *options, steps=150)
+    assert answer["loss"] < 0.6 * math.log(len(words))
