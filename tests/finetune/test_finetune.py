@@ -42,7 +42,7 @@ def sentiment(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("task", "name", "model", "options", "score", "least"),
     [
-        ("classification", "reviews", "bert", ("budget.epochs=10",), "accuracy", 0.9),
+        ("classification", "reviews", "bert", ("budget.epochs=10", "tune.rate=2e-3"), "accuracy", 0.9),
         ("classification", "reviews", "bilstm", ("budget.epochs=10",), "accuracy", 0.9),
         ("classification", "reviews", "standard", ("budget.epochs=10",), "accuracy", 0.9),
         ("ner", "names", "bilstm", ("budget.epochs=8", "model.crf=true", "model.width=48"), "micro_f1", 0.9),
