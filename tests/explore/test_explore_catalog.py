@@ -88,3 +88,14 @@ def test_what_came_since_is_found_when_looked_again(tmp_path: Path) -> None:
     assert found.entries == {}
     found.refresh()
     assert [entry.kind for entry in found.entries.values()] == ["corpus"]
+
+
+def test_works_of_several_folders_are_told_apart(tmp_path: Path) -> None:
+    for name in ("one/study", "two/study"):
+        identity(tmp_path / name, "study.json")
+    found = Catalog([tmp_path / "one" / "study", tmp_path / "two" / "study", tmp_path / "two" / "study"])
+    assert [entry.name for entry in found.of("study")] == ["one/study", "two/study"]
+    assert [entry.name for entry in Catalog([tmp_path / "one"]).of("study")] == ["study"]
+    assert [entry.name for entry in Catalog([tmp_path / "one", tmp_path / "two"]).of("study")] == [
+        "one/study", "two/study",
+    ]  # fmt: skip

@@ -235,7 +235,7 @@ def _works(router: APIRouter, explorer: Explorer) -> None:
             {**entry.told(), **({"summary": studies.summary(entry)} if entry.kind in ("study", "labels") else {})}
             for entry in catalog.entries.values()
         ]
-        return _told({"entries": entries, "roots": [root.name for root in catalog.roots], "version": __version__})
+        return _told({"entries": entries, "roots": catalog.titles, "version": __version__})
 
     @router.get("/studies/{ident}")
     def study(ident: str) -> JSONResponse:

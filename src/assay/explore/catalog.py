@@ -83,14 +83,15 @@ class Catalog:
         for root in roots:
             if not root.is_dir():
                 raise InputError("is not a folder", where=root, remedy="name folders that works were written to")
-        self.roots = [root.resolve() for root in roots]
+        self.roots = list(dict.fromkeys(root.resolve() for root in roots))
+        self.titles = told_apart(self.roots)
 
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """By id, in the order of their names; a work before the models in it."""
         found: dict[str, Entry] = {}
-        for root in self.roots:
-            for entry in _entries(root):
+        for root, title in zip(self.roots, self.titles, strict=True):
+            for entry in _entries(_Root(root, title if len(self.roots) > 1 else None)):
                 found.setdefault(entry.id, entry)
                 if len(found) >= MOST_ENTRIES:
                     return found
@@ -130,16 +131,45 @@ def read_json(path: Path) -> Any:
         raise InputError("is damaged", where=path, remedy="run its work again") from error
 
 
-def _entries(root: Path) -> Iterator[Entry]:
+def told_apart(folders: Sequence[Path]) -> list[str]:
+    """The ends of paths, as long as it takes to tell each from the others."""
+    found = []
+    for folder in folders:
+        parts, n = folder.parts, 1
+        while n < len(parts) and sum(parts[-n:] == other.parts[-n:] for other in folders) > 1:
+            n += 1
+        found.append("/".join(parts[-n:]))
+    return found
+
+
+@dataclass(frozen=True)
+class _Root:
+    """A folder that is looked through.
+
+    Attributes:
+        title: which the names of what lies in it begin with; None: it is the only one.
+    """
+
+    path: Path
+    title: str | None
+
+    def name(self, path: Path) -> str:
+        inner = path.relative_to(self.path)
+        if inner == Path():
+            return self.title or self.path.name
+        return f"{self.title}/{inner.as_posix()}" if self.title else inner.as_posix()
+
+
+def _entries(root: _Root) -> Iterator[Entry]:
     """Links are followed, to no folder twice."""
     looked: set[Path] = set()
-    for place, folders, files in os.walk(root, followlinks=True):
+    for place, folders, files in os.walk(root.path, followlinks=True):
         here = Path(place)
         if (own := here.resolve()) in looked:
             folders.clear()
             continue
         looked.add(own)
-        depth = len(here.relative_to(root).parts)
+        depth = len(here.relative_to(root.path).parts)
         there = set(files)
         steps = {"runs", "data"} if IDENTITIES["labels"] in there else set()
         skipped = _OTHERS | (_INNER | steps if there & _FILES.keys() else set())
@@ -151,16 +181,11 @@ def _entries(root: Path) -> Iterator[Entry]:
             return
 
 
-def _name(root: Path, path: Path) -> str:
-    inner = path.relative_to(root)
-    return root.name if inner == Path() else inner.as_posix()
-
-
 def _id(path: Path, kind: str) -> str:
     return fingerprint([str(path.resolve()), kind])[:12]
 
 
-def _entry(root: Path, path: Path, there: set[str], own: str) -> Entry:
+def _entry(root: _Root, path: Path, there: set[str], own: str) -> Entry:
     kind, damaged = _FILES[own], None
     try:
         stated = read_json(path / own)
@@ -171,10 +196,10 @@ def _entry(root: Path, path: Path, there: set[str], own: str) -> Entry:
     end = path / _LAST[kind] if kind in _LAST else path / own
     finished = kind not in _LAST or _LAST[kind] in there
     changed = _changed(end if finished else path / own)
-    return Entry(_id(path, kind), kind, _name(root, path), path, own, changed, finished=finished, damaged=damaged)
+    return Entry(_id(path, kind), kind, root.name(path), path, own, changed, finished=finished, damaged=damaged)
 
 
-def _model(root: Path, path: Path, there: set[str]) -> Entry | None:
+def _model(root: _Root, path: Path, there: set[str]) -> Entry | None:
     """A model directory; None where its files are another library's."""
     weights = "ngram.safetensors" in there or any(name.endswith(".safetensors") for name in there)
     if not weights and not any(name.endswith((".bin", ".pt")) for name in there):
@@ -185,7 +210,7 @@ def _model(root: Path, path: Path, there: set[str]) -> Entry | None:
             does = str(read_json(path / "task.json")["task"])
         except (InputError, LookupError, TypeError):
             damaged = "task.json"
-    name = _name(root, path.parent if path.name == "model" and path != root else path)
+    name = root.name(path.parent if path.name == "model" and path != root.path else path)
     return Entry(_id(path, "model"), "model", name, path, "model", _changed(path), does, damaged=damaged)
 
 
