@@ -348,3 +348,26 @@ def test_pickled_weights_are_converted_and_others_refused_in_one_line(say: Say, 
     assert "is no file of PyTorch" in one_line(say("convert", "weights.pt", "--out", "other"))
     assert not (tmp_path / "other").exists()
     assert "--out" in one_line(say("convert", "weights.pt"))
+
+
+def test_a_panic_of_a_library_is_one_line_and_a_ctrl_c_within_it_is_a_ctrl_c(
+    say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PanicException(BaseException):
+        """As libraries in Rust raise it."""
+
+    def broken(**_: Any) -> None:
+        raise PanicException("index out of bounds")
+
+    def stopped(**_: Any) -> None:
+        cli.interrupted.set()
+        raise PanicException("KeyboardInterrupt")
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(cli, "end_now", end)
+    monkeypatch.setattr("assay.front.doctor_env", broken)
+    assert "PanicException: index out of bounds" in one_line(say("doctor", "env"), 1)
+    monkeypatch.setattr("assay.front.doctor_env", stopped)
+    assert "stopped" in one_line(say("doctor", "env"), 130)

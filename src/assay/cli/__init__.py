@@ -276,7 +276,9 @@ def main() -> None:
             stream.reconfigure(errors="plain")
     try:
         code = app(standalone_mode=False) or 0
-    except (Exception, KeyboardInterrupt) as error:
+    except SystemExit:
+        raise
+    except BaseException as error:  # a library in Rust tells its own defects, and a Ctrl-C in it, past Exception
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # one more Ctrl-C would be told a second time
         if "--debug" in sys.argv:
             raise
@@ -314,7 +316,7 @@ def _tell(error: AssayError | None) -> int:
 def _in_words(error: BaseException) -> AssayError | None:
     if isinstance(error, AssayError):
         return error
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt) or (interrupted.is_set() and not isinstance(error, Exception)):
         return STOPPED
     if isinstance(error, BrokenPipeError):  # whoever read the answer has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
