@@ -114,7 +114,7 @@ def test_records_hold_learning_rates_and_no_loss_of_what_was_not_asked(texts: Pa
     for record, own in zip(told, sources, strict=True):
         assert own and all(record[name] > 0 for name in own)
         for role in ("matrix", "embedding", "vector"):
-            assert record[f"learning_rate/{role}"] == pytest.approx(5e-4 * record["learning_rate_factor"])
+            assert record[f"learning_rate/{role}"] == pytest.approx(1e-3 * record["learning_rate_factor"])
         assert "learning_rate/head" not in record  # the head of an encoder is its embedding
 
 

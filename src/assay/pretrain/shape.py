@@ -53,7 +53,7 @@ class _Rates:
 _RATES = {
     "proxy": _Rates("muon", 0.01, 0.1, 0.02, 0.004),
     "decoder": _Rates("muon", 0.02, 0.004, 0.004, 0.004),
-    "bert": _Rates("adamw", 5e-4, 5e-4, 5e-4, 5e-4),
+    "bert": _Rates("adamw", 1e-3, 1e-3, 1e-3, 1e-3),
     "modern": _Rates("muon", 0.02, 2e-3, 2e-3, 2e-3),
     "seq2seq": _Rates("adamw", 2e-3, 2e-3, 2e-3, 2e-3),
     "recurrent": _Rates("adamw", 6e-3, 6e-3, 6e-3, 6e-3),
