@@ -3,7 +3,7 @@
 import { badge, chooser, empty, estimate, fixed, h, has, percent, section, t } from "./dom.js";
 import { get } from "./net.js";
 import { figure, plot, whisker } from "./plot.js";
-import { link } from "./main.js";
+import { link } from "./place.js";
 
 const LEVELS = ["0.5", "0.8", "0.9"];
 const kind = (name) => (name === "" ? t("explore.calibration.together") : has("explore.calibration.kinds." + name) ? t("explore.calibration.kinds." + name) : name);

@@ -3,7 +3,7 @@
 
 import { bytes, chooser, empty, fixed, h, has, later, percent, short, t, whole } from "./dom.js";
 import { get, of, post } from "./net.js";
-import { at, link, place, trouble } from "./main.js";
+import { at, link, place, trouble } from "./place.js";
 
 export const wide = true;
 let view = null;

@@ -1,7 +1,8 @@
 // The frame of the page: which view is shown (by the hash, so that every view can be linked to), language, colours, keys.
 
 import { fill, h, own, state, t } from "./dom.js";
-import { entries, get, Refused } from "./net.js";
+import { get } from "./net.js";
+import { link, NAMES, place, REDRAW, trouble } from "./place.js";
 import * as overview from "./overview.js";
 import * as studies from "./studies.js";
 import * as runs from "./runs.js";
@@ -10,23 +11,9 @@ import * as mixtures from "./mixtures.js";
 import * as calibration from "./calibration.js";
 import * as models from "./models.js";
 
-const VIEWS = { "": overview, studies, runs, documents, mixtures, calibration, models };
+const VIEWS = { overview, studies, runs, documents, mixtures, calibration, models };
 const root = document.documentElement, main = document.getElementById("main");
 let shown = null, stop = null, drawn = 0;
-
-/** #/view/id?key=value: a place in the page. */
-export const place = () => {
-  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [view = "", ident = ""] = path.split("/").map(decodeURIComponent);
-  return { view: view in VIEWS ? view : "", ident, query: new URLSearchParams(query) };
-};
-export const link = (view, ident = "", query = {}) => {
-  const kept = Object.entries(query).filter(([, value]) => value !== "" && value !== null && value !== undefined && value !== false);
-  const asked = new URLSearchParams(kept).toString();
-  return `#/${view}${ident ? "/" + encodeURIComponent(ident) : ""}${asked ? "?" + asked : ""}`;
-};
-/** Say where the page is without drawing it anew. */
-export const at = (view, ident, query) => history.replaceState(null, "", link(view, ident, query));
 
 const draw = async () => {
   const here = place(), number = ++drawn, view = VIEWS[here.view];
@@ -39,7 +26,7 @@ const draw = async () => {
     } else item.removeAttribute("aria-current");
   }
   main.className = view.wide ? "wide-page" : "";
-  document.title = `${t("explore.nav." + (here.view || "overview"))} · assay`;
+  document.title = `${t("explore.nav." + here.view)} · assay`;
   if (shown !== here.view) {
     fill(main, h("p", { class: "loading" }, t("explore.loading")));
     scrollTo(0, 0);
@@ -54,19 +41,9 @@ const draw = async () => {
   }
 };
 
-/** An error as the page shows it. */
-export const trouble = (error) => {
-  if (!(error instanceof Refused)) console.warn(error);
-  const lost = error instanceof TypeError && /fetch|network/i.test(error.message);
-  return h("div", { class: "note warn", role: "alert" },
-    h("p", {}, h("b", {}, t("explore.trouble")), " ", lost ? t("explore.lost") : error.message),
-    h("p", {}, h("button", { type: "button", class: "button", onclick: draw }, t("explore.again"))));
-};
-
 const frame = () => {
-  const names = ["overview", "studies", "runs", "documents", "mixtures", "calibration", "models"];
-  fill(document.getElementById("nav"), h("ul", {}, names.map((name, i) =>
-    h("li", {}, h("a", { href: link(name === "overview" ? "" : name), "data-view": name === "overview" ? "" : name, title: String(i + 1) }, t("explore.nav." + name))))));
+  fill(document.getElementById("nav"), h("ul", {}, NAMES.map((name, i) =>
+    h("li", {}, h("a", { href: link(name), "data-view": name, title: String(i + 1) }, t("explore.nav." + name))))));
   document.getElementById("nav").setAttribute("aria-label", t("explore.views"));
   document.getElementById("skip").textContent = t("explore.skip");
   document.getElementById("help-button").title = t("explore.help.title");
@@ -157,7 +134,7 @@ addEventListener("keydown", (event) => {
   else if (key === "?") help();
   else if (key === "t") turn();
   else if (key === "l") speak(state.language === "en" ? "zh" : "en");
-  else if (/^[1-7]$/.test(key)) location.hash = link(["", "studies", "runs", "documents", "mixtures", "calibration", "models"][Number(key) - 1]);
+  else if (/^[1-7]$/.test(key)) location.hash = link(NAMES[Number(key) - 1]);
   else return;
   event.preventDefault();
 });
@@ -171,12 +148,7 @@ document.getElementById("skip").addEventListener("click", (event) => {
 for (const one of document.querySelectorAll("[data-tongue]")) one.addEventListener("click", () => speak(one.dataset.tongue));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tint);
 addEventListener("hashchange", draw);
-
-/** Look through the folders again. */
-export const refresh = async () => {
-  await entries(true);
-  draw();
-};
+addEventListener(REDRAW, draw);
 
 try {
   const { language, words } = await get("/api/words");

@@ -3,7 +3,7 @@
 import { chooser, empty, estimate, fixed, h, later, percent, t } from "./dom.js";
 import { get, of, post } from "./net.js";
 import { whisker } from "./plot.js";
-import { at, link, trouble } from "./main.js";
+import { at, link, trouble } from "./place.js";
 
 export const render = async ({ ident, query }, signal) => {
   const all = (await of("study")).filter((one) => !one.damaged && one.finished);

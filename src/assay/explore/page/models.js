@@ -2,7 +2,7 @@
 
 import { chooser, empty, fixed, h, later, percent, short, t, whole } from "./dom.js";
 import { get, lines, of, post } from "./net.js";
-import { at, link, place, trouble } from "./main.js";
+import { at, link, place, trouble } from "./place.js";
 
 const TABS = ["write", "answer", "attention", "matter"];
 const EXAMPLES = { en: "The weather today is", zh: "今天的天气" };

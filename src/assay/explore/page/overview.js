@@ -2,7 +2,7 @@
 
 import { empty, h, moment, own, t } from "./dom.js";
 import { entries } from "./net.js";
-import { link, refresh } from "./main.js";
+import { link, refresh } from "./place.js";
 
 const PLACES = {
   study: (one) => link("studies", one.id), labels: (one) => link("studies", one.id), corpus: (one) => link("documents", one.id),

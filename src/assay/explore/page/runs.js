@@ -3,7 +3,7 @@
 import { chooser, empty, estimate, fixed, h, section, short, t } from "./dom.js";
 import { get, of } from "./net.js";
 import { figure, plot } from "./plot.js";
-import { at, link } from "./main.js";
+import { at, link } from "./place.js";
 
 const MOST = 12;
 

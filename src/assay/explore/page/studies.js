@@ -3,7 +3,7 @@
 import { badge, chooser, empty, estimate, fixed, h, has, own, percent, section, short, t, tile, whole } from "./dom.js";
 import { get, of } from "./net.js";
 import { figure, plot, whisker } from "./plot.js";
-import { at, link, place } from "./main.js";
+import { at, link, place } from "./place.js";
 
 export const render = async ({ ident, query }, signal) => {
   const all = (await of("study", "labels")).filter((one) => !one.damaged);
