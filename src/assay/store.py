@@ -207,6 +207,34 @@ def damage_of(folder: Path) -> str | None:
     return None
 
 
+def answered(out: Path, name: str, request: str) -> dict[str, Any] | None:
+    """The answer of a request that was made before: a folder that `staged` has given its name holds it as JSON.
+
+    Args:
+        name: of the file, which says under "request" whose answer it is.
+
+    Returns:
+        None where nothing is there yet.
+
+    Raises:
+        InputError: something else is there.
+    """
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise InputError("is a file and no folder", where=out, remedy="choose another --out")
+    if not any(out.iterdir()):
+        return None
+    try:
+        found: dict[str, Any] = json.loads((out / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise InputError("is not empty", where=out, remedy="choose a new folder as --out") from None
+    if found.get("request") != request:
+        what = "holds what was made of another request"
+        raise InputError(what, where=out, remedy="choose a new folder as --out, or remove this one")
+    return found
+
+
 @contextlib.contextmanager
 def staged(final: Path, *, resumed: bool = False) -> Iterator[Path]:
     """A fresh folder beside `final` that takes its name on a clean exit and vanishes on an error.

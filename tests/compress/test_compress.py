@@ -116,7 +116,7 @@ def test_a_rerun_says_so_and_another_one_is_refused(gpt: tuple[Path, Path], tmp_
     again = _quantize(gpt[0], tmp_path / "small")
     assert (first.pop("found"), again.pop("found")) == (False, True)
     assert first == again
-    with pytest.raises(InputError, match="another compressed model"):
+    with pytest.raises(InputError, match="another request"):
         _quantize(gpt[0], tmp_path / "small", bits=4)
     told = _quantize(gpt[0], tmp_path / "small", language="zh", as_json=False)
     assert "已有同样的结果" in told

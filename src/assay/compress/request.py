@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from assay.compress.calibration import Calibration
 from assay.compress.pruning import Sparsity
-from assay.errors import InputError
 from assay.export.judging import Data
-from assay.export.source import Source
-from assay.models.interop import INDEX, WEIGHTS
+from assay.export.source import Source, weights_of
 from assay.models.quantized import Quantization
-from assay.store import file_digest, fingerprint
+from assay.store import fingerprint
 
 RESULT = "compress.json"
 VERSION = 1  # raised when the same model would be compressed to other files
@@ -62,31 +58,3 @@ class Request:
             "data": None if self.data is None else asdict(self.data),
         }  # fmt: skip
         return fingerprint([VERSION, told, weights_of(source.folder), source.stated])
-
-
-def weights_of(folder: Path) -> dict[str, str]:
-    """Digests of a model's files of weights."""
-    return {name: file_digest(folder / name) for name in (WEIGHTS, INDEX) if (folder / name).exists()}
-
-
-def earlier(out: Path, identity: str) -> dict[str, Any] | None:
-    """The answer of the same request, which is there already.
-
-    Raises:
-        InputError: something else is there.
-    """
-    if not out.exists():
-        return None
-    if not out.is_dir():
-        raise InputError("is a file and no folder", where=out, remedy="choose another --out")
-    if not any(out.iterdir()):
-        return None
-    try:
-        found: dict[str, Any] = json.loads((out / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError("is not empty", where=out, remedy="choose a new folder as --out") from None
-    if found.get("request") != identity:
-        raise InputError(
-            "holds another compressed model", where=out, remedy="choose a new folder as --out, or remove this one"
-        )
-    return found

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from assay.compress import cutting, verb, writing
-from assay.compress.request import RESULT, Request, earlier, weights_of
+from assay.compress.request import RESULT, Request
 from assay.errors import InputError
 from assay.export import judging
 from assay.export.judging import between
-from assay.export.source import Source
+from assay.export.source import Source, weights_of
 from assay.finetune import answers, tuning
 from assay.finetune.request import MODEL
 from assay.finetune.request import Request as Finetuning
@@ -31,7 +31,7 @@ from assay.pretrain import neural
 from assay.pretrain.request import Request as Pretraining
 from assay.recipe.finetune import FinetuneRecipe
 from assay.recipe.pretrain import PretrainRecipe
-from assay.store import disk_errors, fingerprint, staged, write_json_atomic
+from assay.store import answered, disk_errors, fingerprint, staged, write_json_atomic
 
 START, RUN = "start", "run"
 Recipe = FinetuneRecipe | PretrainRecipe
@@ -133,7 +133,7 @@ def _trained(
     quiet: bool,
 ) -> dict[str, Any]:
     out, final = request.out, request.out / MODEL
-    if (found := earlier(final, identity)) is not None:
+    if (found := answered(final, RESULT, identity)) is not None:
         return {**found, "out": str(out), "found": True}
     with _no_trace(out):
         with Progress(request.language, quiet=quiet) as progress:
@@ -166,7 +166,7 @@ def _begun(out: Path, start: Callable[[Path], dict[str, Any]] | None, identity: 
     if start is None:
         return {}
     place = out / START
-    if (found := earlier(place, identity)) is not None:
+    if (found := answered(place, RESULT, identity)) is not None:
         return dict(found["told"])
     with disk_errors(place), staged(place) as folder:
         told = start(folder)

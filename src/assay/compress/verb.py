@@ -13,17 +13,17 @@ from typing import Any
 from assay import __version__
 from assay.compress import calibration, card, cutting, pruning, quantizing, writing
 from assay.compress.pruning import Sparsity
-from assay.compress.request import RESULT, Parts, Request, Way, earlier, weights_of
+from assay.compress.request import RESULT, Parts, Request, Way
 from assay.errors import InputError
 from assay.export import facts, judging, measuring
 from assay.export.judging import Held
-from assay.export.source import Source
+from assay.export.source import Source, weights_of
 from assay.models import interop, quantized
 from assay.models.build import Neural
 from assay.models.protocol import Batch
 from assay.models.quantized import Quantization
 from assay.present.progress import Progress
-from assay.store import fingerprint, staged, write_json_atomic
+from assay.store import answered, fingerprint, staged, write_json_atomic
 
 
 def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         source = Source.load(request.model)
         quantized.refuse(source.model, source.folder)
         identity = request.identity(source)
-        if (found := earlier(request.out, identity)) is not None:
+        if (found := answered(request.out, RESULT, identity)) is not None:
             return {**found, "out": str(request.out), "found": True}
         held = None if request.data is None else judging.read(source, request.data, progress)
         with staged(request.out) as folder:

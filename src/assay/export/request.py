@@ -10,10 +10,9 @@ from typing import Any
 from assay.errors import InputError
 from assay.export import ctranslate, gguf_file, hugging_face
 from assay.export.judging import Data
-from assay.export.source import Source
+from assay.export.source import Source, weights_of
 from assay.models import quantized
-from assay.models.interop import INDEX, WEIGHTS
-from assay.store import file_digest, fingerprint
+from assay.store import fingerprint
 
 TYPES = {
     "hf": ("float32", "float16", "bfloat16"),
@@ -74,9 +73,6 @@ class Request:
 
     def identity(self, source: Source) -> str:
         """What makes it this export and no other."""
-        weights = {
-            name: file_digest(source.folder / name) for name in (WEIGHTS, INDEX) if (source.folder / name).exists()
-        }
         asked: dict[str, Any] = asdict(replace(self, model=Path(), out=Path(), language=""))
         told = {key: str(value) for key, value in asked.items() if key not in ("model", "out", "language")}
-        return fingerprint([VERSION, told, weights, source.stated, source.stated_json()])
+        return fingerprint([VERSION, told, weights_of(source.folder), source.stated, source.stated_json()])

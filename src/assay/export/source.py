@@ -20,8 +20,10 @@ from assay.models.build import Neural
 from assay.models.decoder import Decoder
 from assay.models.encoder import Encoder as EncoderModel
 from assay.models.heads import Headed
+from assay.models.interop import INDEX, WEIGHTS
 from assay.models.recurrent import Recurrent
 from assay.models.seq2seq import Seq2Seq
+from assay.store import file_digest
 from assay.tasks.coding import Coder
 from assay.tasks.opened import TASK, Opened
 from assay.tasks.protocol import Task
@@ -156,3 +158,8 @@ def _alike(model: Any) -> Iterator[Any]:
         biased._parameters = {**model._parameters, "head_bias": nn.Parameter(torch.zeros(model.config.vocabulary))}
         biased.config = replace(model.config, head_bias=True)
         yield biased
+
+
+def weights_of(folder: Path) -> dict[str, str]:
+    """Digests of a model's files of weights."""
+    return {name: file_digest(folder / name) for name in (WEIGHTS, INDEX) if (folder / name).exists()}

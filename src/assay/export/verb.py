@@ -5,21 +5,20 @@ refuse what cannot be -> write the format -> parity -> sizes, memory, latency ->
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from assay import __version__
-from assay.errors import InputError, needs
+from assay.errors import needs
 from assay.export import card, checked, ctranslate, facts, gguf_file, hugging_face, judging, measuring, onnx_files
 from assay.export.request import Request
 from assay.export.runners.engine import RESULT
 from assay.export.source import Source
 from assay.models.interop.directory import CARD, TOKENIZER_CONFIG
 from assay.present.progress import Progress
-from assay.store import fingerprint, staged, write_json_atomic
+from assay.store import answered, fingerprint, staged, write_json_atomic
 from assay.tasks.opened import TASK
 from assay.tokens.tokenizer import TOKENIZER_JSON
 
@@ -42,7 +41,7 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         source = Source.load(request.model)
         request.refuse(source)
         identity = request.identity(source)
-        if (earlier := _earlier(request.out, identity)) is not None:
+        if (earlier := answered(request.out, RESULT, identity)) is not None:
             return {**earlier, "out": str(request.out), "found": True}
         if request.data is not None and request.target == "gguf":
             needs("llama_cpp", "gguf", "scores of a GGUF file")
@@ -50,27 +49,6 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
         with staged(request.out) as folder:
             answer = _exported(request, source, folder, identity, held, progress)
         return {**answer, "found": False}
-
-
-def _earlier(out: Path, identity: str) -> dict[str, Any] | None:
-    """The answer of the same export, which is there already.
-
-    Raises:
-        InputError: something else is there.
-    """
-    if not out.exists():
-        return None
-    if not out.is_dir():
-        raise InputError("is a file and no folder", where=out, remedy="choose another --out")
-    if not any(out.iterdir()):
-        return None
-    try:
-        found: dict[str, Any] = json.loads((out / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise InputError("is not empty", where=out, remedy="choose a new folder as --out") from None
-    if found.get("request") != identity:
-        raise InputError("holds another export", where=out, remedy="choose a new folder as --out, or remove this one")
-    return found
 
 
 def _exported(
