@@ -371,3 +371,4 @@ def test_a_panic_of_a_library_is_one_line_and_a_ctrl_c_within_it_is_a_ctrl_c(
     assert "PanicException: index out of bounds" in one_line(say("doctor", "env"), 1)
     monkeypatch.setattr("assay.front.doctor_env", stopped)
     assert "stopped" in one_line(say("doctor", "env"), 130)
+    cli.interrupted.clear()  # of this process, in which other tests run
