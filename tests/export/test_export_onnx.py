@@ -46,7 +46,7 @@ TASKS: dict[str, tuple[HeadTask, str, dict[str, Any], list[dict[str, Any]]]] = {
 }
 
 
-SLOW = ("value", "bart", "proxy", "labels")
+SLOW = ("value", "bart", "proxy", "labels", "gru", "pairs")
 """Whose parts others have, too: tracing a graph takes seconds."""
 
 
