@@ -15,7 +15,7 @@ Row = tuple[list[int], list[int]]
 LATER = [[[9]], [[12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23], [3, 3]], [[7, 8, 9]]]
 
 
-def agree(model: Any, writing: Any, rows: list[Row]) -> None:
+def assert_as_alone(model: Any, writing: Any, rows: list[Row]) -> None:
     assert len(writing.logits()) == len(rows)
     for row, (prompt, new) in enumerate(rows):
         torch.testing.assert_close(writing.logits()[row], logits_at_once(model, prompt, new), **CLOSE)
@@ -38,13 +38,13 @@ def test_rows_that_join_and_leave_are_forward_passes_of_each_alone(name: str) ->
         for _ in range(2):
             rows = stepped(writing, rows, by)
         writing, rows = writing.join(of.begin(prompts)), [*rows, *((prompt, []) for prompt in prompts)]
-        agree(model, writing, rows)
+        assert_as_alone(model, writing, rows)
         rows = stepped(writing, rows, by + 5)
-        agree(model, writing, rows)
+        assert_as_alone(model, writing, rows)
         writing, rows = writing.take(torch.tensor(kept)), [rows[row] for row in kept]
-        agree(model, writing, rows)
+        assert_as_alone(model, writing, rows)
         rows = stepped(writing, rows, by + 9)
-        agree(model, writing, rows)
+        assert_as_alone(model, writing, rows)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -57,11 +57,11 @@ def test_sources_with_several_rows_are_joined_by_others_with_another_number(name
     rows = stepped(threes, rows, 3)
     pair = of.begin(prompts[2:]).take(torch.tensor([0, 0]))
     joined, rows = threes.join(pair), [*rows, (prompts[2], []), (prompts[2], [])]
-    agree(model, joined, rows)
+    assert_as_alone(model, joined, rows)
     rows = stepped(joined, rows, 1)
     joined, rows = joined.take(torch.tensor([7, 0, 5])), [rows[row] for row in (7, 0, 5)]
     rows = stepped(joined, rows, 2)
-    agree(model, joined, rows)
+    assert_as_alone(model, joined, rows)
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ("bart", "marian", "t5")])
@@ -72,9 +72,9 @@ def test_a_prompt_that_is_read_in_pieces_is_one_that_is_read_at_once(name: str) 
     writing = of.begin([prompt[:4]])
     for piece in (prompt[4:5], prompt[5:]):
         writing.read(torch.tensor([piece]))
-    agree(model, writing, [(prompt, [])])
+    assert_as_alone(model, writing, [(prompt, [])])
     joined = of.begin([[1, 2]]).join(writing)
-    agree(model, joined, [([1, 2], []), (prompt, [])])
+    assert_as_alone(model, joined, [([1, 2], []), (prompt, [])])
 
 
 def held(writing: Any) -> int:
@@ -129,10 +129,10 @@ def test_rows_in_the_places_of_others_are_forward_passes_of_each_alone(name: str
         assert writing.put(of.begin(new), at)
         for place, prompt in zip(at, new, strict=True):
             rows[place] = (prompt, [])
-        agree(model, writing, rows)
+        assert_as_alone(model, writing, rows)
         for _ in range(2):
             rows = stepped(writing, rows, by)
-            agree(model, writing, rows)
+            assert_as_alone(model, writing, rows)
     long = of.begin([[1 + i for i in range(30)]])
     if name in ("rnn", "gru", "lstm", "n-gram"):  # what they remember has one size
         assert writing.put(long, [1])
@@ -140,4 +140,4 @@ def test_rows_in_the_places_of_others_are_forward_passes_of_each_alone(name: str
     else:
         assert not writing.put(long, [1])
     rows = stepped(writing, rows, 7)
-    agree(model, writing, rows)
+    assert_as_alone(model, writing, rows)

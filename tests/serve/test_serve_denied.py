@@ -39,7 +39,7 @@ def error_of(answer: httpx.Response, status: int) -> dict[str, Any]:
     return dict(error)
 
 
-def works(served: Served) -> None:
+def assert_works(served: Served) -> None:
     answer = httpx.post(f"{served.url}/v1/completions", json=TEXT, headers=served.headers)
     assert answer.status_code == 200 and answer.json()["usage"]["completion_tokens"] <= 2
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_meant_is_told(served: Served, route: str, body: dict[str
         raw = json.dumps({**body, "stream": True})
         again = httpx.post(f"{served.url}/v1/{route}", content=raw, headers=headers)
         assert error_of(again, status)["message"]
-    works(served)
+    assert_works(served)
 
 
 def test_bodies_that_are_none(served: Served) -> None:
@@ -158,7 +158,7 @@ def test_bodies_that_are_none(served: Served) -> None:
     for body, headers, status, said in cases:
         error = error_of(httpx.post(url, content=body, headers=headers), status)
         assert said in error["message"], error
-        works(served)
+        assert_works(served)
 
 
 def test_a_large_body_that_does_not_say_its_size_is_cut_off(served: Served) -> None:
@@ -172,7 +172,7 @@ def test_a_large_body_that_does_not_say_its_size_is_cut_off(served: Served) -> N
         assert answer.status_code == 413
     except httpx.WriteError:
         pass  # the server has closed what it does not read
-    works(served)
+    assert_works(served)
 
 
 def test_a_body_that_does_not_come_is_not_waited_for_for_ever(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_a_body_that_does_not_come_is_not_waited_for_for_ever(served: Served, mo
         began = time.monotonic()
         answer = raw.recv(65536)
     assert b" 408 " in answer.splitlines()[0] and time.monotonic() - began < 5
-    works(served)
+    assert_works(served)
 
 
 def test_what_is_no_http_at_all_does_not_stop_the_server(served: Served) -> None:
@@ -202,7 +202,7 @@ def test_what_is_no_http_at_all_does_not_stop_the_server(served: Served) -> None
             raw.settimeout(0.5)
             with contextlib.suppress(TimeoutError, ConnectionError):
                 raw.recv(1000)
-    works(served)
+    assert_works(served)
 
 
 def test_a_failure_inside_is_told_without_its_inside(
@@ -220,7 +220,7 @@ def test_a_failure_inside_is_told_without_its_inside(
     while "secret path" not in caplog.text and time.monotonic() < end:  # the log is written behind the answer
         time.sleep(0.01)
     assert "secret path" in caplog.text
-    works(served)
+    assert_works(served)
 
 
 def test_metrics_tell_what_was_done_and_no_texts(served: Served) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from assay.errors import InputError
 from assay.inference import sampling
 from assay.inference.constraint import Constraint, masks
-from assay.inference.generate import DROPPED, ROWS, Token, nothing_left
+from assay.inference.generate import DROPPED, ROWS, Token, check, nothing_left
 from assay.inference.limits import USUAL, End, Limits, room_of
 from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
 from assay.inference.sampling import GREEDY, NO_RULES, NO_SHIFTS, Rules, Sampling, Shifts
@@ -135,8 +135,7 @@ class Batch:
         """
         prompt = checked(self.of, asked.prompt, "prompt")
         asked = replace(asked, prompt=prompt)
-        asked.limits.check(self.of)
-        checked(self.of, asked.rules.banned, "rules.banned", is_prompt=False)
+        check(self.of, asked.limits, asked.rules)
         checked(self.of, asked.shifts.ids, "shifts.bias", is_prompt=False)
         if not 1 <= asked.returns <= self.rows:
             what = f"{asked.returns} answers, and {self.rows} rows are written at a time"
@@ -276,24 +275,16 @@ class Batch:
 def _choose(logits_BV: Tensor, rows: list[_Row]) -> list[tuple[int, float | None]]:
     """Each row's next id and the model's log-probability of it, None where nothing was left; the rows are of equal
     settings. As `generate` chooses."""
-    how, rules, stop = rows[0].settings
-    said_BT = allowed_BV = None
+    how, rules, excluded = rows[0].settings
+    said_BT = allowed_BV = uniform_B = None
     if rules.constraint is not None:
         allowed_BV = masks([row.form for row in rows], logits_BV.shape[-1], logits_BV.device)
     if rules.look_back:
         said_BT = padded_before([[*row.history, *row.new] for row in rows], -1, logits_BV.device)[0]
-    shaped = rules.apply(logits_BV, said_BT, allowed_BV)
+    left_BV = rules.apply(logits_BV, said_BT, allowed_BV)
     if any(row.asked.shifts != NO_SHIFTS for row in rows):
-        shaped = torch.stack([row.asked.shifts.apply(own, row.new) for own, row in zip(shaped, rows, strict=True)])
-    if stop:
-        shaped = sampling.without(shaped, stop)
-    shaped = how.shape(shaped)
-    if how.greedy:
-        ids_B = shaped.argmax(dim=-1)
-    else:
-        steps = [sampling.uniforms(np.array([row.key]), len(row.new)) for row in rows]
-        ids_B = sampling.draw(shaped, torch.from_numpy(np.concatenate(steps)).to(shaped.device))
-    place = ids_B.clamp_max(shaped.shape[-1] - 1)[:, None]
-    scores = logits_BV.log_softmax(dim=-1).gather(-1, place).squeeze(-1).tolist()
-    possible = (shaped.gather(-1, place).squeeze(-1) > sampling.NEVER).tolist()
-    return [(i, s if fine else None) for i, s, fine in zip(ids_B.tolist(), scores, possible, strict=True)]
+        left_BV = torch.stack([row.asked.shifts.apply(own, row.new) for own, row in zip(left_BV, rows, strict=True)])
+    if not how.greedy:
+        uniform_B = np.concatenate([sampling.uniforms(np.array([row.key]), len(row.new)) for row in rows])
+    ids_B, scores = sampling.pick(logits_BV, left_BV, how, excluded, uniform_B)
+    return list(zip(ids_B.tolist(), scores, strict=True))

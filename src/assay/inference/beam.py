@@ -28,11 +28,10 @@ from torch import Tensor
 from assay.errors import InputError
 from assay.inference import sampling
 from assay.inference.constraint import Constraint, masks, told
-from assay.inference.generate import ROWS, nothing_left
-from assay.inference.limits import USUAL, End, Limits, Written, batches, prompts_of, room_of
-from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
+from assay.inference.generate import ROWS, asked_of, nothing_left
+from assay.inference.limits import USUAL, End, Limits, Written, batches, room_of
+from assay.inference.protocol import Ids, Stepper, Writing, padded_before
 from assay.inference.sampling import NO_RULES, Rules
-from assay.inference.steppers import stepper
 
 
 @dataclass(frozen=True)
@@ -165,10 +164,7 @@ def beam_search(
     Raises:
         InputError: as `generate`.
     """
-    of = stepper(model)
-    asked = prompts_of(of, prompts)
-    limits.check(of)
-    checked(of, rules.banned, "rules.banned", is_prompt=False)
+    of, asked = asked_of(model, prompts, limits, rules)
     found: dict[int, list[Written]] = {}
     for places in batches([len(p) for p in asked], beams.width, rows):
         some = [asked[i] for i in places]

@@ -20,11 +20,10 @@ from torch.nn import functional
 
 from assay.errors import InputError
 from assay.inference import sampling
-from assay.inference.generate import ROWS, Token, nothing_left, whole
-from assay.inference.limits import USUAL, Limits, Written, batches, prompts_of, room_of
-from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
+from assay.inference.generate import ROWS, Token, asked_of, nothing_left, whole
+from assay.inference.limits import USUAL, Limits, Written, batches, room_of
+from assay.inference.protocol import Ids, Stepper, Writing, padded_before
 from assay.inference.sampling import NO_RULES, Rules
-from assay.inference.steppers import stepper
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,7 @@ def contrastive_stream(
     Raises:
         InputError: as `generate.stream`; the model has no states (n-grams), or the rules have a constraint.
     """
-    of = stepper(model)
-    asked = prompts_of(of, prompts)
-    limits.check(of)
-    checked(of, rules.banned, "rules.banned", is_prompt=False)
+    of, asked = asked_of(model, prompts, limits, rules)
     if rules.constraint is not None:
         remedy = "take another search, or leave the constraint out"
         raise InputError("contrastive search knows no constraint", where="rules.constraint", remedy=remedy)

@@ -131,10 +131,7 @@ def stream(
     Raises:
         InputError: as `generate`, all but the last before the first token is chosen.
     """
-    of = stepper(model)
-    asked = prompts_of(of, prompts)
-    limits.check(of)
-    checked(of, rules.banned, "rules.banned", is_prompt=False)
+    of, asked = asked_of(model, prompts, limits, rules)
     if returns < 1 or rows < 1:
         raise InputError(f"{returns} answers in {rows} rows", where="returns, rows", remedy="give 1 or more")
     seeds = list(seed) if isinstance(seed, Sequence) else [seed] * len(asked)
@@ -188,9 +185,11 @@ def _batch(
         if rules.constraint is not None:
             forms = [None if b in done else row.form for b, row in enumerate(rows)]
             allowed_BV = masks(forms, logits_BV.shape[-1], logits_BV.device)
-        ids_B, found = _choose(logits_BV, said_BT, allowed_BV, uniform_B, step, how, limits, rules)
-        ids, scores = found
-        tokens = []
+        excluded = limits.stop if step < limits.least else ()
+        with torch.inference_mode():
+            left_BV = rules.apply(logits_BV, said_BT, allowed_BV)
+            ids_B, scores = sampling.pick(logits_BV, left_BV, how, excluded, uniform_B)
+        ids, tokens = ids_B.tolist(), []
         for b, row in enumerate(rows):
             if b in done:
                 continue
@@ -216,33 +215,24 @@ def _batch(
         writing.step(ids_B)
 
 
+def asked_of(model: Any, prompts: Sequence[Ids], limits: Limits, rules: Rules) -> tuple[Stepper, list[list[int]]]:
+    """What writes with a model, and the prompts that it goes on from, as every search begins.
+
+    Raises:
+        InputError: as `generate`.
+    """
+    of = stepper(model)
+    asked = prompts_of(of, prompts)
+    check(of, limits, rules)
+    return of, asked
+
+
+def check(of: Stepper, limits: Limits, rules: Rules) -> None:
+    """Raises InputError: the ids of limits or rules are not the model's."""
+    limits.check(of)
+    checked(of, rules.banned, "rules.banned", is_prompt=False)
+
+
 def nothing_left(where: str) -> InputError:
     remedy = "allow more in rules, or ask for fewer tokens"
     return InputError("the settings leave no token to choose", where=where, remedy=remedy)
-
-
-@torch.inference_mode()
-def _choose(
-    logits_BV: Tensor,
-    said_BT: Tensor | None,
-    allowed_BV: Tensor | None,
-    uniform_B: np.ndarray | None,
-    step: int,
-    how: Sampling,
-    limits: Limits,
-    rules: Rules,
-) -> tuple[Tensor, tuple[list[int], list[float | None]]]:
-    """Each row's next id as a tensor; and ids with the model's log-probabilities, None where nothing was left."""
-    shaped = rules.apply(logits_BV, said_BT, allowed_BV)
-    if step < limits.least and limits.stop:
-        shaped = sampling.without(shaped, limits.stop)
-    shaped = how.shape(shaped)
-    if uniform_B is None:
-        ids_B = shaped.argmax(dim=-1)
-    else:
-        ids_B = sampling.draw(shaped, torch.from_numpy(uniform_B).to(shaped.device))
-    place = ids_B.clamp_max(shaped.shape[-1] - 1)[:, None]
-    scores = logits_BV.log_softmax(dim=-1).gather(-1, place).squeeze(-1)
-    possible = shaped.gather(-1, place).squeeze(-1) > sampling.NEVER
-    told = [score if fine else None for score, fine in zip(scores.tolist(), possible.tolist(), strict=True)]
-    return ids_B, (ids_B.tolist(), told)

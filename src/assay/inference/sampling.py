@@ -224,6 +224,25 @@ def without(logits_BV: Tensor, ids: Sequence[int]) -> Tensor:
     return logits_BV.index_fill(-1, torch.tensor(ids, dtype=torch.int64, device=logits_BV.device), NEVER)
 
 
+def pick(
+    logits_BV: Tensor, left_BV: Tensor, how: Sampling, excluded: Sequence[int], uniform_B: np.ndarray | None
+) -> tuple[Tensor, list[float | None]]:
+    """Each row's next id (B,), and the model's log-probability of it in nats; None where nothing was left to choose.
+
+    Args:
+        logits_BV: of the model.
+        left_BV: the same under the rules.
+        excluded: ids that may not come yet, though no rule says so: those that would stop a row.
+        uniform_B: in [0, 1), what is drawn by; None: nothing is drawn.
+    """
+    shaped = how.shape(without(left_BV, excluded) if excluded else left_BV)
+    ids_B = shaped.argmax(dim=-1) if uniform_B is None else draw(shaped, torch.from_numpy(uniform_B).to(shaped.device))
+    place = ids_B.clamp_max(shaped.shape[-1] - 1)[:, None]
+    scores = logits_BV.log_softmax(dim=-1).gather(-1, place).squeeze(-1).tolist()
+    possible = (shaped.gather(-1, place).squeeze(-1) > NEVER).tolist()
+    return ids_B, [score if fine else None for score, fine in zip(scores, possible, strict=True)]
+
+
 def keys_of(seed: int, prompt: Sequence[int], returns: int) -> np.ndarray:
     """(returns,) uint64: what each answer to a prompt draws by. Of seed, prompt and the answer's number alone."""
     text = f"{seed}:{','.join(map(str, prompt))}"

@@ -24,9 +24,9 @@ from torch import Tensor
 from assay.errors import InputError
 from assay.inference import sampling
 from assay.inference.constraint import Constraint
-from assay.inference.generate import Token, nothing_left, whole
-from assay.inference.limits import USUAL, End, Limits, Written, prompts_of, room_of
-from assay.inference.protocol import Ids, Stepper, Writing, checked, padded_before
+from assay.inference.generate import Token, asked_of, nothing_left, whole
+from assay.inference.limits import USUAL, End, Limits, Written, room_of
+from assay.inference.protocol import Ids, Stepper, Writing, padded_before
 from assay.inference.sampling import GREEDY, NO_RULES, Rules, Sampling
 from assay.inference.steppers import stepper
 
@@ -68,15 +68,13 @@ def speculative_stream(
     Raises:
         InputError: as `generate.stream`; or the draft has another number of ids.
     """
-    of, small = stepper(model), stepper(draft)
+    of, asked = asked_of(model, prompts, limits, rules)
+    small = stepper(draft)
     if of.vocabulary != small.vocabulary:
         raise InputError(
             f"the draft has {small.vocabulary} ids, and the model {of.vocabulary}", where="draft",
             remedy="give a draft of the same tokenizer",
         )  # fmt: skip
-    asked = prompts_of(of, prompts)
-    limits.check(of)
-    checked(of, rules.banned, "rules.banned", is_prompt=False)
     if returns < 1:
         raise InputError(f"{returns} answers", where="returns", remedy="give 1 or more")
     return (

@@ -23,16 +23,16 @@ from assay.models.recurrent import Recurrent
 GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
 
 
-@torch.library.custom_op("assay::layer", mutates_args=())
-def layer(
-    x_TBD: Tensor, w: Tensor, r: Tensor, b: Tensor, lengths_B: Tensor, h: Tensor, c: Tensor, cell: str
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One recurrent layer as ONNX has it: states of all steps (T, directions, B, H), the last of each row (directions,
-    B, H), and of an LSTM its cells. It is traced, never run."""
-    raise NotImplementedError("is an operator of graphs alone")
+torch.library.define(
+    "assay::layer",
+    "(Tensor x_TBD, Tensor w, Tensor r, Tensor b, Tensor lengths_B, Tensor h, Tensor c, str cell)"
+    " -> (Tensor, Tensor, Tensor)",
+)
+"""One recurrent layer as ONNX has it: states of all steps (T, directions, B, H), the last of each row (directions, B,
+H), and of an LSTM its cells. An operator of graphs alone, which has shapes and nothing that computes."""
 
 
-@layer.register_fake
+@torch.library.register_fake("assay::layer")
 def _shapes(
     x_TBD: Tensor, w: Tensor, r: Tensor, b: Tensor, lengths_B: Tensor, h: Tensor, c: Tensor, cell: str
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,7 +78,8 @@ class Layer(nn.Module):
         zeros = x_BTD.new_zeros(self.ways, x_BTD.shape[0], self.size)
         h = zeros if state is None else state[0][None]
         c = zeros if state is None or len(state) == 1 else state[1][None]
-        states, last, cells = layer(x_BTD.transpose(0, 1), self.w, self.r, self.b, lengths_B, h, c, self.cell)
+        x_TBD, layer = x_BTD.transpose(0, 1), torch.ops.assay.layer
+        states, last, cells = layer(x_TBD, self.w, self.r, self.b, lengths_B, h, c, self.cell)
         kept = [last[0], cells[0]] if self.cell == "lstm" else [last[0]]
         return states.permute(2, 0, 1, 3).flatten(2), kept
 
