@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+Say = Callable[..., tuple[int, str, str]]
 ASSAY = str(Path(sys.executable).with_name("assay"))
 TINY = [
     "--tokens", "850k",
@@ -22,6 +24,16 @@ TINY = [
     )),
 ]  # fmt: skip
 """Options of the smallest study that asks two questions: 0.8 million tokens, about ten seconds of training."""
+
+
+def one_line(told: tuple[int, str, str], code: int = 2) -> str:
+    """The error line of what `say` found, after what holds for all of them."""
+    assert told[0] == code, told
+    assert told[1] == ""
+    assert told[2].startswith("assay: ")
+    assert told[2].count("\n") == 1
+    assert "Traceback" not in told[2]
+    return told[2].strip()
 
 
 def write_texts(folder: Path, documents: int = 450) -> Path:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from command import Say
 
 TESTS = Path(__file__).parent
 OFFLINE = TESTS / "offline"
@@ -46,3 +51,26 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Say]:
+    """`say(arguments, typed=...)`: exit code, stdout, and stderr without the lines of progress; in an empty folder."""
+    from assay import cli
+
+    monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGINT)
+
+    def run(*arguments: Any, typed: str | bytes = "") -> tuple[int, str, str]:
+        data = typed.encode() if isinstance(typed, str) else typed
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
+        monkeypatch.setattr("sys.argv", ["assay", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        told = capsys.readouterr()
+        lines = [line for line in told.err.splitlines(keepends=True) if not line.endswith("...\n")]
+        return int(end.value.code or 0), told.out, "".join(lines)
+
+    yield run
+    signal.signal(signal.SIGINT, handler)
+    cli.interrupted.clear()  # of this process, in which other tests run

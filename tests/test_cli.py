@@ -9,10 +9,9 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +20,12 @@ import pytest
 
 from assay import cli, store
 from assay.corpus.reading import formats
-from command import TINY, assay, write_texts
-
-Say = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Say]:
-    """`say(arguments)`: exit code, stdout, and stderr without the lines of progress; works in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*arguments: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["assay", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        told = capsys.readouterr()
-        lines = [line for line in told.err.splitlines(keepends=True) if not line.endswith("...\n")]
-        return int(end.value.code or 0), told.out, "".join(lines)
-
-    yield run
-    signal.signal(signal.SIGINT, handler)
+from command import TINY, Say, assay, one_line, write_texts
 
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_texts(tmp_path_factory.mktemp("corpus") / "texts")
-
-
-def one_line(told: tuple[int, str, str], code: int = 2) -> str:
-    """The error line, after what holds for all of them."""
-    assert told[0] == code, told
-    assert told[1] == ""
-    assert told[2].startswith("assay: ")
-    assert told[2].count("\n") == 1
-    assert "Traceback" not in told[2]
-    return told[2].strip()
 
 
 # Bad input
@@ -371,4 +340,3 @@ def test_a_panic_of_a_library_is_one_line_and_a_ctrl_c_within_it_is_a_ctrl_c(
     assert "PanicException: index out of bounds" in one_line(say("doctor", "env"), 1)
     monkeypatch.setattr("assay.front.doctor_env", stopped)
     assert "stopped" in one_line(say("doctor", "env"), 130)
-    cli.interrupted.clear()  # of this process, in which other tests run

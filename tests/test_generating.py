@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import pty
@@ -11,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +22,14 @@ from assay.generation import files, session
 from assay.generation.opened import Writer
 from assay.generation.settings import Settings
 from assay.generation.text import generate
+from command import Say, one_line
 
-Say = Callable[..., tuple[int, str, str]]
 PROMPTS = ["The farmer", "农民说", "What?", "答案：", "one"]
 
 
 @pytest.fixture(scope="module")
 def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model(tmp_path_factory.mktemp("models") / "gpt2")
-
-
-@pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Say]:
-    """`say(arguments, typed=...)`: exit code, stdout, stderr without progress; works in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    handler = signal.getsignal(signal.SIGINT)
-
-    def run(*arguments: Any, typed: str | bytes = "") -> tuple[int, str, str]:
-        data = typed.encode() if isinstance(typed, str) else typed
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
-        monkeypatch.setattr("sys.argv", ["assay", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        told = capsys.readouterr()
-        lines = [line for line in told.err.splitlines(keepends=True) if not line.endswith("...\n")]
-        return int(end.value.code or 0), told.out, "".join(lines)
-
-    yield run
-    signal.signal(signal.SIGINT, handler)
-
-
-def one_line(told: tuple[int, str, str]) -> str:
-    code, out, err = told
-    assert (code, out) == (2, ""), told
-    assert err.startswith("assay: ")
-    assert err.count("\n") == 1
-    return err.strip()
 
 
 def answers(folder: Path, prompts: list[str], **given: Any) -> list[list[str]]:
