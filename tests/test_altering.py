@@ -10,13 +10,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-import test_cli
 from assay.corpora import altering, neighbours
 from assay.errors import WorkError
 from assay.models.vectors import WordVectors, save
-from test_cli import Say, one_line
-
-say = test_cli.say  # the fixture
+from command import Say, one_line
 
 ENGLISH = "The weather in {} was fine, and everybody went out for a walk. See https://example.org/{} for more."
 CHINESE = "今天{}的天气很好，大家都出去散步了。头发干了以后，我们在后面的花园里喝茶（第{}次）。"

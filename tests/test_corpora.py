@@ -9,11 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import test_cli
-from command import write_texts
-from test_cli import Say, one_line
-
-say = test_cli.say  # the fixture
+from command import Say, one_line, write_texts
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import test_cli
 from assay.corpus.cleaning import stretches
 from assay.corpus.duplicates import spans
-from test_cli import Say, one_line
-
-say = test_cli.say  # the fixture
+from command import Say, one_line
 
 BOILER = "Subscribe to our newsletter to get the latest stories every week."
 NOTE = "版权所有，未经许可不得转载本网站的任何内容。"

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-import test_cli
 from assay import evaluation
 from assay.corpora import curating
 from assay.corpora.scanned import Request
@@ -24,9 +23,8 @@ from assay.present.progress import Progress
 from assay.tokens.learn import train_tokenizer
 from assay.tokens.tokenizer import Encoder
 from assay.train.predict import NGRAM, Losses, Predictor
-from test_cli import Say, one_line
+from command import Say, one_line
 
-say = test_cli.say  # the fixture
 GOOD = ["river", "mountain", "lantern", "quiet", "harvest", "winter", "letter", "window", "garden", "bridge"]
 BAD = ["buy", "cheap", "click", "offer", "deal", "free", "casino", "bonus", "winner", "prize"]
 BOTH = ["the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "with", "as", "on", "was", "at", "by"]

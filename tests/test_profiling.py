@@ -12,15 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-import test_cli
 from assay.corpora import advice, card, verbs
 from assay.corpora.profiling import rounded
 from assay.corpus.cleaning import personal
 from assay.present.words import words
-from command import write_texts
-from test_cli import Say, one_line
-
-say = test_cli.say  # the fixture
+from command import Say, one_line, write_texts
 
 SCRIPT = "<script>alert('boo')</script><img src=x onerror=alert(1)> & \"quoted\" "
 PRIVATE = ["joe.bloggs@example.org", "415-555-2671", "13812345678", "11010519491231002X"]

@@ -12,15 +12,12 @@ from typing import Any
 
 import pytest
 
-import test_cli
 from assay.corpus.parts import Part, done_by_parts
 from assay.errors import InputError
 from assay.store import Store, whole_file
 from clusters import two_nodes
-from command import write_texts
-from test_cli import Say, one_line
+from command import Say, one_line, write_texts
 
-say = test_cli.say  # the fixture
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'assay[cluster]'")
 
 

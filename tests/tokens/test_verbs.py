@@ -10,13 +10,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-import test_cli
 from assay.store import MANIFEST, Artifact, damage_of
 from assay.tokens.stream import TokenStream
 from assay.tokens.tokenizer import Encoder
-from test_cli import Say, one_line
+from command import Say, one_line
 
-say = test_cli.say  # the fixture
 ENGLISH = [
     "the dog, and the fox.",
     "a quick brown fox jumps over the dog",
@@ -90,7 +88,7 @@ def test_a_command_that_was_stopped_goes_on(say: Say, texts: Path, monkeypatch: 
     command = ["tokenizer", "train", texts, "--out", "tok", "--vocabulary", "400"]
     with monkeypatch.context() as patch:
         patch.setattr(prepare, "learn", stopped)
-        patch.setattr(test_cli.cli, "end_now", lambda code: None)
+        patch.setattr("assay.cli.end_now", lambda code: None)
         told = say(*command)
         assert told[0] == 130
         assert told[2] == "assay: stopped -> run the same command again to go on from here\n"
