@@ -59,6 +59,11 @@ def store_result(name: str, result: dict[str, Any]) -> None:
     print(line)
 
 
+def stored(name: str) -> list[dict[str, Any]]:
+    """The stored lines of a benchmark, the oldest first."""
+    return [json.loads(line) for line in (HERE / "results" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
 def binomial(hits: int, n: int, level: float = 0.9) -> tuple[float, float]:
     """Clopper and Pearson's interval of a proportion."""
     tail = (1 - level) / 2

@@ -4,25 +4,28 @@
 
 Four sources of an English and of a Chinese mix (`mix-en`, `mix-zh`), proxies of 0.4M and 1.3M parameters: four studies
 with three defects in three doses, in all sources and in one alone; doses and mixtures that no fit sees are predicted
-for every source's text before they are measured. A study that was stopped goes on; `--only` does one of them. Once all
-are there a line is stored: how often registered intervals of 50, 80 and 90 % held, which damaged sources were found,
-and the share of the training tokens that each defect costs, with 90 % intervals.
+for every source's text before they are measured. A study that was stopped goes on; `--only` does one of them. Of each a
+line is stored: how often registered intervals of 50, 80 and 90 % held, which damaged sources were found, and the share
+of the training tokens that each defect costs, with 90 % intervals. Printed at the end: how often they held in the
+newest lines of all four.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from assay import study
 from assay.fits import calibration
+from assay.impact import predictions
 from assay.impact.plan import Plan
 from assay.impact.results import StudyResults
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
-from common import store_result
+from common import share, store_result, stored
 
 MIXES = {
     "en": ("mix-en", ("fiction", "news", "techdoc", "usenet"), "news"),
@@ -40,7 +43,6 @@ def main() -> None:
     parser.add_argument("--only", choices=[f"{mix}-{size}" for mix in MIXES for size in SIZES])
     parser.add_argument("--tokens", type=float, default=1e8, help="of each study")
     given = parser.parse_args()
-    found = {}
     for size, (layers, width) in SIZES.items():
         for mix, (folder, sources, damaged) in MIXES.items():
             name = f"{mix}-{size}"
@@ -59,21 +61,24 @@ def main() -> None:
             ]  # fmt: skip
             recipe = load(StudyRecipe, None, options)[0]
             out, command = given.work / name, ["assay", "study", *files, "--out", str(given.work / name)]
-            found[name] = study.run(study.Request(files, out, recipe, given.tokens, None, "en", command))
-    if given.only:
-        print(json.dumps({name: _told(results, given.work / name) for name, results in found.items()}, indent=1))
-        return
-    held = calibration.run([given.work / name for name in found])
-    store_result(
-        "real_fleets",
-        {
-            "tokens": given.tokens,
-            "seeds": SEEDS,
-            "predictions": held["n"],
-            "held": held["table"],
-            "studies": {name: _told(results, given.work / name) for name, results in found.items()},
-        },
-    )
+            results = study.run(study.Request(files, out, recipe, given.tokens, None, "en", command))
+            held = calibration.run([out])["table"]
+            store_result(
+                "real_fleets",
+                {"study": name, "tokens_asked": given.tokens, "seeds": SEEDS, "held": held, **_told(results, out)},
+            )
+    print(json.dumps(together(stored("real_fleets")), indent=1))
+
+
+def together(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How often intervals of each level held in the newest line of every study."""
+    newest = {line["study"]: line["held"] for line in lines}
+    found = {}
+    for level in predictions.BANDS:
+        rows = [row for held in newest.values() for row in held if not row["kind"] and row["level"] == level]
+        hits, n = sum(round(row["held"] * row["n"]) for row in rows), sum(row["n"] for row in rows)
+        found[f"{level:g}"] = share([True] * hits + [False] * (n - hits))
+    return {"studies": list(newest), "held": found}
 
 
 def _told(results: StudyResults, out: Path) -> dict[str, Any]:
