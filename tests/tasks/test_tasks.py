@@ -8,10 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from assay.errors import InputError
 from assay.metrics.scores import value_of
 from assay.metrics.tagging import spans
+from assay.models.build import build
+from assay.models.encoder import bert
+from assay.models.heads import Headed, HeadedConfig
+from assay.tasks.asking import asked
 from assay.tasks.protocol import TASKS, Example, HeadTask, Item, Said, made, saved
 from labelled import coder, questions, reviews, sentences
 
@@ -75,6 +80,25 @@ def test_a_model_that_knows_the_targets_is_found_perfect(name: str, kind: str) -
     values = value_of(task.measure(found, answers))
     assert values[task.best] == pytest.approx(1.0)
     assert set(values) & set(task.shown)
+
+
+@pytest.mark.parametrize("types", [0, 1, 2])
+def test_a_pair_is_read_by_bodies_with_any_number_of_token_types(types: int) -> None:
+    task, found = _learned(SETS["pairs"][0], SETS["pairs"][1][:8], second="second")
+    items = list(task.items(found, coder("wordpiece", 40)))
+    body = replace(bert(coder("wordpiece").encoder.vocabulary, 1, 32, 2), token_types=types)
+    model = build(HeadedConfig(body, task.head), torch.Generator().manual_seed(0))
+    assert isinstance(model, Headed)
+    said = {item.item.example: item.values for item, _ in asked(model, items)}
+    assert len(said) == 8
+    if types:
+        with torch.no_grad():
+            model.body.token_types[-1].mul_(50.0)  # only a row of its own is the second text's alone
+        moved = {item.item.example: item.values for item, _ in asked(model, items)}
+        alone = [Item(item.example, item.ids, item.targets, np.zeros_like(item.ids)) for item in items]
+        first = {item.item.example: item.values for item, _ in asked(model, alone)}
+        assert not np.allclose(moved[0], said[0])
+        assert np.allclose(moved[0], first[0]) == (types == 1)
 
 
 @pytest.mark.parametrize("name", SETS)

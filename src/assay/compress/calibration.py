@@ -59,7 +59,7 @@ def batches(source: Source, asked: Calibration, progress: Progress) -> list[Batc
         assert coder is not None
         examples, _, _ = read(task, Asked(asked.sources, on_error="skip"), known=False)
         examples = [examples[i] for i in _drawn(len(examples), asked)]
-        kinds = isinstance(source.model, Headed) and bool(getattr(source.model.config.body, "token_types", 0))
+        kinds = isinstance(source.model, Headed) and source.model.config.tells_types
         causal = isinstance(task, WritingTask)
         made = [collated([item], kinds=kinds, causal=causal) for item in task.items(examples, coder)]
     for batch in made:

@@ -211,8 +211,7 @@ def _read(opened: Writer | Opened, text: str, given: Fields, target: str) -> tup
     if isinstance(opened, Opened):
         examples = Pipeline(opened).examples([given or text])
         item = next(iter(opened.task.items(examples, opened.coder)))  # type: ignore[attr-defined]
-        kinds = bool(getattr(getattr(opened.model, "config", None), "body", None) and _types(opened))
-        batch = collated([item], kinds=kinds)
+        batch = collated([item], kinds=isinstance(opened.model, Headed) and opened.model.config.tells_types)
         _bounded(batch.inputs_BT.shape[1])
         return opened.coder.encoder, batch
     encoder = opened.encoder
@@ -226,10 +225,6 @@ def _read(opened: Writer | Opened, text: str, given: Fields, target: str) -> tup
     _bounded(len(written))
     ids = torch.tensor([[int(i) for i in written]])
     return encoder, Batch(ids, ids, source_BS=torch.tensor([list(prompt.ids)]))
-
-
-def _types(opened: Opened) -> int:
-    return int(getattr(opened.model.config.body, "token_types", 0) or 0)  # type: ignore[union-attr]
 
 
 def _bounded(n: int) -> None:

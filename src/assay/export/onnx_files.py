@@ -101,12 +101,12 @@ def planned(source: Source) -> tuple[list[Graph], Layout]:
         case "recurrent":
             return _recurrent(model)
         case "headed":
-            kinds = bool(getattr(model.config.body, "token_types", 0))
+            kinds = model.config.tells_types
             crf = model.transitions is not None
             names = ["logits", *(["follows", "begins", "ends"] if crf else [])]
             return [_reader(Answering(model.eval()), kinds, names)], Layout([MODEL], kinds=kinds, crf=crf)
         case _:
-            kinds = bool(getattr(model.config, "token_types", 0))
+            kinds = isinstance(model, Encoder) and model.config.tells_types
             module = Encoding(model) if isinstance(model, Encoder) else _Hidden(model)
             return [_reader(module, kinds, ["logits"])], Layout([MODEL], kinds=kinds)
 

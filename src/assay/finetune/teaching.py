@@ -169,7 +169,7 @@ def _answers(model: object, items: Sequence[Item], *, states: bool) -> dict[str,
     assert isinstance(model, Headed)
     model.eval()
     device = next(model.parameters()).device
-    kinds = bool(getattr(model.config.body, "token_types", 0))
+    kinds = model.config.tells_types
     found: dict[str, list[np.ndarray]] = {"taught": [np.empty(0)] * len(items)}
     found |= {"states": [np.empty(0)] * len(items)} if states else {}
     for numbers in by_length(items, ROWS):

@@ -216,11 +216,9 @@ class _Tuning:
             where = [train[item.example].where for item in items]
             return ItemFeed(items, self.recipe.train.batch_rows, seed, where, causal=True)
         assert isinstance(made.config, HeadedConfig)
-        kinds = bool(getattr(made.config.body, "token_types", 0))
         where = [train[item.example].where for item in items]
-        together = self.asked.together
-        return ItemFeed(items, self.recipe.train.batch_rows, self.recipe.train.seed, where, kinds=kinds,
-                        together=together)  # fmt: skip
+        kinds, together = made.config.tells_types, self.asked.together
+        return ItemFeed(items, self.recipe.train.batch_rows, seed, where, kinds=kinds, together=together)
 
     def _steps(self, feed: ItemFeed) -> int:
         b = self.recipe.budget

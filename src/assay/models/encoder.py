@@ -52,6 +52,11 @@ class EncoderConfig:
     def width(self) -> int:
         return self.block.width
 
+    @property
+    def tells_types(self) -> bool:
+        """Whether two texts of a row are told apart: not by a table of one row (RoBERTa)."""
+        return self.token_types > 1
+
 
 def bert(vocabulary: int, layers: int, width: int, heads: int, **more: Any) -> EncoderConfig:
     """The shape of BERT."""

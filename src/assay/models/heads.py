@@ -94,6 +94,11 @@ class HeadedConfig:
         """Positions; None: as many as a text has."""
         return getattr(self.body, "max_length", None)
 
+    @property
+    def tells_types(self) -> bool:
+        """Whether the body tells two texts of a row apart by token types."""
+        return isinstance(self.body, EncoderConfig) and self.body.tells_types
+
 
 def states_width(config: BodyConfig) -> int:
     """D of the states of a body."""

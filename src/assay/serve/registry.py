@@ -232,7 +232,7 @@ def _vectors(own: Opened, texts: Sequence[str]) -> np.ndarray:
     model = own.model
     assert isinstance(model, Headed)
     items = [Item(i, row.ids, np.array([0]), row.kinds) for i, row in enumerate(own.coder.texts(texts))]
-    device, kinds = next(model.parameters()).device, bool(getattr(model.config.body, "token_types", 0))
+    device, kinds = next(model.parameters()).device, model.config.tells_types
     made = np.zeros((len(texts), model.config.body.width), dtype=np.float32)
     for numbers in by_length(items, ROWS):
         batch = collated([items[i] for i in numbers.tolist()], kinds=kinds).to(device)

@@ -40,7 +40,7 @@ def asked(
         InputError: there are token ids that the model has not.
     """
     device = next(model.parameters()).device
-    kinds = bool(getattr(model.config.body, "token_types", 0))
+    kinds = model.config.tells_types
     was, _ = model.training, model.eval()
     for numbers in by_length(items, rows, together):
         own = [items[i] for i in numbers.tolist()]

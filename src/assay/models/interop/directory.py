@@ -173,7 +173,7 @@ def _with_ids(stated: dict[str, Any], ids: dict[str, int]) -> dict[str, Any]:
 def _tokenizer_config(config: Any, special: Special) -> dict[str, Any]:
     config = config.body if isinstance(config, HeadedConfig) else config
     bounded = getattr(config, "positions", None) not in (None, "relative")
-    kinds = ["token_type_ids"] if getattr(config, "token_types", 0) else []
+    kinds = ["token_type_ids"] if isinstance(config, EncoderConfig) and config.tells_types else []
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": config.max_length if bounded else UNBOUNDED,
