@@ -59,7 +59,7 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     from assay import cli
 
     monkeypatch.chdir(tmp_path)
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def run(*arguments: Any, typed: str | bytes = "") -> tuple[int, str, str]:
         data = typed.encode() if isinstance(typed, str) else typed
@@ -72,5 +72,6 @@ def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         return int(end.value.code or 0), told.out, "".join(lines)
 
     yield run
-    signal.signal(signal.SIGINT, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     cli.interrupted.clear()  # of this process, in which other tests run

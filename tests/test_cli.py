@@ -9,8 +9,10 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -340,3 +342,19 @@ def test_a_panic_of_a_library_is_one_line_and_a_ctrl_c_within_it_is_a_ctrl_c(
     assert "PanicException: index out of bounds" in one_line(say("doctor", "env"), 1)
     monkeypatch.setattr("assay.front.doctor_env", stopped)
     assert "stopped" in one_line(say("doctor", "env"), 130)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_schedulers_signal_leave_nothing_half_written(
+    say: Say, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
+) -> None:
+    def written(**_: Any) -> None:
+        with store.staged(tmp_path / "out") as folder:
+            (folder / "half").write_text("x")
+            os.kill(os.getpid(), number)
+            time.sleep(10)  # where the signal is heeded
+
+    monkeypatch.setattr(cli, "end_now", sys.exit)
+    monkeypatch.setattr("assay.front.doctor_env", written)
+    assert "stopped" in one_line(say("doctor", "env"), 130)
+    assert list(tmp_path.iterdir()) == []

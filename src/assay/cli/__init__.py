@@ -267,8 +267,9 @@ STOPPED = Stopped("stopped", remedy="run the same command again to go on from he
 
 def main() -> None:
     """Run a verb; say errors in one line and exit with their code."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as under nohup
-        signal.signal(signal.SIGINT, _on_interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _on_interrupt)
     interrupted.clear()
     codecs.register_error("plain", _in_plain_characters)
     for stream in (sys.stdout, sys.stderr):
@@ -333,8 +334,8 @@ def _in_words(error: BaseException) -> AssayError | None:
 
 
 def _on_interrupt(number: int, frame: FrameType | None) -> None:
-    """The first Ctrl-C stops cleanly, a second one at once."""
-    signal.signal(signal.SIGINT, _on_second_interrupt)
+    """The first Ctrl-C, or a scheduler's SIGTERM, stops cleanly, a second one at once."""
+    signal.signal(number, _on_second_interrupt)
     interrupted.set()
     raise KeyboardInterrupt
 
