@@ -41,7 +41,7 @@ def test_the_page_names_every_route_and_field_and_no_option_that_is_none(name: s
         assert f"`{field}`" in page, field
     named = set(re.findall(r"`(--[a-z-]+)", page))
     assert named <= OPTIONS and {"--host", "--key-file", "--max-rows", "--queue", "--drain"} <= named
-    assert {"suffix", "best_of", "echo", "top_logprobs"} <= UNSUPPORTED.keys()
+    assert {"suffix", "best_of", "echo"} <= UNSUPPORTED.keys()
 
 
 @pytest.mark.parametrize("name", ["assay.service", "Containerfile"])

@@ -87,7 +87,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("completions", {**TEXT, "suffix": "x"}, "suffix is not supported"),
     ("completions", {**TEXT, "best_of": 3}, "best_of is not supported"),
     ("completions", {**TEXT, "echo": True}, "echo is not supported"),
-    ("completions", {**TEXT, "logprobs": 5}, "logprobs"),
+    ("completions", {**TEXT, "logprobs": 6}, "logprobs"),
     ("completions", {**TEXT, "stream_options": {"include_usage": True}}, "stream is not true"),
     ("completions", {**TEXT, "logit_bias": {"x": 1}}, "is no token id"),
     ("completions", {**TEXT, "logit_bias": {"99999": 1}}, "is no token id"),
@@ -107,7 +107,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("chat/completions", {**CHAT, "messages": [{"role": "user", "content": [{"type": "image_url", "image_url":
      {"url": "http://127.0.0.1/"}}]}]}, "messages.0.content"),
     ("chat/completions", {**CHAT, "tools": [{"type": "function"}]}, "tools is not supported"),
-    ("chat/completions", {**CHAT, "top_logprobs": 3}, "top_logprobs is not supported"),
+    ("chat/completions", {**CHAT, "top_logprobs": 3}, "logprobs is not true"),
     ("chat/completions", {**CHAT, "max_completion_tokens": 4}, "are both given"),
     ("chat/completions", {**CHAT, "response_format": {"type": "json_schema"}}, "json_schema"),
     ("chat/completions", {**CHAT, "model": "bart"}, "holds no conversations"),

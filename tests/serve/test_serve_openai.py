@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from served import KEY, Served
 
 from assay.curate.embed import Embedder
 from assay.generation.opened import Writer
 from assay.generation.settings import Settings
 from assay.generation.text import generate
+from assay.models.decoder import Decoder
+from assay.serve.writing import token_bytes
 from assay.tokens.tokenizer import Encoder
 
 openai = pytest.importorskip("openai")
@@ -134,6 +137,34 @@ def test_log_probabilities_are_the_models_own(client: Any, models: dict[str, Pat
     assert [one.logprob for one in tokens] == pytest.approx(chat.log_probabilities[: chat.tokens], abs=1e-4)
     spelled = b"".join(bytes(one.bytes) for one in tokens).decode("utf-8", "replace")
     assert spelled.startswith(chat.text)
+
+
+def _named(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
+
+
+def test_the_likeliest_tokens_are_told_beside_each_one(client: Any, models: dict[str, Path]) -> None:
+    writer = Writer.load(models["gpt"])
+    assert isinstance(writer.model, Decoder)
+    how: dict[str, Any] = {"model": "gpt", "max_tokens": 6, "temperature": 1.5, "seed": 3}
+    said = client.completions.create(prompt=PROMPTS[1], logprobs=3, **how).choices[0]
+    (answer,) = alone(models["gpt"], PROMPTS[1], max_new_tokens=6, temperature=1.5, seed=3)
+    (prompt,) = writer.prompts([PROMPTS[1]], Settings(6), raw=True)
+    ids = torch.tensor([[*prompt.ids, *answer.ids]])
+    with torch.no_grad():
+        log_TV = writer.model.logits(writer.model.hidden(ids))[0, len(prompt.ids) - 1 : -1].log_softmax(-1)
+    spelled = [_named(token_bytes(writer, i)) for i in range(log_TV.shape[-1])]
+    for told, own, log_V in zip(said.logprobs.top_logprobs, said.logprobs.tokens, log_TV, strict=True):
+        wanted = {spelled[i]: log_V[i].item() for i in log_V.topk(3).indices.tolist()}
+        assert {**told, own: 0.0}.keys() == {*wanted, own}
+        assert {t: told[t] for t in wanted} == pytest.approx(wanted, abs=1e-4)
+    chat = client.chat.completions.create(messages=TALK, logprobs=True, top_logprobs=2, **how).choices[0]
+    for one in chat.logprobs.content:
+        first, second = one.top_logprobs
+        assert first.logprob >= second.logprob and one.logprob <= first.logprob + 1e-6
 
 
 def test_biases_and_penalties_bend_what_is_written(client: Any, models: dict[str, Path]) -> None:

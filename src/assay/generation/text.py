@@ -61,14 +61,14 @@ class Piece:
 
     Attributes:
         prompt, number: the prompt, and which of its answers, from 0 on.
-        tokens: that came since the piece before: ids with their log-probabilities.
+        tokens: that came since the piece before.
         answer: the whole, with its last piece.
     """
 
     prompt: int
     number: int
     text: str
-    tokens: tuple[tuple[int, float], ...]
+    tokens: tuple[Token, ...]
     answer: Answer | None = None
 
 
@@ -210,7 +210,7 @@ def _spoken(
             if token.row not in speaking:
                 speaking[token.row] = Speaking(writer, prompts[token.row // n], stops)
             text, answer = speaking[token.row].told(token)
-            yield Piece(token.row // n, token.row % n, text, ((token.id, token.log_probability),), answer)
+            yield Piece(token.row // n, token.row % n, text, (token,), answer)
             if answer is not None:
                 del speaking[token.row]
 
@@ -224,7 +224,8 @@ def _whole(
     for i, own in enumerate(found):
         for number, written in enumerate(own):
             answer = _answered(writer, prompts[i], written, stops)
-            yield Piece(i, number, answer.text, tuple(zip(answer.ids, answer.log_probabilities, strict=True)), answer)
+            told = zip(answer.ids, answer.log_probabilities, strict=True)
+            yield Piece(i, number, answer.text, tuple(Token(number, *one) for one in told), answer)
 
 
 def _answered(writer: Writer, prompt: Prompt, written: Written, stops: Sequence[str]) -> Answer:

@@ -40,6 +40,7 @@ class Asked:
         returns: answers, drawn independently of each other.
         seed: of what is drawn, as of `generate`.
         shifts: what is added to logits, after the rules.
+        likeliest: so many of the most likely ids are told beside each token.
     """
 
     prompt: Ids
@@ -49,6 +50,7 @@ class Asked:
     shifts: Shifts = NO_SHIFTS
     returns: int = 1
     seed: int = 0
+    likeliest: int = 0
 
 
 @dataclass(frozen=True)
@@ -259,17 +261,19 @@ class Batch:
         for places in groups.values():
             rows = [self._open[b] for b in places]
             own_BV = logits_BV if len(places) == len(logits_BV) else logits_BV[torch.tensor(places)]
-            for row, (i, score) in zip(rows, _choose(own_BV, rows), strict=True):
-                yield self._told(row, i, score)
+            likeliest = sampling.likeliest(own_BV, [row.asked.likeliest for row in rows])
+            for row, (i, score), beside in zip(rows, _choose(own_BV, rows), likeliest, strict=True):
+                yield self._told(row, i, score, beside)
 
-    def _told(self, row: _Row, i: int, score: float | None) -> Token | Failed:
+    def _told(self, row: _Row, i: int, score: float | None, beside: tuple[tuple[int, float], ...]) -> Token | Failed:
         row.new.append(i)
         if score is None:
             row.done = True
             return Failed(row.number, nothing_left(f"token {len(row.new) - 1}"))
         end = row.end()
         row.done = end is not None
-        return Token(row.number, i, score, *(end or ()))
+        how, stopped_by = end or (None, 0)
+        return Token(row.number, i, score, how, stopped_by, beside)
 
 
 def _choose(logits_BV: Tensor, rows: list[_Row]) -> list[tuple[int, float | None]]:

@@ -38,6 +38,7 @@ class Token:
         log_probability: of it, in nats, as the model has it: before rules and sampling.
         end: how the row ends with this token; None: it goes on.
         stopped_by: how many of the row's last ids are the stop.
+        likeliest: the most likely ids in its place, as many as were asked for, with their log-probabilities.
     """
 
     row: int
@@ -45,6 +46,7 @@ class Token:
     log_probability: float
     end: End | None = None
     stopped_by: int = 0
+    likeliest: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass

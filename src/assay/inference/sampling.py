@@ -243,6 +243,17 @@ def pick(
     return ids_B, [score if fine else None for score, fine in zip(scores, possible, strict=True)]
 
 
+def likeliest(logits_BV: Tensor, n_B: Sequence[int]) -> list[tuple[tuple[int, float], ...]]:
+    """Of each row its n most likely ids with their log-probabilities in nats, the most likely one first; all there are
+    where that is fewer."""
+    most = min(max(n_B, default=0), logits_BV.shape[-1])
+    if not most:
+        return [()] * len(n_B)
+    found = logits_BV.log_softmax(dim=-1).topk(most, dim=-1)
+    rows = zip(found.indices.tolist(), found.values.tolist(), n_B, strict=True)
+    return [tuple(zip(ids[:n], scores[:n], strict=True)) for ids, scores, n in rows]
+
+
 def keys_of(seed: int, prompt: Sequence[int], returns: int) -> np.ndarray:
     """(returns,) uint64: what each answer to a prompt draws by. Of seed, prompt and the answer's number alone."""
     text = f"{seed}:{','.join(map(str, prompt))}"

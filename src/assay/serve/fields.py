@@ -15,7 +15,7 @@ UNSUPPORTED = {
     "tools": (), "tool_choice": ("none",), "functions": (), "function_call": ("none",), "parallel_tool_calls": (True,),
     "modalities": (["text"],), "audio": (), "prediction": (), "web_search_options": (), "store": (False,),
     "metadata": ({},), "service_tier": ("auto", "default"), "reasoning_effort": (), "suffix": ("",), "best_of": (1,),
-    "top_logprobs": (0,), "verbosity": (), "echo": (False,),
+    "verbosity": (), "echo": (False,),
 }  # fmt: skip
 """Fields of OpenAI's that are not supported, and the values of each that ask for nothing."""
 
@@ -105,9 +105,16 @@ class Completion(Written):
     prompt: str | Ids | Annotated[list[str] | list[Ids], Field(min_length=1, max_length=64)] = Field(
         description="A text or its token ids, or several of either."
     )
-    logprobs: Annotated[int, Field(ge=0, le=0)] | None = Field(
-        None, description="0: log-probabilities of the answer's tokens, as the model has them."
+    logprobs: Annotated[int, Field(ge=0, le=5)] | None = Field(
+        None,
+        description="Log-probabilities of the answer's tokens, as the model has them, and of so many of the most likely"
+        " ones in the place of each.",
     )
+
+    @property
+    def scores(self) -> int | None:
+        """How many likely tokens are told beside each one with its log-probability; None: not even that."""
+        return self.logprobs
 
 
 class Part(BaseModel):
@@ -163,11 +170,21 @@ class Chat(Written):
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="As max_tokens.")
     response_format: ResponseFormat | None = None
     logprobs: bool = Field(False, description="Log-probabilities of the answer's tokens, as the model has them.")
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
+        None, description="And of so many of the most likely ones in the place of each."
+    )
+
+    @property
+    def scores(self) -> int | None:
+        """As of a completion."""
+        return (self.top_logprobs or 0) if self.logprobs else None
 
     @model_validator(mode="after")
     def _one_most(self) -> Chat:
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise ValueError("max_tokens and max_completion_tokens are both given")
+        if self.top_logprobs and not self.logprobs:
+            raise ValueError("top_logprobs is given, and logprobs is not true")
         return self
 
 

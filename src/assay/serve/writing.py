@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from assay.generation.opened import Prompt, Writer
 from assay.generation.settings import Settings
 from assay.generation.text import Answer, Piece, Speaking, asked_as
 from assay.inference.batching import Asked
+from assay.inference.generate import Token
 from assay.inference.sampling import Shifts
 from assay.serve.fields import Chat, Completion, Written
 from assay.serve.metrics import Metrics
@@ -56,6 +58,7 @@ class Job:
 
     Attributes:
         stops: texts that end an answer.
+        scores: log-probabilities of tokens are told, and so many of the most likely ones in each place; None: none.
     """
 
     model: Model
@@ -64,7 +67,7 @@ class Job:
     asked: list[Asked]
     stops: tuple[str, ...]
     chat: bool
-    scores: bool = False
+    scores: int | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -106,11 +109,12 @@ def job(model: Model, body: Completion | Chat, limits: Limits) -> Job:
             )  # fmt: skip
     bounds, rules = asked_as(writer, settings, stops)
     shifts = Shifts(_bias(body, writer), body.presence_penalty, body.frequency_penalty)
+    scores = body.scores
     asked = [
-        Asked(prompt.ids, settings.sampling, bounds, rules, shifts, settings.n, settings.seed) for prompt in prompts
+        Asked(prompt.ids, settings.sampling, bounds, rules, shifts, settings.n, settings.seed, scores or 0)
+        for prompt in prompts
     ]
-    wants = body.logprobs is True or (body.logprobs is not None and body.logprobs is not False)
-    return Job(model, settings, prompts, asked, stops, isinstance(body, Chat), wants)
+    return Job(model, settings, prompts, asked, stops, isinstance(body, Chat), scores)
 
 
 def body_tokens(body: Written) -> int | None:
@@ -194,7 +198,7 @@ async def pieces(asked: Job, metrics: Metrics, seconds: float) -> AsyncIterator[
                 answers.inc()
                 text, answer = speaking[number].told(token)
                 left -= answer is not None
-                yield Piece(number // n, number % n, text, ((token.id, token.log_probability),), answer)
+                yield Piece(number // n, number % n, text, (token,), answer)
         except TimeoutError:
             metrics.left.labels(name, "timeout").inc()
             what = f"the answer took more than {seconds:g} s -> ask for fewer tokens, or try again later"
@@ -212,11 +216,11 @@ class Choice:
     """One answer on its way to the client: what was not sent yet."""
 
     index: int
-    scores: bool
+    scores: int | None
     chat: bool
     writer: Writer
     text: list[str] = field(default_factory=list)
-    tokens: list[tuple[int, float]] = field(default_factory=list)
+    tokens: list[Token] = field(default_factory=list)
     sent: int = 0  # characters
 
     def take(self, piece: Piece) -> tuple[str, Any]:
@@ -226,13 +230,13 @@ class Choice:
         text = "".join(self.text)
         if not text and piece.answer is None:
             return "", None
-        scores = self._told() if self.scores else None
+        scores = self._told() if self.scores is not None else None
         self.sent += len(text)
         self.text, self.tokens = [], []
         return text, scores
 
     @staticmethod
-    def _kept(piece: Piece) -> Sequence[tuple[int, float]]:
+    def _kept(piece: Piece) -> Sequence[Token]:
         """Tokens without what stopped them."""
         answer = piece.answer
         if answer is not None and len(answer.ids) > answer.tokens:
@@ -240,17 +244,31 @@ class Choice:
         return piece.tokens
 
     def _told(self) -> dict[str, Any]:
-        spelled = [(token_bytes(self.writer, i), score) for i, score in self.tokens]
-        texts = [(raw.decode("utf-8", "replace"), raw, score) for raw, score in spelled]
+        own = [self._spelled(token.id, token.log_probability) for token in self.tokens]
+        beside = [[self._spelled(*one) for one in token.likeliest] for token in self.tokens]
         if self.chat:
-            content = [{"token": t, "logprob": s, "bytes": list(raw), "top_logprobs": []} for t, raw, s in texts]
+            content = [{**one, "top_logprobs": others} for one, others in zip(own, beside, strict=True)]
             return {"content": content, "refusal": None}
-        offsets, at = [], self.sent
-        for text, _, _ in texts:
-            offsets.append(at)
-            at += len(text)
-        return {"tokens": [t for t, _, _ in texts], "token_logprobs": [s for *_, s in texts], "top_logprobs": None,
-                "text_offset": offsets}  # fmt: skip
+        # OpenAI's older form: the likeliest by their names, and the chosen one always among them.
+        tops = [
+            {_named(other): other["logprob"] for other in (*others, one)}
+            for one, others in zip(own, beside, strict=True)
+        ]
+        ends = accumulate((len(one["token"]) for one in own), initial=self.sent)
+        return {
+            "tokens": [_named(one) for one in own], "token_logprobs": [one["logprob"] for one in own],
+            "top_logprobs": tops if self.scores else None, "text_offset": [*ends][:-1],
+        }  # fmt: skip
+
+    def _spelled(self, token: int, score: float) -> dict[str, Any]:
+        raw = token_bytes(self.writer, token)
+        return {"token": raw.decode("utf-8", "replace"), "logprob": score, "bytes": list(raw)}
+
+
+def _named(token: dict[str, Any]) -> str:
+    """A token's text, or its bytes where these are a part of a character: by both, tokens are told apart."""
+    raw, text = bytes(token["bytes"]), str(token["token"])
+    return text if text.encode() == raw else "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
 
 
 def token_bytes(writer: Writer, token: int) -> bytes:
@@ -287,7 +305,7 @@ async def whole(asked: Job, found: AsyncIterator[Piece]) -> dict[str, Any]:
     """All of an answer."""
     choices = choices_of(asked)
     texts: list[list[str]] = [[] for _ in choices]
-    kept: list[list[tuple[int, float]]] = [[] for _ in choices]
+    kept: list[list[Token]] = [[] for _ in choices]
     answers: dict[int, Answer] = {}
     async with contextlib.aclosing(found):  # type: ignore[type-var]
         async for piece in found:
