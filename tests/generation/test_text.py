@@ -57,7 +57,7 @@ def test_pieces_are_the_answer_and_rows_beside_change_nothing(writers: dict[str,
     for piece in stream(writer, asked, how):
         at = piece.prompt, piece.number
         said[at] = said.get(at, "") + piece.text
-        ids[at] = ids.get(at, []) + [token for token, _ in piece.tokens]
+        ids[at] = ids.get(at, []) + [token.id for token in piece.tokens]
     for i, own in enumerate(together):
         assert texts(generate(writer, [asked[i]], how)) == [[answer.text for answer in own]]
         for n, answer in enumerate(own):

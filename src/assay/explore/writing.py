@@ -18,7 +18,7 @@ from assay.errors import InputError
 from assay.explore.spelling import label, stretches
 from assay.generation.opened import Prompt, Writer
 from assay.generation.settings import Settings
-from assay.generation.text import stream
+from assay.generation.text import Piece, stream
 from assay.inference.steppers import stepper
 from assay.models.ngram import KneserNey
 from assay.train.predict import MOST_TOKENS, carries
@@ -38,16 +38,16 @@ def events(writer: Writer, text: str, settings: Settings, *, raw: bool = False) 
     return _events(writer, prompt, pieces)
 
 
-def _events(writer: Writer, prompt: Prompt, pieces: Iterator[Any]) -> Iterator[dict[str, Any]]:
+def _events(writer: Writer, prompt: Prompt, pieces: Iterator[Piece]) -> Iterator[dict[str, Any]]:
     yield {"event": "prompt", "tokens": [label(writer.encoder, i) for i in prompt.ids], "n": len(prompt.ids)}
     # A second reading, whose logits are looked at: the search keeps its own to itself.
     rows = stepper(writer.model).begin([prompt.ids])
     for piece in pieces:
         tokens = []
-        for token, _ in piece.tokens:
-            tokens.append(_told(writer, rows.logits()[0], token))
+        for token in piece.tokens:
+            tokens.append(_told(writer, rows.logits()[0], token.id))
             if piece.answer is None:
-                rows.step(torch.tensor([token]))
+                rows.step(torch.tensor([token.id]))
         yield {"event": "tokens", "text": piece.text, "tokens": tokens}
         if (answer := piece.answer) is not None:
             yield {
