@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,8 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from asked import model
 from assay.corpora import altering, neighbours
+from assay.curate import back_translation
 from assay.errors import WorkError
+from assay.generation.opened import Writer
+from assay.generation.settings import Settings
+from assay.generation.text import Answer
 from assay.models.vectors import WordVectors, save
 from command import Say, one_line
 
@@ -192,6 +198,8 @@ def test_augment_resamples(say: Say, texts: str) -> None:
         (["damage", "--defect", "joined", "--dose", "0.1", "--items", "x"], "--items means nothing to joined"),
         (["augment"], "nothing is asked for"),
         (["augment", "--drop", "2"], "--drop is 2.0"),
+        (["augment", "--through", "en-zh"], "--through and --back belong together"),
+        (["augment", "--through", ".", "--back", "."], "holds no model"),
         (["augment", "--synonyms", "0.1"], "--synonyms and --vectors belong together"),
         (["augment", "--temperature", "0"], "--temperature is 0.0"),
         (["augment", "--weights", "a=2", "--copies", "2"], "--copies without a way"),
@@ -213,3 +221,79 @@ def test_what_the_corpus_lacks_is_told(say: Say, texts: str) -> None:
     assert "does not exist" in vectors
     Path("empty.jsonl").write_text('{"text": ""}\n', encoding="utf-8")
     assert "no documents" in one_line(say("corpus", "clean", "empty.jsonl", "--spaces", "--out", "d"))
+
+
+def test_augment_translates_there_and_back(say: Say, texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a translator that marks each answer with its number, but comes to no end about Rome, and one that shouts."""
+    asked: list[tuple[str, str]] = []
+
+    def generate(writer: Writer, prompts: list[str], how: Settings) -> list[list[Answer]]:
+        asked.extend((writer.name, one) for one in prompts)
+        return [
+            [
+                Answer(f"{n}<{one}>", "length" if "Rome" in one else "stop", 1, 1, 0.0)
+                if writer.name == "there"
+                else Answer(one.upper(), "stop", 1, 1, 0.0)
+                for n in range(how.n)
+            ]
+            for one in prompts
+        ]
+
+    monkeypatch.setattr(back_translation, "generate", generate)
+    there, back = model(Path("there"), "marian"), model(Path("back"), "bart")
+    command = ["corpus", "augment", texts, "--through", there, "--back", back, "--copies", "2", "--out"]
+    code, out, err = say(*command, "more", "--json")
+    told = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (told["documents"], told["copies"], told["alike"]) == (30, 60, 0)
+    first, last = ENGLISH.split(" See")
+    copies = kept("more").filter(pl.col("parent_id").is_not_null())["text"].to_list()
+    for number in (0, 1):
+        oslo = first.format("Oslo"), f"See{last}".format(0)
+        assert " ".join(f"{number}<{one.upper()}>" for one in oslo) in copies
+        assert "".join(f"{number}<{one}。>" for one in CHINESE.format("北京", 3).split("。")[:2]) in copies
+        assert sum(text.startswith(f"{first.format('Rome')} {number}<SEE") for text in copies) == 2
+    names, sentences = zip(*asked, strict=True)
+    assert names.count("there") == told["back_translation"]["sentences"] == 10 + 2 + 1 + 10
+    assert told["back_translation"]["stayed"] == sum("Rome was" in one for one in sentences) == 1
+
+    before, n = kept("more").to_dicts(), len(asked)
+    assert say(*command, "more")[0] == 0
+    assert (kept("more").to_dicts(), len(asked)) == (before, n)
+    code, out, _ = say(*command, "words", "--drop", "0.5", "--lang", "zh")
+    assert code == 0 and "回译了" in out
+    shorter = kept("words").filter(pl.col("parent_id").is_not_null())["text"].to_list()
+    assert sum(map(len, shorter)) < 0.8 * sum(map(len, copies))
+    assert sum("WEATHER" in text for text in shorter) > 5
+
+
+def test_translations_without_an_end_leave_sentences_as_they_are(say: Say, texts: str) -> None:
+    marian = model(Path("marian"), "marian")  # which never stops
+    told = say("corpus", "augment", texts, "--through", marian, "--back", marian, "--out", "more", "--json")
+    found = json.loads(told[1])
+    assert (found["copies"], found["alike"]) == (0, 30)
+    assert found["back_translation"]["stayed"] == found["back_translation"]["sentences"] > 0
+
+
+def test_back_translation_that_is_cut_off_goes_on(say: Say, texts: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    marian, done = model(Path("marian"), "marian"), list[list[str]]()
+
+    def said(writer: Writer, some: list[str], how: Settings) -> list[list[str | None]]:
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        done.append(list(some))
+        return [[one[::-1]] for one in some]
+
+    command = ["corpus", "augment", texts, "--through", marian, "--back", marian, "--out"]
+    monkeypatch.setattr(back_translation, "SLICE", 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(back_translation, "_said", said)
+        patch.setattr("assay.cli.end_now", sys.exit)
+        assert say(*command, "more")[0] == 130
+    first = len(done)
+    done.clear()
+    monkeypatch.setattr(
+        back_translation, "_said", lambda *given: done.append(given[1]) or [[one + "?"] for one in given[1]]
+    )
+    assert say(*command, "more")[0] == 0
+    assert first == 4 and len(done) == 2  # two of three slices were done

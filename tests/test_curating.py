@@ -147,7 +147,7 @@ def test_work_that_is_cut_off_goes_on_after_the_last_group(say: Say, monkeypatch
         lines_of(f"{name}.jsonl", [text_of(ord(name) * 100 + i, GOOD) for i in range(10)])
     assert say("corpus", "scan", "a.jsonl", "b.jsonl", "c.jsonl", "--out", "scored")[0] == 0
     parts = sorted(Path("scored/artifacts/documents").glob("*/*.parquet"))
-    groups = sum(len(documents.group_sizes(part)) for part in parts)
+    groups = sum(len(documents.groups(part)) for part in parts)
     assert groups > 1
 
     def select(out: str) -> None:

@@ -138,6 +138,11 @@ def corpus_augment(
         Path | None, typer.Option(help="Word vectors: the folder of assay train, or a text file as word2vec writes it.")
     ] = None,
     bound: Annotated[float, typer.Option(help="Words are similar from this cosine on.")] = 0.6,
+    through: Annotated[
+        Path | None, typer.Option(help="Back-translation: a model that translates the text into another language...")
+    ] = None,
+    back: Annotated[Path | None, typer.Option(help="... and one that translates back.")] = None,
+    device: Annotated[str, typer.Option(help="Of the translators: auto, cpu, cuda.")] = "auto",
     copies: Annotated[int, typer.Option(help="Altered copies of each document, behind it.")] = 1,
     weights: Annotated[
         str,
@@ -157,6 +162,7 @@ def corpus_augment(
     Examples:
       assay corpus augment my-texts/ --drop 0.1 --swap 0.05 --copies 2 --out more
       assay corpus augment my-texts/ --synonyms 0.1 --vectors vectors/ --out more
+      assay corpus augment my-texts/ --through en-zh/ --back zh-en/ --copies 2 --out more
       assay corpus augment scored --weights web=0.5,books=2 --out mixed
       assay corpus augment scored --temperature 3 --over language --out mixed --lang zh
       assay corpus augment unique/kept --source-field source --weights copies --out counted
@@ -166,7 +172,7 @@ def corpus_augment(
     front.corpus_augment(
         sources=sources, out=out,
         augmentation={"drop": drop, "swap": swap, "synonyms": synonyms, "copies": copies, "seed": seed},
-        vectors=vectors, bound=bound,
+        models={"vectors": vectors, "bound": bound, "through": through, "back": back, "device": device},
         mixture={"weights": weights, "temperature": temperature, "over": over},
         reading=reading, **answer,
     )  # fmt: skip

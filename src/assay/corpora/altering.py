@@ -2,7 +2,7 @@
 
     clean      a scan's folder, or SOURCE... -> OUT/kept/*.parquet
     damage     the same -> OUT/kept/*.parquet, OUT/planted.parquet
-    augment    the same, word vectors -> OUT/kept/*.parquet
+    augment    the same, word vectors, translators -> OUT/kept/*.parquet
 
 What is done to a document depends on nothing but the document, the options and the seed, and, where the work needs the
 whole corpus (rare words, donors, shares), on a table that is made first. Every step is a stage of the store, done part
@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from assay.corpora import neighbours
 from assay.corpora.cleaning import ending, texts_of
-from assay.corpora.scanned import Request, by_parts, in_sight
+from assay.corpora.scanned import Request, by_groups, by_parts, in_sight
 from assay.corpus import documents
 from assay.corpus.altering import classical, damage, planted, resample, vocabulary
 from assay.corpus.altering.augment import Augmentation, augmented
@@ -34,10 +34,13 @@ from assay.corpus.altering.damage import DEFECTS, PLANTED, Damage
 from assay.corpus.altering.parts import Alter, altered_part
 from assay.corpus.cleaning import decontaminate
 from assay.corpus.reading.source import ReadOptions
+from assay.curate import back_translation
+from assay.curate.back_translation import Way
 from assay.errors import InputError
 from assay.present.progress import Progress
 from assay.present.words import Both, both
 from assay.store import Artifact, Stage, Store, fingerprint
+from assay.train.world import device_of
 from assay.workspace import Kind, Workspace
 
 ALTERED = Stage("kept", 2)
@@ -46,6 +49,7 @@ FREQUENT = Stage("frequent", 1)
 EVIDENCE = Stage("planted", 1)
 HOSTS = Stage("hosts", 1)
 NEAREST = Stage("neighbours", 1)
+BACK_TRANSLATIONS = Stage("back_translations", 1)
 _TOLD = ("doc_id", "parent_id", "source", "defect", "what", "removed", "added")
 _OFTEN = 4.0  # times that text is repeated without loss (Muennighoff et al. 2023)
 
@@ -278,13 +282,25 @@ def _evidence(parts: Sequence[Path], folder: Path) -> dict[str, Any]:
     return {"planted": rows}
 
 
-def run_augment(
-    request: Request, how: Augmentation, vectors: Path | None, bound: float, mixture: Mixture
-) -> dict[str, Any]:
-    """Add altered copies of documents to a corpus, or change its mixture.
+@dataclass(frozen=True)
+class Models:
+    """What altered copies are made by.
 
-    Args:
+    Attributes:
         vectors: whose neighbours words are replaced by, from the cosine `bound` on.
+        through, back: translators into another language, and back.
+        device: that they run on.
+    """
+
+    vectors: Path | None = None
+    bound: float = 0.6
+    through: Path | None = None
+    back: Path | None = None
+    device: str = "auto"
+
+
+def run_augment(request: Request, how: Augmentation, models: Models, mixture: Mixture) -> dict[str, Any]:
+    """Add altered copies of documents to a corpus, or change its mixture.
 
     Returns:
         the answer of `--json`: what `augment.augmented` and `resample.resampled` count, and more.
@@ -292,16 +308,26 @@ def run_augment(
     Raises:
         InputError: bad input, nothing is asked for, or the folder holds something else.
     """
-    _asked_for(how, vectors, bound, mixture)
-    times: dict[str, float] = {}
+    _belong_together(how, models)
+    device = device_of(models.device, "--device")
+    way = Way.of(models.through, models.back) if models.through and models.back else None
+    if way is not None:
+        how = replace(how, way=way.identity)
+    _asked_for(how, mixture)
+    times, sentences = dict[str, float](), dict[str, int]()
 
     def prepare(texts: Artifact, store: Store, progress: Progress) -> Prepared:
         needs: dict[str, str] = {}
         here, notices = how, list[Both]()
-        if vectors is not None:
-            table = _nearest(vectors, bound, store)
+        if models.vectors is not None:
+            table = _nearest(models.vectors, models.bound, store)
             needs["neighbours"] = table.fingerprint
-            here = replace(how, neighbours=table.file("neighbours.parquet"))
+            here = replace(here, neighbours=table.file("neighbours.parquet"))
+        if way is not None:
+            said = _back_translated(texts, way, how, device, store, progress)
+            needs["back_translations"] = said.fingerprint
+            here = replace(here, rewritten=tuple(said.files(".parquet")))
+            sentences.update(said.summary)
         by_label, weights = _wanted(texts.files(".parquet"), mixture)
         times.update(by_label or weights)
         if by_label and mixture.over == "source":
@@ -318,13 +344,30 @@ def run_augment(
         return Prepared(alter, needs, notices)
 
     asked: dict[str, Any] = {
-        "augmentation": {name: value for name, value in asdict(how).items() if name != "neighbours"},
+        "augmentation": {name: v for name, v in asdict(how).items() if name not in ("neighbours", "rewritten")},
         "mixture": asdict(mixture),
     }
-    if vectors is not None:
-        asked |= {"vectors": str(vectors), "bound": bound}
+    if models.vectors is not None:
+        asked |= {"vectors": str(models.vectors), "bound": models.bound}
     made = _altered(request, "augmentation", asked, prepare)
+    if sentences:
+        made["back_translation"] = sentences
     return {**made, **({"times": dict(sorted(times.items()))} if not mixture.nothing else {})}
+
+
+def _back_translated(
+    texts: Artifact, way: Way, how: Augmentation, device: str, store: Store, progress: Progress
+) -> Artifact:
+    """What each document is there and back: REWRITTEN, a file a part of the documents."""
+    task = partial(back_translation.rewrite_slice, way=way, copies=how.copies, seed=how.seed, device=device)
+
+    def make(folder: Path) -> dict[str, Any]:
+        name, most = BACK_TRANSLATIONS.name, back_translation.SLICE
+        found = by_groups(texts, f"{name}-", ".parquet", task, folder, "back_translation", progress, most)
+        return {key: sum(one[key] for one in found) for key in ("sentences", "stayed")}
+
+    inputs = {"documents": texts.fingerprint, "models": way.identity}
+    return store.build(BACK_TRANSLATIONS, inputs, {"copies": how.copies, "seed": how.seed}, make, resumed=True)
 
 
 def _repeated(most: Mapping[str, int], weights: Mapping[str, float]) -> list[Both]:
@@ -340,21 +383,26 @@ def _repeated(most: Mapping[str, int], weights: Mapping[str, float]) -> list[Bot
     return [both("corpus.notice.copies", names=", ".join(often), times=int(_OFTEN))] if often else []
 
 
-def _asked_for(how: Augmentation, vectors: Path | None, bound: float, mixture: Mixture) -> None:
+def _belong_together(how: Augmentation, models: Models) -> None:
     where = "assay corpus augment"
-    if (vectors is None) != (not how.synonyms):
-        remedy = "give --synonyms 0.1 with it" if vectors is not None else "name word vectors with --vectors"
+    if (models.vectors is None) != (not how.synonyms):
+        remedy = "give --synonyms 0.1 with it" if models.vectors is not None else "name word vectors with --vectors"
         raise InputError("--synonyms and --vectors belong together", where=where, remedy=remedy)
+    if (models.through is None) != (models.back is None):
+        remedy = "name a translator into another language with --through, and one back with --back"
+        raise InputError("--through and --back belong together", where=where, remedy=remedy)
+    if not -1 <= models.bound <= 1:
+        raise InputError(f"--bound is {models.bound}", where=where, remedy="give a cosine, such as 0.6")
+
+
+def _asked_for(how: Augmentation, mixture: Mixture) -> None:
+    where, ways = "assay corpus augment", "--drop, --swap, --synonyms, --through and --back"
     if how.nothing and mixture.nothing:
-        remedy = (
-            "say how copies differ (--drop, --swap, --synonyms), or which text is wanted (--weights, --temperature)"
-        )
+        remedy = f"say how copies differ ({ways}), or which text is wanted (--weights, --temperature)"
         raise InputError("nothing is asked for", where=where, remedy=remedy)
     if how.nothing and how.copies > 1:
-        remedy = "say how they differ (--drop, --swap, --synonyms); for equal ones, --weights"
+        remedy = f"say how they differ ({ways}); for equal ones, --weights"
         raise InputError("--copies without a way in which they differ", where=where, remedy=remedy)
-    if not -1 <= bound <= 1:
-        raise InputError(f"--bound is {bound}", where=where, remedy="give a cosine, such as 0.6")
     if mixture.temperature is not None:
         resample.tempered({}, mixture.temperature)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,12 @@ import pyarrow.parquet as pq
 
 from assay import __version__
 from assay.corpora import told_curating
-from assay.corpora.scanned import Request, by_parts, opened
+from assay.corpora.scanned import Request, by_groups, by_parts, opened
 from assay.corpora.verbs import More, check_preference, decided, run_dedup, run_select
-from assay.corpus import documents
 from assay.corpus import scan as room
 from assay.corpus.cleaning import rules
 from assay.corpus.cleaning.representatives import Keep, Level, preferred, represent
 from assay.corpus.cleaning.rules import chosen
-from assay.corpus.parts import Part, done_by_parts
 from assay.corpus.scan import Scored
 from assay.corpus.signals import listed
 from assay.curate import classifier, embed, perplexity, scores, semantic
@@ -178,7 +176,7 @@ def _scored(texts: Artifact, score: Score, device: str, store: Store, progress: 
 
     def by_predictor(folder: Path) -> dict[str, Any]:
         task = partial(perplexity.score_group, folder=score.folder, fingerprint=score.fingerprint, device=device)
-        return _by_groups(texts, f"{SCORES.name}-", ".parquet", task, folder, "scores", progress)
+        return {"groups": len(by_groups(texts, f"{SCORES.name}-", ".parquet", task, folder, "scores", progress))}
 
     make = by_classifier if score.kind == "classifier" else by_predictor
     with _home(texts, store) as home:
@@ -249,32 +247,6 @@ def unseen(found: Sequence[Score], languages: Mapping[str, Mapping[str, Any]]) -
             values = {"name": score.name, "share": share, "most": known(f"language.{most}", most)}
             notices.append(both("curate.notice.unseen", **values))
     return notices
-
-
-def _by_groups(
-    texts: Artifact,
-    name: str,
-    suffix: str,
-    task: Callable[..., dict[str, Any]],
-    folder: Path,
-    stage: str,
-    progress: Progress,
-) -> dict[str, Any]:
-    """A task done for every row group of the documents, here, since a model uses all cores by itself."""
-    wanted = []
-    for part in texts.files(".parquet"):
-        stem = part.name.replace(f"{room.DOCUMENTS.name}-", name).removesuffix(".parquet")
-        sizes = documents.group_sizes(part)
-        wanted += [Part(part, f"{stem}-{i:04d}{suffix}", size) for i, size in enumerate(sizes)]
-    total, before = sum(part.size for part in wanted), 0.0
-
-    def tell(done: float) -> None:
-        nonlocal before
-        before = done
-        progress.to(stage, done, total)
-
-    inside = partial(task, tell=lambda done: progress.to(stage, min(before + done, total), total))
-    return {"groups": len(done_by_parts(folder, wanted, inside, tell, processes=1))}
 
 
 @contextlib.contextmanager
@@ -348,13 +320,13 @@ def run_semantic(request: Request, meaning: Meaning, keep: Keep, by: str | None)
         texts = corpus.documents
         with _home(texts, store) as home:
             task = partial(embed.embed_group, folder=folder, fingerprint=digest, windows=meaning.windows, device=device)
-            vectors = home.build(
-                EMBEDDINGS,
-                {"documents": texts.fingerprint, "model": digest},
-                {"windows": meaning.windows},
-                lambda f: _by_groups(texts, f"{EMBEDDINGS.name}-", ".npy", task, f, "embeddings", progress),
-                resumed=True,
-            )
+
+            def embedded(f: Path) -> dict[str, Any]:
+                name = EMBEDDINGS.name
+                return {"groups": len(by_groups(texts, f"{name}-", ".npy", task, f, "embeddings", progress))}
+
+            inputs = {"documents": texts.fingerprint, "model": digest}
+            vectors = home.build(EMBEDDINGS, inputs, {"windows": meaning.windows}, embedded, resumed=True)
         return _grouped(corpus, vectors, meaning, keep, by, store, progress)
 
     def needs(corpus: Scored) -> list[Artifact]:

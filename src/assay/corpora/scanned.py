@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from assay.corpus import documents
 from assay.corpus import scan as room
 from assay.corpus.parts import Part, Task, done_by_parts
 from assay.corpus.reading.source import ReadOptions, Sources
@@ -103,6 +105,40 @@ def by_parts(
     ]
     total = float(sum(sizes))
     return done_by_parts(folder, wanted, task, lambda done: progress.to(stage, done, total))
+
+
+def by_groups(
+    texts: Artifact,
+    name: str,
+    suffix: str,
+    task: Callable[..., dict[str, Any]],
+    folder: Path,
+    stage: str,
+    progress: Progress,
+    most: int | None = None,
+) -> list[dict[str, Any]]:
+    """A task done for every row group of the documents, here, since a model uses all cores by itself.
+
+    Args:
+        task: of a part, a target whose name ends with the numbers of the group and of the slice, and threads; `tell`
+            gets the bytes of text that are done of it.
+        most: documents of a slice: a group is cut into slices where the work on one takes long; None: it is one.
+    """
+    wanted = []
+    for part in texts.files(".parquet"):
+        stem = part.name.replace(f"{room.DOCUMENTS.name}-", name).removesuffix(".parquet")
+        for i, (rows, size) in enumerate(documents.groups(part)):
+            n = max(1, -(-rows // most)) if most else 1
+            wanted += [Part(part, f"{stem}-{i:04d}-{j:04d}{suffix}", size / n) for j in range(n)]
+    total, before = sum(part.size for part in wanted), 0.0
+
+    def tell(done: float) -> None:
+        nonlocal before
+        before = done
+        progress.to(stage, done, total)
+
+    inside = partial(task, tell=lambda done: progress.to(stage, min(before + done, total), total))
+    return done_by_parts(folder, wanted, inside, tell, processes=1)
 
 
 def in_sight(out: Path, folders: Sequence[Artifact], loose: Sequence[Artifact] = ()) -> None:

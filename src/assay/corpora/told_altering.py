@@ -71,6 +71,8 @@ def augmented(found: Mapping[str, Any], language: str) -> list[str]:
     if "times" in found:
         shown = ", ".join(f"{name} {fixed(times, 2)}" for name, times in list(found["times"].items())[:12])
         lines += ["", say("corpus.times", language, times=shown)]
+    if (said := found.get("back_translation")) is not None:
+        lines += ["", say("corpus.back_translation", language, **{name: fixed(n, 0) for name, n in said.items()})]
     return [*lines, "", _written(found, language)]
 
 

@@ -252,16 +252,25 @@ def grouped(batches: Iterable[pa.RecordBatch], rows: int = 1 << 13) -> Iterator[
         yield pa.Table.from_batches(waiting)
 
 
-def group_sizes(part: Path) -> list[float]:
-    """The bytes of data in each row group of a part: a few MB, a unit of slow work that can be gone on with."""
+def groups(part: Path) -> list[tuple[int, float]]:
+    """The rows of each row group of a part, and the bytes of its data: a few MB, a unit of slow work that can be gone
+    on with."""
     with pq.ParquetFile(part) as file:
-        return [float(file.metadata.row_group(i).total_byte_size) for i in range(file.num_row_groups)]
+        found = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        return [(group.num_rows, float(group.total_byte_size)) for group in found]
 
 
-def read_group(part: Path, group: int, columns: Sequence[str]) -> pa.RecordBatch:
-    """The rows of one row group."""
+def read_group(part: Path, target: Path, columns: Sequence[str], most: int | None = None) -> pa.RecordBatch:
+    """The rows of one row group, or of a slice of it.
+
+    Args:
+        target: what is made of them: its name ends with the numbers of the group and of the slice.
+        most: rows of a slice; None: the group is one.
+    """
+    group, number = map(int, target.name.split(".")[0].rsplit("-", 2)[1:])
     with pq.ParquetFile(part) as file:
-        table = file.read_row_group(group, columns=list(columns)).combine_chunks()
+        table = file.read_row_group(group, columns=list(columns))
+    table = (table if most is None else table.slice(number * most, most)).combine_chunks()
     batches = table.to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 

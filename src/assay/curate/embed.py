@@ -23,7 +23,7 @@ import torch
 
 from assay.corpus import documents
 from assay.corpus.text import characters as ch
-from assay.curate.perplexity import batched, group_of
+from assay.curate.perplexity import batched
 from assay.errors import InputError
 from assay.models import attention, interop
 from assay.models.encoder import Encoder as EncoderModel
@@ -207,7 +207,7 @@ def embed_group(
     rounding changes a cosine by some hundred-thousandths."""
     del threads
     model = opened(folder, fingerprint)
-    texts = documents.read_group(part, group_of(target), ["text"]).column("text").to_pylist()
+    texts = documents.read_group(part, target, ["text"]).column("text").to_pylist()
     made, done = [np.zeros((0, model.width), dtype=np.float32)], 0.0
     for some in batched(texts, _TEXTS_BYTES):
         made.append(model.vectors(some, windows, device))

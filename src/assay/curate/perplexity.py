@@ -42,11 +42,6 @@ def opened(folder: Path, fingerprint: str) -> Predictor:
     return Predictor.load(folder)
 
 
-def group_of(target: Path) -> int:
-    """The row group that a target is made from: its name ends with the number."""
-    return int(target.name.split(".")[0].rsplit("-", 1)[1])
-
-
 def score_group(
     part: Path,
     target: Path,
@@ -64,7 +59,7 @@ def score_group(
     """
     del threads
     model = opened(folder, fingerprint)
-    batch = documents.read_group(part, group_of(target), ["doc_id", "text"])
+    batch = documents.read_group(part, target, ["doc_id", "text"])
     nats, tokens, octets = (np.zeros(batch.num_rows) for _ in range(3))
     at, done = 0, 0.0
     for texts in batched(batch.column("text").to_pylist(), _TEXTS_BYTES):

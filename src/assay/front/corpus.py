@@ -184,20 +184,19 @@ def corpus_augment(
     sources: list[str],
     out: Path,
     augmentation: dict[str, Any],
-    vectors: Path | None,
-    bound: float,
+    models: dict[str, Any],
     mixture: dict[str, Any],
     reading: Mapping[str, Any],
     language: str,
     as_json: bool,
 ) -> None:
-    """`assay corpus augment`. `augmentation` and `mixture` are the fields of `Augmentation` and `Mixture`, `reading`
-    those of `ReadOptions`."""
+    """`assay corpus augment`. `augmentation`, `models` and `mixture` are the fields of `Augmentation`, `Models` and
+    `Mixture`, `reading` those of `ReadOptions`."""
     from assay.corpora import altering, told_altering
 
     how, wanted = altering.Augmentation(**augmentation), altering.Mixture(**mixture)
     request = _corpus(sources, out, reading, language, as_json=as_json)
-    made = altering.run_augment(request, how, vectors, bound, wanted)
+    made = altering.run_augment(request, how, altering.Models(**models), wanted)
     printed(*([json.dumps(made, ensure_ascii=False)] if as_json else told_altering.augmented(made, language)))
 
 

@@ -1,21 +1,26 @@
-"""Augmentation: further copies of every document, with words dropped, swapped and replaced by similar ones.
+"""Augmentation: further copies of every document, said in other words, or with words dropped, swapped and replaced.
 
-    documents -> words (`text.cuts`) -> draws for each -> a similar word in its place; two neighbours swapped; dropped
+    documents -> their texts in other words -> words (`text.cuts`) -> draws for each
+              -> a similar word in its place; two neighbours swapped; dropped
               -> copies behind the document, those that differ from it
 
-Which words are similar is said by a table that is handed in (`NEIGHBOURS`): this room knows no models. The operations
+Which words are similar, and what a text is in other words, is said by tables that are handed in (`NEIGHBOURS`,
+`REWRITTEN`): this room knows no models. The operations
 are those of Wei and Zou (2019, EDA); what similar words do to the sense is for you to judge, since vectors put good
 beside bad.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,6 +41,14 @@ NEIGHBOURS = pa.schema(
     ]
 )
 """Words in lower case and those most similar to each."""
+REWRITTEN = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("number", pa.int32(), nullable=False),
+        pa.field("text", pa.large_string(), nullable=False),
+    ]
+)
+"""What a document is in other words; of several copies, the number of each, from 0 on."""
 _AS_IS, _CAPITAL, _CAPITALS = range(3)
 
 
@@ -47,6 +60,8 @@ class Augmentation:
     Attributes:
         neighbours: a file of NEIGHBOURS; for `synonyms`.
         copies: of each document.
+        way: what says a text in other words; "": nothing does, and a copy begins as its document.
+        rewritten: files of REWRITTEN, where something does.
     """
 
     drop: float = 0.0
@@ -55,6 +70,8 @@ class Augmentation:
     copies: int = 1
     seed: int = 0
     neighbours: Path | None = None
+    way: str = ""
+    rewritten: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("drop", self.drop), ("swap", self.swap), ("synonyms", self.synonyms)):
@@ -68,7 +85,12 @@ class Augmentation:
     @property
     def nothing(self) -> bool:
         """Whether a copy would be like its document."""
-        return not (self.drop or self.swap or self.synonyms)
+        return not (self.way or self.words)
+
+    @property
+    def words(self) -> bool:
+        """Whether words are altered."""
+        return bool(self.drop or self.swap or self.synonyms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +136,11 @@ def augmented(batch: pa.RecordBatch, how: Augmentation) -> tuple[pa.RecordBatch,
         rows = [np.arange(len(part))]
         alike = np.zeros(len(part), dtype=np.int64)
         before = Texts(part.column("text"))
-        found = spans(*before.points)
-        for copy in range(how.copies):
-            after = Texts(points=_edited(before, found, _seeds(part, how, copy), how))
+        for copy, start in enumerate(_starts(part, before, how)):
+            after = Texts(points=_edited(*start, _seeds(part, how, copy), how)) if how.words else start[0]
             changed, _, _ = compared(before, after)
             mask = pa.array(changed)
-            variant = f"augment {how.drop!r} {how.swap!r} {how.synonyms!r} {how.seed} {copy}"
+            variant = f"augment {how.drop!r} {how.swap!r} {how.synonyms!r} {how.seed} {copy}" + how.way
             made.append(documents.uncounted(documents.altered(part.filter(mask), after.column.filter(mask), variant)))
             rows.append(np.flatnonzero(changed))
             alike += ~changed
@@ -132,6 +153,20 @@ def augmented(batch: pa.RecordBatch, how: Augmentation) -> tuple[pa.RecordBatch,
             )
         )  # fmt: skip
     return together(parts), summed(counts)
+
+
+def _starts(part: pa.RecordBatch, before: Texts, how: Augmentation) -> Iterator[tuple[Texts, Spans]]:
+    """What each copy begins as, and its words: the document's text, or what that is in other words."""
+    if not how.way:
+        yield from repeat((before, spans(*before.points)), how.copies)
+        return
+    ids = part.column("doc_id")
+    table = pq.read_table(list(how.rewritten), filters=[("doc_id", "in", ids.to_pylist())])
+    found, order = pl.DataFrame(pl.from_arrow(table)), pl.DataFrame({"doc_id": pl.from_arrow(ids)})
+    for number in range(how.copies):
+        own = order.join(found.filter(number=number), on="doc_id", maintain_order="left", validate="1:1")
+        text = Texts(own["text"].to_arrow().cast(pa.large_string()))
+        yield text, spans(*text.points)
 
 
 def _seeds(part: pa.RecordBatch, how: Augmentation, copy: int) -> ch.U64:

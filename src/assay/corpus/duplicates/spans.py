@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from assay.corpus.duplicates.arrays import Appended, made
 from assay.corpus.duplicates.firsts import SLOTS, firsts
@@ -116,6 +118,19 @@ def repeated(
         rows.save(folder / "rows.npy")
     (folder / "first.npy").unlink()
     return total
+
+
+def sentences(texts: pa.Array) -> list[list[str]]:
+    """The sentences of each text, with the white space after each: on end they are the text."""
+    encoded = [text.encode() for text in texts.to_pylist()]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    found, of = np.empty(int(offsets[-1]), dtype=np.int64), np.empty(len(offsets), dtype=np.int64)
+    _cut_sentences(np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets, tables(), found, of)
+    cut = []
+    for text, begin, own in zip(encoded, offsets.tolist(), pairwise(of.tolist()), strict=False):
+        places = [*(found[own[0] : own[1]] - begin).tolist(), len(text)]
+        cut.append([text[a:b].decode() for a, b in pairwise(places)])
+    return cut
 
 
 def _pieces(text: U8, offsets: ch.I64, lines: bool, n: int, shortest: int) -> tuple[ch.I64, ch.U64]:
