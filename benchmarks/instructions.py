@@ -24,7 +24,7 @@ GOAL = 0.95
 PROMPTS = 100  # of each language
 LONGEST = 400  # characters of an answer that is trained on: longer ones would be cut before their end
 OPTIONS = (
-    "train.row_tokens=256", "train.batch_rows=32", "tune.pack=true", "tune.rate=1e-3", "budget.epochs=2",
+    "train.row_tokens=256", "train.batch_rows=32", "tune.pack=true", "tune.rate=1e-3", "budget.epochs=1",
     "task.new=160", "task.no_repeat=4", "floor=false",
 )  # fmt: skip
 
@@ -34,9 +34,10 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--tokens", default="20e6", help="of pretraining")
+    parser.add_argument("--tokens", default="8e6", help="of pretraining")
+    parser.add_argument("--rows", type=int, default=16_000, help="of each language that are trained on")
     given = parser.parse_args()
-    _write_data(given.data / "instruct", given.work / "data")
+    _write_data(given.data / "instruct", given.work / "data", given.rows)
     model = pretrained(
         "gpt", [given.data / "mix-en", given.data / "mix-zh"], given.work / "gpt",
         (*SHAPE, "tokenizer.vocabulary=16384"), given.tokens,
@@ -48,16 +49,16 @@ def main() -> None:
             "instruction", [str(given.work / "data" / "d")], str(model), out, (*OPTIONS, f"train.seed={seed}")
         )
         runs.append({**_counted(out), "seconds": round(found["seconds"]), "metrics": found["metrics"]})
-    store_result("instructions", {"seeds": given.seeds, "goal": GOAL, "pretraining": given.tokens, "runs": runs})
+    how = {"pretraining": given.tokens, "rows": given.rows}
+    store_result("instructions", {"seeds": given.seeds, "goal": GOAL, **how, "runs": runs})
 
 
-def _write_data(folder: Path, out: Path) -> None:
+def _write_data(folder: Path, out: Path, most: int) -> None:
     """Both languages in one file; of those held out, so many of each are asked, and the rest decides when to stop."""
     parts: dict[str, list[dict[str, Any]]] = {"train": [], "dev": [], "test": []}
     for language in ("en", "zh"):
-        parts["train"] += [
-            row for row in rows_of(folder / f"alpaca_{language}.train.jsonl.zst") if len(row["output"]) <= LONGEST
-        ]
+        rows = rows_of(folder / f"alpaca_{language}.train.jsonl.zst")
+        parts["train"] += [row for row in rows if len(row["output"]) <= LONGEST][:most]
         held = rows_of(folder / f"alpaca_{language}.valid.jsonl.zst")
         # A prompt that is in the other language asks for a translation or code: its language is not that of the answer.
         asked = [row for row in held if chinese(row["instruction"]) == chinese(row["output"]) == (language == "zh")]
