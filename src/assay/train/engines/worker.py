@@ -10,9 +10,10 @@ from typing import Any
 from assay.errors import AssayError
 from assay.store import Store, canonical_json
 from assay.train.engines import Task
-from assay.train.job import JobData, JobStopped, OnTokens, run_job
+from assay.train.job import JobData, JobStopped, OnTokens
 from assay.train.probe import tokens_per_second
 from assay.train.process import keep_freed_memory
+from assay.train.walk import run_jobs
 
 Say = Callable[[str, Any], None]
 """Gets what kind of word it is, "tokens", "done" or "error", and its content."""
@@ -60,9 +61,9 @@ class Worker:
         kind, content = task
         if kind == "probe":
             return tokens_per_second(content)
-        inputs, job = content
+        inputs, jobs = content
         key = canonical_json(inputs.fingerprints())
         if key not in self._opened:
             self._opened = {key: JobData.open(inputs)}
-        run_job(job, self._opened[key], self._store, self._work, on_tokens)
+        run_jobs(jobs, self._opened[key], self._store, self._work, on_tokens)
         return None
