@@ -4,8 +4,8 @@
 
 A run can begin with fewer rows a step (`Phase.rows`) and with rows that are cut into shorter ones (`Phase.cut`): the
 slots are the same in the same order, so nothing is read twice or left out. `LaneFeed` has rows that go on where those
-of the step before ended, for models that carry a state; `StackedFeed` those of all members of a stack. `Prefetched` computes batches ahead in threads; nothing changes
-but the time.
+of the step before ended, for models that carry a state; `StackedFeed` those of all members of a stack. `Prefetched`
+computes batches ahead in threads; nothing changes but the time.
 """
 
 from __future__ import annotations

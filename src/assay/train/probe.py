@@ -17,8 +17,8 @@ from assay.train.optimizers import OptimizerConfig
 
 @dataclass(frozen=True)
 class Probe:
-    """A training step to be timed, of one run or of the members of a stack; `optimizer` is the one to train with (Muon's
-    step costs more than AdamW's)."""
+    """A training step to be timed, of a run or of the members of a stack together; `optimizer` is the one to train with
+    (Muon's step costs more than AdamW's)."""
 
     model: DecoderConfig
     row_tokens: int
