@@ -224,6 +224,7 @@ def test_a_branch_that_went_on_later_has_the_time_and_energy_of_all_its_tokens(
     machine = Machine(tmp_path / "energy_uj", measured, monkeypatch)
     if stop is Killed:
         monkeypatch.setattr(walk, "SAVE_EVERY_SECONDS", 0.0)
+        monkeypatch.setattr(walk, "MOST_SAVING", float("inf"))
     steps = iter(range(1, 1000))
 
     def tick(tokens: int, *, found: bool = False) -> None:

@@ -37,6 +37,7 @@ from assay.train.record import Record
 from assay.train.schedules import WarmupStableDecay
 
 SAVE_EVERY_SECONDS = 20.0
+MOST_SAVING = 0.05  # of the time: a large stack takes long to write
 _READ = "read"  # among the tensors of a saved state: nats of the rows that the trunk has read
 
 
@@ -72,7 +73,8 @@ def run_jobs(jobs: Sequence[Job], data: JobData, store: Store, work: Path, on_to
 
 
 class _Walk:
-    """
+    """Jobs on their way.
+
     Attributes:
         read_SR: nats of each row that the trunk reads, of all its steps, on the device: nobody waits for it.
         failed: the first step at which a job's loss was no number, by its place among the jobs.
@@ -92,7 +94,7 @@ class _Walk:
         self.failed: dict[int, int] = {}
         self.next_branch = 0
         self.on_trunk = True
-        self.saved_at = time.monotonic()
+        self.save_at = time.monotonic() + SAVE_EVERY_SECONDS
         self.meter = Meter(self._resume(store), data.device)  # of the branch at work
 
     def _unread(self, steps: int) -> Tensor:
@@ -163,7 +165,7 @@ class _Walk:
 
     def _on_trunk_step(self, step: int, batch: Batch, losses_BT: Tensor) -> None:
         self._on_step(step, batch, losses_BT, self.read_SR, self.first.start_step)
-        if time.monotonic() - self.saved_at > SAVE_EVERY_SECONDS:
+        if time.monotonic() > self.save_at:
             self._save()
 
     def _on_step(self, step: int, _: Batch, losses_BT: Tensor, into: Tensor, first: int) -> None:
@@ -188,6 +190,7 @@ class _Walk:
             self._save()
 
     def _save(self) -> None:
+        began = time.monotonic()
         extra = {
             "next_branch": self.next_branch,
             "failed": self.failed,
@@ -195,7 +198,8 @@ class _Walk:
             "spent": asdict(self.meter.spent()),
         }
         checkpoint.save(self.work, self.state.tensors() | {_READ: self._read_by_trunk()}, extra)
-        self.saved_at = time.monotonic()
+        now = time.monotonic()
+        self.save_at = now + max(SAVE_EVERY_SECONDS, (now - began) / MOST_SAVING)
 
     def _record(self, branch: Branch, read_SR: Tensor, computed: int) -> None:
         held_out_MD = {split: self._held_out(split) for split in branch.splits}
