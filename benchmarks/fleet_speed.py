@@ -1,15 +1,17 @@
 """How fast does a fleet train, against the same members one after another in a plain PyTorch loop?
 
-    fleet   single-threaded workers, one a core, each training members of 4 layers, width 128, vocabulary 4096, T 128
-    peer    transformers' GPT-2 of the same shape, float32, torch.compile, two threads, one member after the other
-    bound   the weight products of such a step alone (forward, and both products of the backward pass), in the fleet's
-            type and library, in as many single-threaded processes at once as the fleet has workers
+    fleet   members of 4 layers, width 128, vocabulary 4096, T 128, by the engine that studies have: single-threaded
+            workers, one a core, or with --engine stacked all members as stacks, on a GPU where there is one
+    peer    transformers' GPT-2 of the same shape, float32, torch.compile, two threads or the same GPU, one member after
+            the other
+    bound   (of workers) the weight products of such a step alone (forward, and both products of the backward pass), in
+            the fleet's type and library, in as many single-threaded processes at once as the fleet has workers
 
 Both sides train the same number of members for as many steps of as many rows with AdamW: initialisation, rows read
 from the same file of random tokens, steps, and the loss of a held-out row at the end. Rounds alternate, and medians
 are compared; the compilation of the peer (its members share it) and the start of the workers are not counted.
 
-    python benchmarks/fleet_speed.py [--rows 32] [--rounds 5] [--members 8] [--dtype bfloat16]
+    python benchmarks/fleet_speed.py [--engine processes] [--rows 32] [--rounds 5] [--members 8] [--dtype bfloat16]
 
 The peer computes in float32 whatever the fleet does: bfloat16 is what a study's probe chooses on CPUs that have it.
 """
@@ -21,6 +23,7 @@ import os
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,8 @@ from assay.tokens import evalset
 from assay.tokens.pack import SPANS
 from assay.tokens.sampler import StreamPlan
 from assay.tokens.stream import TokenStream
-from assay.train.engines.local import ENVIRONMENT, LocalEngine
+from assay.train.engines.choice import choose
+from assay.train.engines.local import ENVIRONMENT
 from assay.train.fleet import Fleet
 from assay.train.job import Branch, Job, JobInputs
 from assay.train.loop import DTYPES, TrainSpec
@@ -48,6 +52,7 @@ SOURCE = "random"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--engine", choices=("processes", "stacked"), default="processes", help="as train.engine")
     parser.add_argument("--rows", type=int, default=32, help="rows a step, on both sides")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=25, help="steps of a member")
@@ -58,40 +63,45 @@ def main() -> None:
     parser.add_argument("--dtype", choices=tuple(DTYPES), default="float32", help="the fleet's arithmetic")
     options = parser.parse_args()
     keep_freed_memory()  # for the peer, which runs here
-    workers = os.cpu_count() or 1
+    workers, chosen = os.cpu_count() or 1, choose(options.engine, None, None)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "artifacts")
-        inputs = _inputs(store, options.rows, options.steps)
+        own = _inputs(store, options.rows, options.steps)
+        inputs = replace(own, device=chosen.device, stacked=chosen.stacked)
         tokens = TokenStream.open(inputs.streams["train"]).shards[SOURCE]
-        peer, bound = Peer(options.rows, tokens), Bound(options.rows, workers, options.dtype)
-        rounds: dict[str, list[float]] = {"fleet": [], "peer": [], "bound": []}
-        with Fleet(store, LocalEngine(store.root, Path(folder) / "work", workers)) as fleet:
+        peer = Peer(options.rows, tokens, chosen.device)
+        bound = None if chosen.stacked else Bound(options.rows, workers, options.dtype)
+        rounds: dict[str, list[float]] = {"fleet": [], "peer": []} | ({"bound": []} if bound else {})
+        engine = chosen.engine(store.root, Path(folder) / "work", workers, None, print)
+        with Fleet(store, engine) as fleet:
             for number in range(-1, options.rounds):  # round -1 warms everything up
                 jobs = _jobs(options, number)
                 found = {
                     "peer": peer.speed(options.members, options.steps),
                     "fleet": _fleet(fleet, inputs, jobs),
-                    "bound": bound.speed(),
-                }
+                } | ({"bound": bound.speed()} if bound else {})
                 for side, speed in found.items() if number >= 0 else ():
                     rounds[side].append(speed)
-        bound.close()
+        if bound:
+            bound.close()
     ratios = [f / p for f, p in zip(rounds["fleet"], rounds["peer"], strict=True)]
     medians = {side: statistics.median(speeds) for side, speeds in rounds.items()}
     store_result(
         "fleet_speed",
         {
             "shape": {"layers": LAYERS, "width": WIDTH, "vocabulary": VOCABULARY, "T": T, "rows": options.rows},
+            "engine": chosen.kind,
+            "device": chosen.device,
             "matrix": options.matrix,
             "dtype": options.dtype,
             "products": "oneDNN" if products.prefers_onednn() else "PyTorch's choice",
-            "workers": workers,
+            "workers": fleet.size,
             "members": options.members,
             "steps": options.steps,
             "tokens_per_second": medians,
             "ratio": statistics.median(ratios),
             "ratios": [min(ratios), max(ratios)],
-            "share_of_bound": medians["fleet"] / medians["bound"],
+            "share_of_bound": medians["fleet"] / medians["bound"] if bound else None,
             "rounds": rounds,
         },
     )
@@ -150,9 +160,9 @@ def _fleet(fleet: Fleet, inputs: JobInputs, jobs: list[Job]) -> float:
 
 
 class Peer:
-    """The plain loop: transformers' GPT-2, compiled, two threads, batches of random crops of a flat file."""
+    """The plain loop: transformers' GPT-2, compiled, batches of random crops of a flat file."""
 
-    def __init__(self, rows: int, tokens: np.ndarray) -> None:
+    def __init__(self, rows: int, tokens: np.ndarray, device: str) -> None:
         from transformers import GPT2Config, GPT2LMHeadModel
 
         torch.set_num_threads(2)
@@ -160,8 +170,8 @@ class Peer:
             vocab_size=VOCABULARY, n_positions=T, n_embd=WIDTH, n_layer=LAYERS, n_head=HEADS, resid_pdrop=0.0,
             embd_pdrop=0.0, attn_pdrop=0.0, use_cache=False, bos_token_id=0, eos_token_id=0,
         )  # fmt: skip
-        self.rows, self.tokens = rows, tokens
-        self.model = GPT2LMHeadModel(config)
+        self.rows, self.tokens, self.device = rows, tokens, device
+        self.model = GPT2LMHeadModel(config).to(device)
         self.compiled = torch.compile(self.model)
 
     def speed(self, members: int, steps: int) -> float:
@@ -187,7 +197,7 @@ class Peer:
 
     def _batch(self, rows: int) -> torch.Tensor:
         starts = torch.randint(len(self.tokens) - T, (rows,)).tolist()
-        return torch.from_numpy(np.stack([self.tokens[s : s + T] for s in starts]).astype(np.int64))
+        return torch.from_numpy(np.stack([self.tokens[s : s + T] for s in starts]).astype(np.int64)).to(self.device)
 
 
 class Bound:

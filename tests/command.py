@@ -20,7 +20,7 @@ TINY = [
     "--tokens", "850k",
     *(f"--set={pair}" for pair in (
         "train.layers=1", "train.width=32", "train.seeds=2", "train.row_tokens=32", "tokens.vocabulary=512",
-        "tokens.eval_tokens=2000", "design.axes=[size, distribution]",
+        "tokens.eval_tokens=2000", "design.axes=[size, distribution]", "train.engine=processes",
     )),
 ]  # fmt: skip
 """Options of the smallest study that asks two questions: 0.8 million tokens, about ten seconds of training."""

@@ -16,9 +16,10 @@ from assay.store import Artifact, Stage, Store
 from assay.tokens import evalset
 from assay.tokens.sampler import StreamPlan
 from assay.tokens.stream import TokenStream
-from assay.train.job import Branch, Job, JobData, JobInputs
+from assay.train.job import Branch, Job, JobData, JobInputs, OnTokens
 from assay.train.loop import TrainSpec
 from assay.train.optimizers import OptimizerConfig
+from assay.train.walk import run_jobs
 
 torch.set_num_threads(1)  # as in a worker of a fleet
 
@@ -95,6 +96,12 @@ def inputs(store: Store) -> JobInputs:
 
 def data(store: Store) -> JobData:
     return JobData.open(inputs(store))
+
+
+def run_job(job: Job, data: JobData, store: Store, work: Path, on_tokens: OnTokens) -> Artifact:
+    """A job that nobody walks with."""
+    (part,) = run_jobs([job], data, store, work, on_tokens)
+    return part
 
 
 def with_seed(job: Job, seed: int) -> Job:

@@ -38,7 +38,7 @@ def test_a_bad_machine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         return {"torch": "2.9.1+cpu"}.get(name) or real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(doctor, "_memory_gb", lambda: 1.5)
+    monkeypatch.setattr(doctor, "memory", lambda: 1_500_000_000)
     monkeypatch.setattr(doctor, "LEAST_DISK_GB", 1e9)
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
     assert _env(as_json=False) == 1

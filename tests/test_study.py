@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -18,7 +19,9 @@ import numpy as np
 import pytest
 
 from assay import study
-from assay.impact.plan import Plan
+from assay.errors import InputError
+from assay.impact.plan import Plan, stacks
+from assay.impact.results import StudyResults
 from assay.models.ngram import KneserNey
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
@@ -26,6 +29,7 @@ from assay.store import Stage, Store
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import Part, Sampler, StreamPlan
 from assay.tokens.stream import TokenStream
+from assay.train.engines.choice import Choice
 from assay.train.fleet import Fleet
 from clusters import at_work, two_nodes
 from command import TINY as SMALLEST
@@ -223,6 +227,7 @@ def test_explain_trains_nothing_and_the_study_follows_its_plan(
     assert {"values", "assay_version", "fingerprint"} == set(explanation)
     values = {row["key"]: row["value"] for row in explanation["values"]}
     assert str(values["train.seeds"]) == "2"
+    assert values["train.engine"] == "processes"
     assert all(row["why"] for row in explanation["values"])
     plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
     assert values["planned_tokens"] == f"{plan['planned_tokens']:,}"
@@ -342,6 +347,71 @@ def test_two_hosts_do_a_study_and_one_dies_in_the_middle(
     assert "A machine of the cluster was lost in the middle of a run (" in log.read_text()
     assert claims(out) == claims(finished[0])
     assert not list(out.rglob(".staging-*"))
+
+
+def test_in_stacks_a_study_says_the_same(
+    texts: Path, finished: tuple[Path, dict[str, Any], str], tmp_path: Path
+) -> None:
+    """Claims to five digits, and verdicts and outcomes as they are; the folder remembers its engine."""
+    out = tmp_path / "study"
+    options = [v.removeprefix("--set=") for v in SMALLEST if v.startswith("--set=")]
+
+    def run(engine: str) -> StudyResults:
+        recipe = load(StudyRecipe, None, [*options, "corpus.on_error=skip", f"train.engine={engine}"])[0]
+        request = study.Request([str(texts)], out, recipe, 850_000.0, None, "en", ["assay", "study"])
+        return study.run(request, quiet=True)
+
+    results = run("stacked")
+    alone = json.loads((finished[0] / "claims.json").read_text(encoding="utf-8"))
+    assert len(alone) == len(results.claims) > 5
+    for one, claim in zip(alone, results.claims, strict=True):
+        other = claim.model_dump(mode="json")
+        for key in ("id", "kind", "verdict", "n_seeds", "headline"):
+            assert one[key] == other[key]
+        assert one["estimate"] == pytest.approx(other["estimate"], abs=1e-5)
+        assert one["interval"] == pytest.approx(other["interval"], abs=1e-5)
+        if one["outcome"]:
+            assert one["outcome"]["verdict"] == other["outcome"]["verdict"]
+            assert one["outcome"]["value"] == pytest.approx(other["outcome"]["value"], abs=1e-5)
+    ledgers = [{path.name for path in (o / "artifacts" / "ledger").iterdir()} for o in (finished[0], out)]
+    assert len(ledgers[0]) == len(ledgers[1])
+    assert ledgers[0].isdisjoint(ledgers[1])
+    assert not list((out / "work").glob("*"))
+    assert "CPU, runs in stacks, float32" in (out / "report.html").read_text(encoding="utf-8")
+    assert run("auto").claims == results.claims
+    assert {path.name for path in (out / "artifacts" / "ledger").iterdir()} == ledgers[1]
+    with pytest.raises(InputError, match="begun with stacked, and runs of two engines are not mixed -> give stacked"):
+        run("processes")
+
+
+def test_a_time_budget_is_sized_by_the_speed_of_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trunks of few members are slower than the many cells, and each has its share of the tokens."""
+    texts = write_texts(tmp_path / "texts")
+    options = [v.removeprefix("--set=") for v in SMALLEST if v.startswith("--set=")]
+    recipe = load(StudyRecipe, None, [*options, "train.engine=stacked", "train.dtype=float32"])[0]
+    request = study.Request([str(texts)], tmp_path / "out", recipe, None, 600.0, "en", ["assay", "study"])
+    monkeypatch.setattr(Fleet, "probe", lambda _, probe: [1e4 * probe.members])
+    values = {key: value for key, value, _ in study.explain(request, quiet=True)}
+    assert values["train.engine"] == "stacked"
+    sizes = stacks(recipe, 2, 2)
+    assert sizes[0][0] == 2 < sizes[1][0]
+    assert sum(share for _, share in sizes) == pytest.approx(1)
+    plan = Plan.model_validate_json((tmp_path / "out" / "plan.json").read_text(encoding="utf-8"))
+    assert plan.shape.tokens_per_second == pytest.approx(1 / sum(share / (1e4 * n) for n, share in sizes))
+
+
+@pytest.mark.parametrize(("in_stacks", "rounds"), [(False, [3, 4, 5, 5]), (True, [3, 5, 5])])
+def test_seeds_are_done_in_rounds_while_there_is_time(in_stacks: bool, rounds: list[int]) -> None:
+    asking = study._Study.__new__(study._Study)
+    recipe = load(StudyRecipe, None, [])[0]
+    asking.request, asking.recipe = study.Request([], Path(), recipe, None, 100.0, "en", []), recipe
+    asking.space = SimpleNamespace(recall=lambda _: None)  # type: ignore[assignment]
+    asking.chosen = Choice("stacked" if in_stacks else "processes", "cpu", "")
+    asking._time_for = lambda plan, done, wanted, total: wanted <= 5  # type: ignore[method-assign]
+    found = [0]
+    while len(found) < 2 or found[-1] > found[-2]:
+        found.append(asking._round(SimpleNamespace(seeds=range(8)), found[-1], 0))  # type: ignore[arg-type]
+    assert found[1:] == rounds
 
 
 def test_another_study_or_a_changed_corpus_is_refused(

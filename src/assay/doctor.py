@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
-import os
 import platform
 import re
 import shutil
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assay import __version__
+from assay.machine import cores, memory
 from assay.store import fingerprint
 from assay.train.energy import measurable
 
@@ -84,11 +83,9 @@ def _within(version: str, limit: str) -> bool:
 
 def _machine() -> list[Finding]:
     remedy = f"a study wants {LEAST_MEMORY_GB:.0f} GB: try --set train.workers=1"
-    findings = [Finding("memory", f"{_memory_gb():.1f} GB", _memory_gb() >= LEAST_MEMORY_GB, remedy)]
+    findings = [Finding("memory", f"{memory() / 1e9:.1f} GB", memory() >= LEAST_MEMORY_GB * 1e9, remedy)]
     try:
         import torch
-
-        from assay.machine import cores
     except Exception as error:  # whatever hinders it is what is looked for
         why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         return [*findings, Finding("importing torch", why, False, "install assay again: pip install .")]
@@ -96,14 +93,6 @@ def _machine() -> list[Finding]:
     processor = f"{cores()} cores, {torch.backends.cpu.get_cpu_capability()}"
     energy = "measured" if measurable() else "no counter: estimated in reports"
     return [*findings, Finding("processor", processor), Finding("gpu", gpu), Finding("energy", energy)]
-
-
-def _memory_gb() -> float:
-    """Of the machine, or of the container that this runs in."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with contextlib.suppress(OSError, ValueError):  # no such file, or no limit ("max")
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
-    return memory / 1e9
 
 
 def _disk() -> Finding:

@@ -25,6 +25,14 @@ def cores() -> int:
         return pinned
 
 
+def memory() -> int:
+    """Bytes of memory of the machine, or of the container that this runs in."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or no limit ("max")
+        found = min(found, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+    return found
+
+
 def cache_folder() -> Path:
     """Where fetched files and compiled code are kept: $ASSAY_CACHE, else `assay` below $XDG_CACHE_HOME or ~/.cache."""
     own = os.environ.get("ASSAY_CACHE")

@@ -40,10 +40,9 @@ from assay.errors import InputError
 from assay.impact import baseline, design, filters, jobs, leaks, orders, plant, predictions
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
-from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan
+from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan, stacks
 from assay.impact.results import Cost, StudyResults
 from assay.ledger import Ledger
-from assay.machine import cores
 from assay.models.decoder import proxy
 from assay.present.numbers import compact, durations
 from assay.present.progress import Progress
@@ -55,8 +54,7 @@ from assay.tokens import prepare
 from assay.tokens.learn import Learning
 from assay.tokens.sampler import LEAKED, REPEATED
 from assay.train import energy
-from assay.train.engines.cluster import ClusterEngine
-from assay.train.engines.local import LocalEngine
+from assay.train.engines.choice import Kind, choose
 from assay.train.fleet import Fleet
 from assay.train.job import JobInputs
 from assay.train.optimizers import OptimizerConfig
@@ -129,13 +127,14 @@ def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, st
     Raises: as `run`.
     """
     with _opened(request, quiet=quiet) as study, study.fleet:
-        prepared = study.prepare()
+        prepared, chosen = study.prepare(), study.chosen
         plan, less = prepared.plan, study.halved(prepared)
     spent = ", ".join(f"{axis} {share:.0%}" for axis, share in costs(request.recipe, plan).items() if share)
     cells = ", ".join(cell.name for cell in plan.cell_list())
     shares = ", ".join(f"{source} {share:.1%}" for source, share in plan.natural.items())
     return [
         *plan.why,
+        ("train.engine", chosen.kind, chosen.why),
         ("natural", shares, "share of each source's training tokens in the corpus"),
         ("cells", cells, f"besides {design.NATURAL}; each with {len(plan.seeds)} seeds"),
         ("predictions", ", ".join(plan.predictions) or "none", "registered before the runs that test them"),
@@ -177,19 +176,24 @@ class _Study:
         self.request, self.space, self.progress = request, space, progress
         self.recipe, self.store = request.recipe, space.store
         self.began = self.noted = time.monotonic()
-        workers, where = self.recipe.train.workers, (self.store.root, space.work)
+        train = self.recipe.train
+        before: Kind | None = None
+        if space.settled:  # one that had begun before there were two engines does not say
+            before = space.recall("engine") or "processes"
+        self.chosen = choose(train.engine, before, request.ray)
         self.fleet = Fleet(
             self.store,
-            ClusterEngine(*where, request.ray, workers, lambda cell: progress.warn("lost", cell=cell))
-            if request.ray
-            else LocalEngine(*where, workers or cores()),
-        )
+            self.chosen.engine(
+                self.store.root, space.work, train.workers, train.members,
+                lambda cell: progress.warn("lost", cell=cell),
+            ),
+        )  # fmt: skip
 
     def run(self) -> StudyResults:
         with self.fleet:
             prepared = self.prepare()
+            self.space.remember(builtins=prepared.corpus.builtins, engine=self.chosen.kind)
             self.space.settle(corpus=prepared.corpus.fingerprint, plan=prepared.plan_artifact.fingerprint)
-            self.space.remember(builtins=prepared.corpus.builtins)
             inputs = self._tokens(prepared)
             workers = self.fleet.size
             prepared, everything, registered = self._train(prepared, inputs)
@@ -270,7 +274,11 @@ class _Study:
             train = self.recipe.train
             model = proxy(vocabulary, layers, width, heads)
             optimizer = OptimizerConfig(matrix=train.matrix_optimizer)
-            return sum(self.fleet.probe(Probe(model, train.row_tokens, train.batch_rows, dtype, optimizer=optimizer)))
+            step = Probe(model, train.row_tokens, train.batch_rows, dtype, optimizer=optimizer)
+            if not self.chosen.stacked:
+                return sum(self.fleet.probe(step))
+            sizes = stacks(self.recipe, len(corpus.sources), train.seeds or LEAST_SEEDS)
+            return 1 / sum(share / sum(self.fleet.probe(replace(step, members=n))) for n, share in sizes)
 
         def make(folder: Path) -> None:
             if self.space.settled:  # it was lost; what the plan was made from stands
@@ -296,6 +304,7 @@ class _Study:
 
         # Neither the machine nor the time that is left are part of the address: the first measurement stands.
         config = {"budget": request.identity()["budget"], "recipe": self.recipe.identity()}
+        config |= {"engine": self.chosen.kind} if self.chosen.stacked else {}
         made = self.store.build(SHAPE, {"corpus": corpus.fingerprint}, config, make)
         return Shape.model_validate_json(made.file("shape.json").read_text(encoding="utf-8"))
 
@@ -357,7 +366,9 @@ class _Study:
             evaluation,
             prepared.tokens.artifact.fingerprint,
             fingerprint(self.request.identity()),
+            device=self.chosen.device,
             orders={text: orders.values(text, corpus, streams["train"], self.store) for text in sorted(wanted)},
+            stacked=self.chosen.stacked,
         )
 
     @staticmethod
@@ -419,7 +430,7 @@ class _Study:
         return replace(prepared, plan=plan), everything, registered
 
     def _fit(self, prepared: Prepared, inputs: JobInputs) -> tuple[Plan, list[Artifact], list[Artifact]]:
-        """Trunks and fitted cells of all seeds, seed by seed once the fewest are done: on a machine that turns out
+        """Trunks and fitted cells of all seeds, in rounds once the fewest are done: on a machine that turns out
         slower than its probe said, the last seeds are left out. Returns the plan of those that ran, and the ledger."""
         plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.tokens.encoder.vocabulary
         trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
@@ -429,9 +440,7 @@ class _Study:
         trunks: list[Artifact] = []
         cells: list[Artifact] = []
         n = 0
-        for upto in self._rounds(plan):
-            if n and not self._time_for(plan, n, upto, total):
-                break
+        while (upto := self._round(plan, n, total)) > n:
             now = plan.seeds[n:upto]
             own = [job for job in (*trunk_jobs, *cell_jobs) if job.stream.seed in now]
             parts = self.fleet.run(inputs, own, self._advance)
@@ -442,12 +451,20 @@ class _Study:
             self.space.remember(seeds=n)  # a rerun has another time left
         return plan.with_seeds(n), trunks, cells
 
-    def _rounds(self, plan: Plan) -> list[int]:
-        """How many seeds are done after each round of the fleet."""
+    def _round(self, plan: Plan, done: int, total: int) -> int:
+        """How many seeds are done after the next round of the fleet; `done` where that was the last one.
+
+        Args:
+            total: as in `_time_for`.
+        """
         n, decided = len(plan.seeds), self.space.recall("seeds")
         if decided or self.request.seconds is None or self.recipe.train.seeds:
-            return [decided or n]
-        return list(range(min(LEAST_SEEDS, n), n + 1))
+            return decided or n
+        if not done:
+            return min(LEAST_SEEDS, n)
+        # Of stacks all that there is time for: a round of one seed has stacks of few members.
+        most = n if self.chosen.stacked else min(done + 1, n)
+        return next((upto for upto in range(most, done, -1) if self._time_for(plan, done, upto, total)), done)
 
     def _time_for(self, plan: Plan, done: int, wanted: int, total: int) -> bool:
         """Whether `wanted` seeds, and the tests of their predictions, fit into the budget at the speed so far.
@@ -496,12 +513,17 @@ class _Study:
             training_tokens=sums["tokens"],
             flops=sums["flops"],
             energy_joules=sums["joules"],
-            energy_how="measured" if energy.measurable() else "estimated",
+            energy_how="measured" if energy.measurable(self.chosen.device) else "estimated",
             runs=sums["runs"],
             peak_memory_bytes=(own + workers * child) * unit,
             tokens_per_second=sums["tokens"] / max(1e-9, sums["busy"]) * workers,
-            device=both("fact.device", n=workers, dtype=prepared.plan.shape.dtype),
+            device=self._device(workers, prepared.plan.shape.dtype),
         )
+
+    def _device(self, workers: int, dtype: str) -> Both:
+        if self.chosen.stacked:
+            return both("fact.stacked", device="CPU" if self.chosen.device == "cpu" else "GPU", dtype=dtype)
+        return both("fact.device", n=workers, dtype=dtype)
 
 
 def _spared(unchanged: Counter[str]) -> dict[str, Any]:

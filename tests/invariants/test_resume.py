@@ -16,12 +16,12 @@ from torch import Tensor
 
 from assay.store import Artifact, Store
 from assay.tokens.sampler import Sampler
-from assay.train import checkpoint, job
+from assay.train import checkpoint, walk
 from assay.train.feed import RowFeed
-from assay.train.job import Job, JobData, JobStopped, run_job
+from assay.train.job import Job, JobData, JobStopped
 from assay.train.loop import TrainSpec, TrainState, train
 from assay.train.schedules import WarmupStableDecay
-from miniature import JOB, PLAN, SPEC, B, T, assert_equal, data, silent, tables
+from miniature import JOB, PLAN, SPEC, B, T, assert_equal, data, run_job, silent, tables
 
 STEPS = 14
 SCHEDULE = WarmupStableDecay(3, STEPS, 4)
@@ -133,8 +133,9 @@ def test_a_job_killed_between_saves_gives_the_same_ledger(
     """SIGKILL leaves no time to save: the last timed save is what a rerun has."""
     steps = iter(range(10**6))
     clock = SimpleNamespace(monotonic=lambda: float(next(steps)))  # it ticks when it is read
-    monkeypatch.setattr(job, "time", clock)
-    monkeypatch.setattr(job, "SAVE_EVERY_SECONDS", 3.0)
+    monkeypatch.setattr(walk, "time", clock)
+    monkeypatch.setattr(walk, "SAVE_EVERY_SECONDS", 3.0)
+    monkeypatch.setattr(walk, "MOST_SAVING", float("inf"))
 
     class Killed(BaseException):
         pass

@@ -15,9 +15,9 @@ from assay.errors import Stopped, WorkError
 from assay.store import Store
 from assay.train.engines.local import LocalEngine
 from assay.train.fleet import Fleet
-from assay.train.job import Branch, Job, run_job
+from assay.train.job import Branch, Job
 from assay.train.probe import Probe
-from miniature import JOB, MODEL, assert_equal, data, inputs, silent, tables, with_seed
+from miniature import JOB, MODEL, assert_equal, data, inputs, run_job, silent, tables, with_seed
 
 JOBS = [
     replace(with_seed(JOB, seed), branches=branches)

@@ -15,14 +15,13 @@ from assay.ledger import Ledger
 from assay.store import Artifact, Stage, Store
 from assay.tokens.sampler import Sampler, StreamPlan
 from assay.tokens.stream import TokenStream
-from assay.train import energy
-from assay.train import job as job_module
+from assay.train import energy, walk
 from assay.train.evaluate import document_nll
 from assay.train.feed import RowFeed
-from assay.train.job import Branch, Job, JobData, JobStopped, run_job
+from assay.train.job import Branch, Job, JobData, JobStopped
 from assay.train.loop import TrainState, train
 from assay.train.schedules import WarmupStableDecay
-from miniature import JOB, MODEL, PLAN, SOURCES, SPEC, B, T, assert_equal, data, inputs, silent, stream, tables
+from miniature import JOB, MODEL, PLAN, SOURCES, SPEC, B, T, assert_equal, data, inputs, run_job, silent, stream, tables
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +223,8 @@ def test_a_branch_that_went_on_later_has_the_time_and_energy_of_all_its_tokens(
     replaces what was lost: a row has the seconds and joules of the tokens that it says it computed."""
     machine = Machine(tmp_path / "energy_uj", measured, monkeypatch)
     if stop is Killed:
-        monkeypatch.setattr(job_module, "SAVE_EVERY_SECONDS", 0.0)
+        monkeypatch.setattr(walk, "SAVE_EVERY_SECONDS", 0.0)
+        monkeypatch.setattr(walk, "MOST_SAVING", float("inf"))
     steps = iter(range(1, 1000))
 
     def tick(tokens: int, *, found: bool = False) -> None:

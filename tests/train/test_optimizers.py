@@ -252,3 +252,13 @@ def test_gains_and_biases_do_not_decay(kind: Any) -> None:
     optimizer.step(1.0)
     assert bool((linear.weight.detach().abs() < weight.abs()).all())
     assert torch.equal(linear.bias, bias)
+
+
+def test_a_saved_state_goes_where_its_parameters_are() -> None:
+    """It comes from a file, on the CPU."""
+    own = {name: nn.Parameter(torch.empty(shape, device="meta")) for name, (shape, _) in SHAPES.items()}
+    optimizer = Optimizer(own, ROLES, OptimizerConfig(matrix="sgd", rest="sgd"))
+    optimizer.load({f"sgd.momentum_buffer.{name}": torch.ones(shape) for name, (shape, _) in SHAPES.items()})
+    found = optimizer.tensors()
+    assert set(found) == {f"sgd.momentum_buffer.{name}" for name in SHAPES}
+    assert {tensor.device.type for tensor in found.values()} == {"meta"}

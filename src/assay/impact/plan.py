@@ -214,12 +214,7 @@ def _cost(rung: tuple[int, int, int, int]) -> int:
 
 def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tuple[int, int, int, int]:
     rungs = list(dict.fromkeys(_rung(recipe, rung) for rung in LADDER))
-    base = rungs[0]
-    asked = recipe.design
-    doses, fitted_doses = len({*asked.doses, *asked.held_out_doses}), len(set(asked.doses))
-    n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
-    n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
-    n_cells += len(set(asked.leaks)) + len(set(asked.orders)) + len(set(asked.together)) * fitted_doses
+    base, asked, n_cells = rungs[0], recipe.design, _n_cells(recipe, n_sources)
     for rung in reversed(rungs[1:]):
         scales = sum(_cost((*size, 1, rung[3])) for size in {*asked.scales}) / _cost(rung)
         proxies = n_cells + scales * (1 + len({*asked.rates})) + len({*asked.rates})
@@ -227,6 +222,21 @@ def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tupl
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
             return rung
     return base
+
+
+def _n_cells(recipe: StudyRecipe, n_sources: int) -> int:
+    """Cells of the study's own proxy, before it is known what can be afforded."""
+    asked = recipe.design
+    doses, fitted_doses = len({*asked.doses, *asked.held_out_doses}), len(set(asked.doses))
+    n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
+    n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
+    return n_cells + len(set(asked.leaks)) + len(set(asked.orders)) + len(set(asked.together)) * fitted_doses
+
+
+def stacks(recipe: StudyRecipe, n_sources: int, seeds: int) -> list[tuple[int, float]]:
+    """How many runs of so many seeds have one schedule, and their share of the tokens: of trunks, and of cells."""
+    cells, trunk = _n_cells(recipe, n_sources), _trunk_cost(recipe)
+    return [(seeds, trunk / (trunk + cells)), (seeds * cells, cells / (trunk + cells))]
 
 
 def _branch_sizes(recipe: StudyRecipe) -> list[float]:

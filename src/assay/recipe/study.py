@@ -46,7 +46,15 @@ class TrainRecipe(Section):
         "auto",
         description="type of the arithmetic; auto: the faster of both in the probe (float32 with --tokens)",
     )
+    engine: Literal["auto", "processes", "stacked"] = Field(
+        "auto",
+        description="who trains the fleet: processes, a run each, or one that trains stacks of runs on one device; "
+        "auto: stacked where there is a GPU",
+    )
     workers: int | None = Field(None, ge=1, description="processes of the fleet; one a core when not given")
+    members: int | None = Field(
+        None, ge=1, description="runs of a stack, at most; as many as fit into memory when not given"
+    )
 
 
 Defect = Literal[
@@ -157,8 +165,9 @@ class StudyRecipe(Section):
     title: str | None = Field(None, description="title of the report")
 
     def identity(self) -> dict[str, Any]:
-        """All that results depend on: not how the page is called, nor how many processes did the work."""
-        return self.model_dump(mode="json", exclude={"title": True, "train": {"workers"}})
+        """All that results depend on: not how the page is called, nor who did the work (which engine did, the folder of
+        the study remembers)."""
+        return self.model_dump(mode="json", exclude={"title": True, "train": {"engine", "workers", "members"}})
 
     def fingerprint(self) -> str:
         return fingerprint(self.identity())

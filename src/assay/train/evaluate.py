@@ -22,6 +22,7 @@ from torch import nn
 from assay.metrics.ratio import Ratio
 from assay.models.ngram import KneserNey
 from assay.models.protocol import Batch, Model, check_ids
+from assay.models.stacked import StackedDecoder
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import permuted
 from assay.tokens.stream import END_OF_TEXT_ID, TokenStream
@@ -51,8 +52,7 @@ def document_nll(
         InputError: there are token ids that the model has not.
     """
     assert isinstance(model, nn.Module)
-    highest = max(int(data.inputs_RT.max()), int(data.targets_RT.max()))
-    check_ids(model, int(data.inputs_RT.min()), highest, "held-out text")
+    _check(model, data)
     training = model.training
     model.eval()  # nothing is dropped
     total = np.zeros(len(data.documents))
@@ -65,6 +65,35 @@ def document_nll(
         total += np.bincount(owner[counted], weights=losses[counted], minlength=len(total))
     model.train(training)
     return total
+
+
+@torch.inference_mode()
+def member_nll(model: StackedDecoder, data: EvalSet, device: str = "cpu", batch_rows: int = 32) -> np.ndarray:
+    """(M, documents) float64: what `document_nll` is, of each member of a stack; all read the same rows together.
+
+    Raises:
+        InputError: as `document_nll`.
+    """
+    M, n = model.members, len(data.documents)
+    _check(model, data)
+    training = model.training
+    model.eval()
+    total = np.zeros(M * n)
+    for start in range(0, len(data.inputs_RT), batch_rows):
+        rows = slice(start, start + batch_rows)
+        owner = data.document_RT[rows]
+        given = (torch.from_numpy(values).to(device) for values in (data.inputs_RT[rows], data.targets_RT[rows], owner))
+        losses = model.loss(Batch(*(tensor.repeat(M, 1) for tensor in given))).losses_BT.double().cpu().numpy()
+        counted = np.tile(owner >= 0, (M, 1))
+        place = np.repeat(np.arange(M) * n, len(owner))[:, None] + np.tile(owner, (M, 1))
+        total += np.bincount(place[counted], losses[counted], len(total))
+    model.train(training)
+    return total.reshape(M, n)
+
+
+def _check(model: Model, data: EvalSet) -> None:
+    highest = max(int(data.inputs_RT.max()), int(data.targets_RT.max()))
+    check_ids(model, int(data.inputs_RT.min()), highest, "held-out text")
 
 
 Found = Iterator[tuple[np.ndarray, np.ndarray]]

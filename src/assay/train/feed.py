@@ -4,8 +4,8 @@
 
 A run can begin with fewer rows a step (`Phase.rows`) and with rows that are cut into shorter ones (`Phase.cut`): the
 slots are the same in the same order, so nothing is read twice or left out. `LaneFeed` has rows that go on where those
-of the step before ended, for models that carry a state. `Prefetched` computes batches ahead in threads; nothing changes
-but the time.
+of the step before ended, for models that carry a state; `StackedFeed` those of all members of a stack. `Prefetched`
+computes batches ahead in threads; nothing changes but the time.
 """
 
 from __future__ import annotations
@@ -205,6 +205,27 @@ class LaneFeed:
 
     def flops_per_token(self, model: Model) -> float:
         return model.flops_per_token(self.plan.row_tokens)
+
+
+@dataclass(frozen=True)
+class StackedFeed:
+    """What each member of a stack (`models.stacked`) reads at a step, on end; as many rows each."""
+
+    members: Sequence[RowFeed]
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        lows, highs = zip(*(member.bounds for member in self.members), strict=True)
+        return min(lows), max(highs)
+
+    def batch(self, step: int) -> Batch:
+        batches = [member.batch(step) for member in self.members]
+        segments = [batch.segments_BT for batch in batches if batch.segments_BT is not None]
+        return Batch(
+            torch.cat([batch.inputs_BT for batch in batches]),
+            torch.cat([batch.targets_BT for batch in batches]),
+            torch.cat(segments),
+        )
 
 
 def _covered(begins: np.ndarray, ends: np.ndarray) -> int:

@@ -1,8 +1,9 @@
-"""A fleet: many jobs at once, done by an engine: single-threaded processes of this machine, one a core, or the
-machines of a cluster.
+"""A fleet: many jobs at once, done by an engine: single-threaded processes of this machine, one a core, the machines of
+a cluster, or stacks of jobs on one device.
 
 Jobs that are in the store are found; the others are handed out, longest first. Results do not depend on who did a job,
-nor on how many there are: a job is a function of its spec and the artifacts that it reads.
+nor on how many there are: a job is a function of its spec and the artifacts that it reads (and in a stack, within
+rounding, of the jobs beside it).
 
     with Fleet(store, LocalEngine(store.root, work, workers)) as fleet:
         speed = fleet.probe(probe)                    # all workers at once, as they will train
@@ -70,13 +71,14 @@ class Fleet:
         report = on_tokens or _silent
         fingerprints = inputs.fingerprints()
         waiting = []
-        for job in jobs:
-            if self.store.find(ledger.JOB, fingerprints, job.config()):
+        for group in self.engine.groups(jobs):
+            done = [job for job in group if self.store.find(ledger.JOB, fingerprints, job.config())]
+            for job in done:
                 report(job.tokens, found=True)
-            else:
-                waiting.append(job)
-        waiting.sort(key=lambda job: -job.tokens)
-        for _ in self._each([("job", (inputs, job)) for job in waiting], report):
+            if len(done) < len(group):
+                waiting.append(group)
+        waiting.sort(key=lambda group: -sum(job.tokens for job in group))
+        for _ in self._each([("jobs", (inputs, group)) for group in waiting], report):
             pass
         return [self._found(fingerprints, job) for job in jobs]
 

@@ -42,11 +42,13 @@ OnStep = Callable[[int, Batch, Tensor], None]
 class LossNotFinite(WorkError):
     """The loss of a step, or the norm of its gradient, is no number; the weights are those before the step."""
 
-    def __init__(self, step: int, what: str = "the loss or its gradient is not a number") -> None:
+    def __init__(
+        self, step: int, what: str = "the loss or its gradient is not a number", of: str | None = None
+    ) -> None:
         self.step = step
         super().__init__(
             what,
-            where=f"step {step}",
+            where=f"step {step}" if of is None else f"{of}, step {step}",
             remedy="lower the learning rates, lengthen the warmup, or clip the gradients",
         )
 
@@ -118,6 +120,7 @@ class TrainState:
         factors = spec.tuning.factors(list(trained), roles)
         self.optimizer = Optimizer(trained, roles, spec.optimizer, low=low, factors=factors)
         self._penalties, self._micro_rows = spec.penalties, spec.micro_rows
+        self._looks = torch.device(self.device).type == "cpu" and not isinstance(spec.model, StackedConfig)
         self._sparse = spec.tuning.sparse
         self._kept: dict[str, Tensor] = {}  # of each matrix that holds zeros where it does not
         self._carried: Tensor | None = None
@@ -132,8 +135,8 @@ class TrainState:
             the loss of each position, (B, T) in nats, on the model's device.
 
         Raises:
-            LossNotFinite: on a CPU; elsewhere that would wait for the device at every step, and whoever reads the
-                losses has to look.
+            LossNotFinite: on a CPU, of a model alone. Elsewhere that would wait for the device at every step, and of a
+                stack one member may fail where the others go on: whoever reads the losses has to look.
         """
         if self._seed is not None:  # what is dropped is a function of seed and step: nothing to save
             key = splitmix64(splitmix64(np.array([self._seed])) + np.uint64(self.step))
@@ -219,7 +222,7 @@ class TrainState:
     def _loss(self, batch: Batch) -> Loss:
         with self.span("forward"):
             loss = self._computed(batch.to(self.device), self._penalties)
-        if loss.mean.device.type == "cpu" and not self.parallel.everywhere(bool(loss.mean.isfinite())):
+        if self._looks and not self.parallel.everywhere(bool(loss.mean.isfinite())):
             self.optimizer.drop_gradients()
             raise LossNotFinite(self.step)
         return loss

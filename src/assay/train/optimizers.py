@@ -80,6 +80,25 @@ class OptimizerConfig:
             vector_lr=self.vector_lr * factor,
         )
 
+    def relative(self, role: Role) -> tuple[float, ...] | None:
+        """Of a stack, what the rate of a role is multiplied by in each member; None: all learn as fast."""
+        return None
+
+
+@dataclass(frozen=True)
+class StackedOptimizerConfig(OptimizerConfig):
+    """Of a stack (`models.stacked`): the first member's config, and the rates of all.
+
+    Attributes:
+        members: as the first in all but the rates.
+    """
+
+    members: tuple[OptimizerConfig, ...] = ()
+
+    def relative(self, role: Role) -> tuple[float, ...] | None:
+        rates = [getattr(member, f"{role}_lr") for member in self.members]
+        return tuple(rate / rates[0] for rate in rates) if len(set(rates)) > 1 else None
+
 
 def _made(kind: Kind, groups: list[dict[str, Any]], config: OptimizerConfig) -> torch.optim.Optimizer:
     match kind:
@@ -120,6 +139,11 @@ class Optimizer:
         self.config, self._low = config, low
         self._factors = dict(factors or {})
         self._named = dict(parameters)
+        self._own: dict[str, Tensor] = {  # of a stack whose members have rates of their own: (M, 1, ...)
+            name: torch.tensor(own, device=p.device).view(-1, *[1] * (p.dim() - 1))
+            for name, p in parameters.items()
+            if (own := config.relative(roles[name])) is not None
+        }
         if "adafactor" in (config.matrix, config.rest) and any(is_shared(p) for p in parameters.values()):
             raise InputError(
                 "PyTorch's Adafactor cannot update parameters that processes share",
@@ -156,10 +180,7 @@ class Optimizer:
         if norm is not None and norm.device.type == "cpu" and not bool(norm.isfinite()):
             self.drop_gradients()
             return False
-        for plain in self._plain.values():
-            for group in plain.param_groups:
-                group["lr"] = group["peak"] * factor
-            plain.step()
+        self._step_plain(factor)
         for shape, names in self._stacks.items():
             self._step_stack(shape, names, factor)
         self.drop_gradients()
@@ -188,6 +209,18 @@ class Optimizer:
         elif self.watched:
             self.gradient_norm = shards.total_norm(gradients)
 
+    def _step_plain(self, factor: float) -> None:
+        """PyTorch's optimizers know one rate for all members of a stack. What they change is in proportion to it: each
+        member with a rate of its own gets its multiple of the change."""
+        by_muon = {name for names in self._stacks.values() for name in names}
+        before = {name: self._named[name].clone() for name in self._own if name not in by_muon}
+        for plain in self._plain.values():
+            for group in plain.param_groups:
+                group["lr"] = group["peak"] * factor
+            plain.step()
+        for name, was in before.items():
+            torch.lerp(was, self._named[name], self._own[name].expand_as(was), out=self._named[name])
+
     def _step_stack(self, shape: tuple[int, ...], names: list[str], factor: float) -> None:
         config, matrices = self.config, [self._named[name] for name in names]
         like = matrices[0]
@@ -201,9 +234,10 @@ class Optimizer:
         scale = rate * max(1.0, shape[-2] / shape[-1]) ** 0.5
         for name, matrix, change in zip(names, matrices, shards.unstacked(update, matrices), strict=True):
             own, its = local(matrix), self._factors.get(name, 1.0)
+            members = self._own.get(name)
             if config.weight_decay:
-                own.mul_(1 - its * rate * config.weight_decay)
-            own.add_(change, alpha=-its * scale)
+                own.mul_(1 - (its if members is None else its * members) * rate * config.weight_decay)
+            own.add_(change if members is None else change * members, alpha=-its * scale)
 
     def _orthogonal(self, gradient: Tensor) -> Tensor:
         """(F, R, C), or (F, M, R, C) of the members of `models.stacked`."""
@@ -213,7 +247,7 @@ class Optimizer:
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, by name (references, not copies)."""
-        state = {f"momentum.{'x'.join(map(str, shape))}": m for shape, m in self._momentum.items()}
+        state = {_of_momentum(shape): m for shape, m in self._momentum.items()}
         for kind, plain in self._plain.items():
             for name, parameter in self._named.items():
                 for key, value in plain.state.get(parameter, {}).items():
@@ -225,7 +259,7 @@ class Optimizer:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over a state that `tensors` gave."""
         for shape, momentum in self._momentum.items():
-            name = f"momentum.{'x'.join(map(str, shape))}"
+            name = _of_momentum(shape)
             momentum.copy_(shards.placed(state[name], momentum, name))
         by_name = {id(parameter): name for name, parameter in self._named.items()}
         for kind, plain in self._plain.items():
@@ -234,15 +268,12 @@ class Optimizer:
                     name = by_name[id(parameter)]
                     found = {key: state.get(f"{kind}.{key}.{name}") for key in _STATES[kind]}
                     plain.state[parameter] = {
-                        # Sums over rows or columns, and numbers of steps, are whole everywhere.
-                        key: (shards.placed(tensor, parameter) if tensor.shape == parameter.shape else tensor).clone()
-                        for key, tensor in found.items()
-                        if tensor is not None
+                        key: _beside(parameter, tensor) for key, tensor in found.items() if tensor is not None
                     }
 
     def owners(self) -> dict[str, list[str]]:
         """Of which parameters each tensor of the state tells, by the names that `tensors` can give."""
-        found = {f"momentum.{'x'.join(map(str, shape))}": list(names) for shape, names in self._stacks.items()}
+        found = {_of_momentum(shape): list(names) for shape, names in self._stacks.items()}
         by_id = {id(parameter): name for name, parameter in self._named.items()}
         for kind, plain in self._plain.items():
             for group in plain.param_groups:
@@ -253,7 +284,20 @@ class Optimizer:
     def like(self) -> dict[str, Tensor]:
         """For each name that `tensors` can give, a tensor that is shared as that one is, where it has its shape."""
         found: dict[str, Tensor] = {name: self._named[owners[0]] for name, owners in self.owners().items()}
-        return found | {f"momentum.{'x'.join(map(str, shape))}": m for shape, m in self._momentum.items()}
+        return found | {_of_momentum(shape): m for shape, m in self._momentum.items()}
+
+
+def _beside(parameter: nn.Parameter, tensor: Tensor) -> Tensor:
+    """A tensor of a parameter's state, one of its own, where the parameter is; a saved one comes on the CPU. Sums over
+    rows or columns, and numbers of steps, are whole everywhere."""
+    if tensor.shape == parameter.shape and (is_shared(tensor) or is_shared(parameter)):
+        return shards.placed(tensor, parameter).clone()
+    return tensor.to(parameter.device, copy=True)
+
+
+def _of_momentum(shape: Sequence[int]) -> str:
+    """The name of the momenta of matrices of one shape, which is that of each member of a stack."""
+    return f"momentum.{'x'.join(map(str, shape[-2:]))}"
 
 
 _STATES: dict[Kind, Sequence[str]] = {

@@ -19,9 +19,9 @@ from typing import Any
 from assay import __version__
 from assay.cluster import RETRIES, connected
 from assay.errors import WorkError
-from assay.train.engines import Task
+from assay.train.engines import Task, name_of, one_by_one
 from assay.train.engines.local import ENVIRONMENT
-from assay.train.job import OnTokens
+from assay.train.job import Job, OnTokens
 
 TOLD_SECONDS = 1.0  # between two words of a worker about its tokens
 
@@ -52,6 +52,9 @@ class ClusterEngine:
 
     def open(self) -> None:
         self._ray = self._connection.enter_context(connected(self.address))
+
+    def groups(self, jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
+        return one_by_one(jobs)
 
     def start(self) -> None:
         """They are up."""
@@ -92,7 +95,7 @@ class ClusterEngine:
                 if lost[id(task)] > RETRIES:
                     raise self._failed(error) from error
                 waiting.appendleft(task)
-                self.lost(task[1][1].cell if task[0] == "job" else "probe")
+                self.lost(name_of(task))
                 continue
             if kind == "error":
                 what, place, remedy = content
@@ -116,7 +119,7 @@ def _words(root: str, work: str, task: Task, version: str) -> Iterator[tuple[str
         what, remedy = f"{host} has assay {__version__}, and not {version}", "install the same one on all machines"
         yield "error", (what, None, remedy)
         return
-    if task[0] == "job" and not Path(root).is_dir():
+    if task[0] == "jobs" and not Path(root).is_dir():
         remedy = "put --out on storage that all machines see under the same name"
         yield "error", (f"{host} does not see this folder", root, remedy)
         return

@@ -20,8 +20,8 @@ from typing import Any
 
 from assay.errors import WorkError
 from assay.machine import ctrl_c_later, die_with_parent
-from assay.train.engines import Task
-from assay.train.job import OnTokens
+from assay.train.engines import Task, name_of, one_by_one
+from assay.train.job import Job, OnTokens
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # read when a library is loaded
 SAVING_SECONDS = 5.0  # that busy workers have to save their state when a fleet ends early
@@ -52,6 +52,9 @@ class LocalEngine:
 
     def open(self) -> None:
         """They come up with the first work."""
+
+    def groups(self, jobs: Sequence[Job]) -> list[tuple[Job, ...]]:
+        return one_by_one(jobs)
 
     def start(self) -> None:
         self._start(self.size)
@@ -119,7 +122,7 @@ def _hand_out(hand: _Hand, task: Task) -> None:
 
 
 def _receive(hand: _Hand) -> tuple[str, Any]:
-    where = hand.task[1][1].cell if hand.task and hand.task[0] == "job" else "probe"
+    where = name_of(hand.task or ("probe", None))
     try:
         kind, content = hand.pipe.recv()
     except (EOFError, ConnectionResetError):

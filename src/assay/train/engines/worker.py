@@ -9,10 +9,12 @@ from typing import Any
 
 from assay.errors import AssayError
 from assay.store import Store, canonical_json
-from assay.train.engines import Task
-from assay.train.job import JobData, JobStopped, OnTokens, run_job
+from assay.train.engines import Task, name_of
+from assay.train.job import JobData, JobStopped, OnTokens
+from assay.train.memory import is_out_of_memory
 from assay.train.probe import tokens_per_second
 from assay.train.process import keep_freed_memory
+from assay.train.walk import run_jobs
 
 Say = Callable[[str, Any], None]
 """Gets what kind of word it is, "tokens", "done" or "error", and its content."""
@@ -50,6 +52,9 @@ class Worker:
             say("error", (error.what, error.where, error.remedy))
             return False
         except Exception as error:
+            if is_out_of_memory(error):
+                say("error", ("memory ran out", name_of(task), "give a smaller train.members, or train.batch_rows"))
+                return False
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{Path(place.filename).name}:{place.lineno}"
             say("error", (f"{type(error).__name__}: {error}", where, "report this as a defect of assay"))
@@ -60,9 +65,9 @@ class Worker:
         kind, content = task
         if kind == "probe":
             return tokens_per_second(content)
-        inputs, job = content
+        inputs, jobs = content
         key = canonical_json(inputs.fingerprints())
         if key not in self._opened:
             self._opened = {key: JobData.open(inputs)}
-        run_job(job, self._opened[key], self._store, self._work, on_tokens)
+        run_jobs(jobs, self._opened[key], self._store, self._work, on_tokens)
         return None
