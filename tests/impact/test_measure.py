@@ -196,20 +196,21 @@ def test_intervals_cover_where_a_few_documents_decide() -> None:
 
 def test_cells_share_their_variance_only_as_far_as_they_are_alike() -> None:
     rng = np.random.default_rng(7)
-    df, cells = 3, 8
+    cells = 8
+    df = np.full(cells, 3)
 
     def estimated(true: np.ndarray) -> np.ndarray:
-        return true[:, None] * rng.chisquare(df, (cells, 200)) / df
+        return true[:, None] * rng.chisquare(3, (cells, 200)) / 3
 
-    most = min(POOLED_WEIGHT, (cells - 1) * df)
+    most = min(POOLED_WEIGHT, (cells - 1) * 3)
     assert _pooled_weight(estimated(np.ones(cells)), df, 0.0) > 0.6 * most
     # Half of the cells ten times as noisy in standard deviation: nearly nothing is shared.
     assert _pooled_weight(estimated(np.repeat([1.0, 100.0], 4)), df, 0.0) < 1
     # Variances from the prior that is assumed: its degrees of freedom come back.
     prior = 4 / rng.chisquare(4, (cells, 2000))
-    found = _pooled_weight(prior * rng.chisquare(df, (cells, 2000)) / df, df, 0.0)
+    found = _pooled_weight(prior * rng.chisquare(3, (cells, 2000)) / 3, df, 0.0)
     assert found == pytest.approx(4, rel=0.15)
-    assert _pooled_weight(np.ones((1, 4)), df, 0.0) == 0
+    assert _pooled_weight(np.ones((1, 4)), df[:1], 0.0) == 0
 
 
 @pytest.mark.parametrize("x", [0.05, 0.3, 1.0, 4.0, 50.0])

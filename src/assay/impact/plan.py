@@ -3,6 +3,7 @@
     probe of this machine (or --tokens)  -> training tokens that the budget buys
     tokens, cells, seeds                 -> tokens of a comparison run, D_c
     D_c                                  -> sizes of the trunk's branches up to 2 D_c, and the held-out run of 4 D_c
+    what is kept back                    -> runs and seeds of the second pass (`second`)
 
 All costs are counted in tokens of training: a token of evaluation costs a third of one. What cannot be afforded is
 dropped, in a fixed order, and said. Every derived value is kept with the reason for it, for `--explain`.
@@ -24,6 +25,7 @@ from assay.impact.statements import proxy_text
 from assay.present.numbers import compact, percent
 from assay.present.words import both
 from assay.recipe.study import StudyRecipe
+from assay.tokens.sampler import Part
 
 # Proxies by size: layers, width, heads, vocabulary; 0.36, 0.92 and 1.8 million parameters.
 LADDER = ((2, 64, 2, 2048), (3, 96, 3, 3072), (4, 128, 4, 4096))
@@ -84,7 +86,10 @@ class Plan(_Value):
     row_tokens: int
     batch_rows: int
     seeds: list[int]
-    parts: int  # of the training text: one for each seed that was planned
+    parts: int  # of the training text: one for each seed that was planned, those of the second pass included
+    more_seeds: list[int] = []  # of the second pass
+    more_runs: int = 0  # of it, each as long as a comparison run
+    more_tokens: int = 0  # training tokens of these, besides those that are planned for the first pass
     natural: dict[str, float]
     run_steps: int
     branch_steps: list[int]
@@ -110,6 +115,10 @@ class Plan(_Value):
     def half_steps(self) -> int:
         """Steps of the trunk's branch that is half as long as a comparison run."""
         return min(self.branch_steps, key=lambda steps: abs(steps - HALF * self.run_steps))
+
+    def part(self, seed: int) -> Part:
+        """What a seed reads of the training text; seeds are numbered on end."""
+        return Part(seed - self.seeds[0], self.parts, self.seeds[0])
 
     def cell_list(self) -> list[Cell]:
         return [Cell.read(cell) for cell in self.cells]
@@ -223,7 +232,8 @@ def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tupl
     for rung in reversed(rungs[1:]):
         scales = sum(_cost((*size, 1, rung[3])) for size in {*asked.scales}) / _cost(rung)
         proxies = n_cells + scales * (1 + len({*asked.rates})) + len({*asked.rates})
-        run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (proxies + _trunk_cost(recipe))
+        paid = (1 - asked.second_pass) * tokens * _cost(base) / _cost(rung)
+        run_tokens = paid / 5 / (proxies + _trunk_cost(recipe))
         if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
             return rung
     return base
@@ -253,7 +263,8 @@ class SourceText:
 def make_plan(
     recipe: StudyRecipe, shape: Shape, texts: list[SourceText], kept: dict[str, dict[str, float]] | None = None
 ) -> Plan:
-    """Cells, seeds and run sizes.
+    """Cells, seeds and run sizes: of what the budget leaves when the second pass's share is kept back; of all of it
+    where there is nothing to use that for.
 
     Args:
         kept: filter -> source -> share of its training text that it keeps.
@@ -261,17 +272,108 @@ def make_plan(
     Raises:
         InputError: the budget cannot pay for the smallest design, or the corpus cannot feed it.
     """
+    share = recipe.design.second_pass
+    if not share:
+        return _planned(recipe, shape, texts, kept, 0.0)
+    found = _planned(recipe, shape, texts, kept, share * shape.total_tokens)
+    choice = any(cell.is_recipe for cell in found.cell_list())
+    if choice and found.more_seeds:
+        return found
+    whole = _planned(recipe, shape, texts, kept, 0.0)
+    said = both("notice.no_room" if choice else "notice.no_recipes")
+    return whole.model_copy(update={"notices": [*whole.notices, said]})
+
+
+def _planned(
+    recipe: StudyRecipe,
+    shape: Shape,
+    texts: list[SourceText],
+    kept: dict[str, dict[str, float]] | None,
+    kept_back: float,
+) -> Plan:
+    """`make_plan` with so many tokens of the budget kept back; they stay unused where the plan has no `more_seeds`."""
+    paid = shape.model_copy(update={"total_tokens": round(shape.total_tokens - kept_back)})
     total = sum(text.tokens for text in texts)
     natural = {text.source: text.tokens / total for text in texts}
     step_tokens = recipe.train.row_tokens * recipe.train.batch_rows
-    why, notices = list(shape.why), []
+    first = _first_pass(recipe, shape, paid, texts, natural, kept)
+    seeds, eval_tokens, notices = first.seeds, first.eval_tokens, first.notices
+    run_steps = round(first.run_tokens / step_tokens)
+    second = _second_pass(recipe, kept_back, first, total, run_steps * step_tokens, len(texts))
+    parts = seeds + second.seeds
+    part = total / parts  # each seed reads its own documents
+    most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
+    # A filter's cells, too, read nothing more than MOST_EPOCHS times.
+    least = run_steps * step_tokens / (MOST_EPOCHS * part)
+    cells = _cells(recipe, shape, natural, first.targets, first.doses, most, kept, least)
+    notices += _idle(recipe, shape, cells, natural, kept or {})
+    branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
+    held_out_steps = round(HELD_OUT_SIZE * run_steps)
+    lengths = held_out_steps * step_tokens, run_steps * step_tokens
+    pool_share = _pool_shares(cells, texts, parts, *lengths, kept or {})
+    why = [
+        *shape.why,
+        ("train.seeds", str(seeds), "paired runs of every cell"),
+        ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
+         f"{len(cells) + 1} cells x {seeds} seeds besides the trunk"),
+        ("size_branches", ", ".join(f"{b * step_tokens:,}" for b in branches), "sizes that the law is fitted on"),
+        ("held_out", f"{held_out_steps * step_tokens:,}", "tokens of the runs that test the law"),
+        ("eval_tokens", f"{eval_tokens:,}", f"held-out tokens a source: in all {EVAL_SHARE:.0%} of a comparison run"),
+    ]  # fmt: skip
+    if second.seeds:
+        what = f"{kept_back:,.0f} tokens are kept back, and text for {second.seeds} more seeds, for the recipes between"
+        why.append(("second_pass", f"{second.runs} runs", f"{what} which the first pass leaves doubt"))
+    predictions = [design.LARGER] if "size" in recipe.design.axes else []
+    predictions += [cell.name for cell in cells if not cell.fitted]
+    planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
+    seen = _detectable(recipe, cells, run_steps * step_tokens, seeds, eval_tokens, len(texts))
+    why += [
+        (name, f"{effect:.2g} bpb", f"smallest effect on {whose} that a claim should find, by past studies' scatter")
+        for name, effect, whose in zip(
+            ("detectable", "detectable_in_one"), seen, ("the mean over sources", "one source's text"), strict=True
+        )
+    ]
+    numbers = [recipe.seed * 1000 + i for i in range(parts)]
+    return Plan(
+        shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
+        seeds=numbers[:seeds], parts=parts, more_seeds=numbers[seeds:], more_runs=second.runs,
+        more_tokens=second.tokens, natural=natural, run_steps=run_steps,
+        branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
+        eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
+        predictions=predictions, planned_tokens=planned, corpus_tokens=total, detectable=seen[0],
+        detectable_in_one=seen[1], notices=notices, why=why,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _FirstPass:
+    """What the budget buys of it, and notices of what it does not."""
+
+    seeds: int
+    doses: tuple[float, ...]
+    targets: list[str]
+    cells: list[Cell]
+    eval_tokens: int
+    run_tokens: float
+    notices: list[dict[str, str]]
+
+
+def _first_pass(
+    recipe: StudyRecipe,
+    shape: Shape,
+    paid: Shape,
+    texts: list[SourceText],
+    natural: dict[str, float],
+    kept: dict[str, dict[str, float]] | None,
+) -> _FirstPass:
+    """Seeds and run sizes that what is `paid` buys; the cells are those of a corpus that feeds any mixture."""
+    total, notices = sum(text.tokens for text in texts), []
     seeds, doses = recipe.train.seeds or _seeds_fed(recipe, total), tuple(sorted(set(recipe.design.doses)))
     targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
-
     while True:
         cells = _cells(recipe, shape, natural, targets, doses, {s: 1.0 for s in natural}, kept)
-        eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, shape, cells, seeds, len(texts))
-        run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
+        eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, paid, cells, seeds, len(texts))
+        run_tokens = _run_tokens(recipe, paid, cells, seeds, eval_tokens, len(texts))
         if run_tokens >= _least_run_tokens(recipe):
             break
         if recipe.train.seeds is None and seeds > 3:
@@ -283,14 +385,14 @@ def make_plan(
         elif len(targets) > 2:
             targets = targets[:-1]
         else:
-            raise _too_small(recipe, shape, cells, seeds, len(texts))
+            raise _too_small(recipe, shape, paid, cells, seeds, len(texts))
     if len(targets) < len(texts):
         notices.append(_notice("sources", str(len(texts) - len(targets))))
     if recipe.train.seeds is None:
         # More seeds once runs are long enough that seeds, not run length, limit what can be told apart.
         affordable = min(run_tokens, _most_run_tokens(recipe, total, seeds))
         seeds = max(seeds, min(8, 3 + int(affordable // 200_000)))
-        run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
+        run_tokens = _run_tokens(recipe, paid, cells, seeds, eval_tokens, len(texts))
     if (most_tokens := _most_run_tokens(recipe, total, seeds)) < run_tokens:
         run_tokens = most_tokens
         notices.append(_notice("corpus", compact(total)))
@@ -300,42 +402,34 @@ def make_plan(
             where="design.axes",
             remedy="ask for size or quality, too, or give a corpus of several sources",
         )
-    run_steps = round(run_tokens / step_tokens)
-    part = total / seeds  # each seed reads its own documents
-    most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
-    # A filter's cells, too, read nothing more than MOST_EPOCHS times.
-    cells = _cells(recipe, shape, natural, targets, doses, most, kept, run_steps * step_tokens / (MOST_EPOCHS * part))
-    notices += _idle(recipe, shape, cells, natural, kept or {})
-    branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
-    held_out_steps = round(HELD_OUT_SIZE * run_steps)
-    lengths = held_out_steps * step_tokens, run_steps * step_tokens
-    pool_share = _pool_shares(cells, texts, seeds, *lengths, kept or {})
-    why += [
-        ("train.seeds", str(seeds), "paired runs of every cell"),
-        ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
-         f"{len(cells) + 1} cells x {seeds} seeds besides the trunk"),
-        ("size_branches", ", ".join(f"{b * step_tokens:,}" for b in branches), "sizes that the law is fitted on"),
-        ("held_out", f"{held_out_steps * step_tokens:,}", "tokens of the runs that test the law"),
-        ("eval_tokens", f"{eval_tokens:,}", f"held-out tokens a source: in all {EVAL_SHARE:.0%} of a comparison run"),
-    ]  # fmt: skip
-    predictions = [design.LARGER] if "size" in recipe.design.axes else []
-    predictions += [cell.name for cell in cells if not cell.fitted]
-    planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
-    seen = _detectable(recipe, cells, run_steps * step_tokens, seeds, eval_tokens, len(texts))
-    why += [
-        (name, f"{effect:.2g} bpb", f"smallest effect on {whose} that a claim should find, by past studies' scatter")
-        for name, effect, whose in zip(
-            ("detectable", "detectable_in_one"), seen, ("the mean over sources", "one source's text"), strict=True
-        )
-    ]
-    return Plan(
-        shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
-        seeds=[recipe.seed * 1000 + i for i in range(seeds)], parts=seeds, natural=natural, run_steps=run_steps,
-        branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
-        eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
-        predictions=predictions, planned_tokens=planned, corpus_tokens=total, detectable=seen[0],
-        detectable_in_one=seen[1], notices=notices, why=why,
-    )  # fmt: skip
+    return _FirstPass(seeds, doses, targets, cells, eval_tokens, run_tokens, notices)
+
+
+@dataclass(frozen=True)
+class _SecondPass:
+    """What is kept back for it."""
+
+    runs: int = 0
+    seeds: int = 0
+    tokens: int = 0  # training tokens of the runs
+
+
+def _second_pass(
+    recipe: StudyRecipe, kept_back: float, first: _FirstPass, total: float, run_tokens: int, n_sources: int
+) -> _SecondPass:
+    """Runs and seeds that so many tokens buy, evaluation included; none where there is nothing to spend them on.
+
+    A new seed of a recipe takes two runs, its own and that of the corpus as it is, both measured at half as well. There
+    are no more seeds than in the first pass, so that choosing by what that found moves no interval far (`second`), nor
+    more than a corpus of `total` tokens feeds besides.
+    """
+    a_run = (1 + recipe.train.decay_share * HALF) * run_tokens
+    runs = int(kept_back / (a_run + EVAL_COST * first.eval_tokens * n_sources * 2))
+    fed = int(HELD_OUT_EPOCHS * total / HELD_OUT_SIZE / run_tokens) - first.seeds
+    seeds = min(first.seeds, runs // 2, fed)
+    if seeds < 1 or not any(cell.is_recipe for cell in first.cells):
+        return _SecondPass()
+    return _SecondPass(runs, seeds, round(runs * a_run))
 
 
 def _idle(
@@ -372,12 +466,13 @@ def _detectable(
 
 
 def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
-    """The share of the training that each question takes, in steps of the study's own proxy. The trunk serves size
-    alone where that is asked, but one run of it is every other question's baseline."""
+    """The share of the training that each question takes, in steps of the study's own proxy, and what is kept back. The
+    trunk serves size alone where that is asked, but one run of it is every other question's baseline."""
     cells = plan.cell_list()
     axes = ("quality", "distribution", "filter", "leak", "order", "scale")
     own = {axis: [cell for cell in cells if cell.axis == axis] for axis in axes}
     by = {axis: plan.run_steps * _cells_cost(recipe, found) for axis, found in own.items()}
+    by["second_pass"] = plan.more_tokens / plan.step_tokens
     trunk = _planned_tokens(recipe, [], plan.run_steps, plan.branch_steps, plan.held_out_steps)
     total = trunk + sum(by.values())
     return {axis: steps / total for axis, steps in {"size": trunk, **by}.items()}
@@ -394,10 +489,17 @@ def halved(
         return None
 
 
-def _too_small(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> InputError:
-    """The error for a budget that does not pay for the smallest design, with one that does."""
+def _too_small(
+    recipe: StudyRecipe, shape: Shape, paid: Shape, cells: list[Cell], seeds: int, n_sources: int
+) -> InputError:
+    """The error for a budget of which what is `paid` for the first pass does not pay for the smallest design, with one
+    that does."""
     timed = shape.training_seconds is not None
-    remedies = [f"give at least {_budget(shape, _enough(recipe, shape, cells, seeds, n_sources))}"]
+    of_all = shape.total_tokens / max(1, paid.total_tokens)
+    enough = math.ceil(max(1.0, of_all) * _enough(recipe, paid, cells, seeds, n_sources))
+    remedies = [f"give at least {_budget(shape, enough)}"]
+    if of_all > 1:
+        remedies.append("keep nothing back with --set design.second_pass=0")
     if recipe.design.axes != ("size",):
         remedies.append("ask fewer questions with --set design.axes=[size]")
     if recipe.design.scales or recipe.design.rates:
@@ -538,9 +640,9 @@ def _pool_shares(
     run_tokens: float,
     kept: dict[str, dict[str, float]],
 ) -> dict[str, float]:
-    """Share of each source's training text that the study reads: enough for every seed to read its own part in its
-    longest run (a filter's cell reads the share that is `kept` of it), and about POOL_DOCUMENTS documents of it at
-    least."""
+    """Share of each source's training text that the study reads: enough for every seed (of both passes) to read its own
+    part in its longest run (a filter's cell reads the share that is `kept` of it), and about POOL_DOCUMENTS documents
+    of it at least."""
     total = sum(text.tokens for text in texts)
     of_filter = {
         cell: shares for name, shares in kept.items() for cell in (design.filtered(name), design.dropped(name))
