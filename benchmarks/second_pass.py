@@ -1,17 +1,20 @@
-"""Whether a second pass chooses better, and still says what it may: `simulated_studies`, with a share kept back.
+"""Whether a second pass chooses better, and whether what a study says still holds.
 
-    python benchmarks/second_pass.py [--studies 1000] [--null 500]
+    python benchmarks/second_pass.py [--studies 500] [--null 300] [--plain 2000]
 
-Three ways to spend the same tokens on the same truth, with three to five seeds:
+Three ways to spend the same tokens on the same truth of `simulated_studies`, with three to five seeds:
 
     second    these seeds, and what another would cost kept back for a second pass
     another   one seed more of everything
     longer    these seeds, in longer runs
 
-Seeds scatter as in past studies (`impact.power`). Stored of each way: how often the recipe of the lowest estimate is the
-best one, what it loses against that (bpb, at one size for all), and the share of claims of doses and of mixtures that are
-supported. Of the second pass, how often the raw 90 % intervals of recipes hold, apart for those that got more seeds; and of
-null studies with a second pass, how many supported any claim.
+Seeds scatter as in past studies (`impact.power`). Stored of each way: how often the recipe of the lowest estimate is
+the best one, what it loses against that (bpb, at one size for all), the share of claims of doses and of mixtures that
+are supported. Of the second pass: how often the raw 90 % intervals of recipes hold, apart for those that got more
+seeds; of null studies with one, how many supported any claim.
+
+`plain` are many small cases of nothing but normal errors, by how far recipes are apart (standard deviation, in that of
+a run): three seeds, and 14 or 18 runs kept back, about what another seed of such a study costs.
 """
 
 from __future__ import annotations
@@ -21,13 +24,16 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from assay.impact import design, power, second
 from assay.impact.analysis import Analysis
 from assay.impact.claims import Claim
 from assay.impact.drafts import drafts
+from assay.impact.measure import Difference
 from assay.impact.plan import Plan
 from assay.impact.statements import decide
 from assay.machine import one_thread
@@ -39,8 +45,9 @@ LEVEL = 0.9
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=1000)
-    parser.add_argument("--null", type=int, default=500)
+    parser.add_argument("--studies", type=int, default=500)
+    parser.add_argument("--null", type=int, default=300)
+    parser.add_argument("--plain", type=int, default=2000)
     given = parser.parse_args()
     rows: dict[str, list[dict[str, float]]] = defaultdict(list)
     held: dict[str, list[bool]] = defaultdict(list)
@@ -60,6 +67,11 @@ def main() -> None:
             "studies": given.studies,
             "ways": ways,
             "regret saved against": won,
+            "plain": [
+                plain(recipes, runs, apart, given.plain)
+                for recipes, runs in ((5, 14), (9, 18))
+                for apart in (0.3, 1.0, 3.0)
+            ],
             "intervals held": {what: share(of) for what, of in held.items()},
             "null": {"claims": sum(n for n, _ in null), "supported": sum(found for _, found in null),
                      "studies": share([found > 0 for _, found in null])},
@@ -129,6 +141,27 @@ def _intervals(study: Simulated, of: Analysis, seeds: dict[str, int], held: dict
                 which = "with more seeds" if cell.name in seeds else "without"
                 for what in (of_mean, f"{of_mean}, {which}"):
                     held[what].append(bool(low <= true[i] <= high))
+
+
+def plain(recipes: int, runs: int, apart: float, cases: int, seeds: int = 3) -> dict[str, Any]:
+    """Many choices between recipes and a baseline at 0, by runs with normal errors of standard deviation 1."""
+    rng, held = np.random.default_rng(recipes), []
+    lost: dict[str, list[float]] = defaultdict(list)
+    for _ in range(cases):
+        true = np.array([0.0, *rng.normal(0, apart, recipes)])
+        losses = true + rng.standard_normal((2 * seeds, recipes + 1))
+        change = losses[:, 1:] - losses[:, :1]
+        first, error = change[:seeds].mean(axis=0), (2 / seeds) ** 0.5
+        found = {str(i): Difference(float(one), error, 0.0, 1e6, n_seeds=seeds) for i, one in enumerate(first)}
+        more = second.choose(found, runs, seeds, draws=400).seeds
+        own = np.array([seeds + more.get(str(i), 0) for i in range(recipes)])
+        after = np.array([change[:n, i].mean() for i, n in enumerate(own)])
+        for way, estimates in (("second", after), ("another", change[: seeds + 1].mean(axis=0)), ("first", first)):
+            lost[way].append(float(true[np.argmin([0.0, *estimates])] - true.min()))
+        held += (np.abs(after - true[1:]) < stats.norm.ppf(0.5 + LEVEL / 2) * (2 / own) ** 0.5).tolist()
+    best = {way: float(np.mean(np.array(of) == 0)) for way, of in lost.items()}
+    regret = {way: _mean(of) for way, of in lost.items()}
+    return {"recipes": recipes, "runs": runs, "apart": apart, "best": best, "regret": regret, "held": share(held)}
 
 
 def _claims(of: Analysis) -> list[Claim]:

@@ -472,7 +472,7 @@ def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
     axes = ("quality", "distribution", "filter", "leak", "order", "scale")
     own = {axis: [cell for cell in cells if cell.axis == axis] for axis in axes}
     by = {axis: plan.run_steps * _cells_cost(recipe, found) for axis, found in own.items()}
-    by["second_pass"] = plan.more_tokens / plan.step_tokens
+    by["second_pass"] = plan.more_tokens / plan.step_tokens / len(plan.seeds)
     trunk = _planned_tokens(recipe, [], plan.run_steps, plan.branch_steps, plan.held_out_steps)
     total = trunk + sum(by.values())
     return {axis: steps / total for axis, steps in {"size": trunk, **by}.items()}

@@ -66,16 +66,17 @@ def chosen(plan: Plan, measured: Measurements, runs: int) -> SecondPass:
     return choose({name: found[name][0] for name in names}, runs, min(len(plan.more_seeds), len(plan.seeds)))
 
 
-def choose(effects: Mapping[str, Difference], runs: int, most: int) -> SecondPass:
+def choose(effects: Mapping[str, Difference], runs: int, most: int, draws: int = decisions.DRAWS) -> SecondPass:
     """Spend runs on more seeds.
 
     Args:
         effects: of each recipe against the corpus as it is, in the first pass.
         runs: that can be paid for.
         most: new seeds of any recipe, at most.
+        draws: that what they win is the mean over.
     """
     found = list(effects.values())
-    expected = Expected(found)
+    expected = Expected(found, draws)
     more = np.zeros(len(found), dtype=int)
     gain = 0.0
     while options := [(expected.gain(one), one) for one in _steps(more, runs, most)]:
@@ -111,18 +112,17 @@ class Expected:
         effects: of each recipe against the corpus as it is, over as many seeds.
     """
 
-    def __init__(self, effects: list[Difference], seed: int = 0) -> None:
+    def __init__(self, effects: list[Difference], draws: int = decisions.DRAWS, seed: int = 0) -> None:
         self.n = effects[0].n_seeds
         a_run = np.array([effect.se_seeds**2 for effect in effects]) * self.n / 2
         self.variances = np.concatenate([[a_run.mean()], a_run])
         self.estimates = np.array([0.0, *(effect.estimate for effect in effects)])
         df = np.array([effect.df_seeds for effect in effects])
-        self.draws = np.random.default_rng(seed).standard_t(
-            np.concatenate([[df.min()], df]), (decisions.DRAWS, len(effects) + 1)
-        )
+        self.draws = np.random.default_rng(seed).standard_t(np.concatenate([[df.min()], df]), (draws, len(effects) + 1))
 
     def gain(self, more: np.ndarray) -> float:
-        """Bits per byte by which the estimate that is chosen will be lower, with so many new seeds of each recipe."""
+        """Bits per byte by which the recipe that so many new seeds of each will speak for is expected to be better than
+        the one that is chosen without them; at least 0."""
         n = self.n + np.concatenate([[more.max()], more])
-        spread = np.sqrt(self.variances * (1 / self.n - 1 / n))
-        return float(self.estimates.min() - (self.estimates + spread * self.draws).min(axis=1).mean())
+        found = self.estimates + np.sqrt(self.variances * (1 / self.n - 1 / n)) * self.draws
+        return float((found[:, self.estimates.argmin()] - found.min(axis=1)).mean())
