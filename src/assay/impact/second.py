@@ -117,7 +117,7 @@ class Expected:
         a_run = np.array([effect.se_seeds**2 for effect in effects]) * self.n / 2
         self.variances = np.concatenate([[a_run.mean()], a_run])
         self.estimates = np.array([0.0, *(effect.estimate for effect in effects)])
-        df = np.array([effect.df_seeds for effect in effects])
+        df = np.array([effect.df for effect in effects])
         self.draws = np.random.default_rng(seed).standard_t(np.concatenate([[df.min()], df]), (draws, len(effects) + 1))
 
     def gain(self, more: np.ndarray) -> float:
