@@ -29,7 +29,8 @@ from assay.impact import design, predictions
 from assay.impact.analysis import Analysis
 from assay.impact.drafts import drafts
 from assay.impact.measure import Measurements, Split
-from assay.impact.plan import Plan, SourceText, choose_shape, make_plan
+from assay.impact.plan import Plan, SourceText, make_plan
+from assay.impact.shape import choose_shape
 from assay.impact.statements import decide
 from assay.ledger import Ledger
 from assay.machine import one_thread

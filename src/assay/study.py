@@ -41,9 +41,10 @@ from assay.errors import InputError
 from assay.impact import baseline, design, filters, jobs, leaks, orders, plant, predictions, second
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
-from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan
+from assay.impact.plan import Plan, SourceText, costs, halved, make_plan
 from assay.impact.results import Cost, StudyResults
 from assay.impact.second import SECOND, SecondPass
+from assay.impact.shape import Shape, choose_shape
 from assay.ledger import Ledger
 from assay.machine import cores
 from assay.models.decoder import proxy

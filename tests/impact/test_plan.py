@@ -14,13 +14,12 @@ from assay.impact.plan import (
     LEAST_RUN_TOKENS,
     MOST_EPOCHS,
     Plan,
-    Shape,
     SourceText,
-    choose_shape,
     costs,
     halved,
     make_plan,
 )
+from assay.impact.shape import Shape, choose_shape
 from assay.recipe.load import load
 from assay.recipe.study import COPYING, StudyRecipe
 from assay.train.transfer import transferred

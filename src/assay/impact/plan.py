@@ -1,6 +1,6 @@
 """From questions and a budget to cells, seeds and run sizes: the stored plan of a study.
 
-    probe of this machine (or --tokens)  -> training tokens that the budget buys
+    probe of this machine (or --tokens)  -> the proxy, training tokens that the budget buys (`shape`)
     tokens, cells, seeds                 -> tokens of a comparison run, D_c
     D_c                                  -> sizes of the trunk's branches up to 2 D_c, and the held-out run of 4 D_c
     what is kept back                    -> runs and seeds of the second pass (`second`)
@@ -12,7 +12,6 @@ dropped, in a fixed order, and said. Every derived value is kept with the reason
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,22 +20,17 @@ from pydantic import BaseModel, ConfigDict
 from assay.errors import InputError
 from assay.impact import design, power
 from assay.impact.design import Cell
+from assay.impact.shape import HELD_OUT_SIZE, Shape, branch_sizes, trunk_cost
 from assay.impact.statements import proxy_text
 from assay.present.numbers import compact, percent
 from assay.present.words import both
 from assay.recipe.study import StudyRecipe
 from assay.tokens.sampler import Part
 
-# Proxies by size: layers, width, heads, vocabulary; 0.36, 0.92 and 1.8 million parameters.
-LADDER = ((2, 64, 2, 2048), (3, 96, 3, 3072), (4, 128, 4, 4096))
-TOKENS_PER_PARAMETER = 0.9  # a comparison run on a larger rung reads at least this many tokens a parameter
 MOST_EPOCHS = 4.0  # repeated up to four times, text is worth almost as much as fresh (Muennighoff et al. 2023)
 LEAST_RUN_TOKENS = 40_000  # below this a proxy knows little more than the frequencies of its tokens
 LEAST_RUN_STEPS = 39  # below this the smallest branch of the trunk ends within the warmup
-BRANCH_RATIO = 2**0.5
-LARGEST_BRANCH = 2.0  # x D_c
 HALF = 0.5  # of a comparison run: where every cell branches off once more, to see how effects change with size
-HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
 WARMUP_STEPS = 10
 HELD_OUT_EPOCHS = 2.0  # at most, of the held-out run: those that the law is fitted on read nothing twice
 # The text that a study reads of a source: so many times what its longest run needs, so many times that for each seed,
@@ -45,42 +39,12 @@ POOL_TIMES, PART_TIMES, POOL_DOCUMENTS = 4.0, 1.25, 20
 EVAL_COST = 1 / 3
 EVAL_SHARE = 0.3  # of a comparison run: with EVAL_COST, a tenth of the time
 LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 2_000, 20_000  # a source
-# The tokens that a time budget buys: training steps in the fleet run at this share of the probe's speed (the sampler,
-# the ledger, uneven last jobs), measured over studies on two cores.
-FLEET_EFFICIENCY = 0.85
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Shape(_Value):
-    """The proxy and the machine: what has to be known before the tokenizer is trained."""
-
-    layers: int
-    width: int
-    heads: int
-    vocabulary: int
-    dtype: str
-    workers: int
-    total_tokens: int
-    tokens_per_second: float | None  # of the whole fleet, by the probe; None with --tokens
-    training_seconds: float | None  # of a time budget that are left for training, and those that are not
-    other_seconds: float | None
-    why: list[tuple[str, str, str]]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Layers and width."""
-        return self.layers, self.width
-
-    def cost_of(self, layers: int, width: int) -> float:
-        """FLOPs of a step of another proxy, against those of this one."""
-        return _cost((layers, width, 1, self.vocabulary)) / _cost((self.layers, self.width, 1, self.vocabulary))
-
-
-class Plan(_Value):
+class Plan(BaseModel):
     """A study's plan: everything that decides its numbers, besides the corpus."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     shape: Shape
     row_tokens: int
@@ -142,115 +106,6 @@ class Plan(_Value):
         return max(1, round(steps * self.decay_share))
 
 
-def choose_shape(
-    recipe: StudyRecipe,
-    tokens: float | None,
-    seconds: float | None,
-    workers: int,
-    n_sources: int,
-    probe: Callable[[tuple[int, int, int, int], str], float],
-    other_seconds: float = 0.0,
-) -> Shape:
-    """The proxy's size, the type of the arithmetic, and the tokens that the budget buys.
-
-    Args:
-        tokens: the budget in training tokens, or None.
-        seconds: the time left for training, or None.
-        other_seconds: the rest of that budget: what is gone, and what is kept for the end.
-        probe: (layers, width, heads, vocabulary), dtype -> tokens a second of the whole fleet.
-    """
-    why: list[tuple[str, str, str]] = []
-    base = _rung(recipe, LADDER[0])
-    speed: float | None = None
-    dtype: str = "float32" if recipe.train.dtype == "auto" else recipe.train.dtype
-    if tokens is None:
-        assert seconds is not None
-        speeds: dict[str, float] = {
-            kind: probe(base, kind)
-            for kind in (("float32", "bfloat16") if recipe.train.dtype == "auto" else (recipe.train.dtype,))
-        }
-        speed, dtype = max((value, kind) for kind, value in speeds.items())
-        shown = ", ".join(f"{kind} {value:,.0f} tokens/s" for kind, value in speeds.items())
-        why.append(("train.dtype", dtype, f"the fastest in the probe with {workers} workers: {shown}"))
-        tokens = speed * seconds * FLEET_EFFICIENCY
-        reason = f"{seconds:.0f} s left for training x {speed:,.0f} tokens/s x {FLEET_EFFICIENCY} (fleet efficiency)"
-    else:
-        reason = "given with --tokens: the plan does not depend on the machine"
-        why.append(
-            (
-                "train.dtype",
-                dtype,
-                "given" if recipe.train.dtype != "auto" else "with --tokens always float32",
-            )
-        )
-    rung = _affordable_rung(recipe, tokens, n_sources)
-    if speed is not None and rung != base:
-        tokens *= _cost(base) / _cost(rung)
-        reason += f", scaled to the larger proxy by its FLOPs ({_cost(base) / _cost(rung):.2f})"
-    why.append(("tokens", f"{tokens:,.0f}", reason))
-    sizes = f"{rung[0]} layers x {rung[1]}, vocabulary {rung[3]}"
-    why.append(
-        (
-            "model",
-            sizes,
-            f"the largest proxy whose comparison runs read {TOKENS_PER_PARAMETER} tokens a parameter",
-        )
-    )
-    layers, width, heads, vocabulary = rung
-    return Shape(
-        layers=layers, width=width, heads=heads, vocabulary=vocabulary, dtype=dtype, workers=workers,
-        total_tokens=int(tokens), tokens_per_second=speed, training_seconds=seconds,
-        other_seconds=None if seconds is None else other_seconds, why=why,
-    )  # fmt: skip
-
-
-def _rung(recipe: StudyRecipe, rung: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """A rung of the ladder, with what the recipe fixes."""
-    layers, width = recipe.train.layers or rung[0], recipe.train.width or rung[1]
-    heads = rung[2] if width == rung[1] else max(1, width // 32)
-    return layers, width, heads, recipe.tokens.vocabulary or rung[3]
-
-
-def _parameters(rung: tuple[int, int, int, int]) -> int:
-    layers, width, _, vocabulary = rung
-    return 12 * layers * width * width + 2 * vocabulary * width
-
-
-def _cost(rung: tuple[int, int, int, int]) -> int:
-    layers, width, _, vocabulary = rung
-    return 12 * layers * width * width + vocabulary * width
-
-
-def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tuple[int, int, int, int]:
-    rungs = list(dict.fromkeys(_rung(recipe, rung) for rung in LADDER))
-    base = rungs[0]
-    asked = recipe.design
-    doses, fitted_doses = len({*asked.doses, *asked.held_out_doses}), len(set(asked.doses))
-    n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
-    n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
-    n_cells += len(set(asked.leaks)) + len(set(asked.orders)) + len(set(asked.together)) * fitted_doses
-    for rung in reversed(rungs[1:]):
-        scales = sum(_cost((*size, 1, rung[3])) for size in {*asked.scales}) / _cost(rung)
-        proxies = n_cells + scales * (1 + len({*asked.rates})) + len({*asked.rates})
-        paid = (1 - asked.second_pass) * tokens * _cost(base) / _cost(rung)
-        run_tokens = paid / 5 / (proxies + _trunk_cost(recipe))
-        if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
-            return rung
-    return base
-
-
-def _branch_sizes(recipe: StudyRecipe) -> list[float]:
-    """Sizes of the trunk's branches in D_c, smallest first."""
-    n = recipe.design.size_branches
-    return [LARGEST_BRANCH / BRANCH_RATIO**i for i in reversed(range(n))]
-
-
-def _trunk_cost(recipe: StudyRecipe) -> float:
-    """Tokens computed for a seed's trunk, its branches and the held-out run, in D_c."""
-    decay = recipe.train.decay_share
-    return (1 - decay) * HELD_OUT_SIZE + decay * (sum(_branch_sizes(recipe)) + HELD_OUT_SIZE)
-
-
 @dataclass(frozen=True)
 class SourceText:
     """Training text of a source, in tokens of the study's tokenizer (measured on its sample)."""
@@ -307,7 +162,7 @@ def _planned(
     least = run_steps * step_tokens / (MOST_EPOCHS * part)
     cells = _cells(recipe, shape, natural, first.targets, first.doses, most, kept, least)
     notices += _idle(recipe, shape, cells, natural, kept or {})
-    branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
+    branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in branch_sizes(recipe)})
     held_out_steps = round(HELD_OUT_SIZE * run_steps)
     lengths = held_out_steps * step_tokens, run_steps * step_tokens
     pool_share = _pool_shares(cells, texts, parts, *lengths, kept or {})
@@ -561,7 +416,7 @@ def _run_tokens(
     runs = sum(cell.cost * (2 if cell.fitted and cell.halves else 1) for cell in cells)
     runs += recipe.design.size_branches + 1
     evaluation = EVAL_COST * eval_tokens * n_sources * (runs + 4)  # four runs a seed see the test text as well
-    return (shape.total_tokens / seeds - evaluation) / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
+    return (shape.total_tokens / seeds - evaluation) / (_cells_cost(recipe, cells) + trunk_cost(recipe))
 
 
 def _cells_cost(recipe: StudyRecipe, cells: list[Cell], *, priced: bool = True) -> float:
@@ -594,7 +449,7 @@ def _planned_tokens(
 
 def _eval_tokens(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:
     """Held-out tokens a source: all of them together a share of a comparison run."""
-    run_tokens = shape.total_tokens / seeds / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
+    run_tokens = shape.total_tokens / seeds / (_cells_cost(recipe, cells) + trunk_cost(recipe))
     return int(min(MOST_EVAL_TOKENS, max(LEAST_EVAL_TOKENS, EVAL_SHARE * run_tokens / n_sources)))
 
 
