@@ -349,7 +349,7 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
         run.process.wait(5)
         assert run.left_over() == []
     run = start()
-    run.wait_for("Second pass")
+    run.wait_for("Second pass", timeout=240)
     time.sleep(0.5)
     os.kill(run.process.pid, signal.SIGKILL)
     run.process.wait(5)
