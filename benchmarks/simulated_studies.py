@@ -18,7 +18,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ from assay.impact import design, predictions
 from assay.impact.analysis import Analysis
 from assay.impact.drafts import drafts
 from assay.impact.measure import Measurements, Split
-from assay.impact.plan import Plan, SourceText, choose_shape, make_plan
+from assay.impact.plan import Plan, SourceText, make_plan
+from assay.impact.shape import choose_shape
 from assay.impact.statements import decide
 from assay.ledger import Ledger
 from assay.machine import one_thread
@@ -109,12 +111,17 @@ class Truth:
 
 @dataclass(frozen=True)
 class Simulated:
-    """A study as its analysis sees it, and what is true."""
+    """A study as its analysis sees it, and what is true.
+
+    Attributes:
+        later: (cell, tokens, seed) -> losses of eval documents (nats) in runs that a second pass may do.
+    """
 
     plan: Plan
     truth: Truth | None
     analysis: Analysis
     recipe: StudyRecipe
+    later: dict[tuple[str, int, int], np.ndarray]
 
     def true(self, cell: str, tokens: float) -> np.ndarray:
         """(targets,) the mean over sources first."""
@@ -123,23 +130,47 @@ class Simulated:
         losses = self.truth.loss(self.plan, tokens, own)
         return np.concatenate([[losses.mean()], losses])
 
+    def with_more(self, seeds: Mapping[str, int]) -> Analysis:
+        """The analysis after a second pass of so many more seeds of each cell."""
+        every = self.analysis.every.of([*self.plan.seeds, *self.plan.more_seeds])
+        for (cell, tokens, seed), nll in self.later.items():
+            if seed in self.plan.more_seeds[: seeds.get(cell, 0)]:
+                every.add(cell, tokens, seed, "eval", nll)
+        return replace(self.analysis, every=every)
 
-def simulated(seed: int, folder: Path, *, null: bool = False) -> Simulated:
+
+def simulated(
+    seed: int,
+    folder: Path,
+    *,
+    null: bool = False,
+    more: Sequence[str] = (),
+    luck: Callable[[Plan], float] = lambda _: 1.0,
+    predicted: bool = True,
+) -> Simulated:
+    """A study drawn by chance.
+
+    Args:
+        more: options of its recipe, after those that are drawn.
+        luck: factor on the standard deviations of seeds.
+        predicted: whether predictions are registered.
+    """
     rng = np.random.default_rng(seed)
     options = [
         f"train.seeds={rng.integers(3, 6)}", f"design.defects=[{', '.join(DEFECTS)}]", "design.doses=[0.2, 0.6]",
-        "design.held_out_doses=[0.4]", "design.held_out_mixtures=2", f"seed={seed}",
+        "design.held_out_doses=[0.4]", "design.held_out_mixtures=2", f"seed={seed}", *more,
     ]  # fmt: skip
     recipe = load(StudyRecipe, None, options)[0]
     shape = choose_shape(recipe, TOKENS, None, 2, len(SOURCES), lambda *_: 1.0)
     plan = make_plan(recipe, shape, [SourceText(s, rng.uniform(1e7, 4e7), 5_000) for s in SOURCES])
     truth = Truth.drawn(rng)
     by_split = {split: _documents(rng) for split in ("eval", "test")}
-    store = Store(folder / str(seed))
-    eval_, test = (_measured(plan, truth, by_split, split, store, rng, null=null) for split in ("eval", "test"))
-    registered = predictions.register(folder / "predictions.json", plan, eval_, test, recipe.design.level)
+    store, drawn = Store(folder / str(seed)), _Drawn(plan, truth, null, luck(plan), rng)
+    (eval_, later), (test, _) = (drawn.measured(by_split, split, store) for split in ("eval", "test"))
+    level = recipe.design.level
+    registered = predictions.register(folder / "predictions.json", plan, eval_, test, level) if predicted else []
     analysis = Analysis(plan, eval_, test, registered, recipe.design)
-    return Simulated(plan, None if null else truth, analysis, recipe)
+    return Simulated(plan, None if null else truth, analysis, recipe, later)
 
 
 def _documents(rng: np.random.Generator) -> pl.DataFrame:
@@ -155,35 +186,42 @@ def _documents(rng: np.random.Generator) -> pl.DataFrame:
     )
 
 
-def _measured(
-    plan: Plan,
-    truth: Truth,
-    documents: dict[str, pl.DataFrame],
-    split: Split,
-    store: Store,
-    rng: np.random.Generator,
-    *,
-    null: bool,
-) -> Measurements:
-    """Losses of all runs on one split."""
-    measured = Measurements(Ledger(store), [], documents, (split,))
-    n_bytes = documents[split]["n_bytes"].to_numpy().astype(float)
-    source = np.repeat(np.arange(len(SOURCES)), DOCUMENTS)
-    own = rng.normal(0, DOCUMENT, len(source))
-    of_seed = {seed: rng.normal(0, SEED, len(SOURCES)) for seed in plan.seeds}
-    run = plan.run_steps
-    wanted = [(design.NATURAL, steps, None) for steps in sorted({*plan.branch_steps, run, plan.held_out_steps})]
-    wanted += [(cell.name, run, cell) for cell in plan.cell_list()]
-    for name, steps, cell in wanted:
-        tokens = steps * plan.step_tokens
-        in_cell = rng.normal(0, DOCUMENT_IN_CELL, len(source)) if cell is not None else 0.0
-        losses = truth.loss(plan, tokens, None if null else cell)
-        for seed in plan.seeds:
-            noise = of_seed[seed] + rng.normal(0, CELL, len(SOURCES))
-            bits = n_bytes * ((losses + noise)[source] + own + in_cell)
-            measured.add(name, tokens, seed, split, bits * np.log(2))
-    measured.seeds = sorted(plan.seeds)
-    return measured
+@dataclass(frozen=True)
+class _Drawn:
+    """Runs of a study drawn by chance."""
+
+    plan: Plan
+    truth: Truth
+    null: bool
+    luck: float
+    rng: np.random.Generator
+
+    def measured(
+        self, documents: dict[str, pl.DataFrame], split: Split, store: Store
+    ) -> tuple[Measurements, dict[tuple[str, int, int], np.ndarray]]:
+        """Losses on one split, and those of the runs that a second pass may do."""
+        plan, rng, found = self.plan, self.rng, Measurements(Ledger(store), [], documents, (split,))
+        n_bytes = documents[split]["n_bytes"].to_numpy().astype(float)
+        source = np.repeat(np.arange(len(SOURCES)), DOCUMENTS)
+        own = rng.normal(0, DOCUMENT, len(source))
+        of_seed = {seed: self.luck * rng.normal(0, SEED, len(SOURCES)) for seed in (*plan.seeds, *plan.more_seeds)}
+        run, later = plan.run_steps, {}
+        wanted = [(design.NATURAL, steps, None) for steps in sorted({*plan.branch_steps, run, plan.held_out_steps})]
+        wanted += [(cell.name, run, cell) for cell in plan.cell_list()]
+        for name, steps, cell in wanted:
+            tokens = steps * plan.step_tokens
+            in_cell = rng.normal(0, DOCUMENT_IN_CELL, len(source)) if cell is not None else 0.0
+            losses = self.truth.loss(plan, tokens, None if self.null else cell)
+            again = plan.more_seeds if steps == run and (cell is None or cell.is_recipe) else []
+            for seed in (*plan.seeds, *again):
+                noise = of_seed[seed] + self.luck * rng.normal(0, CELL, len(SOURCES))
+                nll = n_bytes * ((losses + noise)[source] + own + in_cell) * np.log(2)
+                if seed in again:
+                    later[name, tokens, seed] = nll
+                else:
+                    found.add(name, tokens, seed, split, nll)
+        found.seeds = sorted(plan.seeds)
+        return found, later
 
 
 def _study(seed: int, folder: Path) -> list[tuple[str, bool]]:
@@ -217,9 +255,9 @@ def _study(seed: int, folder: Path) -> list[tuple[str, bool]]:
 def _null(seed: int, folder: Path) -> tuple[int, int]:
     """Claims of a study in which no cell does anything, and how many of them were supported."""
     study = simulated(seed, folder, null=True)
-    plan, wanted = study.plan, study.recipe.design
+    wanted = study.recipe.design
     own = [draft for draft in drafts(study.analysis) if draft.kind in ("quality", "distribution")]
-    claims = decide(own, len(plan.seeds), wanted.level, wanted.false_discovery_rate)
+    claims = decide(own, wanted.level, wanted.false_discovery_rate)
     return len(claims), sum(claim.verdict == "supported" for claim in claims)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from assay.impact.plan import SourceText, choose_shape, make_plan
+from assay.impact.plan import SourceText, make_plan
+from assay.impact.shape import choose_shape
 from assay.recipe.load import load, parse_quantity
 from assay.recipe.study import StudyRecipe
 

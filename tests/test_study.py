@@ -20,7 +20,8 @@ import pytest
 
 from assay import study
 from assay.errors import InputError
-from assay.impact.plan import Plan, stacks
+from assay.impact.plan import Plan
+from assay.impact.shape import stacks
 from assay.impact.results import StudyResults
 from assay.models.ngram import KneserNey
 from assay.recipe.load import load
@@ -35,13 +36,13 @@ from clusters import at_work, two_nodes
 from command import TINY as SMALLEST
 from command import Running, assay, claims, write_texts
 
-TINY = [*SMALLEST, "--on-error", "skip"]
+TINY = [*SMALLEST, "--tokens", "1.05M", "--set=design.second_pass=0.2", "--on-error", "skip"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_texts(tmp_path_factory.mktemp("corpus") / "文本")
+    folder = write_texts(tmp_path_factory.mktemp("corpus") / "文本", documents=650)
     with (folder / "numbers.jsonl").open("a", encoding="utf-8") as file:
         file.write('{"text": "cut in the mid\n')
     return folder
@@ -78,7 +79,7 @@ def test_the_answer_has_the_keys_that_programs_rely_on(finished: tuple[Path, dic
     assert answer["predictions"] == {"registered": 6, "tested": 6, "hits": answer["predictions"]["hits"]}
     assert answer["n_claims"] == len(json.loads(Path(answer["claims"]).read_text(encoding="utf-8"))) > 5
     assert Path(answer["report"]).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert 0 < answer["tokens"] <= 850_000
+    assert 0 < answer["tokens"] <= 1_050_000
 
 
 def test_a_bad_row_that_was_skipped_is_counted_and_its_place_is_told(
@@ -149,6 +150,38 @@ def test_the_baseline_is_an_ngram_model_of_what_each_run_reads(finished: tuple[P
     assert curve[1]["bpb"] == pytest.approx(found["rows"][0]["bpb"])
 
 
+def test_the_second_pass_is_spent_on_the_choice_and_said(finished: tuple[Path, dict[str, Any], str]) -> None:
+    out = finished[0]
+    plan = Plan.model_validate_json((out / "plan.json").read_text(encoding="utf-8"))
+    found = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    second, rows = found["decisions"]["second"], {row["cell"]: row for row in found["decisions"]["rows"]}
+    assert (second["runs"], plan.more_runs, plan.more_seeds) == (3, 3, [2])
+    assert 2 <= second["spent"] == sum(second["seeds"].values()) <= 3 and second["seeds"]["natural"] == 1
+    assert {cell: row["seeds"] for cell, row in rows.items()} == {c: 2 + second["seeds"].get(c, 0) for c in rows}
+    tokens = plan.run_steps * plan.step_tokens
+    losses = {
+        (cell, seed): bpb
+        for cell, seed, bpb in duckdb.sql(
+            f"""SELECT cell, seed, avg(nll / ln(2) / n_bytes)
+                FROM (SELECT * FROM '{out}/artifacts/ledger/*/losses.parquet' WHERE split = 'eval')
+                JOIN (SELECT * FROM '{out}/artifacts/ledger/*/runs.parquet' WHERE D = {tokens}) USING (run_id)
+                GROUP BY cell, seed"""
+        ).fetchall()
+    }
+    claimed = {claim["id"]: claim for claim in found["claims"]}
+    for cell in ("up:letters", "up:numbers"):
+        seeds = [seed for name, seed in losses if name == cell]
+        assert sorted(seeds) == list(range(rows[cell]["seeds"]))
+        change = np.mean([losses[cell, seed] - losses["natural", seed] for seed in seeds])
+        assert rows[cell]["effect"]["estimate"] == pytest.approx(change)
+        claim = claimed[f"distribution:{cell}"]
+        assert (claim["n_seeds"], claim["estimate"]) == (len(seeds), pytest.approx(change))
+    assert claimed["size:doubling"]["n_seeds"] == claimed["prediction:mixture"]["n_seeds"] == found["n_seeds"] == 2
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"{second['spent']} of the 3 runs that were kept back" in page and "2 + 1" in page
+    assert f"预留的 3 次运行中有 {second['spent']} 次" in page
+
+
 def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(texts: Path, tmp_path: Path) -> None:
     more = (
         "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates, repeated]",
@@ -157,7 +190,7 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
         "design.damaged_sources=[numbers]", "design.leaks=[8]", "design.orders=['-n_words']",
         "design.scales=[[1, 16]]", "design.rates=[2]",
     )  # fmt: skip
-    options = [word for word in TINY if "axes" not in word]
+    options = [word for word in TINY if "axes" not in word and "second_pass" not in word]
     command = ["study", texts, *options, "--tokens", "3.1M", *(f"--set={pair}" for pair in more)]
     done = assay(*command, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
@@ -230,7 +263,8 @@ def test_explain_trains_nothing_and_the_study_follows_its_plan(
     assert values["train.engine"] == "processes"
     assert all(row["why"] for row in explanation["values"])
     plan = json.loads((out / "plan.json").read_text(encoding="utf-8"))
-    assert values["planned_tokens"] == f"{plan['planned_tokens']:,}"
+    assert values["planned_tokens"] == f"{plan['planned_tokens'] + plan['more_tokens']:,}"
+    assert values["second_pass"] == "3 runs"
     assert len(list((out / "artifacts" / "plan").iterdir())) == 1  # the run made no other
 
 
@@ -320,11 +354,16 @@ def test_stopped_killed_and_rerun_a_study_ends_the_same(
         os.kill(run.process.pid, signal.SIGKILL)  # the parent alone: its workers have to follow
         run.process.wait(5)
         assert run.left_over() == []
+    run = start()
+    run.wait_for("Second pass", timeout=240)
+    time.sleep(0.5)
+    os.kill(run.process.pid, signal.SIGKILL)
+    run.process.wait(5)
     done = assay("study", texts, *TINY, "--out", out)
     assert done.returncode == 0, done.stderr
     assert claims(out) == claims(finished[0])
     kept, again = (json.loads((o / "results.json").read_text(encoding="utf-8")) for o in (finished[0], out))
-    assert again["baseline"] == kept["baseline"]
+    assert again["baseline"] == kept["baseline"] and again["decisions"] == kept["decisions"]
     assert not list(out.rglob(".staging-*"))
 
 
@@ -422,7 +461,7 @@ def test_another_study_or_a_changed_corpus_is_refused(
     other = assay("study", texts, "--tokens", "9M", "--out", out)
     assert other.returncode == 2
     assert other.stderr.startswith(
-        f"assay: {out}: holds another study (budget.tokens: 850000.0 there, 9000000.0 here; "
+        f"assay: {out}: holds another study (budget.tokens: 1050000.0 there, 9000000.0 here; "
     )
     assert 'corpus.on_error: "skip" there, "stop" here; ' in other.stderr
     assert re.search(r"; and \d+ more\) -> choose ", other.stderr)
@@ -492,3 +531,25 @@ def test_whether_there_is_time_follows_from_the_speed_so_far(monkeypatch: pytest
         recipe = load(StudyRecipe, None, [])[0]
         asking.request = study.Request([], Path(), recipe, None, budget, "en", [])
         assert asking._time_for(Plan(), 3, 4, 400) is answer  # type: ignore[arg-type]
+
+
+def test_a_second_pass_does_what_time_is_left_for() -> None:
+    """400 tokens took 300 s, 350 in all; a run is 10 tokens; of a budget of 500 s 40 are kept for the end."""
+
+    class Space:
+        def add_seconds(self, _: object) -> dict[str, float]:
+            return {"documents": 50.0, "fleet": 300.0}
+
+    class Plan:
+        more_runs, more_tokens = 20, 200
+
+    class Progress:
+        def take_seconds(self) -> dict[str, float]:
+            return {}
+
+    asking = study._Study.__new__(study._Study)
+    asking.space, asking.progress = Space(), Progress()  # type: ignore[assignment]
+    for budget, runs in ((500.0, 14), (5000.0, 20), (300.0, 0), (None, 20)):
+        tokens = None if budget else 1e6
+        asking.request = study.Request([], Path(), load(StudyRecipe, None, [])[0], tokens, budget, "en", [])
+        assert asking._runs_in_time(Plan(), 400) == runs  # type: ignore[arg-type]

@@ -7,6 +7,7 @@
     tokens      training pool, damaged copies, evaluation sets
     fleet       trunks and fitted cells -> ledger
     predictions fitted on eval text, written down, then tested by held-out runs on test text
+    second      more seeds of the recipes between which the first pass leaves doubt, where a share was kept back
     claims      differences, doses, law, mixtures -> claims.json, results.json, report.html
 
 Every arrow is an artifact of the store, found again on a rerun; so a study that was stopped, or killed, goes on.
@@ -37,11 +38,13 @@ from assay.corpus.reading.source import ReadOptions, identity_of, title_of
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
-from assay.impact import baseline, design, filters, jobs, leaks, orders, plant, predictions
+from assay.impact import baseline, design, filters, jobs, leaks, orders, plant, predictions, second
 from assay.impact.claims import Claim
 from assay.impact.findings import Asked, Finished, Prepared, findings, measurements
-from assay.impact.plan import Plan, Shape, SourceText, choose_shape, costs, halved, make_plan, stacks
+from assay.impact.plan import Plan, SourceText, costs, halved, make_plan
 from assay.impact.results import Cost, StudyResults
+from assay.impact.second import SECOND, SecondPass
+from assay.impact.shape import Shape, choose_shape, stacks
 from assay.ledger import Ledger
 from assay.models.decoder import proxy
 from assay.present.numbers import compact, durations
@@ -138,7 +141,11 @@ def explain(request: Request, *, quiet: bool = False) -> list[tuple[str, str, st
         ("natural", shares, "share of each source's training tokens in the corpus"),
         ("cells", cells, f"besides {design.NATURAL}; each with {len(plan.seeds)} seeds"),
         ("predictions", ", ".join(plan.predictions) or "none", "registered before the runs that test them"),
-        ("planned_tokens", f"{plan.planned_tokens:,}", "training tokens that the fleet will compute"),
+        (
+            "planned_tokens",
+            f"{plan.planned_tokens + plan.more_tokens:,}",
+            "training tokens that the fleet will compute",
+        ),
         ("costs", spent, "share of the FLOPs that each question takes; the size trunk is the baseline of all"),
         ("half_budget", _less(plan, less), "what half the budget would change"),
     ]
@@ -196,12 +203,12 @@ class _Study:
             self.space.settle(corpus=prepared.corpus.fingerprint, plan=prepared.plan_artifact.fingerprint)
             inputs = self._tokens(prepared)
             workers = self.fleet.size
-            prepared, everything, registered = self._train(prepared, inputs)
+            prepared, everything, registered, chosen = self._train(prepared, inputs)
         vocabulary = prepared.tokens.encoder.vocabulary
         counted = baseline.losses(self.store, prepared.plan, self.recipe.train, inputs, vocabulary, self.progress)
         self.progress.stage("report")
         results = findings(
-            Finished(prepared, self.recipe, self.store, inputs, everything, registered, counted),
+            Finished(prepared, self.recipe, self.store, inputs, everything, registered, counted, chosen),
             asked=Asked(self.request.title, shlex.join(self.request.command), self.request.budget_in_words),
             cost=self._cost(prepared, everything, workers),
         )
@@ -406,7 +413,7 @@ class _Study:
         made = prepare.stream(batches, prepared.tokens, self.store, name, config, inputs, whole=whole)
         read = next(cell.weights for cell in plan.cell_list() if cell.stream == name)
         for source, share in read.items():
-            if share > 0 and made.summary["sources"][source]["tokens"] < len(plan.seeds) * plan.row_tokens:
+            if share > 0 and made.summary["sources"][source]["tokens"] < plan.parts * plan.row_tokens:
                 what = f"too little is left of {source} in the text that the study reads"
                 remedy = "leave that filter out, or give a larger budget, which reads more text"
                 raise InputError(what, where=f"design.filters {of.name}", remedy=remedy)
@@ -416,8 +423,9 @@ class _Study:
 
     def _train(
         self, prepared: Prepared, inputs: JobInputs
-    ) -> tuple[Prepared, list[Artifact], list[predictions.Registered]]:
-        """Returns what was prepared (with fewer seeds, where the time has run out), the ledger, and predictions."""
+    ) -> tuple[Prepared, list[Artifact], list[predictions.Registered], SecondPass | None]:
+        """Returns what was prepared (with fewer seeds, where the time has run out), the ledger, predictions, and what
+        the second pass was spent on."""
         recipe, vocabulary = self.recipe.train, prepared.tokens.encoder.vocabulary
         plan, trunks, fitted = self._fit(prepared, inputs)
         self.progress.stage("predictions")
@@ -427,7 +435,47 @@ class _Study:
             tests += jobs.larger(plan, recipe, vocabulary, trunks)
         self.progress.stage("test", sum(job.tokens for job in tests))
         everything = [*trunks, *fitted, *self.fleet.run(inputs, tests, self._advance)]
-        return replace(prepared, plan=plan), everything, registered
+        prepared = replace(prepared, plan=plan)
+        if not plan.more_seeds:
+            return prepared, everything, registered, None
+        chosen = self._second(prepared, inputs, [*trunks, *fitted])
+        if again := jobs.second(plan, recipe, vocabulary, chosen.seeds):
+            self.progress.stage("second", sum(job.tokens for job in again))
+            everything += self.fleet.run(inputs, again, self._advance)
+        return prepared, everything, registered, chosen
+
+    def _second(self, prepared: Prepared, inputs: JobInputs, parts: list[Artifact]) -> SecondPass:
+        """What more seeds are spent on, by the first pass's fitted runs; what was chosen once stands."""
+        plan, recipe, vocabulary = prepared.plan, self.recipe.train, prepared.tokens.encoder.vocabulary
+        runs = self.space.recall("second_runs")
+        if runs is None:
+            fitted = [*jobs.trunks(plan, recipe, vocabulary), *jobs.cells(plan, recipe, vocabulary, fitted=True)]
+            runs = self._runs_in_time(plan, sum(job.tokens for job in fitted))
+            self.space.remember(second_runs=runs)  # a rerun has another time left
+
+        def make(folder: Path) -> None:
+            chosen = second.chosen(plan, measurements(self.store, inputs, parts, "eval"), runs)
+            (folder / "second.json").write_text(chosen.model_dump_json(indent=1), encoding="utf-8")
+
+        ledger = fingerprint([part.fingerprint for part in parts])
+        addresses = {"plan": prepared.plan_artifact.fingerprint, "ledger": ledger}
+        made = self.store.build(SECOND, addresses, {"runs": runs}, make)
+        return SecondPass.model_validate_json(made.file("second.json").read_text(encoding="utf-8"))
+
+    def _runs_in_time(self, plan: Plan, done: int) -> int:
+        """Runs of the second pass: all that were planned, or as many as a time budget leaves time for at the speed of
+        the fitted runs.
+
+        Args:
+            done: training tokens of these.
+        """
+        if self.request.seconds is None:
+            return plan.more_runs
+        seconds = self.space.add_seconds(self.progress.take_seconds())
+        finishing = FINISHING_SECONDS + FINISHING_SHARE * self.request.seconds
+        left = max(0.0, self.request.seconds - finishing - sum(seconds.values()))
+        a_run = plan.more_tokens / plan.more_runs
+        return min(plan.more_runs, int(left * done / max(1e-9, seconds["fleet"]) / a_run))
 
     def _fit(self, prepared: Prepared, inputs: JobInputs) -> tuple[Plan, list[Artifact], list[Artifact]]:
         """Trunks and fitted cells of all seeds, in rounds once the fewest are done: on a machine that turns out
@@ -436,7 +484,7 @@ class _Study:
         trunk_jobs = jobs.trunks(plan, recipe, vocabulary)
         cell_jobs = jobs.cells(plan, recipe, vocabulary, fitted=True)
         total = sum(job.tokens for job in (*trunk_jobs, *cell_jobs))
-        self.progress.stage("fleet", total, after=max(0, plan.planned_tokens - total))
+        self.progress.stage("fleet", total, after=max(0, plan.planned_tokens + plan.more_tokens - total))
         trunks: list[Artifact] = []
         cells: list[Artifact] = []
         n = 0

@@ -222,7 +222,7 @@ def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[
     for key, value in sorted(here.items(), key=lambda item: item[0] == "recipe"):
         before = there.get(key)
         # An option that came since, and asks for nothing.
-        later = key not in there and (value is None or value is False or value == [])
+        later = key not in there and not value
         if before == value or later:
             continue
         if isinstance(before, dict) and isinstance(value, dict):

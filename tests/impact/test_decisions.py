@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from assay.impact.decisions import accuracy, ranked
+from assay.impact.decisions import accuracy, drawn, ranked, regret
 from assay.impact.measure import Difference
 
 
@@ -51,3 +51,20 @@ def test_pairs_in_the_same_order_are_counted() -> None:
     assert found.interval[0] <= 5 / 6 <= found.interval[1]
     noise = accuracy(small, 1 + rng.normal(0, 1.0, (5, 4)), 0.9)
     assert noise.separated <= 2 and noise.separated_agreed <= noise.separated
+
+
+def test_recipes_share_the_baseline_of_the_seeds_that_they_share() -> None:
+    """Runs scatter by 1, and documents add 0.3 to each: differences over the first 8, 8 and 2 seeds have those of the
+    baseline in common."""
+    seeds, own = np.array([8, 8, 2]), 1.0
+    effects = [Difference(0.0, (2 * own / n) ** 0.5, 0.3 * 2**0.5, 1e6, n_seeds=int(n)) for n in seeds]
+    draws = np.concatenate([drawn(effects, np.random.default_rng(i))[:, 1:] for i in range(25)])
+    shared = own / np.maximum(seeds[:, None], seeds[None, :]) + 0.3**2
+    np.testing.assert_allclose(np.cov(draws.T), shared + np.diag(own / seeds + 0.3**2), rtol=0.03)
+
+
+def test_what_a_choice_is_expected_to_lose_is_known_in_closed_form_for_two() -> None:
+    for m in (-0.02, 0.0, 0.01):
+        s = 0.02
+        wanted = s * stats.norm.pdf(m / s) - abs(m) * stats.norm.cdf(-abs(m) / s)
+        assert regret([Difference(m, s, 0.0, 1e6)]) == pytest.approx(wanted, abs=4e-4)

@@ -15,7 +15,8 @@ from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
 from assay.impact import design, filters
-from assay.impact.plan import Plan, SourceText, choose_shape, make_plan
+from assay.impact.plan import Plan, SourceText, make_plan
+from assay.impact.shape import choose_shape
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
 from assay.store import Store

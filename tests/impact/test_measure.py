@@ -113,6 +113,33 @@ def test_an_unpooled_difference_is_the_paired_t_test_of_scipy(measured: Measurem
         assert seeds.interval(0.9) == pytest.approx((interval.low, interval.high))
 
 
+def test_cells_of_unequal_seeds_are_compared_over_those_that_both_have(
+    parts: tuple[Store, list[Artifact]],
+) -> None:
+    """Of x five runs, of y the first three: each is scipy's paired test; together each keeps its own seeds."""
+    had = {"natural": 5, "x": 5, "y": 3}
+    some = [one for one in parts[1] if had.get(one.manifest["config"]["cell"], 0) > one.manifest["config"]["seed"]]
+    measured = Measurements(Ledger(parts[0]), some, EVALUATION)
+    assert not measured.has("y", D) and measured.of(range(3)).has("y", D)
+    assert measured.common(("y", D), ("natural", D)) == [0, 1, 2]
+    for cell, n in (("x", 5), ("y", 3)):
+        for t, found in enumerate(measured.differences([cell], "natural", D)[cell]):
+            expected = stats.ttest_rel(bpb(cell)[:n, t], bpb("natural")[:n, t])
+            seeds = Difference(found.estimate, found.se_seeds, 0.0, found.df_seeds)
+            assert (found.n_seeds, seeds.df) == (n, expected.df)
+            assert seeds.p_value == pytest.approx(expected.pvalue)
+    both = measured.differences(["x", "y"], "natural", D)
+    changes = [bpb("x") - bpb("natural"), (bpb("y") - bpb("natural"))[:3]]
+    variances = np.stack([change.var(axis=0, ddof=1) for change in changes])
+    pooled = (4 * variances[0] + 2 * variances[1]) / 6
+    for own, variance, cell in zip((4, 2), variances, "xy", strict=True):
+        shrunk = np.array([found.se_seeds**2 for found in both[cell]]) * (own + 1)
+        weight = {found.df_seeds for found in both[cell]}.pop() - own
+        assert weight > 0
+        np.testing.assert_allclose(shrunk, (weight * pooled + own * variance) / (weight + own))
+    assert both["x"][0].df_seeds - both["y"][0].df_seeds == pytest.approx(2)
+
+
 def test_what_the_choice_of_documents_adds_widens_the_interval(measured: Measurements) -> None:
     for found in measured.differences(["x"], "natural", D)["x"]:
         seeds = Difference(found.estimate, found.se_seeds, 0.0, found.df_seeds)
@@ -196,20 +223,21 @@ def test_intervals_cover_where_a_few_documents_decide() -> None:
 
 def test_cells_share_their_variance_only_as_far_as_they_are_alike() -> None:
     rng = np.random.default_rng(7)
-    df, cells = 3, 8
+    cells = 8
+    df = np.full(cells, 3)
 
     def estimated(true: np.ndarray) -> np.ndarray:
-        return true[:, None] * rng.chisquare(df, (cells, 200)) / df
+        return true[:, None] * rng.chisquare(3, (cells, 200)) / 3
 
-    most = min(POOLED_WEIGHT, (cells - 1) * df)
+    most = min(POOLED_WEIGHT, (cells - 1) * 3)
     assert _pooled_weight(estimated(np.ones(cells)), df, 0.0) > 0.6 * most
     # Half of the cells ten times as noisy in standard deviation: nearly nothing is shared.
     assert _pooled_weight(estimated(np.repeat([1.0, 100.0], 4)), df, 0.0) < 1
     # Variances from the prior that is assumed: its degrees of freedom come back.
     prior = 4 / rng.chisquare(4, (cells, 2000))
-    found = _pooled_weight(prior * rng.chisquare(df, (cells, 2000)) / df, df, 0.0)
+    found = _pooled_weight(prior * rng.chisquare(3, (cells, 2000)) / 3, df, 0.0)
     assert found == pytest.approx(4, rel=0.15)
-    assert _pooled_weight(np.ones((1, 4)), df, 0.0) == 0
+    assert _pooled_weight(np.ones((1, 4)), df[:1], 0.0) == 0
 
 
 @pytest.mark.parametrize("x", [0.05, 0.3, 1.0, 4.0, 50.0])

@@ -14,13 +14,12 @@ from assay.impact.plan import (
     LEAST_RUN_TOKENS,
     MOST_EPOCHS,
     Plan,
-    Shape,
     SourceText,
-    choose_shape,
     costs,
     halved,
     make_plan,
 )
+from assay.impact.shape import Shape, choose_shape
 from assay.recipe.load import load
 from assay.recipe.study import COPYING, StudyRecipe
 from assay.train.transfer import transferred
@@ -276,3 +275,59 @@ def test_what_each_question_costs_and_what_half_the_budget_would_change() -> Non
     while (less := halved(RECIPE, poor, texts([3e7]))) is not None:
         poor = less
     assert poor.planned_tokens > 0
+
+
+def kept_back(share: float, *more: str) -> StudyRecipe:
+    return load(StudyRecipe, None, [f"design.second_pass={share}", *more])[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(budgets, corpora, st.sampled_from([0.1, 0.25, 0.5]))
+def test_a_second_pass_fits_the_budget_and_reads_text_of_its_own(
+    tokens: float, sizes: list[float], share: float
+) -> None:
+    try:
+        found = plan(tokens, sizes, kept_back(share))
+    except InputError as error:
+        assert "second_pass" in error.line() or "corpus" in error.line()
+        return
+    if not found.more_seeds:
+        whole = plan(tokens, sizes)
+        assert found.notices[:-1] == whole.notices and "second pass" in found.notices[-1]["en"]
+        assert found.model_copy(update={"notices": whole.notices, "shape": whole.shape, "why": whole.why}) == whole
+        return
+    seeds, step = [*found.seeds, *found.more_seeds], found.step_tokens
+    assert [(part.index, part.of) for part in map(found.part, seeds)] == [(i, len(seeds)) for i in range(len(seeds))]
+    assert len(found.more_seeds) <= len(found.seeds)
+    assert found.held_out_steps * step <= HELD_OUT_EPOCHS * sum(sizes) / found.parts + 4 * step
+    slack = 1 + 2 * step / LEAST_RUN_TOKENS * (1 + len(found.branch_steps))
+    assert computed_tokens(found) + found.more_tokens <= tokens * slack
+    assert found.more_runs >= 2 and found.more_tokens <= share * tokens
+    assert dict((key, value) for key, value, _ in found.why)["second_pass"] == f"{found.more_runs} runs"
+
+
+def test_runs_of_a_second_pass_are_those_of_other_seeds() -> None:
+    recipe = kept_back(0.25)
+    found = plan(2e7, [3e7, 2e7, 1e7], recipe)
+    again = jobs.second(found, recipe.train, 2048, {design.NATURAL: 2, design.UNIFORM: 2, "up:s0": 1})
+    assert [(job.cell, job.stream.seed) for job in again] == [
+        (design.NATURAL, found.more_seeds[0]), (design.NATURAL, found.more_seeds[1]),
+        (design.UNIFORM, found.more_seeds[0]), (design.UNIFORM, found.more_seeds[1]), ("up:s0", found.more_seeds[0]),
+    ]  # fmt: skip
+    assert sum(job.tokens for job in again) == pytest.approx(5 * found.more_tokens / found.more_runs, rel=0.01)
+    first = {job.cell: job for job in jobs.cells(found, recipe.train, 2048, fitted=True)}
+    for job in again:
+        assert job.branches == first[design.UNIFORM].branches
+        assert job.stream.part == found.part(job.stream.seed)
+    costed = costs(recipe, found)
+    assert sum(costed.values()) == pytest.approx(1)
+    assert costed["second_pass"] == pytest.approx(0.25, abs=0.03)
+
+
+def test_nothing_is_kept_back_where_there_is_no_choice_or_no_text() -> None:
+    alone = plan(2e7, [1e8], kept_back(0.25))
+    assert alone.more_runs == 0 and "no recipes" in alone.notices[-1]["en"]
+    poor = plan(2e7, [6e5, 6e5], kept_back(0.25))
+    assert poor.more_runs == 0 and poor.parts == len(poor.seeds) and "no seed of the first" in poor.notices[-1]["en"]
+    less = halved(kept_back(0.25), plan(2e7, [3e7, 2e7], kept_back(0.25)), texts([3e7, 2e7]))
+    assert less is not None and less.more_tokens <= 0.25 * 1e7

@@ -19,8 +19,9 @@ from assay.corpus.reading.source import ReadOptions
 from assay.corpus.scan import Corpus, scan
 from assay.corpus.split import SplitOptions
 from assay.errors import InputError
-from assay.impact.plan import Plan, SourceText, choose_shape, make_plan
+from assay.impact.plan import Plan, SourceText, make_plan
 from assay.impact.plant import COPIED_CHARS, damaged_documents, donors
+from assay.impact.shape import choose_shape
 from assay.present.words import say
 from assay.recipe.study import Defect, StudyRecipe
 from assay.store import Store

@@ -29,7 +29,7 @@ def predicted(name: str, p: float) -> Draft:
 
 
 def verdicts(drafts: list[Draft]) -> dict[str, str]:
-    return {claim.id: claim.verdict for claim in decide(drafts, 4, 0.9, 0.05)}
+    return {claim.id: claim.verdict for claim in decide(drafts, 0.9, 0.05)}
 
 
 def test_predictions_do_not_count_among_the_many() -> None:
@@ -42,7 +42,7 @@ def test_predictions_do_not_count_among_the_many() -> None:
 
 
 def test_a_hit_is_a_hit() -> None:
-    (claim,) = decide([predicted("p", 1e-6)], 4, 0.9, 0.05)
+    (claim,) = decide([predicted("p", 1e-6)], 0.9, 0.05)
     assert claim.verdict == "supported"
     assert claim.outcome is not None
     assert claim.outcome.verdict == "hit"

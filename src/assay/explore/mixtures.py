@@ -105,6 +105,8 @@ def fitted(entry: Entry) -> Fitted:
     store = Store(entry.path / "artifacts")
     evaluation = {split: _documents(store, fingerprints[name]) for split, name in _EVALUATION.items()}
     measured = Measurements(Ledger(store), _parts(store, plan), evaluation, ("eval",))
+    # Seeds of a second pass have no trunk, and not every mixture.
+    measured = measured.of(measured.common((design.NATURAL, plan.branch_steps[-1] * plan.step_tokens)))
     run_tokens = plan.run_steps * plan.step_tokens
     names = [cell.name for cell in cells]
     model = predictions.mixture_model(plan, measured)

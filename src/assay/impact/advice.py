@@ -9,9 +9,10 @@ import numpy as np
 from assay.impact import decisions, design
 from assay.impact.analysis import Analysis
 from assay.impact.claims import Claim, supported
-from assay.impact.design import Cell, dropped, filtered
+from assay.impact.design import Cell, filtered
 from assay.impact.laws.size import tokens_for
-from assay.impact.results import DecisionRow, DecisionView
+from assay.impact.results import DecisionRow, DecisionView, SecondPassView
+from assay.impact.second import SecondPass
 from assay.impact.statements import tokens_text
 from assay.impact.views import label
 from assay.present.numbers import percent, significant
@@ -21,12 +22,12 @@ from assay.tokens.sampler import REPEATED
 WORTHWHILE = 0.5  # of a fresh token: what a token read again is worth where it pays to read on
 
 
-def decision_view(of: Analysis, claims: Sequence[Claim]) -> DecisionView | None:
-    """Recipes by their loss, how surely the first is the best, here and for all of the corpus; what to do."""
+def decision_view(of: Analysis, claims: Sequence[Claim], second: SecondPass | None) -> DecisionView | None:
+    """Recipes by their loss, how surely the first is the best, here and for all of the corpus; what to do; what the
+    second pass was spent on."""
     half = of.plan.half_steps * of.plan.step_tokens
     twice = [c for c in of.cells if c.fitted and c.axis != "scale" and of.measured.has(c.name, half)]
-    controls = {dropped(name) for name in of.filters}
-    own = [cell for cell in twice if cell.axis in ("distribution", "filter") and cell.name not in controls]
+    own = [cell for cell in twice if cell.is_recipe]
     if not own:
         return None
     target = max(of.plan.corpus_tokens, 2.0 * of.run_tokens)
@@ -40,21 +41,25 @@ def decision_view(of: Analysis, claims: Sequence[Claim]) -> DecisionView | None:
         run_tokens=of.run_tokens, half_tokens=half, target_tokens=int(target),
         rows=sorted(rows, key=lambda row: -row.best), pairs=found.pairs, agreed=found.agreed, interval=found.interval,
         separated=found.separated, separated_agreed=found.separated_agreed, advice=_advice(of, claims, rows),
+        second=second and SecondPassView(
+            runs=second.runs, spent=second.spent, seeds=second.seeds, regret=second.regret, gain=second.gain
+        ),
     )  # fmt: skip
 
 
 def _ranked(of: Analysis, own: Sequence[Cell], half: int, target: float) -> list[DecisionRow]:
     """The corpus as it is and other recipes, with their chances at the size of the runs and at the target."""
     names = [cell.name for cell in own]
-    whole = of.measured.differences(names, design.NATURAL, of.run_tokens)
+    whole = of.every.differences(names, design.NATURAL, of.run_tokens)
     effects, doublings = [whole[name][0] for name in names], float(np.log2(target / of.run_tokens))
-    far = [of.measured.continued(name, design.NATURAL, half, of.run_tokens, doublings)[0] for name in names]
+    far = [of.every.continued(name, design.NATURAL, half, of.run_tokens, doublings)[0] for name in names]
     called = {cell.name: label(cell) for cell in own} | {design.NATURAL: both("mixture.natural")}
     return [
         DecisionRow(
             cell=row.cell,
             label=called[row.cell],
             effect=of.shown(whole[row.cell][0], None) if row.cell in whole else None,
+            seeds=len(of.every.common((row.cell, of.run_tokens))),
             best=row.best,
             best_at_target=row.best_at_target,
             better_at_target=row.better_at_target,

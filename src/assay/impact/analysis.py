@@ -27,7 +27,7 @@ class Analysis:
 
     Args:
         plan: what was run.
-        measured: eval losses of all runs (the runs that test predictions included).
+        every: eval losses of all runs (the runs that test predictions included), of both passes.
         tested: test losses of the reference runs and of those that test predictions.
         registered: the predictions.
         design: level of the intervals, and what was planted.
@@ -35,11 +35,16 @@ class Analysis:
     """
 
     plan: Plan
-    measured: Measurements
+    every: Measurements
     tested: Measurements
     registered: Sequence[Registered]
     design: DesignRecipe
     planted: Planted | None = None
+
+    @cached_property
+    def measured(self) -> Measurements:
+        """The first pass: what every cell was run with. Laws, curves and predictions are about these runs alone."""
+        return self.every.of(self.plan.seeds)
 
     @cached_property
     def run_tokens(self) -> int:
@@ -64,7 +69,7 @@ class Analysis:
         names = {filtered(name): dropped(name) for name in self.filters}
         own = [cell.name for cell in self.cells if cell.axis not in ("leak", "scale")]
         bases = {name: names.get(name, design.NATURAL) for name in own}
-        return self.measured.differences(list(bases), bases, self.run_tokens)
+        return self.every.differences(list(bases), bases, self.run_tokens)
 
     @cached_property
     def interactions(self) -> dict[str, list[Difference]]:

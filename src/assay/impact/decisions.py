@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 from scipy import stats
@@ -41,28 +41,50 @@ class Ranked:
 def ranked(
     cells: Sequence[str], here: Sequence[Difference], target: Sequence[Difference], seed: int = 0
 ) -> list[Ranked]:
-    """Recipes, the baseline first, with the probabilities that each is the best.
-
-    Half of a difference's variance is the shared baseline's, so the baseline is drawn once for all.
+    """Recipes, the baseline first, with the probabilities that each is the best; see `drawn`.
 
     Args:
         cells: names, the baseline's first.
         here, target: of all others, one at least, against the baseline: at the size of the runs, and at the target.
     """
     rng = np.random.default_rng(seed)
-    first, last = _drawn(here, rng), _drawn(target, rng)
+    first, last = drawn(here, rng), drawn(target, rng)
     best, best_at_target = _best(first), _best(last)
     better = [None, *map(float, (last[:, 1:] < last[:, :1]).mean(axis=0))]
     return [Ranked(cell, float(best[i]), float(best_at_target[i]), better[i]) for i, cell in enumerate(cells)]
 
 
-def _drawn(effects: Sequence[Difference], rng: np.random.Generator) -> np.ndarray:
-    """(draws, 1 + effects): the baseline at 0 and the others, each with half of the variance of a difference."""
+def regret(effects: Sequence[Difference], seed: int = 0) -> float:
+    """Bits per byte that the recipe of the lowest estimate is expected to lose against the best one.
+
+    Args:
+        effects: of all recipes against the baseline, which is one of them.
+    """
+    values = drawn(effects, np.random.default_rng(seed))
+    chosen = int(np.argmin([0.0, *(effect.estimate for effect in effects)]))
+    return float((values[:, chosen] - values.min(axis=1)).mean())
+
+
+def drawn(effects: Sequence[Difference], rng: np.random.Generator) -> np.ndarray:
+    """(draws, 1 + effects) bits per byte: the baseline at 0, and the others against it.
+
+    Half of a difference's variance is the baseline's, which is drawn once for all that share its seeds: the mean over
+    the first few of these is that over all, and a draw of its own for those that it lacks.
+    """
     half = np.array([effect.se for effect in effects]) / 2**0.5
     df = np.array([effect.df for effect in effects])
     own = rng.standard_t(df, (DRAWS, len(effects))) * half
-    shared = rng.standard_t(float(df.min()), (DRAWS, 1)) * float((half**2).mean()) ** 0.5
-    return np.concatenate([shared, np.array([effect.estimate for effect in effects]) + own], axis=1)
+    seeds = np.array([effect.n_seeds for effect in effects])
+    a_run = float(np.mean([effect.se_seeds**2 * effect.n_seeds for effect in effects])) / 2
+    documents = float(np.mean([effect.se_documents**2 for effect in effects])) / 2
+    most, *fewer = np.unique(seeds)[::-1].tolist()
+    shared = {most: rng.standard_t(float(df.min()), DRAWS) * (a_run / most + documents) ** 0.5}
+    for more, less in pairwise([most, *fewer]):
+        lacks = rng.standard_t(float(df.min()), DRAWS) * (a_run * (1 / less - 1 / more)) ** 0.5
+        shared[less] = shared[more] + lacks
+    others = np.array([effect.estimate for effect in effects]) + own
+    others -= np.stack([shared[n] for n in seeds.tolist()], axis=1)
+    return np.concatenate([np.zeros((DRAWS, 1)), others], axis=1)
 
 
 def _best(values: np.ndarray) -> np.ndarray:

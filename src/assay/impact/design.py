@@ -63,6 +63,12 @@ class Cell:
         return self.axis == "quality" and self.source is None and self.also is None
 
     @property
+    def is_recipe(self) -> bool:
+        """Whether it is a way to use the corpus, one of those that a decision is between: a mixture, what a filter
+        keeps."""
+        return self.fitted and (self.axis == "distribution" or self.name.startswith(filtered("")))
+
+    @property
     def halves(self) -> bool:
         """Whether half of its run is a smaller run of the same, and worth measuring: not where it counts how often, or
         when, text comes."""

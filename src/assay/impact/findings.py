@@ -25,6 +25,7 @@ from assay.impact.measure import Measurements
 from assay.impact.plan import Plan
 from assay.impact.predictions import Registered
 from assay.impact.results import Cost, Sample, SourceProfile, StudyResults
+from assay.impact.second import SecondPass
 from assay.impact.statements import decide
 from assay.ledger import Ledger
 from assay.models.decoder import proxy
@@ -64,7 +65,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Finished:
-    """A study whose runs are done: `parts` are their ledger artifacts, `baseline` those of the n-gram models."""
+    """A study whose runs are done: `parts` are their ledger artifacts, `baseline` those of the n-gram models, `second`
+    is what the second pass was spent on, where there was one."""
 
     prepared: Prepared
     recipe: StudyRecipe
@@ -73,6 +75,7 @@ class Finished:
     parts: list[Artifact]
     registered: list[Registered]
     baseline: list[Artifact]
+    second: SecondPass | None = None
 
 
 @dataclass(frozen=True)
@@ -98,11 +101,12 @@ def measurements(
 def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
     """Everything that the page shows."""
     prepared, recipe, plan = finished.prepared, finished.recipe, finished.prepared.plan
-    measured = measurements(finished.store, finished.inputs, finished.parts, "eval")
-    baseline.add_to(measured, plan, finished.baseline)
+    every = measurements(finished.store, finished.inputs, finished.parts, "eval")
+    baseline.add_to(every, plan, finished.baseline)
     tested = measurements(finished.store, finished.inputs, finished.parts, "test")
-    analysis = Analysis(plan, measured, tested, finished.registered, recipe.design, _planted(finished))
-    claims = decide(drafts(analysis), len(plan.seeds), recipe.design.level, recipe.design.false_discovery_rate)
+    analysis = Analysis(plan, every, tested, finished.registered, recipe.design, _planted(finished))
+    measured = analysis.measured
+    claims = decide(drafts(analysis), recipe.design.level, recipe.design.false_discovery_rate)
     shape = plan.shape
     model = proxy(prepared.tokens.encoder.vocabulary, shape.layers, shape.width, shape.heads)
     inside, total = model.n_parameters()
@@ -138,7 +142,7 @@ def findings(finished: Finished, asked: Asked, cost: Cost) -> StudyResults:
         scales=views.scale_rows(analysis, claims),
         leaks=views.leak_rows(analysis, claims),
         orders=views.order_rows(analysis, claims),
-        decisions=decision_view(analysis, claims),
+        decisions=decision_view(analysis, claims, finished.second),
         filters=views.filter_views(analysis, claims, prepared.kept),
         mixtures=views.mixture_view(analysis, claims, _epochs(finished)),
         samples=_samples(finished, measured),

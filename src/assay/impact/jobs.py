@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from assay.impact import design
 from assay.impact.design import Cell
 from assay.impact.plan import WARMUP_STEPS, Plan
@@ -9,7 +11,7 @@ from assay.models.decoder import proxy
 from assay.models.presets import heads_of
 from assay.recipe.study import TrainRecipe
 from assay.store import Artifact
-from assay.tokens.sampler import Part, StreamPlan
+from assay.tokens.sampler import StreamPlan
 from assay.train.job import Branch, Job
 from assay.train.loop import TrainSpec
 from assay.train.optimizers import OptimizerConfig
@@ -41,7 +43,7 @@ def _stream(plan: Plan, cell: Cell | None, seed: int) -> StreamPlan:
         batch_rows=plan.batch_rows,
         defect=cell.defect if cell else None,
         dose=cell.dose if cell else 0.0,
-        part=Part(plan.seeds.index(seed), plan.parts, plan.seeds[0]),
+        part=plan.part(seed),
         stream=cell.stream if cell else "train",
         order=cell.order if cell else None,
         only=cell.source if cell and cell.axis == "quality" else None,
@@ -65,16 +67,25 @@ def trunks(plan: Plan, recipe: TrainRecipe, vocabulary: int) -> list[Job]:
 def cells(plan: Plan, recipe: TrainRecipe, vocabulary: int, *, fitted: bool) -> list[Job]:
     """One job a cell and seed: those that are fitted, with a branch at half of the run, or those that predictions are
     tested on."""
-    whole = Branch(plan.run_steps, plan.decay(plan.run_steps), ("eval",) if fitted else BOTH)
+    own = [cell for cell in plan.cell_list() if cell.fitted is fitted]
+    return [_cell(plan, recipe, vocabulary, cell, seed) for cell in own for seed in plan.seeds]
+
+
+def _cell(plan: Plan, recipe: TrainRecipe, vocabulary: int, cell: Cell, seed: int) -> Job:
+    whole = Branch(plan.run_steps, plan.decay(plan.run_steps), ("eval",) if cell.fitted else BOTH)
     half = Branch(plan.half_steps, plan.decay(plan.half_steps))
-    twice = fitted and plan.half_steps < plan.run_steps
+    twice = cell.fitted and plan.half_steps < plan.run_steps and cell.halves
+    return Job(cell.name, cell.axis, _spec(plan, recipe, vocabulary, seed, cell), _stream(plan, cell, seed),
+               (half, whole) if twice else (whole,), WARMUP_STEPS)  # fmt: skip
+
+
+def second(plan: Plan, recipe: TrainRecipe, vocabulary: int, seeds: Mapping[str, int]) -> list[Job]:
+    """The runs of the second pass: of each cell, the corpus as it is among them, the first so many of `more_seeds`."""
+    known = {cell.name: cell for cell in plan.cell_list()}
+    known[design.NATURAL] = Cell(design.NATURAL, "size", plan.natural)
     return [
-        Job(cell.name, cell.axis, _spec(plan, recipe, vocabulary, seed, cell), _stream(plan, cell, seed),
-            (half, whole) if twice and cell.halves else (whole,), WARMUP_STEPS)
-        for cell in plan.cell_list()
-        if cell.fitted is fitted
-        for seed in plan.seeds
-    ]  # fmt: skip
+        _cell(plan, recipe, vocabulary, known[name], seed) for name, n in seeds.items() for seed in plan.more_seeds[:n]
+    ]
 
 
 def larger(plan: Plan, recipe: TrainRecipe, vocabulary: int, trunk_parts: list[Artifact]) -> list[Job]:

@@ -118,7 +118,7 @@ def gain(measured: Measurements, planted: Planted, cell: str, baseline: str, tok
     by_seed = np.array([list(_gains(measured, planted, row, seed)) for seed, row in enumerate(change)])
     found = by_seed[:, ~np.isnan(by_seed).any(axis=0)].mean(axis=1)
     n = len(found)
-    return Difference(float(found.mean()), float(found.std(ddof=1) / n**0.5), 0.0, n - 1)
+    return Difference(float(found.mean()), float(found.std(ddof=1) / n**0.5), 0.0, n - 1, n_seeds=n)
 
 
 def _gains(measured: Measurements, planted: Planted, change: np.ndarray, seed: int) -> Iterator[float]:

@@ -9,10 +9,14 @@ Two things make a measured difference uncertain, and both are counted:
 
 The variance over seeds is shrunk as far as the cells are alike: where their own variances differ more than their
 few seeds explain, each counts for itself (an empirical Bayes prior; Smyth 2004).
+
+Cells need not have the same seeds: a difference is taken over those that both have, and each cell's variance counts
+with its own degrees of freedom.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +45,7 @@ class Difference:
     se_documents: float
     df_seeds: float
     df_documents: float = 1e6
+    n_seeds: int = 1  # that it is the mean over
 
     @property
     def se(self) -> float:
@@ -121,18 +126,29 @@ class Measurements:
         """Losses (nats of each document) of what is no run of the ledger."""
         self._nll[cell, tokens, seed, split] = nll / np.log(2)
 
+    def of(self, seeds: Iterable[int]) -> Measurements:
+        """The same losses, of these seeds alone."""
+        found = copy.copy(self)
+        found.seeds = sorted(seeds)
+        return found
+
     def has(self, cell: str, tokens: int, split: Split = "eval") -> bool:
-        return all((cell, tokens, seed, split) in self._nll for seed in self.seeds)
+        """Whether every seed has that run."""
+        return self.common((cell, tokens), split=split) == self.seeds
 
-    def bits(self, cell: str, tokens: int, split: Split = "eval") -> np.ndarray:
-        """(seeds, documents) bits of each held-out document."""
-        return np.stack([self._nll[cell, tokens, seed, split] for seed in self.seeds])
+    def common(self, *runs: tuple[str, int], split: Split = "eval") -> list[int]:
+        """The seeds that all of these runs (cell, tokens) have."""
+        return [seed for seed in self.seeds if all((*run, seed, split) in self._nll for run in runs)]
 
-    def bpb(self, cell: str, tokens: int, split: Split = "eval") -> np.ndarray:
-        """(seeds, targets) bits per byte: the mean over sources first, then each source."""
+    def bits(self, cell: str, tokens: int, split: Split = "eval", seeds: Sequence[int] | None = None) -> np.ndarray:
+        """(seeds, documents) bits of each held-out document; of all seeds, or of some."""
+        return np.stack([self._nll[cell, tokens, seed, split] for seed in (self.seeds if seeds is None else seeds)])
+
+    def bpb(self, cell: str, tokens: int, split: Split = "eval", seeds: Sequence[int] | None = None) -> np.ndarray:
+        """(seeds, targets) bits per byte: the mean over sources first, then each source; of all seeds, or of some."""
         documents = self._documents[split]
         own = np.stack([documents.source == i for i in range(len(self.sources))])
-        by_source = self.bits(cell, tokens, split) @ own.T / (own @ documents.n_bytes)
+        by_source = self.bits(cell, tokens, split, seeds) @ own.T / (own @ documents.n_bytes)
         return np.concatenate([by_source.mean(axis=1, keepdims=True), by_source], axis=1)
 
     def by_source(self, split: Split = "eval") -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -143,9 +159,10 @@ class Measurements:
     def document_variance(
         self, a: tuple[str, int], b: tuple[str, int], split: Split = "eval"
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(targets,) variance of the difference a - b, averaged over seeds, from the choice of documents, and its
-        degrees of freedom (Satterthwaite's over sources for their mean)."""
-        return self._over_documents((self.bits(*a, split) - self.bits(*b, split)).mean(axis=0), split)
+        """(targets,) variance of the difference a - b, averaged over the seeds of both, from the choice of documents,
+        and its degrees of freedom (Satterthwaite's over sources for their mean)."""
+        seeds = self.common(a, b, split=split)
+        return self._over_documents((self.bits(*a, split, seeds) - self.bits(*b, split, seeds)).mean(axis=0), split)
 
     def _over_documents(self, change: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """`document_variance` of (documents,) bits."""
@@ -163,21 +180,26 @@ class Measurements:
     def differences(
         self, cells: list[str], baseline: str | Mapping[str, str], tokens: int, split: Split = "eval"
     ) -> dict[str, list[Difference]]:
-        """Of each cell against the baseline (one for all, or each its own) at the same number of tokens: one difference
-        a target.
+        """Of each cell against the baseline (one for all, or each its own) at the same number of tokens, over the seeds
+        that both have: one difference a target.
 
         The variance over seeds of a target's paired differences is pooled over the cells and shrunk to: each
         cell's own counts with its S - 1 degrees of freedom, the pooled one with those of `_pooled_weight`.
         """
-        bases = {cell: baseline if isinstance(baseline, str) else baseline[cell] for cell in cells}
-        n = len(self.seeds)
-        changes = [self.bpb(cell, tokens, split) - self.bpb(bases[cell], tokens, split) for cell in cells]
-        variances, df = _shrunk(np.stack([change.var(axis=0, ddof=1) for change in changes]), n - 1, SHARED_BASELINE)
-        result = {}
-        for cell, change, variance in zip(cells, changes, variances, strict=True):
-            documents = self.document_variance((cell, tokens), (bases[cell], tokens), split)
-            result[cell] = self._judged(change.mean(axis=0), variance / n, documents, df)
-        return result
+        pairs = [
+            ((cell, tokens), (baseline if isinstance(baseline, str) else baseline[cell], tokens)) for cell in cells
+        ]
+        changes = [self._changes(*pair, split) for pair in pairs]
+        variances, df = _shrunk(changes, SHARED_BASELINE)
+        return {
+            cell: self._judged(change, variance, self.document_variance(*pair, split), own)
+            for cell, pair, change, variance, own in zip(cells, pairs, changes, variances, df, strict=True)
+        }
+
+    def _changes(self, a: tuple[str, int], b: tuple[str, int], split: Split) -> np.ndarray:
+        """(seeds, targets) bits per byte of a less those of b, of the seeds that both have."""
+        seeds = self.common(a, b, split=split)
+        return self.bpb(*a, split, seeds) - self.bpb(*b, split, seeds)
 
     def interactions(
         self, of: Mapping[str, tuple[str, str]], baseline: str, alike: Sequence[str], tokens: int, split: Split = "eval"
@@ -196,26 +218,25 @@ class Measurements:
             first, second = (values(name, tokens, split) for name in of[cell])
             return values(cell, tokens, split) - first - second + values(baseline, tokens, split)
 
-        changes, n = [contrast(self.bpb, cell) for cell in of], len(self.seeds)
+        changes = [contrast(self.bpb, cell) for cell in of]
         base = self.bpb(baseline, tokens, split)
-        others = [2 * (self.bpb(cell, tokens, split) - base).var(axis=0, ddof=1) for cell in alike]
-        own = [change.var(axis=0, ddof=1) for change in changes]
-        variances, df = _shrunk(np.stack([*own, *others]), n - 1, SHARED_BASELINE)
+        others = [2**0.5 * (self.bpb(cell, tokens, split) - base) for cell in alike]
+        variances, df = _shrunk([*changes, *others], SHARED_BASELINE)
         return {
-            cell: self._judged(
-                change.mean(axis=0), variance / n, self._over_documents(contrast(self.bits, cell).mean(0), split), df
-            )
-            for cell, change, variance in zip(of, changes, variances, strict=False)
+            cell: self._judged(change, variance, self._over_documents(contrast(self.bits, cell).mean(0), split), own)
+            for cell, change, variance, own in zip(of, changes, variances, df, strict=False)
         }
 
     @staticmethod
     def _judged(
-        mean: np.ndarray, seeds: np.ndarray, documents: tuple[np.ndarray, np.ndarray], df: float
+        changes: np.ndarray, variance: np.ndarray, documents: tuple[np.ndarray, np.ndarray], df: float
     ) -> list[Difference]:
-        """One difference a target, from the means and their two variances."""
+        """One difference a target, from (seeds, targets) changes, their (targets,) variance over seeds and its degrees
+        of freedom, and what documents add."""
+        n = len(changes)
         return [
-            Difference(float(m), float(s**0.5), float(d**0.5), df, float(f))
-            for m, s, d, f in zip(mean, seeds, *documents, strict=True)
+            Difference(float(m), float((s / n) ** 0.5), float(d**0.5), float(df), float(f), n)
+            for m, s, d, f in zip(changes.mean(axis=0), variance, *documents, strict=True)
         ]
 
     def along_trunk(self, cell: str, sizes: list[int], split: Split = "eval") -> list[Difference]:
@@ -227,17 +248,14 @@ class Measurements:
         """
         pairs = list(zip(sizes[::2], sizes[1::2], strict=True))
         changes = [self.bpb(cell, longer, split) - self.bpb(cell, shorter, split) for shorter, longer in pairs]
-        n = len(self.seeds)
-        variances, df = _shrunk(np.stack([change.var(axis=0, ddof=1) for change in changes]), n - 1, 0.0)
+        variances, df = _shrunk(changes, 0.0)
         shorter, longer = pairs[-1]
         documents = self.document_variance((cell, longer), (cell, shorter), split)
-        return self._judged(changes[-1].mean(axis=0), variances[-1] / n, documents, df)
+        return self._judged(changes[-1], variances[-1], documents, df[-1])
 
     def between(self, change: np.ndarray, a: tuple[str, int], b: tuple[str, int], split: Split) -> list[Difference]:
         """Differences from (seeds, targets) changes of a against b, with no pooling over cells."""
-        n = len(change)
-        documents = self.document_variance(a, b, split)
-        return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
+        return self._judged(change, change.var(axis=0, ddof=1), self.document_variance(a, b, split), len(change) - 1)
 
     def continued(
         self, cell: str, baseline: str, half: int, tokens: int, doublings: float, split: Split = "eval"
@@ -245,20 +263,23 @@ class Measurements:
         """What a difference would be so many doublings beyond `tokens`, if it goes on, per doubling, as it changed from
         `half` to there; seed by seed and document by document, since the runs share both. One a target."""
         step = doublings / float(np.log2(tokens / half))
+        seeds = self.common(*((name, size) for name in (cell, baseline) for size in (half, tokens)), split=split)
 
-        def on(values: Callable[[str, int, Split], np.ndarray]) -> np.ndarray:
-            now, before = (values(cell, size, split) - values(baseline, size, split) for size in (tokens, half))
+        def on(values: Callable[[str, int, Split, Sequence[int]], np.ndarray]) -> np.ndarray:
+            now, before = (
+                values(cell, size, split, seeds) - values(baseline, size, split, seeds) for size in (tokens, half)
+            )
             return (1 + step) * now - step * before
 
-        change, n = on(self.bpb), len(self.seeds)
+        change = on(self.bpb)
         documents = self._over_documents(on(self.bits).mean(axis=0), split)
-        return self._judged(change.mean(axis=0), change.var(axis=0, ddof=1) / n, documents, n - 1)
+        return self._judged(change, change.var(axis=0, ddof=1), documents, len(change) - 1)
 
     def levels(self, cell: str, tokens: int, split: Split = "eval") -> list[Difference]:
         """Bits per byte themselves, one a target, with what other seeds and other documents would change."""
-        found, n = self.bpb(cell, tokens, split), len(self.seeds)
+        found = self.bpb(cell, tokens, split)
         documents = self._over_documents(self.bits(cell, tokens, split).mean(axis=0), split)
-        return self._judged(found.mean(axis=0), found.var(axis=0, ddof=1) / n, documents, n - 1)
+        return self._judged(found, found.var(axis=0, ddof=1), documents, len(found) - 1)
 
 
 def seed_interval(losses: np.ndarray, level: float) -> tuple[float, tuple[float, float]]:
@@ -268,26 +289,32 @@ def seed_interval(losses: np.ndarray, level: float) -> tuple[float, tuple[float,
     return mean, (mean - half, mean + half)
 
 
-def _shrunk(variances: np.ndarray, df: int, alike: float) -> tuple[np.ndarray, float]:
-    """(cells, targets) variances of `df` degrees of freedom, each drawn towards the mean over cells, and the degrees of
-    freedom that they have then. `alike` is the correlation of two cells' estimates."""
+def _shrunk(changes: Sequence[np.ndarray], alike: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of (seeds, targets) changes of each cell, as many seeds as it has: (cells, targets) variances over seeds, each
+    drawn towards the mean over cells (by degrees of freedom), and the (cells,) degrees of freedom that they have then.
+    `alike` is the correlation of two cells' estimates."""
+    variances = np.stack([change.var(axis=0, ddof=1) for change in changes])
+    df = np.array([len(change) - 1.0 for change in changes])
     weight = _pooled_weight(variances, df, alike)
-    return (weight * variances.mean(axis=0) + df * variances) / (weight + df), weight + df
+    pooled = np.average(variances, axis=0, weights=df)
+    return (weight * pooled + df[:, None] * variances) / (weight + df)[:, None], weight + df
 
 
-def _pooled_weight(variances: np.ndarray, df: int, alike: float) -> float:
-    """Degrees of freedom that the mean of (cells, targets) variances is worth against a cell's own.
+def _pooled_weight(variances: np.ndarray, df: np.ndarray, alike: float) -> float:
+    """Degrees of freedom that the mean of (cells, targets) variances, of (cells,) degrees of freedom, is worth against
+    a cell's own.
 
     At most those of an average over the other cells, whose estimates correlate by `alike`. Less where the cells'
-    true variances differ: the logarithm of an estimated variance varies by trigamma(df / 2) if they are equal, and
-    what it varies more is trigamma(d / 2) of a prior with d degrees of freedom (Smyth 2004, section 6.2).
+    true variances differ: the logarithm of an estimated variance has the mean digamma(df / 2) - log(df / 2) about that
+    of the true one, and varies by trigamma(df / 2) if these are equal; what it varies more is trigamma(d / 2) of a
+    prior with d degrees of freedom (Smyth 2004, section 6.2).
     """
     others = len(variances) - 1
     if others < 1:
         return 0.0
-    most = min(POOLED_WEIGHT, others * df / (1 + (others - 1) * alike))
-    logs = np.log(np.maximum(variances, 1e-30))
-    between = float(logs.var(axis=0, ddof=1).mean()) - float(special.polygamma(1, df / 2))
+    most = min(POOLED_WEIGHT, others * float(df.mean()) / (1 + (others - 1) * alike))
+    logs = np.log(np.maximum(variances, 1e-30)) - (special.digamma(df / 2) - np.log(df / 2))[:, None]
+    between = float(logs.var(axis=0, ddof=1).mean()) - float(special.polygamma(1, df / 2).mean())
     return min(most, 2 * _inverse_trigamma(between)) if between > 0 else most
 
 

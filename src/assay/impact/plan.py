@@ -1,8 +1,9 @@
 """From questions and a budget to cells, seeds and run sizes: the stored plan of a study.
 
-    probe of this machine (or --tokens)  -> training tokens that the budget buys
+    probe of this machine (or --tokens)  -> the proxy, training tokens that the budget buys (`shape`)
     tokens, cells, seeds                 -> tokens of a comparison run, D_c
     D_c                                  -> sizes of the trunk's branches up to 2 D_c, and the held-out run of 4 D_c
+    what is kept back                    -> runs and seeds of the second pass (`second`)
 
 All costs are counted in tokens of training: a token of evaluation costs a third of one. What cannot be afforded is
 dropped, in a fixed order, and said. Every derived value is kept with the reason for it, for `--explain`.
@@ -11,7 +12,6 @@ dropped, in a fixed order, and said. Every derived value is kept with the reason
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,21 +20,17 @@ from pydantic import BaseModel, ConfigDict
 from assay.errors import InputError
 from assay.impact import design, power
 from assay.impact.design import Cell
+from assay.impact.shape import HELD_OUT_SIZE, Shape, branch_sizes, trunk_cost
 from assay.impact.statements import proxy_text
 from assay.present.numbers import compact, percent
 from assay.present.words import both
 from assay.recipe.study import StudyRecipe
+from assay.tokens.sampler import Part
 
-# Proxies by size: layers, width, heads, vocabulary; 0.36, 0.92 and 1.8 million parameters.
-LADDER = ((2, 64, 2, 2048), (3, 96, 3, 3072), (4, 128, 4, 4096))
-TOKENS_PER_PARAMETER = 0.9  # a comparison run on a larger rung reads at least this many tokens a parameter
 MOST_EPOCHS = 4.0  # repeated up to four times, text is worth almost as much as fresh (Muennighoff et al. 2023)
 LEAST_RUN_TOKENS = 40_000  # below this a proxy knows little more than the frequencies of its tokens
 LEAST_RUN_STEPS = 39  # below this the smallest branch of the trunk ends within the warmup
-BRANCH_RATIO = 2**0.5
-LARGEST_BRANCH = 2.0  # x D_c
 HALF = 0.5  # of a comparison run: where every cell branches off once more, to see how effects change with size
-HELD_OUT_SIZE = 4.0  # x D_c: twice the largest run that the law is fitted on
 WARMUP_STEPS = 10
 HELD_OUT_EPOCHS = 2.0  # at most, of the held-out run: those that the law is fitted on read nothing twice
 # The text that a study reads of a source: so many times what its longest run needs, so many times that for each seed,
@@ -43,48 +39,21 @@ POOL_TIMES, PART_TIMES, POOL_DOCUMENTS = 4.0, 1.25, 20
 EVAL_COST = 1 / 3
 EVAL_SHARE = 0.3  # of a comparison run: with EVAL_COST, a tenth of the time
 LEAST_EVAL_TOKENS, MOST_EVAL_TOKENS = 2_000, 20_000  # a source
-# The tokens that a time budget buys: training steps in the fleet run at this share of the probe's speed (the sampler,
-# the ledger, uneven last jobs), measured over studies on two cores.
-FLEET_EFFICIENCY = 0.85
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Shape(_Value):
-    """The proxy and the machine: what has to be known before the tokenizer is trained."""
-
-    layers: int
-    width: int
-    heads: int
-    vocabulary: int
-    dtype: str
-    workers: int
-    total_tokens: int
-    tokens_per_second: float | None  # of the whole fleet, by the probe; None with --tokens
-    training_seconds: float | None  # of a time budget that are left for training, and those that are not
-    other_seconds: float | None
-    why: list[tuple[str, str, str]]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Layers and width."""
-        return self.layers, self.width
-
-    def cost_of(self, layers: int, width: int) -> float:
-        """FLOPs of a step of another proxy, against those of this one."""
-        return _cost((layers, width, 1, self.vocabulary)) / _cost((self.layers, self.width, 1, self.vocabulary))
-
-
-class Plan(_Value):
+class Plan(BaseModel):
     """A study's plan: everything that decides its numbers, besides the corpus."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     shape: Shape
     row_tokens: int
     batch_rows: int
     seeds: list[int]
-    parts: int  # of the training text: one for each seed that was planned
+    parts: int  # of the training text: one for each seed that was planned, those of the second pass included
+    more_seeds: list[int] = []  # of the second pass
+    more_runs: int = 0  # of it, each as long as a comparison run
+    more_tokens: int = 0  # training tokens of these, besides those that are planned for the first pass
     natural: dict[str, float]
     run_steps: int
     branch_steps: list[int]
@@ -111,6 +80,10 @@ class Plan(_Value):
         """Steps of the trunk's branch that is half as long as a comparison run."""
         return min(self.branch_steps, key=lambda steps: abs(steps - HALF * self.run_steps))
 
+    def part(self, seed: int) -> Part:
+        """What a seed reads of the training text; seeds are numbered on end."""
+        return Part(seed - self.seeds[0], self.parts, self.seeds[0])
+
     def cell_list(self) -> list[Cell]:
         return [Cell.read(cell) for cell in self.cells]
 
@@ -133,124 +106,6 @@ class Plan(_Value):
         return max(1, round(steps * self.decay_share))
 
 
-def choose_shape(
-    recipe: StudyRecipe,
-    tokens: float | None,
-    seconds: float | None,
-    workers: int,
-    n_sources: int,
-    probe: Callable[[tuple[int, int, int, int], str], float],
-    other_seconds: float = 0.0,
-) -> Shape:
-    """The proxy's size, the type of the arithmetic, and the tokens that the budget buys.
-
-    Args:
-        tokens: the budget in training tokens, or None.
-        seconds: the time left for training, or None.
-        other_seconds: the rest of that budget: what is gone, and what is kept for the end.
-        probe: (layers, width, heads, vocabulary), dtype -> tokens a second of the whole fleet.
-    """
-    why: list[tuple[str, str, str]] = []
-    base = _rung(recipe, LADDER[0])
-    speed: float | None = None
-    dtype: str = "float32" if recipe.train.dtype == "auto" else recipe.train.dtype
-    if tokens is None:
-        assert seconds is not None
-        speeds: dict[str, float] = {
-            kind: probe(base, kind)
-            for kind in (("float32", "bfloat16") if recipe.train.dtype == "auto" else (recipe.train.dtype,))
-        }
-        speed, dtype = max((value, kind) for kind, value in speeds.items())
-        shown = ", ".join(f"{kind} {value:,.0f} tokens/s" for kind, value in speeds.items())
-        why.append(("train.dtype", dtype, f"the fastest in the probe with {workers} workers: {shown}"))
-        tokens = speed * seconds * FLEET_EFFICIENCY
-        reason = f"{seconds:.0f} s left for training x {speed:,.0f} tokens/s x {FLEET_EFFICIENCY} (fleet efficiency)"
-    else:
-        reason = "given with --tokens: the plan does not depend on the machine"
-        why.append(
-            (
-                "train.dtype",
-                dtype,
-                "given" if recipe.train.dtype != "auto" else "with --tokens always float32",
-            )
-        )
-    rung = _affordable_rung(recipe, tokens, n_sources)
-    if speed is not None and rung != base:
-        tokens *= _cost(base) / _cost(rung)
-        reason += f", scaled to the larger proxy by its FLOPs ({_cost(base) / _cost(rung):.2f})"
-    why.append(("tokens", f"{tokens:,.0f}", reason))
-    sizes = f"{rung[0]} layers x {rung[1]}, vocabulary {rung[3]}"
-    why.append(
-        (
-            "model",
-            sizes,
-            f"the largest proxy whose comparison runs read {TOKENS_PER_PARAMETER} tokens a parameter",
-        )
-    )
-    layers, width, heads, vocabulary = rung
-    return Shape(
-        layers=layers, width=width, heads=heads, vocabulary=vocabulary, dtype=dtype, workers=workers,
-        total_tokens=int(tokens), tokens_per_second=speed, training_seconds=seconds,
-        other_seconds=None if seconds is None else other_seconds, why=why,
-    )  # fmt: skip
-
-
-def _rung(recipe: StudyRecipe, rung: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """A rung of the ladder, with what the recipe fixes."""
-    layers, width = recipe.train.layers or rung[0], recipe.train.width or rung[1]
-    heads = rung[2] if width == rung[1] else max(1, width // 32)
-    return layers, width, heads, recipe.tokens.vocabulary or rung[3]
-
-
-def _parameters(rung: tuple[int, int, int, int]) -> int:
-    layers, width, _, vocabulary = rung
-    return 12 * layers * width * width + 2 * vocabulary * width
-
-
-def _cost(rung: tuple[int, int, int, int]) -> int:
-    layers, width, _, vocabulary = rung
-    return 12 * layers * width * width + vocabulary * width
-
-
-def _affordable_rung(recipe: StudyRecipe, tokens: float, n_sources: int) -> tuple[int, int, int, int]:
-    rungs = list(dict.fromkeys(_rung(recipe, rung) for rung in LADDER))
-    base, asked, n_cells = rungs[0], recipe.design, _n_cells(recipe, n_sources)
-    for rung in reversed(rungs[1:]):
-        scales = sum(_cost((*size, 1, rung[3])) for size in {*asked.scales}) / _cost(rung)
-        proxies = n_cells + scales * (1 + len({*asked.rates})) + len({*asked.rates})
-        run_tokens = tokens * _cost(base) / _cost(rung) / 5 / (proxies + _trunk_cost(recipe))
-        if run_tokens >= TOKENS_PER_PARAMETER * _parameters(rung):
-            return rung
-    return base
-
-
-def _n_cells(recipe: StudyRecipe, n_sources: int) -> int:
-    """Cells of the study's own proxy, before it is known what can be afforded."""
-    asked = recipe.design
-    doses, fitted_doses = len({*asked.doses, *asked.held_out_doses}), len(set(asked.doses))
-    n_cells = n_sources + 2 + recipe.design.held_out_mixtures + len(recipe.design.defects) * doses
-    n_cells += 2 * len(recipe.design.filters) + len(asked.damaged_sources) * len(asked.defects) * fitted_doses
-    return n_cells + len(set(asked.leaks)) + len(set(asked.orders)) + len(set(asked.together)) * fitted_doses
-
-
-def stacks(recipe: StudyRecipe, n_sources: int, seeds: int) -> list[tuple[int, float]]:
-    """How many runs of so many seeds have one schedule, and their share of the tokens: of trunks, and of cells."""
-    cells, trunk = _n_cells(recipe, n_sources), _trunk_cost(recipe)
-    return [(seeds, trunk / (trunk + cells)), (seeds * cells, cells / (trunk + cells))]
-
-
-def _branch_sizes(recipe: StudyRecipe) -> list[float]:
-    """Sizes of the trunk's branches in D_c, smallest first."""
-    n = recipe.design.size_branches
-    return [LARGEST_BRANCH / BRANCH_RATIO**i for i in reversed(range(n))]
-
-
-def _trunk_cost(recipe: StudyRecipe) -> float:
-    """Tokens computed for a seed's trunk, its branches and the held-out run, in D_c."""
-    decay = recipe.train.decay_share
-    return (1 - decay) * HELD_OUT_SIZE + decay * (sum(_branch_sizes(recipe)) + HELD_OUT_SIZE)
-
-
 @dataclass(frozen=True)
 class SourceText:
     """Training text of a source, in tokens of the study's tokenizer (measured on its sample)."""
@@ -263,7 +118,8 @@ class SourceText:
 def make_plan(
     recipe: StudyRecipe, shape: Shape, texts: list[SourceText], kept: dict[str, dict[str, float]] | None = None
 ) -> Plan:
-    """Cells, seeds and run sizes.
+    """Cells, seeds and run sizes: of what the budget leaves when the second pass's share is kept back; of all of it
+    where there is nothing to use that for.
 
     Args:
         kept: filter -> source -> share of its training text that it keeps.
@@ -271,17 +127,108 @@ def make_plan(
     Raises:
         InputError: the budget cannot pay for the smallest design, or the corpus cannot feed it.
     """
+    share = recipe.design.second_pass
+    if not share:
+        return _planned(recipe, shape, texts, kept, 0.0)
+    found = _planned(recipe, shape, texts, kept, share * shape.total_tokens)
+    choice = any(cell.is_recipe for cell in found.cell_list())
+    if choice and found.more_seeds:
+        return found
+    whole = _planned(recipe, shape, texts, kept, 0.0)
+    said = both("notice.no_room" if choice else "notice.no_recipes")
+    return whole.model_copy(update={"notices": [*whole.notices, said]})
+
+
+def _planned(
+    recipe: StudyRecipe,
+    shape: Shape,
+    texts: list[SourceText],
+    kept: dict[str, dict[str, float]] | None,
+    kept_back: float,
+) -> Plan:
+    """`make_plan` with so many tokens of the budget kept back; they stay unused where the plan has no `more_seeds`."""
+    paid = shape.model_copy(update={"total_tokens": round(shape.total_tokens - kept_back)})
     total = sum(text.tokens for text in texts)
     natural = {text.source: text.tokens / total for text in texts}
     step_tokens = recipe.train.row_tokens * recipe.train.batch_rows
-    why, notices = list(shape.why), []
+    first = _first_pass(recipe, shape, paid, texts, natural, kept)
+    seeds, eval_tokens, notices = first.seeds, first.eval_tokens, first.notices
+    run_steps = round(first.run_tokens / step_tokens)
+    second = _second_pass(recipe, kept_back, first, total, run_steps * step_tokens, len(texts))
+    parts = seeds + second.seeds
+    part = total / parts  # each seed reads its own documents
+    most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
+    # A filter's cells, too, read nothing more than MOST_EPOCHS times.
+    least = run_steps * step_tokens / (MOST_EPOCHS * part)
+    cells = _cells(recipe, shape, natural, first.targets, first.doses, most, kept, least)
+    notices += _idle(recipe, shape, cells, natural, kept or {})
+    branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in branch_sizes(recipe)})
+    held_out_steps = round(HELD_OUT_SIZE * run_steps)
+    lengths = held_out_steps * step_tokens, run_steps * step_tokens
+    pool_share = _pool_shares(cells, texts, parts, *lengths, kept or {})
+    why = [
+        *shape.why,
+        ("train.seeds", str(seeds), "paired runs of every cell"),
+        ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
+         f"{len(cells) + 1} cells x {seeds} seeds besides the trunk"),
+        ("size_branches", ", ".join(f"{b * step_tokens:,}" for b in branches), "sizes that the law is fitted on"),
+        ("held_out", f"{held_out_steps * step_tokens:,}", "tokens of the runs that test the law"),
+        ("eval_tokens", f"{eval_tokens:,}", f"held-out tokens a source: in all {EVAL_SHARE:.0%} of a comparison run"),
+    ]  # fmt: skip
+    if second.seeds:
+        what = f"{kept_back:,.0f} tokens are kept back, and text for {second.seeds} more seeds, for the recipes between"
+        why.append(("second_pass", f"{second.runs} runs", f"{what} which the first pass leaves doubt"))
+    predictions = [design.LARGER] if "size" in recipe.design.axes else []
+    predictions += [cell.name for cell in cells if not cell.fitted]
+    planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
+    seen = _detectable(recipe, cells, run_steps * step_tokens, seeds, eval_tokens, len(texts))
+    why += [
+        (name, f"{effect:.2g} bpb", f"smallest effect on {whose} that a claim should find, by past studies' scatter")
+        for name, effect, whose in zip(
+            ("detectable", "detectable_in_one"), seen, ("the mean over sources", "one source's text"), strict=True
+        )
+    ]
+    numbers = [recipe.seed * 1000 + i for i in range(parts)]
+    return Plan(
+        shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
+        seeds=numbers[:seeds], parts=parts, more_seeds=numbers[seeds:], more_runs=second.runs,
+        more_tokens=second.tokens, natural=natural, run_steps=run_steps,
+        branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
+        eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
+        predictions=predictions, planned_tokens=planned, corpus_tokens=total, detectable=seen[0],
+        detectable_in_one=seen[1], notices=notices, why=why,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _FirstPass:
+    """What the budget buys of it, and notices of what it does not."""
+
+    seeds: int
+    doses: tuple[float, ...]
+    targets: list[str]
+    cells: list[Cell]
+    eval_tokens: int
+    run_tokens: float
+    notices: list[dict[str, str]]
+
+
+def _first_pass(
+    recipe: StudyRecipe,
+    shape: Shape,
+    paid: Shape,
+    texts: list[SourceText],
+    natural: dict[str, float],
+    kept: dict[str, dict[str, float]] | None,
+) -> _FirstPass:
+    """Seeds and run sizes that what is `paid` buys; the cells are those of a corpus that feeds any mixture."""
+    total, notices = sum(text.tokens for text in texts), []
     seeds, doses = recipe.train.seeds or _seeds_fed(recipe, total), tuple(sorted(set(recipe.design.doses)))
     targets = sorted((t.source for t in texts), key=lambda s: -natural[s])
-
     while True:
         cells = _cells(recipe, shape, natural, targets, doses, {s: 1.0 for s in natural}, kept)
-        eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, shape, cells, seeds, len(texts))
-        run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
+        eval_tokens = recipe.tokens.eval_tokens or _eval_tokens(recipe, paid, cells, seeds, len(texts))
+        run_tokens = _run_tokens(recipe, paid, cells, seeds, eval_tokens, len(texts))
         if run_tokens >= _least_run_tokens(recipe):
             break
         if recipe.train.seeds is None and seeds > 3:
@@ -293,14 +240,14 @@ def make_plan(
         elif len(targets) > 2:
             targets = targets[:-1]
         else:
-            raise _too_small(recipe, shape, cells, seeds, len(texts))
+            raise _too_small(recipe, shape, paid, cells, seeds, len(texts))
     if len(targets) < len(texts):
         notices.append(_notice("sources", str(len(texts) - len(targets))))
     if recipe.train.seeds is None:
         # More seeds once runs are long enough that seeds, not run length, limit what can be told apart.
         affordable = min(run_tokens, _most_run_tokens(recipe, total, seeds))
         seeds = max(seeds, min(8, 3 + int(affordable // 200_000)))
-        run_tokens = _run_tokens(recipe, shape, cells, seeds, eval_tokens, len(texts))
+        run_tokens = _run_tokens(recipe, paid, cells, seeds, eval_tokens, len(texts))
     if (most_tokens := _most_run_tokens(recipe, total, seeds)) < run_tokens:
         run_tokens = most_tokens
         notices.append(_notice("corpus", compact(total)))
@@ -310,42 +257,34 @@ def make_plan(
             where="design.axes",
             remedy="ask for size or quality, too, or give a corpus of several sources",
         )
-    run_steps = round(run_tokens / step_tokens)
-    part = total / seeds  # each seed reads its own documents
-    most = {s: min(1.0, MOST_EPOCHS * natural[s] * part / (run_steps * step_tokens)) for s in natural}
-    # A filter's cells, too, read nothing more than MOST_EPOCHS times.
-    cells = _cells(recipe, shape, natural, targets, doses, most, kept, run_steps * step_tokens / (MOST_EPOCHS * part))
-    notices += _idle(recipe, shape, cells, natural, kept or {})
-    branches = sorted({max(WARMUP_STEPS, round(size * run_steps)) for size in _branch_sizes(recipe)})
-    held_out_steps = round(HELD_OUT_SIZE * run_steps)
-    lengths = held_out_steps * step_tokens, run_steps * step_tokens
-    pool_share = _pool_shares(cells, texts, seeds, *lengths, kept or {})
-    why += [
-        ("train.seeds", str(seeds), "paired runs of every cell"),
-        ("run_tokens", f"{run_steps * step_tokens:,}", f"{run_steps} steps: what the budget leaves for each of "
-         f"{len(cells) + 1} cells x {seeds} seeds besides the trunk"),
-        ("size_branches", ", ".join(f"{b * step_tokens:,}" for b in branches), "sizes that the law is fitted on"),
-        ("held_out", f"{held_out_steps * step_tokens:,}", "tokens of the runs that test the law"),
-        ("eval_tokens", f"{eval_tokens:,}", f"held-out tokens a source: in all {EVAL_SHARE:.0%} of a comparison run"),
-    ]  # fmt: skip
-    predictions = [design.LARGER] if "size" in recipe.design.axes else []
-    predictions += [cell.name for cell in cells if not cell.fitted]
-    planned = _planned_tokens(recipe, cells, run_steps, branches, held_out_steps) * seeds * step_tokens
-    seen = _detectable(recipe, cells, run_steps * step_tokens, seeds, eval_tokens, len(texts))
-    why += [
-        (name, f"{effect:.2g} bpb", f"smallest effect on {whose} that a claim should find, by past studies' scatter")
-        for name, effect, whose in zip(
-            ("detectable", "detectable_in_one"), seen, ("the mean over sources", "one source's text"), strict=True
-        )
-    ]
-    return Plan(
-        shape=shape, row_tokens=recipe.train.row_tokens, batch_rows=recipe.train.batch_rows,
-        seeds=[recipe.seed * 1000 + i for i in range(seeds)], parts=seeds, natural=natural, run_steps=run_steps,
-        branch_steps=branches, held_out_steps=held_out_steps, decay_share=recipe.train.decay_share,
-        eval_tokens=eval_tokens, pool_share=pool_share, cells=[cell.as_dict() for cell in cells],
-        predictions=predictions, planned_tokens=planned, corpus_tokens=total, detectable=seen[0],
-        detectable_in_one=seen[1], notices=notices, why=why,
-    )  # fmt: skip
+    return _FirstPass(seeds, doses, targets, cells, eval_tokens, run_tokens, notices)
+
+
+@dataclass(frozen=True)
+class _SecondPass:
+    """What is kept back for it."""
+
+    runs: int = 0
+    seeds: int = 0
+    tokens: int = 0  # training tokens of the runs
+
+
+def _second_pass(
+    recipe: StudyRecipe, kept_back: float, first: _FirstPass, total: float, run_tokens: int, n_sources: int
+) -> _SecondPass:
+    """Runs and seeds that so many tokens buy, evaluation included; none where there is nothing to spend them on.
+
+    A new seed of a recipe takes two runs, its own and that of the corpus as it is, both measured at half as well. There
+    are no more seeds than in the first pass, so that choosing by what that found moves no interval far (`second`), nor
+    more than a corpus of `total` tokens feeds besides.
+    """
+    a_run = (1 + recipe.train.decay_share * HALF) * run_tokens
+    runs = int(kept_back / (a_run + EVAL_COST * first.eval_tokens * n_sources * 2))
+    fed = int(HELD_OUT_EPOCHS * total / HELD_OUT_SIZE / run_tokens) - first.seeds
+    seeds = min(first.seeds, runs // 2, fed)
+    if seeds < 1 or not any(cell.is_recipe for cell in first.cells):
+        return _SecondPass()
+    return _SecondPass(runs, seeds, round(runs * a_run))
 
 
 def _idle(
@@ -382,12 +321,13 @@ def _detectable(
 
 
 def costs(recipe: StudyRecipe, plan: Plan) -> dict[str, float]:
-    """The share of the training that each question takes, in steps of the study's own proxy. The trunk serves size
-    alone where that is asked, but one run of it is every other question's baseline."""
+    """The share of the training that each question takes, in steps of the study's own proxy, and what is kept back. The
+    trunk serves size alone where that is asked, but one run of it is every other question's baseline."""
     cells = plan.cell_list()
     axes = ("quality", "distribution", "filter", "leak", "order", "scale")
     own = {axis: [cell for cell in cells if cell.axis == axis] for axis in axes}
     by = {axis: plan.run_steps * _cells_cost(recipe, found) for axis, found in own.items()}
+    by["second_pass"] = plan.more_tokens / plan.step_tokens / len(plan.seeds)
     trunk = _planned_tokens(recipe, [], plan.run_steps, plan.branch_steps, plan.held_out_steps)
     total = trunk + sum(by.values())
     return {axis: steps / total for axis, steps in {"size": trunk, **by}.items()}
@@ -404,10 +344,17 @@ def halved(
         return None
 
 
-def _too_small(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> InputError:
-    """The error for a budget that does not pay for the smallest design, with one that does."""
+def _too_small(
+    recipe: StudyRecipe, shape: Shape, paid: Shape, cells: list[Cell], seeds: int, n_sources: int
+) -> InputError:
+    """The error for a budget of which what is `paid` for the first pass does not pay for the smallest design, with one
+    that does."""
     timed = shape.training_seconds is not None
-    remedies = [f"give at least {_budget(shape, _enough(recipe, shape, cells, seeds, n_sources))}"]
+    of_all = shape.total_tokens / max(1, paid.total_tokens)
+    enough = math.ceil(max(1.0, of_all) * _enough(recipe, paid, cells, seeds, n_sources))
+    remedies = [f"give at least {_budget(shape, enough)}"]
+    if of_all > 1:
+        remedies.append("keep nothing back with --set design.second_pass=0")
     if recipe.design.axes != ("size",):
         remedies.append("ask fewer questions with --set design.axes=[size]")
     if recipe.design.scales or recipe.design.rates:
@@ -469,7 +416,7 @@ def _run_tokens(
     runs = sum(cell.cost * (2 if cell.fitted and cell.halves else 1) for cell in cells)
     runs += recipe.design.size_branches + 1
     evaluation = EVAL_COST * eval_tokens * n_sources * (runs + 4)  # four runs a seed see the test text as well
-    return (shape.total_tokens / seeds - evaluation) / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
+    return (shape.total_tokens / seeds - evaluation) / (_cells_cost(recipe, cells) + trunk_cost(recipe))
 
 
 def _cells_cost(recipe: StudyRecipe, cells: list[Cell], *, priced: bool = True) -> float:
@@ -502,7 +449,7 @@ def _planned_tokens(
 
 def _eval_tokens(recipe: StudyRecipe, shape: Shape, cells: list[Cell], seeds: int, n_sources: int) -> int:
     """Held-out tokens a source: all of them together a share of a comparison run."""
-    run_tokens = shape.total_tokens / seeds / (_cells_cost(recipe, cells) + _trunk_cost(recipe))
+    run_tokens = shape.total_tokens / seeds / (_cells_cost(recipe, cells) + trunk_cost(recipe))
     return int(min(MOST_EVAL_TOKENS, max(LEAST_EVAL_TOKENS, EVAL_SHARE * run_tokens / n_sources)))
 
 
@@ -548,9 +495,9 @@ def _pool_shares(
     run_tokens: float,
     kept: dict[str, dict[str, float]],
 ) -> dict[str, float]:
-    """Share of each source's training text that the study reads: enough for every seed to read its own part in its
-    longest run (a filter's cell reads the share that is `kept` of it), and about POOL_DOCUMENTS documents of it at
-    least."""
+    """Share of each source's training text that the study reads: enough for every seed (of both passes) to read its own
+    part in its longest run (a filter's cell reads the share that is `kept` of it), and about POOL_DOCUMENTS documents
+    of it at least."""
     total = sum(text.tokens for text in texts)
     of_filter = {
         cell: shares for name, shares in kept.items() for cell in (design.filtered(name), design.dropped(name))

@@ -174,9 +174,20 @@ class DecisionRow(_Value):
     cell: str
     label: Both
     effect: Effect | None  # of the mean, against the corpus as it is; None: that itself
+    seeds: int | None = None  # that it was run with
     best: float  # probability at the size of the runs
     best_at_target: float
     better_at_target: float | None  # than the corpus as it is
+
+
+class SecondPassView(_Value):
+    """More seeds of some recipes, chosen by what the first pass left open."""
+
+    runs: int  # that were kept back for it
+    spent: int
+    seeds: dict[str, int]  # cell -> new seeds, the corpus as it is first
+    regret: float  # bpb that the choice by the first pass was expected to lose against the best recipe
+    gain: float  # of that, what the new seeds were expected to win
 
 
 class DecisionView(_Value):
@@ -192,6 +203,7 @@ class DecisionView(_Value):
     separated: int  # pairs that the larger runs tell apart
     separated_agreed: int
     advice: list[Both]
+    second: SecondPassView | None = None
 
 
 class MixtureRow(_Value):

@@ -52,7 +52,7 @@ def predicted_sentence(key: str, prediction: Prediction, measured: float, **valu
     return both(f"statement.{key}", predicted=value, interval=interval, measured=f"{measured:.{decimals}f}", **values)
 
 
-def decide(drafts: Sequence[Draft], n_seeds: int, level: float, rate: float) -> list[Claim]:
+def decide(drafts: Sequence[Draft], level: float, rate: float) -> list[Claim]:
     """Claims with verdicts, corrected for their number (`claims.discoveries`). What a prediction is about stands
     before it is tested, so it is none of those that are picked out of many."""
     judged = [i for i, draft in enumerate(drafts) if math.isfinite(draft.difference.se)]
@@ -60,10 +60,10 @@ def decide(drafts: Sequence[Draft], n_seeds: int, level: float, rate: float) -> 
     found, threshold = discoveries([drafts[i].difference.p_value for i in many], rate)
     supported = {i for i, hit in zip(many, found, strict=True) if hit}
     supported |= {i for i in judged if drafts[i].kind == "prediction" and drafts[i].difference.p_value <= rate}
-    return [_claim(draft, i in supported, i in judged, n_seeds, level, threshold) for i, draft in enumerate(drafts)]
+    return [_claim(draft, i in supported, i in judged, level, threshold) for i, draft in enumerate(drafts)]
 
 
-def _claim(draft: Draft, supported: bool, judged: bool, n_seeds: int, level: float, threshold: float) -> Claim:
+def _claim(draft: Draft, supported: bool, judged: bool, level: float, threshold: float) -> Claim:
     difference = draft.difference
     detectable = difference.minimum_detectable(threshold) if judged else None
     interval = difference.interval(level) if judged else (difference.estimate, difference.estimate)
@@ -82,7 +82,7 @@ def _claim(draft: Draft, supported: bool, judged: bool, n_seeds: int, level: flo
         estimate=difference.estimate,
         interval=interval,
         level=level,
-        n_seeds=n_seeds,
+        n_seeds=difference.n_seeds,
         minimum_detectable=detectable,
         p_value=difference.p_value if judged else None,
         verdict="supported" if supported else "indistinguishable" if judged else "not identifiable",

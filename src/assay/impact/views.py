@@ -191,7 +191,7 @@ def filter_views(of: Analysis, claims: Sequence[Claim], kept: dict[str, dict[str
         kept: filter -> source -> share of its training text that it keeps.
     """
     names = [filtered(name) for name in of.filters]
-    whole = of.measured.differences(names, design.NATURAL, of.run_tokens) if names else {}
+    whole = of.every.differences(names, design.NATURAL, of.run_tokens) if names else {}
     return [
         FilterRow(
             name=name,

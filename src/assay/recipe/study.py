@@ -118,6 +118,9 @@ class DesignRecipe(Section):
     size_branches: int = Field(
         7, ge=5, le=12, description="sample sizes of the size law, which is fitted on the last and judged by the others"
     )
+    second_pass: float = Field(
+        0.0, ge=0, le=0.5, description="share of the training kept back for more seeds of recipes that are hard to tell"
+    )
     level: float = Field(0.9, gt=0.5, lt=1, description="level of all intervals")
     false_discovery_rate: float = Field(
         0.05, gt=0, lt=0.5, description="expected share of false ones among supported claims"
