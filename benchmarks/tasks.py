@@ -6,7 +6,8 @@ DATA is a folder that holds cls-en, cls-zh, ner-en, ner-zh, mt, summ and the oth
 `assay finetune` as a person would type it; each is stored when it is done. All is resumed from DIR, trainings too.
 
 Where a model is `own-en` or `own-zh`, an encoder is trained before, on mix-en or mix-zh, by `assay train`; `scratch-*`
-are the same shapes without that.
+are the same shapes without that. Where a setting has `vectors`, its input layer begins with word vectors (Word2Vec)
+that are trained so.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Setting:
         model: as `--model`; MINILM, `own-en` and `own-zh` are looked up.
         goal: what is wanted of a score of the test set, in its own unit.
         folds: judged by cross-validation over all rows, one seed a fold.
+        vectors: en or zh: the mixture that the input layer's word vectors are trained on.
     """
 
     task: str
@@ -48,6 +50,7 @@ class Setting:
     goal: tuple[str, float] | None = None
     seeds: int = 3
     folds: int = 0
+    vectors: str | None = None
 
 
 SETTINGS: dict[str, Setting] = {
@@ -93,7 +96,7 @@ SETTINGS: dict[str, Setting] = {
     "conll-bilstm-crf": Setting(
         "tagging", "ner-en/conll2003", "bilstm",
         (*BILSTM, "model.crf=true", "tokenizer.vocabulary=8192", "budget.epochs=8", "tune.rate=2e-3"),
-        ("micro_f1", 0.80),
+        ("micro_f1", 0.80), vectors="en",
     ),
     "conll-own": Setting(
         "tagging", "ner-en/conll2003", "own-en",
@@ -220,6 +223,10 @@ def _short(score: dict[str, Any]) -> dict[str, Any]:
 
 def _finetuned(setting: Setting, data: Path, out: Path, given: argparse.Namespace, seeds: int) -> dict[str, Any]:
     model, more = _model(setting.model, given)
+    if setting.vectors is not None:
+        name = f"vectors-{setting.vectors}"
+        mixture, width = given.data / f"mix-{setting.vectors}", ("model.width=256",)
+        more = (*more, f"model.vectors={pretrained('word2vec', [mixture], given.work / name, width, tokens=None)}")
     return finetuned(setting.task, [str(data)], model, out, (*more, *setting.options), seeds)
 
 

@@ -40,12 +40,12 @@ def finetuned(
 
 
 def pretrained(
-    recipe: str, sources: Sequence[Path], out: Path, options: Sequence[str] = (), tokens: str = PRETRAINING
+    recipe: str, sources: Sequence[Path], out: Path, options: Sequence[str] = (), tokens: str | None = PRETRAINING
 ) -> Path:
-    """The directory of a model that `assay train` made, now or before."""
+    """The directory of a model that `assay train` made, now or before; without `tokens` the recipe says how long."""
     if not (out / "result.json").exists():
-        assay("train", str(RECIPES / f"{recipe}.yaml"), *map(str, sources), "--out", str(out), "--tokens", tokens,
-              *_set(options))  # fmt: skip
+        budget = () if tokens is None else ("--tokens", tokens)
+        assay("train", str(RECIPES / f"{recipe}.yaml"), *map(str, sources), "--out", str(out), *budget, *_set(options))
     return out / "model"
 
 

@@ -21,8 +21,8 @@ import pytest
 from assay import study
 from assay.errors import InputError
 from assay.impact.plan import Plan
-from assay.impact.shape import stacks
 from assay.impact.results import StudyResults
+from assay.impact.shape import stacks
 from assay.models.ngram import KneserNey
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
