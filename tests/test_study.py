@@ -36,7 +36,10 @@ from clusters import at_work, two_nodes
 from command import TINY as SMALLEST
 from command import Running, assay, claims, write_texts
 
-TINY = [*SMALLEST, "--tokens", "1.05M", "--set=design.second_pass=0.2", "--on-error", "skip"]
+TINY = [
+    *SMALLEST, "--tokens", "1.05M", "--set=design.upweight=1.15", "--set=design.second_pass=0.2", "--on-error", "skip",
+]  # fmt: skip
+"""Mixtures so near to each other that a second pass has something to choose."""
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
@@ -182,7 +185,8 @@ def test_the_second_pass_is_spent_on_the_choice_and_said(finished: tuple[Path, d
     assert f"预留的 3 次运行中有 {second['spent']} 次" in page
 
 
-def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(texts: Path, tmp_path: Path) -> None:
+def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(tmp_path: Path) -> None:
+    texts = write_texts(tmp_path / "corpus")
     more = (
         "design.axes=[quality, distribution]", "design.defects=[shuffle_words, exact_duplicates, repeated]",
         "design.doses=[0.5]", "design.held_out_doses=[0.25]",
@@ -190,7 +194,7 @@ def test_held_out_doses_and_mixtures_are_predicted_before_they_are_measured(text
         "design.damaged_sources=[numbers]", "design.leaks=[8]", "design.orders=['-n_words']",
         "design.scales=[[1, 16]]", "design.rates=[2]",
     )  # fmt: skip
-    options = [word for word in TINY if "axes" not in word and "second_pass" not in word]
+    options = [word for word in SMALLEST if "axes" not in word]
     command = ["study", texts, *options, "--tokens", "3.1M", *(f"--set={pair}" for pair in more)]
     done = assay(*command, "--out", tmp_path / "out", "--json")
     assert done.returncode == 0, done.stderr
@@ -393,11 +397,11 @@ def test_in_stacks_a_study_says_the_same(
 ) -> None:
     """Claims to five digits, and verdicts and outcomes as they are; the folder remembers its engine."""
     out = tmp_path / "study"
-    options = [v.removeprefix("--set=") for v in SMALLEST if v.startswith("--set=")]
+    options = [v.removeprefix("--set=") for v in TINY if v.startswith("--set=")]
 
     def run(engine: str) -> StudyResults:
         recipe = load(StudyRecipe, None, [*options, "corpus.on_error=skip", f"train.engine={engine}"])[0]
-        request = study.Request([str(texts)], out, recipe, 850_000.0, None, "en", ["assay", "study"])
+        request = study.Request([str(texts)], out, recipe, 1_050_000.0, None, "en", ["assay", "study"])
         return study.run(request, quiet=True)
 
     results = run("stacked")
