@@ -356,5 +356,6 @@ def test_ctrl_c_and_a_schedulers_signal_leave_nothing_half_written(
 
     monkeypatch.setattr(cli, "end_now", sys.exit)
     monkeypatch.setattr("assay.front.doctor_env", written)
+    signal.signal(number, signal.SIG_DFL)  # where the tests run in the background, Ctrl-C is ignored
     assert "stopped" in one_line(say("doctor", "env"), 130)
     assert list(tmp_path.iterdir()) == []
