@@ -95,8 +95,8 @@ SETTINGS: dict[str, Setting] = {
     ),
     "conll-bilstm-crf": Setting(
         "tagging", "ner-en/conll2003", "bilstm",
-        (*BILSTM, "model.crf=true", "tokenizer.vocabulary=8192", "budget.epochs=8", "tune.rate=2e-3"),
-        ("micro_f1", 0.80), vectors="en",
+        ("model.layers=1", "model.width=256", "model.dropout=0.5", "model.head_dropout=0.5", "model.crf=true",
+         "tokenizer.vocabulary=8192", "budget.epochs=12", "tune.rate=2e-3"), ("micro_f1", 0.80), vectors="en",
     ),
     "conll-own": Setting(
         "tagging", "ner-en/conll2003", "own-en",
