@@ -18,13 +18,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from assay import study
 from assay.fits import calibration
 from assay.impact import predictions
 from assay.impact.plan import Plan
 from assay.impact.results import StudyResults
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
+from assay.study import verb
+from assay.study.request import Request
 from common import share, store_result, stored
 
 MIXES = {
@@ -61,7 +62,7 @@ def main() -> None:
             ]  # fmt: skip
             recipe = load(StudyRecipe, None, options)[0]
             out, command = given.work / name, ["assay", "study", *files, "--out", str(given.work / name)]
-            results = study.run(study.Request(files, out, recipe, given.tokens, None, "en", command))
+            results = verb.run(Request(files, out, recipe, given.tokens, None, "en", command))
             held = calibration.run([out])["table"]
             store_result(
                 "real_fleets",

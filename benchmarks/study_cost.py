@@ -16,13 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
-from assay import study
 from assay.impact import design, jobs
 from assay.impact.findings import measurements
 from assay.impact.laws.size import fit_size_law
 from assay.impact.plan import WARMUP_STEPS
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
+from assay.study import preparing, streams
+from assay.study.opened import opened
+from assay.study.request import Request
 from assay.train.job import Branch, Job
 from common import store_result
 
@@ -37,10 +39,10 @@ def main() -> None:
     given = parser.parse_args()
     options = ["design.axes=[size]", f"train.seeds={SEEDS}", f"design.size_branches={SIZES}"]
     recipe = load(StudyRecipe, None, options)[0]
-    request = study.Request([given.source], given.work / "study", recipe, given.tokens, None, "en", ["assay", "study"])
-    with study._opened(request, quiet=False) as work, work.fleet:
-        prepared = work.prepare()
-        inputs, plan, vocabulary = work._tokens(prepared), prepared.plan, prepared.tokens.encoder.vocabulary
+    request = Request([given.source], given.work / "study", recipe, given.tokens, None, "en", ["assay", "study"])
+    with opened(request, quiet=False) as work, work.fleet:
+        ready = preparing.prepared(work)
+        inputs, plan, vocabulary = streams.encoded(work, ready), ready.plan, ready.tokens.encoder.vocabulary
         trunks = jobs.trunks(plan, recipe.train, vocabulary)
         alone = []
         for k, steps in enumerate(plan.branch_steps):

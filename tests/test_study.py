@@ -18,7 +18,6 @@ import duckdb
 import numpy as np
 import pytest
 
-from assay import study
 from assay.errors import InputError
 from assay.impact.plan import Plan
 from assay.impact.results import StudyResults
@@ -27,6 +26,10 @@ from assay.models.ngram import KneserNey
 from assay.recipe.load import load
 from assay.recipe.study import StudyRecipe
 from assay.store import Stage, Store
+from assay.study import verb
+from assay.study.opened import Opened
+from assay.study.passes import Passes
+from assay.study.request import Request
 from assay.tokens.evalset import EvalSet
 from assay.tokens.sampler import Part, Sampler, StreamPlan
 from assay.tokens.stream import TokenStream
@@ -401,8 +404,8 @@ def test_in_stacks_a_study_says_the_same(
 
     def run(engine: str) -> StudyResults:
         recipe = load(StudyRecipe, None, [*options, "corpus.on_error=skip", f"train.engine={engine}"])[0]
-        request = study.Request([str(texts)], out, recipe, 1_050_000.0, None, "en", ["assay", "study"])
-        return study.run(request, quiet=True)
+        request = Request([str(texts)], out, recipe, 1_050_000.0, None, "en", ["assay", "study"])
+        return verb.run(request, quiet=True)
 
     results = run("stacked")
     alone = json.loads((finished[0] / "claims.json").read_text(encoding="utf-8"))
@@ -432,9 +435,9 @@ def test_a_time_budget_is_sized_by_the_speed_of_stacks(tmp_path: Path, monkeypat
     texts = write_texts(tmp_path / "texts")
     options = [v.removeprefix("--set=") for v in SMALLEST if v.startswith("--set=")]
     recipe = load(StudyRecipe, None, [*options, "train.engine=stacked", "train.dtype=float32"])[0]
-    request = study.Request([str(texts)], tmp_path / "out", recipe, None, 600.0, "en", ["assay", "study"])
+    request = Request([str(texts)], tmp_path / "out", recipe, None, 600.0, "en", ["assay", "study"])
     monkeypatch.setattr(Fleet, "probe", lambda _, probe: [1e4 * probe.members])
-    values = {key: value for key, value, _ in study.explain(request, quiet=True)}
+    values = {key: value for key, value, _ in verb.explain(request, quiet=True)}
     assert values["train.engine"] == "stacked"
     sizes = stacks(recipe, 2, 2)
     assert sizes[0][0] == 2 < sizes[1][0]
@@ -443,13 +446,20 @@ def test_a_time_budget_is_sized_by_the_speed_of_stacks(tmp_path: Path, monkeypat
     assert plan.shape.tokens_per_second == pytest.approx(1 / sum(share / (1e4 * n) for n, share in sizes))
 
 
+def _asking(seconds: float | None, space: Any, progress: Any = None) -> Passes:
+    """The passes of a study of this time budget, which is in no folder."""
+    asking, opened = Passes.__new__(Passes), Opened.__new__(Opened)
+    recipe = load(StudyRecipe, None, [])[0]
+    opened.request = Request([], Path(), recipe, None if seconds else 1e6, seconds, "en", [])
+    opened.recipe, opened.space, opened.progress = recipe, space, progress
+    asking.study = opened
+    return asking
+
+
 @pytest.mark.parametrize(("in_stacks", "rounds"), [(False, [3, 4, 5, 5]), (True, [3, 5, 5])])
 def test_seeds_are_done_in_rounds_while_there_is_time(in_stacks: bool, rounds: list[int]) -> None:
-    asking = study._Study.__new__(study._Study)
-    recipe = load(StudyRecipe, None, [])[0]
-    asking.request, asking.recipe = study.Request([], Path(), recipe, None, 100.0, "en", []), recipe
-    asking.space = SimpleNamespace(recall=lambda _: None)  # type: ignore[assignment]
-    asking.chosen = Choice("stacked" if in_stacks else "processes", "cpu", "")
+    asking = _asking(100.0, SimpleNamespace(recall=lambda _: None))
+    asking.study.chosen = Choice("stacked" if in_stacks else "processes", "cpu", "")
     asking._time_for = lambda plan, done, wanted, total: wanted <= 5  # type: ignore[method-assign]
     found = [0]
     while len(found) < 2 or found[-1] > found[-2]:
@@ -493,7 +503,7 @@ def test_on_a_slow_machine_the_last_seeds_are_left_out_and_a_rerun_leaves_out_th
     texts = write_texts(tmp_path / "texts", documents=850)
     options = [v.removeprefix("--set=") for v in SMALLEST if v.startswith("--set=") and "seeds" not in v]
     recipe = load(StudyRecipe, None, options)[0]
-    request = study.Request([str(texts)], tmp_path / "out", recipe, None, 600.0, "en", ["assay", "study"])
+    request = Request([str(texts)], tmp_path / "out", recipe, None, 600.0, "en", ["assay", "study"])
     # A probe that makes the time budget one of 1.6 million tokens, and a machine that turns out slower.
     monkeypatch.setattr(Fleet, "probe", lambda *_: [1.6e6 / 0.85 / 550])
     asked: list[tuple[int, int]] = []
@@ -502,14 +512,14 @@ def test_on_a_slow_machine_the_last_seeds_are_left_out_and_a_rerun_leaves_out_th
         asked.append((done, wanted))
         return False
 
-    monkeypatch.setattr(study._Study, "_time_for", no_time)
-    first = study.run(request, quiet=True)
+    monkeypatch.setattr(Passes, "_time_for", no_time)
+    first = verb.run(request, quiet=True)
     assert asked == [(3, 4)]
     assert first.n_seeds == 3
     assert {claim.n_seeds for claim in first.claims} == {3}
     assert any("3 of the 4 planned seeds were run" in notice["en"] for notice in first.notices)
-    monkeypatch.setattr(study._Study, "_time_for", lambda *_: True)
-    again = study.run(request, quiet=True)
+    monkeypatch.setattr(Passes, "_time_for", lambda *_: True)
+    again = verb.run(request, quiet=True)
     assert again.claims == first.claims
     assert again.cost.runs == first.cost.runs
 
@@ -529,11 +539,8 @@ def test_whether_there_is_time_follows_from_the_speed_so_far(monkeypatch: pytest
         def take_seconds(self) -> dict[str, float]:
             return {}
 
-    asking = study._Study.__new__(study._Study)
-    asking.space, asking.progress = Space(), Progress()  # type: ignore[assignment]
     for budget, answer in ((529.0, False), (531.0, True)):
-        recipe = load(StudyRecipe, None, [])[0]
-        asking.request = study.Request([], Path(), recipe, None, budget, "en", [])
+        asking = _asking(budget, Space(), Progress())
         assert asking._time_for(Plan(), 3, 4, 400) is answer  # type: ignore[arg-type]
 
 
@@ -551,9 +558,6 @@ def test_a_second_pass_does_what_time_is_left_for() -> None:
         def take_seconds(self) -> dict[str, float]:
             return {}
 
-    asking = study._Study.__new__(study._Study)
-    asking.space, asking.progress = Space(), Progress()  # type: ignore[assignment]
     for budget, runs in ((500.0, 14), (5000.0, 20), (300.0, 0), (None, 20)):
-        tokens = None if budget else 1e6
-        asking.request = study.Request([], Path(), load(StudyRecipe, None, [])[0], tokens, budget, "en", [])
+        asking = _asking(budget, Space(), Progress())
         assert asking._runs_in_time(Plan(), 400) == runs  # type: ignore[arg-type]

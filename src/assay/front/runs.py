@@ -42,20 +42,21 @@ def study(
     others = {"assay train RECIPE": PretrainRecipe}
     loaded, origins = load(StudyRecipe, recipe, overrides, given, others)
 
-    from assay import study as room
+    from assay.study import told, verb
+    from assay.study.request import Request
 
-    request = room.Request(
+    request = Request(
         sources=sources or ["builtin:starter"], out=out, recipe=loaded, tokens=wanted_tokens, seconds=seconds,
         language=language, command=["assay", *sys.argv[1:]], ray=ray,
     )  # fmt: skip
     if explain:
-        explained([*explain_recipe(loaded, origins), *room.explain(request, quiet=as_json)], as_json)
+        explained([*explain_recipe(loaded, origins), *verb.explain(request, quiet=as_json)], as_json)
         return
-    results = room.run(request, quiet=as_json)
+    results = verb.run(request, quiet=as_json)
     if as_json:
-        printed(json.dumps(room.summary(results, out), ensure_ascii=False))
+        printed(json.dumps(told.summary(results, out), ensure_ascii=False))
         return
-    printed(*(f"- {sentence}" for sentence in room.told(results.claims, language)), str(out / "report.html"))
+    printed(*(f"- {sentence}" for sentence in told.headlines(results.claims, language)), str(out / "report.html"))
 
 
 def _one_of(budget: str | None, tokens: str | None, verb: str) -> None:
