@@ -173,6 +173,18 @@ def test_what_is_wrong_in_a_conversation_is_one_line(say: Say, gpt2: Path, tmp_p
     assert "holds no conversations" in one_line(say("chat", marian, typed="x"))
 
 
+def test_a_schedulers_signal_ends_the_conversation(say: Say, gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminated(*_: Any, **__: Any) -> Iterator[Any]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+        yield from ()
+
+    monkeypatch.setattr(session, "stream", terminated)
+    monkeypatch.setattr(cli, "end_now", sys.exit)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert "stopped" in one_line(say("chat", gpt2, "--json", typed="水\n一\n"), 130)
+
+
 def test_ctrl_c_stops_an_answer_and_not_the_conversation(say: Say, gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the middle of an answer; what was said until then is part of the conversation."""
     real = session.stream

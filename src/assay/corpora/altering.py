@@ -310,7 +310,7 @@ def run_augment(request: Request, how: Augmentation, models: Models, mixture: Mi
     """
     _belong_together(how, models)
     device = device_of(models.device, "--device")
-    way = Way.of(models.through, models.back) if models.through and models.back else None
+    way = Way.of(models.through, models.back, device) if models.through and models.back else None
     if way is not None:
         how = replace(how, way=way.identity)
     _asked_for(how, mixture)
@@ -324,7 +324,7 @@ def run_augment(request: Request, how: Augmentation, models: Models, mixture: Mi
             needs["neighbours"] = table.fingerprint
             here = replace(here, neighbours=table.file("neighbours.parquet"))
         if way is not None:
-            said = _back_translated(texts, way, how, device, store, progress)
+            said = _back_translated(texts, way, how, store, progress)
             needs["back_translations"] = said.fingerprint
             here = replace(here, rewritten=tuple(said.files(".parquet")))
             sentences.update(said.summary)
@@ -355,11 +355,9 @@ def run_augment(request: Request, how: Augmentation, models: Models, mixture: Mi
     return {**made, **({"times": dict(sorted(times.items()))} if not mixture.nothing else {})}
 
 
-def _back_translated(
-    texts: Artifact, way: Way, how: Augmentation, device: str, store: Store, progress: Progress
-) -> Artifact:
+def _back_translated(texts: Artifact, way: Way, how: Augmentation, store: Store, progress: Progress) -> Artifact:
     """What each document is there and back: REWRITTEN, a file a part of the documents."""
-    task = partial(back_translation.rewrite_slice, way=way, copies=how.copies, seed=how.seed, device=device)
+    task = partial(back_translation.rewrite_slice, way=way, copies=how.copies, seed=how.seed)
 
     def make(folder: Path) -> dict[str, Any]:
         name, most = BACK_TRANSLATIONS.name, back_translation.SLICE

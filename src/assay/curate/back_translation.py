@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,40 +37,32 @@ _MORE = 16
 
 @dataclass(frozen=True)
 class Way:
-    """A translator into another language, and one back.
+    """A translator into another language, and one back."""
 
-    Attributes:
-        there, back: model directories.
-        identity: of the models' files.
-    """
-
-    there: Path
-    back: Path
-    identity: str
+    there: Writer
+    back: Writer
 
     @classmethod
-    def of(cls, there: Path, back: Path) -> Way:
+    def of(cls, there: Path, back: Path, device: str) -> Way:
         """The translators of two directories.
 
         Raises:
             InputError: there is none, or it is no encoder-decoder.
         """
-        found = [_opened(folder, option) for folder, option in ((there, "--through"), (back, "--back"))]
-        return cls(there, back, fingerprint([writer.fingerprint for writer in found]))
+        return cls(_opened(there, "--through", device), _opened(back, "--back", device))
+
+    @property
+    def identity(self) -> str:
+        """Of the models' files."""
+        return fingerprint([self.there.fingerprint, self.back.fingerprint])
 
 
-def _opened(folder: Path, option: str, device: str = "cpu") -> Writer:
+def _opened(folder: Path, option: str, device: str) -> Writer:
     writer = Writer.load(folder, device)
     if not writer.is_translator:
         remedy = "name a translator: an encoder-decoder, such as one of assay finetune translation, or a Marian model"
         raise InputError("is no encoder-decoder", where=f"{option} {folder}", remedy=remedy)
     return writer
-
-
-@lru_cache(maxsize=1)
-def opened(way: Way, device: str) -> tuple[Writer, Writer]:
-    """The models of a way, there and back."""
-    return _opened(way.there, "--through", device), _opened(way.back, "--back", device)
 
 
 def rewrite_slice(
@@ -82,7 +73,6 @@ def rewrite_slice(
     way: Way,
     copies: int,
     seed: int,
-    device: str,
     tell: Callable[[float], None],
 ) -> dict[str, Any]:
     """Write REWRITTEN rows of the documents of a slice.
@@ -100,7 +90,7 @@ def rewrite_slice(
     order = sorted(plain, key=len)
     for at in range(0, len(order), _AT_ONCE):
         some = order[at : at + _AT_ONCE]
-        known.update(zip(some, translated(some, *opened(way, device), copies, seed), strict=True))
+        known.update(zip(some, translated(some, way, copies, seed), strict=True))
         done += sum(map(len, some))
         tell(whole * done / size)
     rows = [
@@ -124,16 +114,16 @@ def _put(sentence: str, known: dict[str, list[str | None]], number: int) -> str:
     return sentence if said is None else sentence.replace(bare, said)
 
 
-def translated(texts: Sequence[str], there: Writer, back: Writer, copies: int, seed: int) -> list[list[str | None]]:
+def translated(texts: Sequence[str], way: Way, copies: int, seed: int) -> list[list[str | None]]:
     """Each text there and back, so many times; None where a translation came to no end.
 
     One copy takes the likeliest words both ways; of several, each is drawn anew on the way there.
     """
     how = Settings(temperature=1.0, top_p=NUCLEUS, n=copies, seed=seed) if copies > 1 else Settings()
-    abroad = _said(there, texts, how)
+    abroad = _said(way.there, texts, how)
     flat = [said for own in abroad for said in own]
     asked = [said for said in flat if said is not None]
-    home = iter(_said(back, asked, Settings()))
+    home = iter(_said(way.back, asked, Settings()))
     found = [next(home)[0] if said is not None else None for said in flat]
     return [found[i * copies : (i + 1) * copies] for i in range(len(texts))]
 

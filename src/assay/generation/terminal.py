@@ -81,7 +81,8 @@ class Terminal:
                 self._show(piece if n else piece.lstrip())
         except KeyboardInterrupt:
             pieces.close()  # type: ignore[attr-defined]
-            interrupted.clear()
+            if interrupted.is_set():  # no Ctrl-C, but a scheduler's signal: the program ends
+                raise
             self._show("\n")
             self._note("chat.stopped")
             return
