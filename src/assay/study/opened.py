@@ -16,6 +16,7 @@ from assay.workspace import Workspace
 
 FINISHING_SECONDS = 15.0  # of a time budget, for tokenizer, encoding, claims and page
 FINISHING_SHARE = 0.05
+LEAST_SEEDS = 3  # that are run however long they take
 NOTED_SECONDS = 10.0  # the time taken is written down so often, so that a killed run loses no more of it
 
 

@@ -17,8 +17,7 @@ from assay.impact.plan import Plan
 from assay.impact.predictions import Registered
 from assay.impact.second import SECOND, SecondPass
 from assay.store import Artifact, fingerprint
-from assay.study.opened import Opened
-from assay.study.preparing import LEAST_SEEDS
+from assay.study.opened import LEAST_SEEDS, Opened
 from assay.train.job import Job, JobInputs
 
 

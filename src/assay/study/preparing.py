@@ -19,7 +19,7 @@ from assay.impact.plan import Plan, SourceText
 from assay.impact.shape import Shape, choose_shape, stacks
 from assay.models.decoder import proxy
 from assay.store import Stage, write_json_atomic
-from assay.study.opened import Opened
+from assay.study.opened import LEAST_SEEDS, Opened
 from assay.tokens import prepare
 from assay.tokens.learn import Learning
 from assay.train.optimizers import OptimizerConfig
@@ -27,7 +27,6 @@ from assay.train.probe import Probe
 
 SHAPE, PLAN = Stage("shape", 2), Stage("plan", 4)
 LEAST_TRAINING_SECONDS = 5.0
-LEAST_SEEDS = 3  # that are run however long they take
 
 
 def prepared(study: Opened) -> Prepared:
